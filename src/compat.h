@@ -17,4 +17,27 @@
 #error "pgseal needs PostgreSQL 15 or later"
 #endif
 
+#include "catalog/pg_foreign_server.h"
+#include "utils/acl.h"
+
+/* Privileges of all object classes are checked by one function since 16 */
+#if PG_VERSION_NUM >= 160000
+#define pgseal_server_aclcheck(server, role, mode) \
+	object_aclcheck(ForeignServerRelationId, (server), (role), (mode))
+#else
+#define pgseal_server_aclcheck(server, role, mode) \
+	pg_foreign_server_aclcheck((server), (role), (mode))
+#endif
+
+/* ExecutorRun lost an argument in 18 */
+#if PG_VERSION_NUM >= 180000
+#define PGSEAL_EXECUTOR_RUN_ARGS \
+	QueryDesc *desc, ScanDirection direction, uint64 count
+#define PGSEAL_EXECUTOR_RUN_PASS desc, direction, count
+#else
+#define PGSEAL_EXECUTOR_RUN_ARGS \
+	QueryDesc *desc, ScanDirection direction, uint64 count, bool execute_once
+#define PGSEAL_EXECUTOR_RUN_PASS desc, direction, count, execute_once
+#endif
+
 #endif							/* PGSEAL_COMPAT_H */

@@ -1,0 +1,11 @@
+
+--
+-- Shared by all encrypted types
+--
+
+CREATE FUNCTION pgseal.typmod_in(cstring[]) RETURNS int4
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_typmod_in';
+CREATE FUNCTION pgseal.typmod_out(int4) RETURNS cstring
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_typmod_out';
+CREATE FUNCTION pgseal.typanalyze(internal) RETURNS bool
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_typanalyze';

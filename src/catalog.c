@@ -1,0 +1,502 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  The key catalog.
+ *
+ * Rows are read and written with PostgreSQL's own catalog routines, not SQL:
+ * that works inside input functions, in parallel workers and whoever the
+ * current user is, and no search_path or row security has a say in it.  Reads
+ * take a fresh catalog snapshot, so a key is seen as soon as it is committed.
+ *
+ * Every change ends in a relcache invalidation of pgseal.key_version: that is
+ * what makes backends forget which version is current (keyring.c).
+ *
+ * pgseal.key and pgseal.key_version are dumped (extension configuration);
+ * declared_key isn't, because DDL declares the names again on restore.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "catalog.h"
+#include "compat.h"
+#include "crypto.h"
+
+/* Columns of the tables, as sql/install/10_catalog.sql makes them */
+enum
+{
+	KEY_NAME = 1, KEY_HASH, KEY_SERVER, KEY_PARENT, KEY_ROTATE_EVERY, KEY_REWRAP_EVERY,
+	KEY_CREATED,
+	KEY_NATTS = KEY_CREATED
+};
+enum
+{
+	VERSION_ID = 1, VERSION_KEY, VERSION_NUMBER, VERSION_PURPOSE, VERSION_SERVER,
+	VERSION_PARENT, VERSION_MASTER_KEY, VERSION_WRAPPED, VERSION_SEALS, VERSION_CREATED,
+	VERSION_REWRAPPED, VERSION_RETIRED, VERSION_DESTROYED,
+	VERSION_NATTS = VERSION_DESTROYED
+};
+enum
+{
+	DECLARED_HASH = 1, DECLARED_NAME,
+	DECLARED_NATTS = DECLARED_NAME
+};
+enum
+{
+	EVENT_AT = 1, EVENT_EVENT, EVENT_KEY, EVENT_VERSION, EVENT_ROLE, EVENT_DETAIL,
+	EVENT_NATTS = EVENT_DETAIL
+};
+
+int32
+pgseal_catalog_name_hash(const char *name)
+{
+	uint8		digest[PGSEAL_HASH_BYTES];
+	uint32		hash;
+
+	if (!pgseal_sha256(digest, (const uint8 *) name, strlen(name)))
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not compute SHA-256")));
+	hash = ((uint32) (digest[0] & 0x7F) << 24) | ((uint32) digest[1] << 16) |
+		((uint32) digest[2] << 8) | digest[3];
+	return hash == PGSEAL_TYPMOD_ANY ? 1 : (int32) hash;
+}
+
+void
+pgseal_catalog_check_name(const char *name)
+{
+	if (name[0] == '\0' || strlen(name) > PGSEAL_KEY_NAME_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("key name must have 1 to %d bytes", PGSEAL_KEY_NAME_MAX)));
+	if (strcmp(name, "*") == 0 || name[0] == '#')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("\"%s\" cannot be the name of a key", name)));
+}
+
+/*
+ * Access to the tables
+ */
+
+static Oid
+relation_oid(const char *name)
+{
+	Oid			oid = get_relname_relid(name, get_namespace_oid("pgseal", false));
+
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"pgseal.%s\" does not exist", name)));
+	return oid;
+}
+
+Oid
+pgseal_catalog_version_relation(void)
+{
+	Oid			schema = get_namespace_oid("pgseal", true);
+
+	return OidIsValid(schema) ? get_relname_relid("key_version", schema) : InvalidOid;
+}
+
+static void
+changed(void)
+{
+	CommandCounterIncrement();
+	CacheInvalidateRelcacheByRelid(relation_oid("key_version"));
+}
+
+/* One scan of a table by equality of one indexed column */
+typedef struct Lookup
+{
+	Relation	rel;
+	SysScanDesc scan;
+	ScanKeyData key;
+} Lookup;
+
+static void
+lookup_begin(Lookup *lookup, const char *table, const char *index, LOCKMODE lockmode,
+			 AttrNumber column, RegProcedure equal, Datum value)
+{
+	lookup->rel = table_open(relation_oid(table), lockmode);
+	ScanKeyInit(&lookup->key, column, BTEqualStrategyNumber, equal, value);
+	lookup->scan = systable_beginscan(lookup->rel, relation_oid(index), true, NULL,
+									  1, &lookup->key);
+}
+
+/* Locks on the tables are kept until the end of the transaction, as usual */
+static void
+lookup_end(Lookup *lookup)
+{
+	systable_endscan(lookup->scan);
+	table_close(lookup->rel, NoLock);
+}
+
+static Datum
+column(Lookup *lookup, HeapTuple tuple, AttrNumber attnum, bool *isnull)
+{
+	return heap_getattr(tuple, attnum, RelationGetDescr(lookup->rel), isnull);
+}
+
+static char *
+text_column(Lookup *lookup, HeapTuple tuple, AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = column(lookup, tuple, attnum, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static int64
+int64_column(Lookup *lookup, HeapTuple tuple, AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = column(lookup, tuple, attnum, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+static void
+set_text(Datum *values, bool *nulls, AttrNumber attnum, const char *string)
+{
+	nulls[attnum - 1] = (string == NULL);
+	if (string != NULL)
+		values[attnum - 1] = CStringGetTextDatum(string);
+}
+
+static void
+insert_row(const char *table, Datum *values, bool *nulls)
+{
+	Relation	rel = table_open(relation_oid(table), RowExclusiveLock);
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, NoLock);
+}
+
+/*
+ * Keys
+ */
+
+PgsealKeyRow *
+pgseal_catalog_key(int32 hash)
+{
+	PgsealKeyRow *row = NULL;
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	lookup_begin(&lookup, "key", "key_name_hash_key", AccessShareLock,
+				 KEY_HASH, F_INT4EQ, Int32GetDatum(hash));
+	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+	{
+		row = palloc(sizeof(PgsealKeyRow));
+		row->hash = hash;
+		row->name = text_column(&lookup, tuple, KEY_NAME);
+		row->server = text_column(&lookup, tuple, KEY_SERVER);
+		row->parent = text_column(&lookup, tuple, KEY_PARENT);
+	}
+	lookup_end(&lookup);
+	return row;
+}
+
+void
+pgseal_catalog_insert_key(const PgsealKeyRow *key)
+{
+	Datum		values[KEY_NATTS];
+	bool		nulls[KEY_NATTS] = {false};
+
+	set_text(values, nulls, KEY_NAME, key->name);
+	values[KEY_HASH - 1] = Int32GetDatum(key->hash);
+	set_text(values, nulls, KEY_SERVER, key->server);
+	set_text(values, nulls, KEY_PARENT, key->parent);
+	nulls[KEY_ROTATE_EVERY - 1] = true;
+	nulls[KEY_REWRAP_EVERY - 1] = true;
+	values[KEY_CREATED - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	insert_row("key", values, nulls);
+	changed();
+}
+
+static char *
+declared_name(int32 hash)
+{
+	char	   *name = NULL;
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	lookup_begin(&lookup, "declared_key", "declared_key_pkey", AccessShareLock,
+				 DECLARED_HASH, F_INT4EQ, Int32GetDatum(hash));
+	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+		name = text_column(&lookup, tuple, DECLARED_NAME);
+	lookup_end(&lookup);
+	return name;
+}
+
+char *
+pgseal_catalog_name(int32 hash)
+{
+	PgsealKeyRow *key = pgseal_catalog_key(hash);
+
+	return key != NULL ? key->name : declared_name(hash);
+}
+
+void
+pgseal_catalog_declare(const char *name)
+{
+	int32		hash = pgseal_catalog_name_hash(name);
+	char	   *known;
+	Datum		values[DECLARED_NATTS];
+	bool		nulls[DECLARED_NATTS] = {false};
+
+	known = pgseal_catalog_name(hash);
+	if (known == NULL)
+	{
+		/* Somebody else may just be declaring it */
+		pgseal_catalog_lock_key(hash);
+		known = pgseal_catalog_name(hash);
+	}
+	if (known != NULL)
+	{
+		if (strcmp(known, name) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("key name \"%s\" cannot be told from \"%s\"", name, known),
+					 errdetail("Both have the same 31-bit hash, which type modifiers carry."),
+					 errhint("Choose another name.")));
+		return;
+	}
+	values[DECLARED_HASH - 1] = Int32GetDatum(hash);
+	set_text(values, nulls, DECLARED_NAME, name);
+	insert_row("declared_key", values, nulls);
+	changed();
+}
+
+void
+pgseal_catalog_lock_key(int32 hash)
+{
+	LockDatabaseObject(relation_oid("key"), (Oid) hash, 0, ExclusiveLock);
+}
+
+/*
+ * Key versions
+ */
+
+static PgsealVersionRow *
+read_version(Lookup *lookup, HeapTuple tuple)
+{
+	PgsealVersionRow *row = palloc(sizeof(PgsealVersionRow));
+	bool		isnull;
+	Datum		wrapped;
+
+	row->id = int64_column(lookup, tuple, VERSION_ID);
+	row->key = text_column(lookup, tuple, VERSION_KEY);
+	row->number = DatumGetInt32(column(lookup, tuple, VERSION_NUMBER, &isnull));
+	row->purpose = (PgsealPurpose) DatumGetChar(column(lookup, tuple, VERSION_PURPOSE, &isnull));
+	row->server = text_column(lookup, tuple, VERSION_SERVER);
+	row->parent_version = int64_column(lookup, tuple, VERSION_PARENT);
+	row->master_key = text_column(lookup, tuple, VERSION_MASTER_KEY);
+	wrapped = column(lookup, tuple, VERSION_WRAPPED, &isnull);
+	row->wrapped = isnull ? NULL : DatumGetByteaPCopy(wrapped);
+	row->seals = int64_column(lookup, tuple, VERSION_SEALS);
+	return row;
+}
+
+PgsealVersionRow *
+pgseal_catalog_version(int64 id)
+{
+	PgsealVersionRow *row = NULL;
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	lookup_begin(&lookup, "key_version", "key_version_pkey", AccessShareLock,
+				 VERSION_ID, F_INT8EQ, Int64GetDatum(id));
+	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+		row = read_version(&lookup, tuple);
+	lookup_end(&lookup);
+	return row;
+}
+
+List *
+pgseal_catalog_versions(const char *key)
+{
+	List	   *rows = NIL;
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	lookup_begin(&lookup, "key_version", "key_version_key_idx", AccessShareLock,
+				 VERSION_KEY, F_TEXTEQ, CStringGetTextDatum(key));
+	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+		rows = lappend(rows, read_version(&lookup, tuple));
+	lookup_end(&lookup);
+	return rows;
+}
+
+PgsealVersionRow *
+pgseal_catalog_current_version(const char *key, PgsealPurpose purpose)
+{
+	PgsealVersionRow *current = NULL;
+	ListCell   *lc;
+
+	foreach(lc, pgseal_catalog_versions(key))
+	{
+		PgsealVersionRow *row = lfirst(lc);
+
+		if (row->purpose != purpose || row->wrapped == NULL)
+			continue;
+		/* Merged catalogs may have two of a number; the id decides for all */
+		if (current == NULL || row->number > current->number ||
+			(row->number == current->number && row->id > current->id))
+			current = row;
+	}
+	return current;
+}
+
+void
+pgseal_catalog_insert_version(const PgsealVersionRow *version)
+{
+	Datum		values[VERSION_NATTS];
+	bool		nulls[VERSION_NATTS] = {false};
+
+	values[VERSION_ID - 1] = Int64GetDatum(version->id);
+	set_text(values, nulls, VERSION_KEY, version->key);
+	values[VERSION_NUMBER - 1] = Int32GetDatum(version->number);
+	values[VERSION_PURPOSE - 1] = CharGetDatum((char) version->purpose);
+	set_text(values, nulls, VERSION_SERVER, version->server);
+	nulls[VERSION_PARENT - 1] = (version->parent_version == 0);
+	values[VERSION_PARENT - 1] = Int64GetDatum(version->parent_version);
+	set_text(values, nulls, VERSION_MASTER_KEY, version->master_key);
+	values[VERSION_WRAPPED - 1] = PointerGetDatum(version->wrapped);
+	values[VERSION_SEALS - 1] = Int64GetDatum(version->seals);
+	values[VERSION_CREATED - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	nulls[VERSION_REWRAPPED - 1] = true;
+	nulls[VERSION_RETIRED - 1] = true;
+	nulls[VERSION_DESTROYED - 1] = true;
+	insert_row("key_version", values, nulls);
+	changed();
+}
+
+void
+pgseal_catalog_raise_seals(int64 id, int64 seals)
+{
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	lookup_begin(&lookup, "key_version", "key_version_pkey", RowExclusiveLock,
+				 VERSION_ID, F_INT8EQ, Int64GetDatum(id));
+	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)) &&
+		int64_column(&lookup, tuple, VERSION_SEALS) < seals)
+	{
+		Datum		values[VERSION_NATTS] = {0};
+		bool		nulls[VERSION_NATTS] = {false};
+		bool		replace[VERSION_NATTS] = {false};
+		HeapTuple	raised;
+
+		values[VERSION_SEALS - 1] = Int64GetDatum(seals);
+		replace[VERSION_SEALS - 1] = true;
+		raised = heap_modify_tuple(tuple, RelationGetDescr(lookup.rel), values, nulls, replace);
+		CatalogTupleUpdate(lookup.rel, &raised->t_self, raised);
+		heap_freetuple(raised);
+	}
+	lookup_end(&lookup);
+}
+
+/*
+ * Servers
+ *
+ * Rows name their server, they don't hold its OID: they are dumped.
+ */
+
+bool
+pgseal_catalog_server_in_use(const char *server)
+{
+	Lookup		lookup;
+	bool		found;
+
+	lookup_begin(&lookup, "key_version", "key_version_server_idx", AccessShareLock,
+				 VERSION_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
+	found = HeapTupleIsValid(systable_getnext(lookup.scan));
+	lookup_end(&lookup);
+	if (found)
+		return true;
+
+	lookup_begin(&lookup, "key", "key_server_idx", AccessShareLock,
+				 KEY_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
+	found = HeapTupleIsValid(systable_getnext(lookup.scan));
+	lookup_end(&lookup);
+	return found;
+}
+
+static void
+rename_in(const char *table, const char *index, AttrNumber attnum, int natts,
+		  const char *from, const char *to)
+{
+	Datum	   *values = palloc0(natts * sizeof(Datum));
+	bool	   *nulls = palloc0(natts * sizeof(bool));
+	bool	   *replace = palloc0(natts * sizeof(bool));
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	values[attnum - 1] = CStringGetTextDatum(to);
+	replace[attnum - 1] = true;
+	lookup_begin(&lookup, table, index, RowExclusiveLock,
+				 attnum, F_TEXTEQ, CStringGetTextDatum(from));
+	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+	{
+		HeapTuple	renamed = heap_modify_tuple(tuple, RelationGetDescr(lookup.rel),
+												values, nulls, replace);
+
+		CatalogTupleUpdate(lookup.rel, &renamed->t_self, renamed);
+		heap_freetuple(renamed);
+	}
+	lookup_end(&lookup);
+}
+
+void
+pgseal_catalog_rename_server(const char *from, const char *to)
+{
+	rename_in("key", "key_server_idx", KEY_SERVER, KEY_NATTS, from, to);
+	rename_in("key_version", "key_version_server_idx", VERSION_SERVER, VERSION_NATTS, from, to);
+	changed();
+}
+
+/*
+ * Events
+ */
+
+void
+pgseal_catalog_event(const char *event, const char *key, int64 key_version_id,
+					 const char *detail)
+{
+	Datum		values[EVENT_NATTS];
+	bool		nulls[EVENT_NATTS] = {false};
+
+	values[EVENT_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	set_text(values, nulls, EVENT_EVENT, event);
+	set_text(values, nulls, EVENT_KEY, key);
+	nulls[EVENT_VERSION - 1] = (key_version_id == 0);
+	values[EVENT_VERSION - 1] = Int64GetDatum(key_version_id);
+	set_text(values, nulls, EVENT_ROLE, GetUserNameFromId(GetUserId(), false));
+	set_text(values, nulls, EVENT_DETAIL, detail);
+	insert_row("event", values, nulls);
+
+	ereport(LOG,
+			(errmsg("pgseal: event=%s key=\"%s\" version=%016llx%s%s", event, key,
+					(unsigned long long) key_version_id, detail ? " " : "", detail ? detail : ""),
+			 errhidestmt(true), errhidecontext(true)));
+}

@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.h
+ *	  The key catalog: tables pgseal.key, key_version, declared_key, event.
+ *
+ * Layer 2.  Reads and writes rows; knows nothing of key material but that it
+ * is wrapped bytes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_CATALOG_H
+#define PGSEAL_CATALOG_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+
+/* A key's name has at most this many bytes */
+#define PGSEAL_KEY_NAME_MAX		255
+
+/* Type modifiers: the hash of a key's name, or one of these */
+#define PGSEAL_TYPMOD_NONE		(-1)
+#define PGSEAL_TYPMOD_ANY		0	/* encrypted_text('*') */
+
+/* The key that seals values whose column isn't known yet (DESIGN, "default") */
+#define PGSEAL_DEFAULT_KEY		"default"
+
+typedef enum PgsealPurpose
+{
+	PGSEAL_PURPOSE_DATA = 'd',	/* AES-256-GCM */
+	PGSEAL_PURPOSE_INDEX = 'i'	/* HMAC-SHA-256 */
+} PgsealPurpose;
+
+typedef struct PgsealKeyRow
+{
+	int32		hash;
+	char	   *name;
+	char	   *server;			/* for new versions */
+	char	   *parent;			/* NULL, or the key that wraps this one */
+} PgsealKeyRow;
+
+typedef struct PgsealVersionRow
+{
+	int64		id;
+	char	   *key;
+	int32		number;
+	PgsealPurpose purpose;
+	char	   *server;			/* whose master key wraps it */
+	int64		parent_version; /* 0, or the key version that wraps it */
+	char	   *master_key;
+	bytea	   *wrapped;		/* NULL once destroyed */
+	int64		seals;			/* how many may have been made, at most */
+} PgsealVersionRow;
+
+/* 31 bits of SHA-256 of the name, never 0 */
+extern int32 pgseal_catalog_name_hash(const char *name);
+
+/* 42602 unless the name can be a key's */
+extern void pgseal_catalog_check_name(const char *name);
+
+/* OID of pgseal.key_version, whose relcache invalidation tells of changes */
+extern Oid	pgseal_catalog_version_relation(void);
+
+extern PgsealKeyRow *pgseal_catalog_key(int32 hash);
+extern PgsealVersionRow *pgseal_catalog_version(int64 id);
+
+/* The version with the highest number that still has its wrapped bytes */
+extern PgsealVersionRow *pgseal_catalog_current_version(const char *key, PgsealPurpose purpose);
+
+/* All versions of a key, any purpose, destroyed ones included */
+extern List *pgseal_catalog_versions(const char *key);
+
+/* Name of a key, also of one that is only declared; NULL when unknown */
+extern char *pgseal_catalog_name(int32 hash);
+
+/*
+ * Makes a name known, without material.  42710 when another name has the same
+ * hash.
+ */
+extern void pgseal_catalog_declare(const char *name);
+
+/* Both write one row and make it visible to the rest of the transaction. */
+extern void pgseal_catalog_insert_key(const PgsealKeyRow *key);
+extern void pgseal_catalog_insert_version(const PgsealVersionRow *version);
+
+/* Raises the durable seal count of a version to at least seals */
+extern void pgseal_catalog_raise_seals(int64 id, int64 seals);
+
+extern bool pgseal_catalog_server_in_use(const char *server);
+extern void pgseal_catalog_rename_server(const char *from, const char *to);
+
+/* Until the end of the transaction, nobody else makes or changes this key */
+extern void pgseal_catalog_lock_key(int32 hash);
+
+/*
+ * An event of a key's life: a row of pgseal.event and a log line.  detail may
+ * be NULL.
+ */
+extern void pgseal_catalog_event(const char *event, const char *key, int64 key_version_id,
+								 const char *detail);
+
+#endif							/* PGSEAL_CATALOG_H */

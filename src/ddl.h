@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl.h
+ *	  What happens when tables with encrypted columns are made or changed.
+ *
+ * Layer 5.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_DDL_H
+#define PGSEAL_DDL_H
+
+extern void pgseal_ddl_init(void);
+
+#endif							/* PGSEAL_DDL_H */

@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ *
+ * keyring.h
+ *	  From a key version id, or a key's hash, to a key that can be used.
+ *
+ * Layer 3.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_KEYRING_H
+#define PGSEAL_KEYRING_H
+
+#include "postgres.h"
+
+#include "catalog.h"
+#include "crypto.h"
+
+/*
+ * A key version, ready for use in this backend.  Pointers to it are good until
+ * the next call into keyring.c.
+ */
+typedef struct PgsealKey
+{
+	int64		id;				/* hash key: must be first */
+	PgsealPurpose purpose;
+	int32		key_hash;		/* of the key that it is a version of */
+	Oid			server;			/* whose USAGE opens values */
+	bool		ephemeral;		/* lives in this backend only */
+	PgsealAead *aead;			/* PGSEAL_PURPOSE_DATA, or NULL: not loaded */
+	PgsealHmac *hmac;			/* PGSEAL_PURPOSE_INDEX, or NULL: not loaded */
+
+	/* While all of this holds, the key may be used without asking anybody */
+	uint64		generation;		/* of the shared cache */
+	TimestampTz expires_at;
+	uint32		uses_left;		/* until the clock is looked at */
+	Oid			allowed_role;	/* has USAGE on server */
+
+	uint32		seals_left;		/* of those reserved in shared memory */
+} PgsealKey;
+
+/* What is known of a key version without unwrapping it */
+typedef struct PgsealKeyInfo
+{
+	int64		id;				/* hash key: must be first */
+	int32		key_hash;
+	Oid			server;			/* InvalidOid when there is no such server here */
+	bool		known;			/* it is in this database's catalog, */
+	bool		destroyed;		/* but its wrapped bytes are gone */
+	bool		ephemeral;
+} PgsealKeyInfo;
+
+/* Whether the current user must have USAGE on the key's server */
+typedef enum PgsealAccess
+{
+	PGSEAL_ACCESS_CHECKED,		/* the value, or a fact about it, gets out */
+	PGSEAL_ACCESS_INTERNAL		/* it stays inside: resealing, index upkeep */
+} PgsealAccess;
+
+/*
+ * The key that opens values of a key version.  NULL when the current user may
+ * not (pgseal.on_denied = null).  Errors: 42501; 42704 the version isn't known
+ * in this database; 58000 the KMS failed.
+ */
+extern PgsealKey *pgseal_keyring_open(int64 id, PgsealAccess access);
+
+/* The key that seals new values of the key with this hash; makes material. */
+extern PgsealKey *pgseal_keyring_seal(int32 key_hash);
+
+/* The index key of the key with this hash */
+extern PgsealKey *pgseal_keyring_index(int32 key_hash, PgsealAccess access);
+
+extern const PgsealKeyInfo *pgseal_keyring_info(int64 id);
+
+/* Has the current user USAGE on the server?  Errors or false as on_denied says */
+extern bool pgseal_keyring_check_access(Oid server);
+
+/*
+ * Makes a key with a data and an index key version, durable with the current
+ * transaction.  server NULL: pgseal.default_server.  42710 when it exists.
+ */
+extern void pgseal_keyring_create(const char *name, const char *server);
+
+/* Makes the key unless it has material already, or was destroyed. */
+extern void pgseal_keyring_ensure(const char *name);
+
+/* A new data key version; returns its number */
+extern int32 pgseal_keyring_rotate(const char *name);
+
+/* For the worker: fetches a cached key again; false when that failed */
+extern bool pgseal_keyring_refresh(int64 key_version_id);
+
+extern void pgseal_keyring_init(void);
+
+#endif							/* PGSEAL_KEYRING_H */

@@ -1,0 +1,209 @@
+/*-------------------------------------------------------------------------
+ *
+ * ops.c
+ *	  Comparison and hashing of encrypted values.
+ *
+ * The operators compare opened values by the base type's own btree comparison,
+ * so they mean what they mean for the base type, collations included.  Either
+ * argument may be of the encrypted or of the base type; which is read from the
+ * signature once per call site.
+ *
+ * Hashes are keyed (HMAC-SHA-256 of the canonical form under the index key of
+ * the database's default key): they are stored in hash indexes and spill
+ * files, and are the same in all tables, so that these can be joined.
+ *
+ * Comparing tells something about a value, so it needs the privilege.  The hash
+ * functions don't, because a role that only writes must be able to insert into
+ * a table with a hash index; they can't be called from SQL by anybody else.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "port/pg_bswap.h"
+
+#include "compat.h"
+#include "value.h"
+
+PG_FUNCTION_INFO_V1(pgseal_eq);
+PG_FUNCTION_INFO_V1(pgseal_ne);
+PG_FUNCTION_INFO_V1(pgseal_lt);
+PG_FUNCTION_INFO_V1(pgseal_le);
+PG_FUNCTION_INFO_V1(pgseal_gt);
+PG_FUNCTION_INFO_V1(pgseal_ge);
+PG_FUNCTION_INFO_V1(pgseal_cmp);
+PG_FUNCTION_INFO_V1(pgseal_hash);
+PG_FUNCTION_INFO_V1(pgseal_hash_extended);
+
+/* What a call site compares; index 0 is the left argument */
+typedef struct Operands
+{
+	const PgsealType *type;
+	bool		sealed[2];		/* or of the base type */
+} Operands;
+
+static const Operands *
+operands(FunctionCallInfo fcinfo)
+{
+	Operands   *op = fcinfo->flinfo->fn_extra;
+
+	if (op == NULL)
+	{
+		Oid		   *arguments;
+		int			num_arguments;
+
+		get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &num_arguments);
+		op = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Operands));
+		for (int i = 0; i < 2 && i < num_arguments; i++)
+		{
+			const PgsealType *type = pgseal_type_by_oid(arguments[i]);
+
+			op->sealed[i] = (type != NULL);
+			if (type != NULL)
+				op->type = type;
+		}
+		if (op->type == NULL)
+			op->type = pgseal_type_by_base(arguments[0]);
+		if (op->type == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("function %u compares no encrypted type",
+							fcinfo->flinfo->fn_oid)));
+		fcinfo->flinfo->fn_extra = op;
+	}
+	return op;
+}
+
+/* The operand as a value of the base type */
+static Datum
+operand(FunctionCallInfo fcinfo, const Operands *op, int i, PgsealAccess access, bool *isnull)
+{
+	*isnull = false;
+	if (!op->sealed[i])
+		return PG_GETARG_DATUM(i);
+	return pgseal_value_open(op->type, PG_GETARG_DATUM(i), access, isnull);
+}
+
+/* Less than, equal to or greater than zero; *isnull as value.h */
+static int32
+compare(FunctionCallInfo fcinfo, bool *isnull)
+{
+	const Operands *op = operands(fcinfo);
+	Datum		left;
+	Datum		right;
+	int32		result;
+
+	left = operand(fcinfo, op, 0, PGSEAL_ACCESS_CHECKED, isnull);
+	if (*isnull)
+		return 0;
+	right = operand(fcinfo, op, 1, PGSEAL_ACCESS_CHECKED, isnull);
+	if (*isnull)
+		return 0;
+	result = DatumGetInt32(FunctionCall2Coll((FmgrInfo *) &op->type->compare,
+											 PG_GET_COLLATION(), left, right));
+
+	/* A sort calls this millions of times in one memory context */
+	if (!op->type->byval)
+	{
+		if (op->sealed[0])
+			pfree(DatumGetPointer(left));
+		if (op->sealed[1])
+			pfree(DatumGetPointer(right));
+	}
+	return result;
+}
+
+#define COMPARISON(name, operator) \
+Datum \
+name(PG_FUNCTION_ARGS) \
+{ \
+	bool		isnull; \
+	int32		order = compare(fcinfo, &isnull); \
+\
+	if (isnull) \
+		PG_RETURN_NULL(); \
+	PG_RETURN_BOOL(order operator 0); \
+}
+
+COMPARISON(pgseal_eq, ==)
+COMPARISON(pgseal_ne, !=)
+COMPARISON(pgseal_lt, <)
+COMPARISON(pgseal_le, <=)
+COMPARISON(pgseal_gt, >)
+COMPARISON(pgseal_ge, >=)
+
+/* Support function of the btree class: has no way to say NULL */
+Datum
+pgseal_cmp(PG_FUNCTION_ARGS)
+{
+	bool		isnull;
+	int32		order = compare(fcinfo, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to sort encrypted values")));
+	PG_RETURN_INT32(order);
+}
+
+static uint64
+hash_operand(FunctionCallInfo fcinfo, uint64 seed)
+{
+	const Operands *op = operands(fcinfo);
+	bool		isnull;
+	Datum		value = operand(fcinfo, op, 0, PGSEAL_ACCESS_INTERNAL, &isnull);
+	PgsealKey  *key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
+	uint8		prefix[1 + sizeof(uint64)];
+	uint8		mac[PGSEAL_HASH_BYTES];
+	uint64		hash;
+	uint64		seed_be = pg_hton64(seed);
+	const uint8 *data;
+	size_t		len;
+	uint8		buffer[8];
+	void	   *allocated = NULL;
+	StringInfoData canonical = {0};
+
+	if (op->type->base->canonical != NULL)
+	{
+		initStringInfo(&canonical);
+		op->type->base->canonical(&canonical, value, PG_GET_COLLATION());
+		data = (uint8 *) canonical.data;
+		len = canonical.len;
+		allocated = canonical.data;
+	}
+	else
+		data = pgseal_type_encode(op->type, value, &len, buffer, &allocated);
+
+	prefix[0] = op->type->base->code;
+	memcpy(prefix + 1, &seed_be, sizeof(seed_be));
+	if (!pgseal_hmac(key->hmac, mac, prefix, sizeof(prefix), data, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not compute HMAC-SHA-256")));
+	memcpy(&hash, mac, sizeof(hash));
+	if (allocated != NULL)
+	{
+		pgseal_wipe((void *) data, len);
+		pfree(allocated);
+	}
+	if (op->sealed[0] && !op->type->byval)
+		pfree(DatumGetPointer(value));
+	return pg_ntoh64(hash);
+}
+
+Datum
+pgseal_hash(PG_FUNCTION_ARGS)
+{
+	/* The low half of the extended hash at seed 0, as hash classes must */
+	PG_RETURN_INT32((int32) hash_operand(fcinfo, 0));
+}
+
+Datum
+pgseal_hash_extended(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64((int64) hash_operand(fcinfo, (uint64) PG_GETARG_INT64(1)));
+}

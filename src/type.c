@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ *
+ * type.c
+ *	  The encrypted types: input, output, and the casts.
+ *
+ * All encrypted types share these functions; which one is meant is read from
+ * the signature of the SQL function once per call site (fn_extra).
+ *
+ * A type's own text and binary form is the sealed value.  Plaintext goes in
+ * through the input function and the cast from the base type, and comes out
+ * through nothing but the cast to the base type.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "libpq/pqformat.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "value.h"
+
+PG_FUNCTION_INFO_V1(pgseal_in);
+PG_FUNCTION_INFO_V1(pgseal_out);
+PG_FUNCTION_INFO_V1(pgseal_recv);
+PG_FUNCTION_INFO_V1(pgseal_send);
+PG_FUNCTION_INFO_V1(pgseal_seal_cast);
+PG_FUNCTION_INFO_V1(pgseal_reseal_cast);
+PG_FUNCTION_INFO_V1(pgseal_open);
+PG_FUNCTION_INFO_V1(pgseal_try_open);
+
+static const PgsealType *
+require_type(Oid oid)
+{
+	const PgsealType *type = pgseal_type_by_oid(oid);
+
+	if (type == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type with OID %u is not an encrypted type", oid)));
+	return type;
+}
+
+static const PgsealType *
+remember_type(FunctionCallInfo fcinfo, Oid oid)
+{
+	fcinfo->flinfo->fn_extra = (void *) require_type(oid);
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* The encrypted type that the function takes as its first argument */
+static inline const PgsealType *
+argument_type(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		Oid		   *arguments;
+		int			num_arguments;
+
+		get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &num_arguments);
+		return remember_type(fcinfo, arguments[0]);
+	}
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* The encrypted type that the function returns */
+static inline const PgsealType *
+result_type(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+		return remember_type(fcinfo, get_func_rettype(fcinfo->flinfo->fn_oid));
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* Input and receive functions are told their type as an argument */
+static inline const PgsealType *
+input_type(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+		return remember_type(fcinfo, PG_GETARG_OID(1));
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* The sealed value that a text form holds */
+static struct varlena *
+sealed_from_text(const PgsealType *type, const char *text)
+{
+	struct varlena *sealed = palloc(VARHDRSZ + strlen(text));
+	int			len = pgseal_envelope_from_text((uint8 *) VARDATA(sealed), text);
+
+	/* No detail: what looks like a sealed value may be a botched secret */
+	if (len < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("malformed sealed value"),
+				 errhint("Text that begins with \"%s\" is taken for a sealed value.",
+						 PGSEAL_TEXT_PREFIX)));
+	SET_VARSIZE(sealed, VARHDRSZ + len);
+	pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
+					   ERRCODE_INVALID_TEXT_REPRESENTATION);
+	return sealed;
+}
+
+/* pgseal_in(cstring, type oid, typmod): plaintext, or the sealed text form */
+Datum
+pgseal_in(PG_FUNCTION_ARGS)
+{
+	char	   *text = PG_GETARG_CSTRING(0);
+	const PgsealType *type = input_type(fcinfo);
+	int32		typmod = PG_GETARG_INT32(2);
+
+	if (pgseal_envelope_is_text(text))
+		PG_RETURN_POINTER(pgseal_value_reseal(type, sealed_from_text(type, text), typmod));
+	if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
+		PG_RETURN_POINTER(pgseal_value_seal_chars(type, text, strlen(text), typmod));
+	PG_RETURN_POINTER(pgseal_value_seal(type,
+										InputFunctionCall((FmgrInfo *) &type->input, text,
+														  type->input_param, -1),
+										typmod));
+}
+
+/* The sealed text form, whatever the type */
+Datum
+pgseal_out(PG_FUNCTION_ARGS)
+{
+	struct varlena *sealed = PG_GETARG_VARLENA_PP(0);
+	size_t		len = VARSIZE_ANY_EXHDR(sealed);
+	char	   *text = palloc(pgseal_envelope_text_size(len));
+
+	pgseal_envelope_to_text(text, (uint8 *) VARDATA_ANY(sealed), len);
+	PG_RETURN_CSTRING(text);
+}
+
+/* The envelope's bytes as they are */
+Datum
+pgseal_recv(PG_FUNCTION_ARGS)
+{
+	StringInfo	buf = (StringInfo) PG_GETARG_POINTER(0);
+	const PgsealType *type = input_type(fcinfo);
+	int			len = buf->len - buf->cursor;
+	struct varlena *sealed = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(sealed, VARHDRSZ + len);
+	pq_copymsgbytes(buf, VARDATA(sealed), len);
+	pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
+					   ERRCODE_INVALID_BINARY_REPRESENTATION);
+	PG_RETURN_POINTER(pgseal_value_reseal(type, sealed, PG_GETARG_INT32(2)));
+}
+
+Datum
+pgseal_send(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(PG_GETARG_BYTEA_P_COPY(0));
+}
+
+/* base type, typmod, is explicit → encrypted type */
+Datum
+pgseal_seal_cast(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = result_type(fcinfo);
+
+	PG_RETURN_POINTER(pgseal_value_seal(type, PG_GETARG_DATUM(0), PG_GETARG_INT32(1)));
+}
+
+/* encrypted type, typmod, is explicit → encrypted type, under the typmod's key */
+Datum
+pgseal_reseal_cast(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = result_type(fcinfo);
+
+	PG_RETURN_POINTER(pgseal_value_reseal(type, (struct varlena *) PG_GETARG_POINTER(0),
+										  PG_GETARG_INT32(1)));
+}
+
+/* encrypted type → base type */
+Datum
+pgseal_open(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = argument_type(fcinfo);
+	bool		isnull;
+	Datum		value = pgseal_value_open(type, PG_GETARG_DATUM(0), PGSEAL_ACCESS_CHECKED, &isnull);
+
+	if (isnull)
+		PG_RETURN_NULL();
+	return value;
+}
+
+/*
+ * encrypted type → base type; NULL where a value can't be opened because its
+ * key is gone or may not be used.  A value that was tampered with is an error
+ * here, too.
+ */
+Datum
+pgseal_try_open(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = argument_type(fcinfo);
+	PgsealEnvelope envelope;
+	const PgsealKeyInfo *info;
+	bool		isnull;
+	Datum		value;
+
+	pgseal_value_header(&envelope, PG_GETARG_DATUM(0));
+	info = pgseal_keyring_info(envelope.key_version_id);
+	if (!info->ephemeral &&
+		(!info->known || info->destroyed || !OidIsValid(info->server) ||
+		 pgseal_server_aclcheck(info->server, GetUserId(), ACL_USAGE) != ACLCHECK_OK))
+		PG_RETURN_NULL();
+	value = pgseal_value_open(type, PG_GETARG_DATUM(0), PGSEAL_ACCESS_CHECKED, &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	return value;
+}

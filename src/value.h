@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * value.h
+ *	  Datum to sealed value and back.
+ *
+ * Layer 4.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_VALUE_H
+#define PGSEAL_VALUE_H
+
+#include "basetype.h"
+#include "envelope.h"
+#include "keyring.h"
+
+/* Seals a value of the base type under the key that typmod stands for. */
+extern struct varlena *pgseal_value_seal(const PgsealType *type, Datum value, int32 typmod);
+
+/* The same for characters in the server's encoding, without a text datum. */
+extern struct varlena *pgseal_value_seal_chars(const PgsealType *type, const char *chars,
+											   size_t len, int32 typmod);
+
+/*
+ * Opens a sealed datum.  *out_isnull when the current user may not
+ * (pgseal.on_denied = null).  Errors: 42501, 42704, 58000 as keyring.h; XX001
+ * not authentic; 0A000 unknown format or another base type.
+ */
+extern Datum pgseal_value_open(const PgsealType *type, Datum sealed, PgsealAccess access,
+							   bool *out_isnull);
+
+/*
+ * The sealed value as a column with this type modifier stores it: itself when
+ * the key is the column's or isn't known here, resealed otherwise.
+ */
+extern struct varlena *pgseal_value_reseal(const PgsealType *type, struct varlena *sealed,
+										   int32 typmod);
+
+/* Header of a sealed datum, without fetching all of a toasted one */
+extern void pgseal_value_header(PgsealEnvelope *out_envelope, Datum sealed);
+
+/*
+ * Checks bytes that came from outside; sqlstate is for malformed ones (22P02,
+ * 22P03).  An unknown format or another base type is 0A000.
+ */
+extern void pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_t len,
+							   int sqlstate);
+
+#endif							/* PGSEAL_VALUE_H */
