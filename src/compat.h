@@ -17,4 +17,19 @@
 #error "pgseal needs PostgreSQL 15 or later"
 #endif
 
+#include "utils/wait_event.h"
+
+/* What -fvisibility=hidden shall not hide; PostgreSQL 16 defines it so itself */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define pgseal_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
 #endif							/* PGSEAL_COMPAT_H */
