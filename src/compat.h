@@ -19,6 +19,7 @@
 
 #include "catalog/pg_foreign_server.h"
 #include "utils/acl.h"
+#include "utils/wait_event.h"
 
 /* Privileges of all object classes are checked by one function since 16 */
 #if PG_VERSION_NUM >= 160000
@@ -38,6 +39,19 @@
 #define PGSEAL_EXECUTOR_RUN_ARGS \
 	QueryDesc *desc, ScanDirection direction, uint64 count, bool execute_once
 #define PGSEAL_EXECUTOR_RUN_PASS desc, direction, count, execute_once
+#endif
+
+/* What -fvisibility=hidden shall not hide; PostgreSQL 16 defines it so itself */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define pgseal_wait_event(name) PG_WAIT_EXTENSION
 #endif
 
 #endif							/* PGSEAL_COMPAT_H */

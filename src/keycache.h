@@ -42,14 +42,14 @@ typedef struct PgsealCacheStats
 	bool		locked;			/* mlock() succeeded */
 } PgsealCacheStats;
 
-/* One entry that should be fetched again soon, for the worker */
-typedef struct PgsealCacheDue
+/* How many values one key version has sealed; of MyDatabaseId */
+typedef struct PgsealSealCount
 {
-	Oid			database;
 	int64		key_version_id;
-} PgsealCacheDue;
+	uint64		seals;
+} PgsealSealCount;
 
-/* _PG_init: draws the mask; installs the shared memory hooks */
+/* _PG_init, while libraries are preloaded: installs the shared memory hooks */
 extern void pgseal_keycache_init(void);
 
 /* False when the library was not preloaded: there is no shared memory */
@@ -66,7 +66,11 @@ extern PgsealCacheResult pgseal_keycache_get(int64 key_version_id,
 											 PgsealKmsStatus *out_status,
 											 PgsealKmsError *out_error);
 
-/* After CLAIMED: the key, for all.  Returns when it expires. */
+/*
+ * After CLAIMED: the key, for all.  Returns when it expires; that is now, and
+ * the key isn't kept, when the claim was lost meanwhile (to a drop, or to
+ * another process because the fetch took far longer than pgseal.kms_timeout).
+ */
 extern TimestampTz pgseal_keycache_publish(int64 key_version_id,
 										   const uint8 key[PGSEAL_KEY_BYTES]);
 
@@ -82,23 +86,40 @@ extern bool pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status,
 /* After CLAIMED, when nothing is known (query cancelled, error). */
 extern void pgseal_keycache_abandon(int64 key_version_id);
 
-/* Wipes one key, or all keys of one database, everywhere; bumps generation */
+/*
+ * Wipes one key, or all keys of one database, everywhere; bumps generation.  A
+ * fetch that is under way won't publish.
+ */
 extern void pgseal_keycache_drop(Oid database, int64 key_version_id);
 extern void pgseal_keycache_drop_database(Oid database);
 
 /*
- * Moves on whenever a key was taken away (expiry, eviction is not: the key is
- * still good; refusal, drop).  A backend whose kept contexts were made under
- * another generation must ask the cache again.
+ * Moves on whenever a key was taken away before its time (refusal, drop).  A
+ * backend whose kept contexts were made under another generation must ask the
+ * cache again.  Eviction isn't counted, as the key is still good, nor is
+ * expiry, which the backend knows from out_expires_at.
  */
 extern uint64 pgseal_keycache_generation(void);
 
 /*
- * For the worker: wipes what has expired, and returns up to max entries that
- * are due for a refresh (of one database, or of all with InvalidOid).
- * Claiming one makes get() of other backends go on with the old key.
+ * For the worker.  An entry is due when it should be fetched again ahead of
+ * its expiry: some time before it (jitter) if it was used since the last fetch.
+ * What nobody uses expires, and doesn't cost a KMS call.
  */
-extern int	pgseal_keycache_due(Oid database, PgsealCacheDue *out_due, int max);
+
+/*
+ * For the launcher: wipes what has expired, and returns up to max databases
+ * with entries that are due or, if with_seals, with seal counts to be saved.
+ */
+extern int	pgseal_keycache_due_databases(Oid *out_databases, int max, bool with_seals);
+
+/* Up to max entries of MyDatabaseId that are due */
+extern int	pgseal_keycache_due(int64 *out_key_version_ids, int max);
+
+/*
+ * Claims an entry if it is due; then as after CLAIMED.  get() of other backends
+ * goes on with the old key.
+ */
 extern bool pgseal_keycache_claim_refresh(int64 key_version_id);
 
 /* When the next entry expires or falls due; 0 if none */
@@ -108,8 +129,19 @@ extern TimestampTz pgseal_keycache_next_due(void);
  * Seal counts.  Reserves count seals under a key version and returns how many
  * have been reserved in all since first_known (the count that the catalog has,
  * used only to start a counter).  A counter lives apart from the key entries.
+ * The result may be too high, never too low (see keycache.c).
  */
 extern uint64 pgseal_keycache_reserve_seals(int64 key_version_id, uint64 first_known, uint32 count);
+
+/* Up to max counts of MyDatabaseId that have grown since they were last saved */
+extern int	pgseal_keycache_unsaved_seals(PgsealSealCount *out_counts, int max);
+
+/*
+ * These counts are in the catalog now (or their key version isn't any more).
+ * If the transaction fails after all, the next reservation makes them unsaved
+ * again.
+ */
+extern void pgseal_keycache_seals_saved(const PgsealSealCount *counts, int num_counts);
 
 extern void pgseal_keycache_stats(PgsealCacheStats *out_stats);
 

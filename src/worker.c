@@ -1,0 +1,406 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The background worker: what has to be done without a user asking.
+ *
+ * One launcher runs as long as the server does.  It is connected to no
+ * database, so that it stands in the way of no DROP DATABASE; it wipes expired
+ * keys, and starts a worker for each database where there is work: entries of
+ * the key cache that should be fetched again ahead of their expiry, and, once
+ * per pgseal.worker_interval, seal counts that should be saved.
+ *
+ * A worker does what is due in its database and exits.  Each piece of work is
+ * a transaction of its own; one that fails is logged and doesn't stop the
+ * others.  While it runs, a DROP DATABASE has to wait for it, or use FORCE.
+ *
+ * On a hot standby keys are refreshed, but nothing is saved: there is nothing
+ * to save, as only the primary seals what is stored.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_database.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/procsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "keycache.h"
+#include "keyring.h"
+#include "worker.h"
+
+/* The library and the extension; the tests build this file under another */
+#ifndef PGSEAL_MODULE
+#define PGSEAL_MODULE "pgseal"
+#endif
+
+/* The launcher is started again so long after it ended, in seconds */
+#define LAUNCHER_RESTART		5
+/* Workers at a time, so that other users of worker slots get some too */
+#define WORKERS_MAX				3
+/* Databases that the launcher looks at in one round */
+#define DATABASES_MAX			512
+/* Shortest sleep of the launcher, in ms */
+#define ROUND_MIN				1000
+
+/*
+ * Part of the TTL that the launcher sleeps at most: entries fall due no later
+ * than at 95 % of it, so even one that was published while the launcher slept
+ * is seen in time.
+ */
+#define ROUNDS_PER_TTL			20
+
+/* At most one line about a lack of worker slots in this time, in ms */
+#define NO_WORKER_LOG_PAUSE		60000
+
+/* A piece of a worker's work, run in a transaction with a snapshot */
+typedef void (*WorkFunction) (int64 argument);
+
+typedef struct RunningWorker
+{
+	Oid			database;
+	BackgroundWorkerHandle *handle; /* NULL: free */
+} RunningWorker;
+
+static RunningWorker running[WORKERS_MAX];
+
+void
+pgseal_worker_init(void)
+{
+	BackgroundWorker worker;
+
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	worker.bgw_restart_time = LAUNCHER_RESTART;
+	strlcpy(worker.bgw_library_name, PGSEAL_MODULE, sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "pgseal_worker_launcher_main", sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "pgseal launcher", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "pgseal launcher", sizeof(worker.bgw_type));
+	RegisterBackgroundWorker(&worker);
+}
+
+/* ---------- the launcher ---------- */
+
+/* Forgets workers that have ended; returns a free place, or NULL */
+static RunningWorker *
+free_place(void)
+{
+	RunningWorker *place = NULL;
+	pid_t		pid;
+
+	for (int i = 0; i < WORKERS_MAX; i++)
+	{
+		if (running[i].handle &&
+			GetBackgroundWorkerPid(running[i].handle, &pid) == BGWH_STOPPED)
+		{
+			pfree(running[i].handle);
+			running[i].handle = NULL;
+		}
+		if (!running[i].handle)
+			place = &running[i];
+	}
+	return place;
+}
+
+static bool
+has_worker(Oid database)
+{
+	for (int i = 0; i < WORKERS_MAX; i++)
+	{
+		if (running[i].handle && running[i].database == database)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Can a worker connect?  What is left in shared memory of a database that was
+ * dropped is wiped.
+ */
+static bool
+check_database(Oid database)
+{
+	HeapTuple	tuple;
+	bool		exists;
+	bool		connectable = false;
+
+	StartTransactionCommand();
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	exists = HeapTupleIsValid(tuple);
+	if (exists)
+	{
+		connectable = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+		ReleaseSysCache(tuple);
+	}
+	CommitTransactionCommand();
+
+	if (!exists)
+		pgseal_keycache_drop_database(database);
+	return connectable;
+}
+
+/* A full table of workers only delays: the next round tries again */
+static void
+start_worker(RunningWorker *place, Oid database)
+{
+	static TimestampTz logged_at = 0;
+	BackgroundWorker worker;
+	MemoryContext old_context;
+	bool		started;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, PGSEAL_MODULE, sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "pgseal_worker_main", sizeof(worker.bgw_function_name));
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "pgseal worker for database %u", database);
+	strlcpy(worker.bgw_type, "pgseal worker", sizeof(worker.bgw_type));
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+
+	old_context = MemoryContextSwitchTo(TopMemoryContext);
+	started = RegisterDynamicBackgroundWorker(&worker, &place->handle);
+	MemoryContextSwitchTo(old_context);
+
+	if (started)
+		place->database = database;
+	else if (TimestampDifferenceExceeds(logged_at, GetCurrentTimestamp(), NO_WORKER_LOG_PAUSE))
+	{
+		logged_at = GetCurrentTimestamp();
+		ereport(LOG,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("pgseal: no background worker slot is free for database %u", database),
+				 errhint("Raise max_worker_processes.")));
+	}
+}
+
+/* False when places ran out: the next round starts where this one stopped */
+static bool
+start_workers(bool with_seals)
+{
+	static int	first = 0;
+	Oid			databases[DATABASES_MAX];
+	int			num = pgseal_keycache_due_databases(databases, DATABASES_MAX, with_seals);
+
+	for (int i = 0; i < num; i++)
+	{
+		Oid			database = databases[(first + i) % num];
+		RunningWorker *place = free_place();
+
+		if (!place)
+		{
+			first = (first + i) % num;
+			return false;
+		}
+		if (!has_worker(database) && check_database(database))
+			start_worker(place, database);
+	}
+	return true;
+}
+
+/* How long the launcher may sleep, in ms */
+static long
+sleep_time(TimestampTz next_seals)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next_due = pgseal_keycache_next_due();
+	long		sleep = pgseal_cache_ttl * 1000L / ROUNDS_PER_TTL;
+
+	sleep = Min(sleep, TimestampDifferenceMilliseconds(now, next_seals));
+	if (next_due != 0)
+		sleep = Min(sleep, TimestampDifferenceMilliseconds(now, next_due));
+	return Max(sleep, ROUND_MIN);
+}
+
+void
+pgseal_worker_launcher_main(Datum arg)
+{
+	TimestampTz next_seals = 0;
+	uint32		wait_event;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+
+	/* The shared catalogs only, to see which databases there are */
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	wait_event = pgseal_wait_event("PgsealLauncherMain");
+
+	while (!ShutdownRequestPending)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		bool		with_seals = now >= next_seals && !RecoveryInProgress();
+
+		if (start_workers(with_seals) && now >= next_seals)
+			next_seals = TimestampTzPlusMilliseconds(now, pgseal_worker_interval * INT64CONST(1000));
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 sleep_time(next_seals), wait_event);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			next_seals = 0;
+		}
+	}
+
+	/* Not 0, for which the postmaster would never start a launcher again */
+	proc_exit(1);
+}
+
+/* ---------- the worker of one database ---------- */
+
+/* Logs an error that ends a piece of work, with our prefix */
+static void
+log_failure(const char *work, int64 argument)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(TopMemoryContext);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 argument == 0 ? errmsg("pgseal: could not %s: %s", work, error->message) :
+			 errmsg("pgseal: could not %s " INT64_FORMAT ": %s", work, argument, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0));
+	FreeErrorData(error);
+}
+
+/* "Could not <work> [<argument>]" is what the log says when it fails */
+static void
+run(const char *work, WorkFunction function, int64 argument)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pgstat_report_activity(STATE_RUNNING, work);
+		function(argument);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		log_failure(work, argument);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+
+	pgstat_report_activity(STATE_IDLE, NULL);
+	MemoryContextSwitchTo(context);
+}
+
+/* The reasons for a failed refresh are the keyring's to log */
+static void
+refresh_key(int64 key_version_id)
+{
+	(void) pgseal_keyring_refresh(key_version_id);
+}
+
+static void
+save_seals(int64 unused)
+{
+	pgseal_keyring_persist_seals();
+}
+
+static bool
+is_installed(void)
+{
+	bool		installed;
+
+	StartTransactionCommand();
+	installed = OidIsValid(get_extension_oid(PGSEAL_MODULE, true));
+	CommitTransactionCommand();
+	return installed;
+}
+
+static void
+refresh_keys(void)
+{
+	int64	   *ids = MemoryContextAllocHuge(CurrentMemoryContext, pgseal_cache_size * sizeof(int64));
+	int			num = pgseal_keycache_due(ids, pgseal_cache_size);
+
+	for (int i = 0; i < num; i++)
+	{
+		run("refresh key version", refresh_key, ids[i]);
+
+		/* An error between claim and result; harmless when there is no claim */
+		pgseal_keycache_abandon(ids[i]);
+	}
+	pfree(ids);
+}
+
+/* What a database or role may have set for its users is not for us */
+static void
+override_settings(void)
+{
+	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void
+pgseal_worker_main(Datum arg)
+{
+	Oid			database = DatumGetObjectId(arg);
+
+	/* Unlike the default handler, this lets a KMS call end in order */
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	override_settings();
+
+	if (!is_installed())
+	{
+		pgseal_keycache_drop_database(database);
+		proc_exit(0);
+	}
+
+	refresh_keys();
+	if (!RecoveryInProgress())
+		run("save seal counts", save_seals, 0);
+
+	proc_exit(0);
+}
