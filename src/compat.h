@@ -12,6 +12,7 @@
 #define PGSEAL_COMPAT_H
 
 #include "postgres.h"
+#include "fmgr.h"
 
 #if PG_VERSION_NUM < 150000
 #error "pgseal needs PostgreSQL 15 or later"
@@ -41,17 +42,31 @@
 #define PGSEAL_EXECUTOR_RUN_PASS desc, direction, count, execute_once
 #endif
 
-/* What -fvisibility=hidden shall not hide; PostgreSQL 16 defines it so itself */
-#if PG_VERSION_NUM < 160000
-#undef PGDLLEXPORT
-#define PGDLLEXPORT __attribute__((visibility("default")))
-#endif
-
 /* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_wait_event(name) WaitEventExtensionNew(name)
 #else
 #define pgseal_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/*
+ * Everything is compiled with -fvisibility=hidden; before 16 PostgreSQL's
+ * macros don't exempt the functions that SQL calls.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(funcname) \
+extern PGDLLEXPORT Datum funcname(PG_FUNCTION_ARGS); \
+extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_, funcname) (void); \
+const Pg_finfo_record * \
+CppConcat(pg_finfo_, funcname) (void) \
+{ \
+	static const Pg_finfo_record my_finfo = {1}; \
+	return &my_finfo; \
+} \
+extern int no_such_variable
 #endif
 
 #endif							/* PGSEAL_COMPAT_H */
