@@ -1,14 +1,65 @@
 # pgseal: transparent encryption of columns for PostgreSQL
+#
+#   make, make install        build and install for the PostgreSQL of PG_CONFIG
+#   make installcheck         regression tests against a running server
+#   make check-layers         who includes what, and what pgseal.so exports
+#   make test, demo, bench    all tests, a guided tour, benchmarks; in a
+#                             scratch copy, with a private server (CONTRIBUTING.md)
 
 EXTENSION = pgseal
 MODULE_big = pgseal
+OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/kms/*.c)))
+HDRS := $(wildcard src/*.h src/kms/*.h)
 DATA_built = sql/pgseal--1.0.sql
-OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/kms/*.c))
 
 PG_CPPFLAGS = -I$(srcdir)/src
-PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -fvisibility=hidden
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers -fvisibility=hidden
 SHLIB_LINK = -lcrypto -lcurl
 
+REGRESS := $(patsubst sql/%.sql,%,$(filter-out $(DATA_built),$(sort $(wildcard sql/*.sql))))
+REGRESS_OPTS = --load-extension=pgseal
+ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=pgseal
+
+# No LLVM bitcode: what handles keys is compiled in one way only, with the flags
+# above, and the JIT has nothing to gain from inlining it.  Nor is clang needed.
+override with_llvm = no
+
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(PGXS),)
 include $(PGXS)
+else
+all install uninstall installcheck clean:
+	@echo "$(PG_CONFIG) not found: install postgresql-server-dev-15 (or 16, 17, 18)," \
+		"or say make PG_CONFIG=/path/to/pg_config" >&2; exit 1
+endif
+
+.DELETE_ON_ERROR:
+
+# PGXS knows nothing of headers.
+$(OBJS): $(HDRS)
+
+# The SQL script is the files of sql/install in the order of their names;
+# a *.sql.in among them is repeated for every row of types.txt.
+SQL_PARTS := $(sort $(wildcard sql/install/*.sql sql/install/*.sql.in))
+$(DATA_built): sql/install/assemble.awk sql/install/types.txt $(SQL_PARTS)
+	awk -f sql/install/assemble.awk sql/install/types.txt $(SQL_PARTS) > $@
+
+# PGXS would make a.sql from a.sql.in in its own way.
+%.sql: %.sql.in
+
+check-layers: all
+	perl test/check_layers.pl
+
+test:
+	sh test/run.sh
+
+demo:
+	sh test/demo.sh
+
+bench:
+	sh test/scratch.sh sh test/bench/run.sh
+
+.PHONY: check-layers test demo bench

@@ -1,0 +1,99 @@
+# Runs the tests, each a program that speaks TAP:
+#
+#   perl test/suite.pl [FILE ...]        (in the scratch copy: test/run.sh)
+#
+# The files of test/t use the modules that PostgreSQL comes with
+# (PostgreSQL::Test::Cluster); the servers' data and logs go to tmp_check.
+# They run in parallel, one for each processor.
+#
+# A test of something that is not on this machine (a KMS server) skips itself.
+# With PGSEAL_NO_SKIP=1 or CI=true that is a failure: there, everything must
+# be tested.  Only a skip whose reason is "needs PostgreSQL N" stays one.
+#
+# The last line is "N passed, N failed"; the exit status is 1 if any failed.
+
+use strict;
+use warnings;
+
+use Cwd qw(getcwd);
+use File::Path qw(make_path);
+use TAP::Harness;
+
+my @files = @ARGV ? @ARGV : ('test/check_layers.pl', sort glob('test/t/*.pl'));
+my $no_skip = $ENV{PGSEAL_NO_SKIP} || ($ENV{CI} // '') eq 'true';
+
+my $top = getcwd();
+chomp(my $pgxs = `$ENV{PG_CONFIG} --pgxs`);
+my $pgtest = $pgxs =~ s{/makefiles/pgxs\.mk$}{/test}r;
+chomp(my $jobs = `nproc`);
+
+# What PostgreSQL's makefiles set: TESTDIR in 15, the other two since 16.
+$ENV{TESTDIR} = $top;
+$ENV{TESTDATADIR} = "$top/tmp_check";
+$ENV{TESTLOGDIR} = "$top/tmp_check/log";
+$ENV{PG_REGRESS} = "$pgtest/regress/pg_regress";
+$ENV{PG_ISOLATION_REGRESS} = "$pgtest/isolation/pg_isolation_regress";
+make_path($ENV{TESTLOGDIR});
+
+my $harness = TAP::Harness->new(
+	{
+		jobs => $jobs,
+		lib => [ "$pgtest/perl", "$top/test/lib" ],
+		verbosity => 0,
+	});
+my @skips;
+
+$harness->callback(
+	made_parser => sub {
+		my ($parser, $job) = @_;
+		$parser->callback(
+			test => sub {
+				my ($test) = @_;
+				push @skips, $job->[0] . ': ' . $test->explanation if $test->has_skip;
+			});
+		$parser->callback(
+			plan => sub {
+				my ($plan) = @_;
+				push @skips, $job->[0] . ': ' . $plan->explanation if $plan->has_skip;
+			});
+	});
+
+my $results = $harness->runtests(@files);
+my $passed = $results->passed;
+my $failed = $results->failed;
+
+# A program that fails without a failed test (it died, it was killed, its plan
+# was not kept) counts as one.
+for my $file ($results->descriptions)
+{
+	my ($parser) = $results->parsers($file);
+	next unless $parser->has_problems;
+	$failed++ unless $parser->failed;
+	show_log($file);
+}
+
+for my $skip (@skips)
+{
+	my $fatal = $no_skip && $skip !~ /: needs PostgreSQL \d+/;
+	print $fatal ? 'not allowed here: ' : '', "skipped $skip\n";
+	$passed--, $failed++ if $fatal;
+}
+
+print "$passed passed, $failed failed\n";
+exit($failed ? 1 : 0);
+
+# The end of the log that PostgreSQL's modules keep of a test, and of the logs
+# of its servers.
+sub show_log
+{
+	my ($file) = @_;
+	my ($name) = $file =~ m{([^/]+)\.pl$};
+
+	for my $log (glob("$ENV{TESTLOGDIR}/{regress_log_$name,${name}_*.log}"))
+	{
+		open my $fh, '<', $log or next;
+		my @lines = <$fh>;
+		splice @lines, 0, -20;
+		print "---- the end of $log\n", @lines, "----\n";
+	}
+}
