@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include <math.h>
+#include <sys/socket.h>
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -30,7 +31,9 @@
 #include "utils/inet.h"
 #include "utils/inval.h"
 #include "utils/jsonb.h"
+#include "utils/float.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"

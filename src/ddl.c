@@ -22,6 +22,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -36,6 +37,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_func.h"
 #include "parser/parse_type.h"
 #include "tcop/utility.h"
@@ -44,6 +46,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "basetype.h"
@@ -418,25 +421,13 @@ drops_extension(Node *stmt)
 }
 
 static void
-ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-					ProcessUtilityContext context, ParamListInfo params,
-					QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params,
+		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	Node	   *stmt = pstmt->utilityStmt;
 	bool		saved_dropping = dropping_extension;
 
-	if (concerns_us(stmt))
-	{
-		if (read_only_tree)
-		{
-			pstmt = copyObject(pstmt);
-			stmt = pstmt->utilityStmt;
-			read_only_tree = false;
-		}
-		complete_statement(stmt);
-	}
-	dropping_extension = saved_dropping || drops_extension(stmt);
-
+	dropping_extension = saved_dropping || drops_extension(pstmt->utilityStmt);
 	PG_TRY();
 	{
 		if (prev_process_utility)
@@ -451,12 +442,28 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 		dropping_extension = saved_dropping;
 	}
 	PG_END_TRY();
+}
+
+static void
+ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+					ProcessUtilityContext context, ParamListInfo params,
+					QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	RenameStmt *rename = (RenameStmt *) pstmt->utilityStmt;
+
+	if (concerns_us(pstmt->utilityStmt))
+	{
+		if (read_only_tree)
+			pstmt = copyObject(pstmt);
+		read_only_tree = false;
+		complete_statement(pstmt->utilityStmt);
+	}
+	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 
 	/* Keys name their server */
-	if (IsA(stmt, RenameStmt) && ((RenameStmt *) stmt)->renameType == OBJECT_FOREIGN_SERVER &&
+	if (IsA(rename, RenameStmt) && rename->renameType == OBJECT_FOREIGN_SERVER &&
 		OidIsValid(pgseal_type_schema()))
-		pgseal_catalog_rename_server(strVal(((RenameStmt *) stmt)->object),
-									 ((RenameStmt *) stmt)->newname);
+		pgseal_catalog_rename_server(strVal(rename->object), rename->newname);
 }
 
 /*

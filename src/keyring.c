@@ -752,7 +752,7 @@ pgseal_keyring_ensure(const char *name)
 }
 
 int32
-pgseal_keyring_rotate(const char *name)
+pgseal_keyring_add_version(const char *name)
 {
 	int32		hash = pgseal_catalog_name_hash(name);
 	PgsealKeyRow *key;
@@ -807,4 +807,22 @@ pgseal_keyring_refresh(int64 key_version_id)
 		pgseal_kms_report(LOG, status, server->provider->name, server->name, &error);
 	}
 	return false;
+}
+
+/*
+ * Seal counts, from shared memory to the catalog.  Counts of versions that the
+ * catalog doesn't have any more are forgotten with the rest.
+ */
+void
+pgseal_keyring_persist_seals(void)
+{
+	PgsealSealCount counts[64];
+	int			num_counts;
+
+	while ((num_counts = pgseal_keycache_unsaved_seals(counts, lengthof(counts))) > 0)
+	{
+		for (int i = 0; i < num_counts; i++)
+			pgseal_catalog_raise_seals(counts[i].key_version_id, (int64) counts[i].seals);
+		pgseal_keycache_seals_saved(counts, num_counts);
+	}
 }

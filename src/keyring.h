@@ -84,10 +84,13 @@ extern void pgseal_keyring_create(const char *name, const char *server);
 extern void pgseal_keyring_ensure(const char *name);
 
 /* A new data key version; returns its number */
-extern int32 pgseal_keyring_rotate(const char *name);
+extern int32 pgseal_keyring_add_version(const char *name);
 
 /* For the worker: fetches a cached key again; false when that failed */
 extern bool pgseal_keyring_refresh(int64 key_version_id);
+
+/* For the worker: seal counts of this database, from memory to the catalog */
+extern void pgseal_keyring_persist_seals(void);
 
 extern void pgseal_keyring_init(void);
 

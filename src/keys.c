@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -56,7 +57,7 @@ pgseal_create_key(PG_FUNCTION_ARGS)
 Datum
 pgseal_rotate_key(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(pgseal_keyring_rotate(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 }
 
 /* rotate_master_key(server) → number of the new version */

@@ -17,10 +17,13 @@
 #include "postgres.h"
 
 #include "common/pg_lzcompress.h"
+#include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "compat.h"
 #include "guc.h"
@@ -113,7 +116,7 @@ compress_payload(const uint8 *payload, size_t len, size_t *out_len)
 	uint32		raw_be = pg_hton32((uint32) len);
 	int32		n;
 
-	if (!pgseal_compression || len < COMPRESS_FROM_BYTES || len > PGLZ_MAX_INPUT)
+	if (!pgseal_compression || len < COMPRESS_FROM_BYTES || len > MaxAllocSize / 2)
 		return NULL;
 	compressed = palloc(COMPRESSED_HEADER_BYTES + PGLZ_MAX_OUTPUT(len));
 	n = pglz_compress((const char *) payload, (int32) len,
