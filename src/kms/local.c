@@ -434,7 +434,7 @@ pgseal_kms_local_rotate(const PgsealKmsServer *server)
 	PgsealKeyringSource source;
 	PgsealKmsError error = {.operation = "rotate"};
 	PgsealKmsStatus status;
-	int			version;
+	int			version = 0;
 
 	if (server->provider != &pgseal_kms_local)
 		ereport(ERROR,

@@ -15,8 +15,8 @@
  * keyring's own buffer, and whatever ends this early (timeout, query cancel,
  * end of the backend) kills the group.
  *
- * The command's standard error is the server's log: it must not write a key
- * there.  The only output that a message quotes is none.
+ * No message quotes what the command prints.  Its standard error is the
+ * server's log, so it must not write a key there.
  *
  *-------------------------------------------------------------------------
  */

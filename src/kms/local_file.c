@@ -142,6 +142,17 @@ format_trailer(char out_trailer[TRAILER_CHARS + 1], const char *text, size_t len
 	return true;
 }
 
+/* Is the first line that of a keyring, of whatever format? */
+static bool
+has_header(const char *text)
+{
+	const char *format = text + sizeof(HEADER_WORDS) - 1;
+
+	if (strncmp(text, HEADER_WORDS, sizeof(HEADER_WORDS) - 1) != 0)
+		return false;
+	return *format != '\n' && format[strspn(format, "0123456789")] == '\n';
+}
+
 /* One key's line, of line_len characters without the newline */
 static bool
 parse_line(PgsealMasterKey *out_key, const char *line, size_t line_len)
@@ -184,7 +195,7 @@ pgseal_keyring_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const ch
 	keyring->text[keyring->text_len] = '\0';
 	keyring->num_keys = 0;
 
-	if (strncmp(keyring->text, HEADER_WORDS, sizeof(HEADER_WORDS) - 1) != 0)
+	if (!has_header(keyring->text))
 		return fail(out_error, PGSEAL_KMS_INVALID, "keyring_damaged", HINT_RESTORE,
 					"The first line is not that of a keyring: %s.", source);
 	if (strncmp(keyring->text, HEADER, sizeof(HEADER) - 1) != 0)
@@ -357,7 +368,7 @@ read_file(PgsealKeyring *out_keyring, bool *out_missing, PgsealKmsError *out_err
 			case ENOENT:
 				*out_missing = true;
 				return fail(out_error, PGSEAL_KMS_UNREACHABLE, "keyring_missing",
-							"Keys of this database are wrapped by a master key in it. Restore the file from its backup; a new one could not unwrap them.",
+							"What was wrapped by its master keys needs them: restore the file from its backup. A new one would not help.",
 							"The keyring file is missing: \"%s\".", file);
 			case ELOOP:
 				return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
@@ -577,6 +588,7 @@ pgseal_keyring_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
 		if (status == PGSEAL_KMS_OK)
 			ereport(LOG,
 					(errmsg("pgseal: created keyring file \"%s\"", file),
+					 errhidestmt(true),
 					 errhint("Back it up apart from the database: without it encrypted columns cannot be read.")));
 	}
 	CloseTransientFile(lock_fd);
