@@ -216,7 +216,8 @@ append_tokens(FunctionCallInfo fcinfo, ArrayBuildState *state, const Argument *a
 	pgseal_token_canonical(&canonical, arg->type, value, form.normalizer, PG_GET_COLLATION());
 	foreach(lc, versions)
 	{
-		PgsealKey  *key = pgseal_keyring_index_version(*(int64 *) lfirst(lc), arg->access);
+		PgsealVersionRow *version = lfirst(lc);
+		PgsealKey  *key = pgseal_keyring_index_version(version->id, arg->access);
 
 		if (key != NULL)
 			state = accumArrayResult(state,

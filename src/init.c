@@ -16,6 +16,7 @@
 #include "guc.h"
 #include "keycache.h"
 #include "keyring.h"
+#include "lookup.h"
 #include "transparent.h"
 #include "worker.h"
 
@@ -40,6 +41,7 @@ _PG_init(void)
 	pgseal_basetype_init();
 	pgseal_keycache_init();
 	pgseal_keyring_init();
+	pgseal_lookup_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
 	pgseal_worker_init();
