@@ -3,6 +3,8 @@
  * blind_index.c
  *	  blind_index(): the deterministic companion of an encrypted column.
  *
+ * Layer 5.
+ *
  * blind_index(column) is the token of the column's value under the index key
  * of the column's key; as expression index, unique index or generated column
  * it finds equal values without storing them.

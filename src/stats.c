@@ -3,6 +3,8 @@
  * stats.c
  *	  ANALYZE of encrypted columns.
  *
+ * Layer 5.
+ *
  * PostgreSQL's own typanalyze would keep the most common values and a
  * histogram, which is the order of the plaintexts.  This one keeps the null
  * fraction and the width, needs no key, and leaves the number of distinct

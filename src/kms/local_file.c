@@ -3,6 +3,8 @@
  * local_file.c
  *	  The keyring file: its text form, and how it is read and replaced.
  *
+ * Layer 2.
+ *
  * A keyring is text, so that it can be printed, put into a safe, and mended:
  *
  *		pgseal keyring 1
@@ -98,13 +100,13 @@ fail(PgsealKmsError *out_error, PgsealKmsStatus status, const char *code,
 }
 
 PgsealKeyring *
-pgseal_keyring_new(void)
+pgseal_local_new(void)
 {
 	return palloc0(sizeof(PgsealKeyring));
 }
 
 void
-pgseal_keyring_free(PgsealKeyring *keyring)
+pgseal_local_free(PgsealKeyring *keyring)
 {
 	pgseal_wipe(keyring, sizeof(*keyring));
 	pfree(keyring);
@@ -185,7 +187,7 @@ parse_line(PgsealMasterKey *out_key, const char *line, size_t line_len)
 }
 
 PgsealKmsStatus
-pgseal_keyring_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *source)
+pgseal_local_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *source)
 {
 	const char *line = keyring->text + sizeof(HEADER) - 1;
 	const char *trailer;
@@ -260,7 +262,7 @@ format_keyring(PgsealKeyring *keyring)
 }
 
 bool
-pgseal_keyring_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES])
+pgseal_local_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES])
 {
 	PgsealMasterKey *single = &keyring->keys[0];
 
@@ -293,7 +295,7 @@ add_key(PgsealKeyring *keyring)
 /* ---- reading ---- */
 
 bool
-pgseal_keyring_in_data_directory(const char *path)
+pgseal_local_in_data_directory(const char *path)
 {
 	char		directory[MAXPGPATH];
 	char	   *real_directory;
@@ -401,12 +403,12 @@ read_file(PgsealKeyring *out_keyring, bool *out_missing, PgsealKmsError *out_err
 
 	snprintf(source, sizeof(source), "\"%s\"", file);
 	if (status == PGSEAL_KMS_OK)
-		status = pgseal_keyring_parse(out_keyring, out_error, source);
+		status = pgseal_local_parse(out_keyring, out_error, source);
 	return status;
 }
 
 PgsealKmsStatus
-pgseal_keyring_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_local_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	bool		missing;
 
@@ -453,7 +455,7 @@ sync_directory(const char *file)
 }
 
 PgsealKmsStatus
-pgseal_keyring_sync(PgsealKmsError *out_error, const char *file)
+pgseal_local_sync(PgsealKmsError *out_error, const char *file)
 {
 	if (!sync_path(file, false) || !sync_directory(file))
 		return fail_write(out_error, "make the keyring file durable", file);
@@ -572,7 +574,7 @@ add_and_replace(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *f
 }
 
 PgsealKmsStatus
-pgseal_keyring_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_local_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	bool		missing;
 	int			lock_fd;
@@ -601,14 +603,14 @@ pgseal_keyring_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
 }
 
 PgsealKmsStatus
-pgseal_keyring_rotate(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_local_rotate(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	int			lock_fd;
 	PgsealKmsStatus status = lock_file(&lock_fd, out_error, file);
 
 	if (status != PGSEAL_KMS_OK)
 		return status;
-	status = pgseal_keyring_read(out_keyring, out_error, file);
+	status = pgseal_local_read(out_keyring, out_error, file);
 	if (status == PGSEAL_KMS_OK)
 		status = add_and_replace(out_keyring, out_error, file);
 	CloseTransientFile(lock_fd);
