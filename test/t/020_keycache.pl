@@ -358,6 +358,23 @@ unlike(substr(slurp_file($node->logfile), $log_position), qr/FATAL|PANIC|(?<!pgs
 	'no other trouble was logged');
 
 #
+# A crash of another process: shared memory begins anew, with another mask
+#
+{
+	$node->append_conf('postgresql.conf', 'restart_after_crash = on');
+	$node->start;
+	sql('SELECT cache_get(501)', 'SELECT cache_publish(501)');
+	my $victim = start('SELECT cache_fetch(500, 60)');
+	wait_for_fetch(500);
+	kill 'KILL', sql(q{SELECT pid FROM pg_stat_activity WHERE query = 'SELECT cache_fetch(500, 60)'});
+	finish($victim);
+	ok($node->poll_query_until('postgres', 'SELECT misses = 0 FROM cache_stats()'), 'restarted after a crash');
+	is(results('cache_get(501)', 'cache_get(500)', 'cache_publish(500) > 0', 'cache_get(500)'),
+		'claimed,claimed,t,hit:good', 'without old keys and claims');
+	$node->stop('fast');
+}
+
+#
 # Not allowed to lock memory; not preloaded
 #
 SKIP:
