@@ -71,7 +71,10 @@ SELECT last_name FROM customer WHERE last_name >= 'F' AND last_name < 'M' ORDER 
 SELECT last_name FROM customer WHERE last_name BETWEEN 'A' AND 'G' ORDER BY 1;
 
 --- concatenated names
-SELECT first_name || ' ' || last_name AS name, concat_ws(', ', address, city, state, country) AS address FROM customer ORDER BY customer_id;
+SELECT first_name || ' ' || last_name AS name, address || ', ' || city || ', ' || country AS address FROM customer ORDER BY customer_id;
+
+--- concat, concat_ws and format
+SELECT concat_ws(', ', address, city, state, country), concat(first_name, ' ', last_name), format('%s <%s>', last_name, email) FROM customer ORDER BY customer_id;
 
 --- string functions
 SELECT upper(first_name), lower(last_name), initcap(email), length(address), reverse(city), md5(phone), left(postal_code, 2), substr(phone, 1, 4),
@@ -82,9 +85,12 @@ SELECT upper(first_name), lower(last_name), initcap(email), length(address), rev
 SELECT format('%s***@%s', left(email, 1), split_part(email, '@', 2)), overlay(phone PLACING '####' FROM 5 FOR 4) FROM customer ORDER BY customer_id;
 
 --- CASE, coalesce, nullif
-SELECT coalesce(company, 'private'), coalesce(state, country), nullif(city, 'Prague'),
+SELECT coalesce(company, 'private'), coalesce(company, last_name), nullif(city, 'Prague'),
 	CASE WHEN company IS NULL THEN last_name ELSE company END, CASE state WHEN 'CA' THEN 'west' ELSE 'elsewhere' END
 	FROM customer ORDER BY customer_id;
+
+--- an encrypted and a plain column in one CASE, coalesce
+SELECT coalesce(state, country), CASE WHEN state IS NULL THEN country ELSE city END FROM customer ORDER BY customer_id;
 
 --- greatest and least
 SELECT greatest(first_name, last_name), least(first_name, last_name) FROM customer ORDER BY customer_id;
@@ -308,22 +314,25 @@ INSERT INTO customer (customer_id, first_name, last_name, email, city) VALUES (1
 
 --- INSERT of typed values
 INSERT INTO customer (customer_id, first_name, last_name, email, phone, city)
-	VALUES (103, 'Typed'::varchar(40), 'Parameter'::text, 'typed.parameter@example.org'::char(30), N'+999 national', 'x'::name) RETURNING first_name, phone, city;
+	VALUES (103, 'Typed'::varchar(40), 'Parameter'::text, 'typed.parameter@example.org'::char(30), N'+999 national', NULL) RETURNING first_name, phone, city;
+
+--- UPDATE with what text takes by assignment
+BEGIN; UPDATE customer SET city = 'Namedcity'::name, phone = 5551234567, fax = current_date - current_date, state = true WHERE customer_id = 103 RETURNING city, phone, fax, state; ROLLBACK;
 
 --- INSERT … SELECT
 INSERT INTO customer (customer_id, first_name, last_name, email, city) SELECT 200 + employee_id, first_name, last_name, email, city FROM employee RETURNING customer_id, email;
 
 --- INSERT … SELECT of expressions
-INSERT INTO customer (customer_id, first_name, last_name, email) SELECT 300 + employee_id, upper(first_name), last_name || '-' || title, lower(email) FROM employee RETURNING last_name, email;
+INSERT INTO customer (customer_id, first_name, last_name, email) SELECT 300 + employee_id, upper(first_name), last_name || '-' || employee_id, lower(email) FROM employee RETURNING last_name, email;
 
 --- UPDATE
 UPDATE customer SET email = 'newmailbox@example.org', phone = '+1 (800) 555-0199' WHERE customer_id = 1;
 SELECT customer_id, email, phone FROM customer WHERE email = 'newmailbox@example.org';
 
---- UPDATE by an expression of itself
+--- UPDATE by an expression of itself, any order
 UPDATE customer SET email = lower(email), address = address || ', rear building' WHERE country = 'Canada' RETURNING customer_id, email, address;
 
---- UPDATE … FROM
+--- UPDATE … FROM, any order
 UPDATE customer c SET company = e.last_name || ' & Co.', fax = e.fax FROM employee e WHERE e.employee_id = c.support_rep_id AND c.customer_id < 10 RETURNING c.customer_id, c.company, c.fax, e.email;
 
 --- UPDATE that swaps columns
@@ -332,10 +341,10 @@ UPDATE customer SET (first_name, last_name) = (last_name, first_name) WHERE cust
 --- UPDATE from a subquery
 UPDATE invoice i SET (billing_city, billing_address) = (SELECT city, address FROM customer c WHERE c.customer_id = i.customer_id) WHERE invoice_id < 20 RETURNING invoice_id, billing_city, billing_address;
 
---- UPDATE of dates
+--- UPDATE of dates, any order
 UPDATE employee SET hire_date = hire_date + interval '1 month', birth_date = '1973-08-30' WHERE employee_id = 3 RETURNING hire_date, birth_date;
 
---- UPDATE to NULL
+--- UPDATE to NULL, any order
 UPDATE customer SET fax = NULL, state = DEFAULT WHERE customer_id BETWEEN 30 AND 35 RETURNING fax, state, phone;
 
 --- upsert
@@ -355,10 +364,10 @@ MERGE INTO customer c USING (SELECT 400 + employee_id AS id, first_name, last_na
 	WHEN NOT MATCHED THEN INSERT (customer_id, first_name, last_name, email) VALUES (n.id, n.first_name, n.last_name, n.email);
 SELECT customer_id, first_name, email FROM customer WHERE customer_id = 104 OR customer_id > 400 ORDER BY 1;
 
---- DELETE
+--- DELETE, any order
 DELETE FROM customer WHERE customer_id > 400 AND last_name < 'M' RETURNING customer_id, last_name;
 
---- DELETE … USING
+--- DELETE … USING, any order
 DELETE FROM customer c USING employee e WHERE c.customer_id > 300 AND c.email = lower(e.email) RETURNING c.customer_id, e.last_name;
 
 --- data-modifying CTE
@@ -380,14 +389,15 @@ COPY customer (customer_id, first_name, last_name, email, city) FROM STDIN (FORM
 SELECT customer_id, first_name, last_name, email, city, city IS NULL FROM customer WHERE customer_id >= 502 ORDER BY 1;
 
 --- a long value
-UPDATE customer SET company = repeat('Unabridged company name ', 5000) WHERE customer_id = 500;
-SELECT length(company), md5(company), right(company, 20) FROM customer WHERE customer_id = 500;
+CREATE TABLE letter (letter_id integer, body :text);
+INSERT INTO letter SELECT n, repeat('Unabridged letter of complaint ', n) FROM generate_series(0, 5000, 1000) AS n;
+SELECT letter_id, length(body), md5(body), right(body, 20) FROM letter ORDER BY letter_id;
 
 --- a view
 CREATE VIEW contact AS SELECT customer_id, first_name || ' ' || last_name AS name, email, phone FROM customer;
 SELECT * FROM contact WHERE email LIKE '%gmail%' ORDER BY name, customer_id;
 
---- an updatable view
+--- an updatable view, any order
 CREATE VIEW mailbox AS SELECT customer_id, email, last_name FROM customer WHERE customer_id >= 500 WITH CHECK OPTION;
 UPDATE mailbox SET email = upper(email) WHERE last_name LIKE 'C%' RETURNING email;
 SELECT email, last_name FROM mailbox ORDER BY email;
@@ -452,7 +462,7 @@ ALTER TABLE archive ADD COLUMN note :text DEFAULT 'none';
 UPDATE archive SET note = email || '!' WHERE customer_id < 5;
 SELECT customer_id, note FROM archive ORDER BY customer_id;
 
---- a CHECK constraint
+--- error: a CHECK constraint
 ALTER TABLE customer ADD CHECK (email LIKE '%@%' OR email IN ('Y', 'z'));
 INSERT INTO customer (customer_id, first_name, last_name, email) VALUES (700, 'Bad', 'Mailbox', 'no-at-sign-here');
 

@@ -19,7 +19,15 @@ use Test::More;
 
 # Statements of test/chinook/application.sql that do not give the same yet.
 # They run as TODO tests.
-my %awaited = ();
+my %awaited = (
+	'concat, concat_ws and format' => 'functions of VARIADIC "any" take the sealed form',
+	'an encrypted and a plain column in one CASE, coalesce' => 'types of different categories have no common type',
+	'UNION of a plain and an encrypted column' => 'types of different categories have no common type',
+	'casts' => 'explicit casts to what the base type can be cast to',
+	'a date column against a date' => 'operators of the base type with other types',
+	'UPDATE with what text takes by assignment' => 'assignment casts from other types',
+	'error: cannot be cast' => 'explicit casts through the text form',
+);
 
 my %tables = chinook_tables();
 my $plain = chinook_node('plain');
@@ -51,6 +59,18 @@ sub load
 
 sub lines { return join "\n", sort split /\n/, $_[0] }
 
+# is(), but of two long texts it shows the first lines that differ
+sub same
+{
+	my ($got, $expected, $name) = @_;
+	my ($first, @lines) = (0, map { [ split /\n/ ] } $got, $expected);
+
+	return if ok($got eq $expected, $name);
+	$first++ while ($lines[0][$first] // '') eq ($lines[1][$first] // '') && $first < @{ $lines[0] };
+	diag("line $first, got:      " . ($lines[0][$first] // '(none)'));
+	diag("line $first, expected: " . ($lines[1][$first] // '(none)'));
+}
+
 #
 # Load
 #
@@ -71,7 +91,7 @@ load($plain, 'plain', $script);
 load($plain, 'convert', $script);
 load($sealed, 'sealed', $sealed_script);
 
-is($sealed->safe_psql('sealed', 'SELECT "table", count(*), min(key) FROM pgseal.columns GROUP BY 1 ORDER BY 1'),
+is($sealed->safe_psql('sealed', 'SELECT "table"::text, count(*), min(key) FROM pgseal.columns GROUP BY 1 ORDER BY 1'),
 	join("\n", map { "$_|" . @{ $tables{$_} } . "|public.$_" } sort keys %tables),
 	'the personal columns are encrypted, each table has its key');
 
@@ -103,9 +123,11 @@ is($plain->safe_psql('convert', 'SELECT count(*) FROM pgseal.columns'), '0', 'no
 # The application's statements
 #
 
-# What must not be found.  Values of the encrypted columns are collected before
-# and after, for the statements change them.
-my %secrets;
+# What must not be found: what the plain server stores, and what it only sends.
+# Values of the encrypted columns are collected before and after, for the
+# statements change them.
+my %stored;
+my %sent;
 
 sub collect_secrets
 {
@@ -113,16 +135,17 @@ sub collect_secrets
 	{
 		foreach my $column (@{ $tables{$table} })
 		{
-			$secrets{ substr $_, 0, 60 }++
+			my $kept = $column =~ /_date$/ ? \%sent : \%stored;
+			$kept->{ substr $_, 0, 60 } = 1
 			  foreach grep { length >= 5 } split /\n/, $plain->safe_psql('plain', "SELECT $column FROM $table");
 		}
 	}
-	# Dates also as the server stores and as it sends them
 	foreach my $microseconds (split /\n/, $plain->safe_psql('plain',
 		"SELECT (extract(epoch FROM d) * 1000000)::int8 - 946684800000000
 		FROM employee, unnest(ARRAY[birth_date, hire_date]) AS d WHERE d IS NOT NULL"))
 	{
-		$secrets{ pack($_, $microseconds) }++ foreach 'q<', 'q>';
+		$stored{ pack('q', $microseconds) } = 1;
+		$sent{ pack('q>', $microseconds) } = 1;
 	}
 }
 
@@ -149,8 +172,8 @@ while (my ($name, $sql) = splice @statements, 0, 2)
 	{
 		is($plain[1], '', "$name: no message");
 	}
-	is($any_order ? lines($sealed[0]) : $sealed[0], $any_order ? lines($plain[0]) : $plain[0], "$name: result");
-	is($sealed[1], $plain[1], "$name: messages");
+	same($any_order ? lines($sealed[0]) : $sealed[0], $any_order ? lines($plain[0]) : $plain[0], "$name: result");
+	same($sealed[1], $plain[1], "$name: messages");
 
 	# The types of the result.  A column of the table has no length any more.
 	if ($sql =~ /^(?:SELECT|WITH|TABLE)\b[^;]*;\s*\z/ && $name !~ /^error/)
@@ -158,9 +181,9 @@ while (my ($name, $sql) = splice @statements, 0, 2)
 		my @types = map { (run_psql(@$_, $sql =~ s/;\s*\z/ \\gdesc\n/r))[0] }
 		  [ $plain, 'plain' ], [ $sealed, 'sealed' ];
 
-		s/\|(?:character varying(?:\(\d+\))?|text)$/|string/mg foreach @types;
+		s/\|(?:character varying(?:\(\d+\))?|text)(?=(?:\[\])?$)/|string/mg foreach @types;
 		isnt($types[0], '', "$name: has columns");
-		is($types[1], $types[0], "$name: types of the columns");
+		same($types[1], $types[0], "$name: types of the columns");
 	}
 }
 
@@ -174,30 +197,37 @@ like($sealed->safe_psql('sealed', 'SET pgseal.transparent = off; SELECT email FR
 
 collect_secrets();
 
-# What a plain column holds too may be found, and so may the words that any
-# cluster knows, as "unknown" is one.
+# What a plain column holds too may be found, and so may the words that every
+# database knows
 my $elsewhere = join "\n", map {
 	my $personal = join ',', @{ $tables{$_} // [] };
 	$plain->safe_psql('plain', "SELECT to_jsonb(t) - '{$personal}'::text[] FROM $_ t")
-} split /\n/, $plain->safe_psql('plain', "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'archive'");
-my $num_all = keys %secrets;
-my @secrets = grep { index($elsewhere, $_) < 0 && $_ ne 'unknown' } sort keys %secrets;
+} split /\n/, $plain->safe_psql('plain',
+	"SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('archive', 'letter')");
+my $template0 = $plain->safe_psql('postgres', "SELECT oid FROM pg_database WHERE datname = 'template0'");
+my %known = scan_tree($plain->data_dir . "/base/$template0", keys %stored);
 
-cmp_ok(scalar @secrets, '>=', 0.9 * $num_all, 'of ' . $num_all . ' plaintexts, ' . @secrets . ' are in no plain column');
+my $num_stored = keys %stored;
+my @stored = grep { index($elsewhere, $_) < 0 && !$known{$_} } sort keys %stored;
+my @secrets = (@stored, sort keys %sent);
+cmp_ok(scalar @stored, '>=', 0.8 * $num_stored, "of $num_stored plaintexts, " . @stored . ' are in no plain column');
 
 sub none_found
 {
 	my ($name, %found) = @_;
 
-	is(join('', map { "$_: " . join(' ', ref $found{$_} ? @{ $found{$_} } : $found{$_}) . "\n" } sort keys %found), '', $name);
+	my @found = sort keys %found;
+
+	splice @found, 5;
+	is(join('', map { "$_: " . join(' ', ref $found{$_} ? @{ $found{$_} } : $found{$_}) . "\n" } @found), '', $name);
 }
 
 $_->safe_psql('postgres', 'CHECKPOINT') foreach $plain, $sealed;
 
 # The scanner finds every one of them where they are
 my %in_plain = scan_tree($plain->data_dir, @secrets);
-is(join("\n", grep { !$in_plain{$_} } @secrets), '', 'every plaintext is found in the data directory of the plain cluster');
-ok((grep { /pg_wal/ } map { @$_ } values %in_plain), 'also in its WAL');
+is(join("\n", grep { !$in_plain{$_} } @stored), '', 'every plaintext is found in the data directory of the plain cluster');
+cmp_ok(scalar(grep { grep { /pg_wal/ } @$_ } values %in_plain), '>', 0.9 * @stored, 'also in its WAL');
 
 # Statistics
 my ($table_list) = join ', ', sort keys %tables;
@@ -207,42 +237,55 @@ my %in_statistics = scan_bytes($plain->safe_psql('plain', $statistics), @secrets
 cmp_ok(scalar keys %in_statistics, '>', 0, 'plaintexts are found in the statistics of the plain database');
 none_found('none in those of the sealed one', scan_bytes($sealed->safe_psql('sealed', $statistics), @secrets));
 
-# Spill files, while open cursors keep them
-my %cursors = (
-	a_sort => 'SELECT email, c.* FROM customer c, generate_series(1, 100) ORDER BY last_name, first_name',
-	a_distinct => 'SELECT DISTINCT email, address, n FROM customer, generate_series(1, 100) AS n ORDER BY address',
-	a_hash_aggregate => 'SELECT email, city, n, count(*) FROM customer, generate_series(1, 100) AS n GROUP BY email, city, n',
-	a_union => 'SELECT email, n FROM customer, generate_series(1, 100) AS n UNION SELECT billing_address, n FROM invoice, generate_series(1, 20) AS n',
-	a_hash_join => 'SELECT a.email, b.address FROM customer a JOIN (SELECT c.* FROM customer c, generate_series(1, 100)) b ON b.email = a.email',
-	a_window => 'SELECT last_name, lag(email) OVER (ORDER BY phone, n), count(*) OVER () FROM customer, generate_series(1, 100) AS n',
-	a_cte => 'WITH c AS MATERIALIZED (SELECT email, address, city, n FROM customer, generate_series(1, 100) AS n) SELECT a.email, b.city FROM c a, c b WHERE a.n < b.n');
+# Spill files.  What a cursor has spilled stays while it is open.
+my %nodes = (sort => 'SELECT email, c.* FROM customer c, generate_series(1, 100) ORDER BY last_name, first_name',
+	distinct => 'SELECT DISTINCT email, address, n FROM customer, generate_series(1, 100) AS n ORDER BY address',
+	hash_aggregate => 'SELECT email, city, n, count(*) FROM customer, generate_series(1, 100) AS n GROUP BY email, city, n',
+	set_operation => 'SELECT email, n FROM customer, generate_series(1, 100) AS n UNION SELECT billing_address, n FROM invoice, generate_series(1, 20) AS n',
+	hash_join => 'SELECT email, address FROM (SELECT email, n FROM customer, generate_series(1, 100) AS n OFFSET 0) AS a
+		JOIN (SELECT email, address, n FROM customer, generate_series(1, 100) AS n OFFSET 0) AS b USING (email, n)',
+	window => 'SELECT last_name, lag(email) OVER (ORDER BY phone, n), count(*) OVER () FROM customer, generate_series(1, 100) AS n',
+	cte => 'WITH c AS MATERIALIZED (SELECT email, address, city, n FROM customer, generate_series(1, 100) AS n) SELECT email, city, (SELECT max(n) FROM c) FROM c');
+my %spilling = map { $_ => "DECLARE c NO SCROLL CURSOR FOR $nodes{$_};\nFETCH 100 FROM c" } keys %nodes;
 
-sub spilled
+# PostgreSQL keeps these results for the client as they will be sent: opened.
+my $many = 'SELECT email, address FROM customer, generate_series(1, 100)';
+my %kept = (
+	'a cursor WITH HOLD' => "DECLARE h CURSOR WITH HOLD FOR $many; COMMIT; FETCH 1 FROM h",
+	'a SCROLL cursor' => "DECLARE s SCROLL CURSOR FOR $nodes{hash_aggregate}; FETCH LAST FROM s");
+
+# Returns the needles that are in the files which the statements leave
+sub scan_spilled
 {
-	my ($node, $database) = @_;
+	my ($node, $database, $sql) = @_;
 	my ($stdin, $stdout, $stderr) = ('', '', '');
 	my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
 	my $psql = IPC::Run::start([ 'psql', '-XAqt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database) ],
 		'<', \$stdin, '>', \$stdout, '2>', \$stderr, $timeout);
 
-	$stdin = "SET work_mem = '64kB'; SET max_parallel_workers_per_gather = 0; SET log_temp_files = 0; BEGIN;\n"
-	  . join('', map { "DECLARE $_ NO SCROLL CURSOR FOR $cursors{$_};\nFETCH 1 FROM $_;\n" } sort keys %cursors)
-	  . "\\echo spilled\n";
+	$stdin = "SET work_mem = '64kB'; SET max_parallel_workers_per_gather = 0; SET enable_mergejoin = off; BEGIN;\n"
+	  . "$sql;\n\\echo\n\\echo spilled\n";
 	$psql->pump until $stdout =~ /^spilled$/m || !$psql->pumpable;
-	is($stderr, '', "$database: cursors are open");
-
 	my $directory = $node->data_dir . '/base/pgsql_tmp';
-	my @files = grep { -s } glob "$directory/pgsql_tmp*";
-	cmp_ok(scalar @files, '>=', keys %cursors, "$database: they have spilled to files");
+	my $spilled = grep { -s } glob "$directory/pgsql_tmp*";
 	my %found = scan_tree($directory, @secrets);
-	$stdin .= "COMMIT;\n\\q\n";
+	$stdin .= "\\q\n";
 	$psql->finish;
-	return %found;
+	die "$database: $sql: $stderr" if $stderr;
+	return ($spilled, %found);
 }
 
-my %in_spills = spilled($plain, 'plain');
-cmp_ok(scalar keys %in_spills, '>=', 50, 'plaintexts are found in the spill files of the plain database');
-none_found('none in those of the sealed one', spilled($sealed, 'sealed'));
+foreach my $name (sort(keys %spilling), sort keys %kept)
+{
+	local $TODO = 'opened results that the server keeps for the client' if $kept{$name};
+	my $sql = $spilling{$name} // $kept{$name};
+	my (undef, %in_plain) = scan_spilled($plain, 'plain', $sql);
+	my ($spilled, %in_sealed) = scan_spilled($sealed, 'sealed', $sql);
+
+	cmp_ok(scalar keys %in_plain, '>', 10, "$name: plaintexts are found in the spill files of the plain database");
+	cmp_ok($spilled, '>', 0, "$name: the sealed one has some too");
+	none_found("$name: with no plaintext", %in_sealed);
+}
 
 # Dumps
 foreach my $format ('--format=plain', '--inserts', '--format=custom --compress=0')
@@ -255,7 +298,7 @@ foreach my $format ('--format=plain', '--inserts', '--format=custom --compress=0
 		  or die 'pg_dump failed';
 		$found{ $node->name } = { scan_bytes($dump, @secrets) };
 	}
-	cmp_ok(scalar keys %{ $found{plain} }, '>', 0.8 * @secrets, "pg_dump $format: plaintexts of the plain database");
+	cmp_ok(scalar keys %{ $found{plain} }, '>', 0.8 * @stored, "pg_dump $format: plaintexts of the plain database");
 	none_found("pg_dump $format: none of the sealed one", %{ $found{sealed} });
 }
 
