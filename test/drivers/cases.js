@@ -64,16 +64,17 @@ async function main() {
 		await q(`${column} any`, `SELECT id FROM typed WHERE ${column} = ANY ($1) ORDER BY id`, [column === 'c_jsonb' ? ['true'] : list]);
 		await q(`${column} binary`, { text: `SELECT ${column} FROM typed WHERE ${column} IS NOT NULL ORDER BY id`, binary: true });
 	}
-	await q('all types', 'SELECT * FROM typed ORDER BY id');
-	await q('all types as arrays', { text: 'SELECT * FROM typed ORDER BY id', rowMode: 'array' });
-	await q('simple protocol, several statements', 'SELECT c_int4 FROM typed WHERE id = 13');
+	await q('bytea as text', "INSERT INTO typed (id, c_bytea) VALUES ($1, decode($2, 'hex')), ($3, $4) RETURNING c_bytea", [500, '0001feff', 501, '\\x275c00']);
+	await q('bytea in binary', { text: 'SELECT c_bytea FROM typed WHERE id >= 500 ORDER BY id', binary: true });
+	await q('all types', 'SELECT * FROM typed WHERE c_bytea IS NULL OR id >= 500 ORDER BY id');
+	await q('all types as arrays', { text: 'SELECT * FROM typed WHERE c_bytea IS NULL OR id >= 500 ORDER BY id', rowMode: 'array' });
 
 	await q('search', 'SELECT customer_id, first_name, email FROM customer WHERE email ILIKE $1 AND country = $2 ORDER BY last_name, customer_id', ['%gmail%', 'USA']);
 	await q('join', 'SELECT c.last_name, e.email, sum(i.total) AS spent FROM customer c JOIN employee e ON e.employee_id = c.support_rep_id JOIN invoice i USING (customer_id) WHERE c.state = $1 GROUP BY c.customer_id, c.last_name, e.email ORDER BY spent DESC, 1', ['CA']);
 	await q('dates', 'SELECT first_name, birth_date, hire_date FROM employee WHERE birth_date < $1 ORDER BY birth_date', [new Date(1970, 0, 1)]);
 	await q('json', 'SELECT row_to_json(e) AS e FROM employee e ORDER BY employee_id');
 	await q('upsert', 'INSERT INTO customer (customer_id, first_name, last_name, email) VALUES ($1, $2, $3, $4) ON CONFLICT (customer_id) DO UPDATE SET email = excluded.email RETURNING *', [1, 'Ann', 'Other', 'ann.other@example.org']);
-	await q('several rows', 'INSERT INTO customer (customer_id, first_name, last_name, email) VALUES ($1, $2, $3, $4), ($5, $6, $7, $8) RETURNING email, customer_id', [900, 'A', 'B', 'a@b', 901, 'C', 'D', null]);
+	await q('several rows', 'INSERT INTO customer (customer_id, first_name, last_name, email) VALUES ($1, $2, $3, $4), ($5, $6, $7, $8) RETURNING email, customer_id', [900, 'A', 'B', 'a@b', 901, '', 'D', 'c@d']);
 	await q('expression', "UPDATE customer SET address = address || $1, phone = coalesce($2, phone) WHERE customer_id < 4 RETURNING address, phone, upper(last_name) AS shout", [', floor 2', null]);
 
 	for (let i = 0; i < 7; i += 1)
@@ -84,6 +85,7 @@ async function main() {
 	await q('cursor: fetch', 'FETCH 3 FROM c');
 	await q('cursor: commit', 'COMMIT');
 
+	await q('error: not null', 'UPDATE customer SET email = $1 WHERE customer_id = $2', [null, 2]);
 	await q('error: duplicate', 'INSERT INTO customer (customer_id, first_name, last_name, email) VALUES ($1, $2, $3, $4)', [2, 'x', 'y', 'z']);
 	await q('error: not an integer', 'INSERT INTO typed (id, c_int4) VALUES ($1, $2)', [1000, 'seven']);
 	await q('error: out of range', 'INSERT INTO typed (id, c_int2) VALUES ($1, $2)', [1001, 40000]);

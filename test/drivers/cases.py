@@ -108,8 +108,12 @@ def main():
             q(f"{column} {i} from {kind}", f"INSERT INTO typed (id, {column}) VALUES (%s, %s) RETURNING {column}", (i, value))
             if column in COMPARED:
                 q(f"{column} {i} with {kind}", f"SELECT id FROM typed WHERE {column} = %s ORDER BY id", (value,))
-    q("all types", "SELECT * FROM typed WHERE id < 100 ORDER BY id")
-    q("all types, binary", "SELECT * FROM typed WHERE id < 100 ORDER BY id", binary=True)
+    for n in range(2):
+        row = {c: values[n] for c, values in VALUES.items()}
+        q(f"row of all types {n}", f"INSERT INTO typed (id, {', '.join(row)}) VALUES (%s, "
+          + ", ".join("%s::" + c[2:] for c in row) + ") RETURNING *", (2000 + n, *row.values()), binary=n == 1)
+    q("all types", "SELECT * FROM typed WHERE id >= 2000 ORDER BY id")
+    q("all types, binary", "SELECT * FROM typed WHERE id >= 2000 ORDER BY id", binary=True)
 
     q("search", "SELECT customer_id, first_name, email FROM customer WHERE email ILIKE %s AND country = %s ORDER BY last_name, customer_id", ("%gmail%", "USA"))
     q("join", """SELECT c.last_name, e.email, sum(i.total) AS spent FROM customer c

@@ -16,13 +16,24 @@ use Test::More;
 # Cases that do not give the same yet, as patterns of their names.  They run as
 # TODO tests.
 my %awaited = (
-	psycopg => [],
-	'node-postgres' => [],
+	# A parameter's type follows from the Python value; an int is an int2 where it fits
+	psycopg => [
+		'c_int4 (?:14 .*|any)',
+		'c_int8 (?:17 .*|range|any)',
+		'c_float4 (?:19 .*|20 .*|range|any)',
+		'c_\w+ \d+ (?:from|with) \w+',
+		'error: out of range'
+	],
+	# A Buffer is sent in binary without a type, so it is taken for a sealed value
+	'node-postgres' => [ 'c_bytea (?:4 .*|5 .*|range|any|binary)' ],
 );
 
 my ($cache, $why);
-IPC::Run::run([ 'sh', "$FindBin::Bin/../drivers/setup.sh" ], '>', \$cache, '2>', \$why)
-  or plan skip_all => "drivers cannot be installed: $why";
+if (!IPC::Run::run([ 'sh', "$FindBin::Bin/../drivers/setup.sh" ], '>', \$cache, '2>', \$why))
+{
+	die "setup.sh failed: $why" if $? >> 8 != 77;
+	plan skip_all => 'drivers cannot be installed: ' . $why =~ s/\s+/ /gr;
+}
 chomp $cache;
 
 my %command = (
@@ -79,14 +90,12 @@ foreach my $driver (sort keys %command)
 
 		local $TODO = 'parameters of other types than the column'
 		  if grep { $name =~ /^$_$/ } @{ $awaited{$driver} };
-		unlike($expected, qr/^error/, "$driver: $name: works on the plain one") if $name !~ /^error|not jsonb/;
+		is($expected =~ /^error/, $name =~ /^error/, "$driver: $name: works on the plain one");
 		ok($name eq $sealed_name && $got eq $expected, "$driver: $name")
 		  or diag('got:      ' . substr($got, 0, 300) . "\nexpected: " . substr($expected, 0, 300));
 	}
 
 	# What was written is sealed
-	is( $node->safe_psql("sealed_$suffix", 'SELECT count(*) FROM typed t, json_each_text(to_json(t)) WHERE false'),
-		'0', "$driver: the table can be read as JSON");
 	my $all = $node->safe_psql("sealed_$suffix", 'SET pgseal.transparent = off; SELECT * FROM typed');
 	is(join("\n", grep { !/^\d+(?:\|(?:pgseal:1:[A-Za-z0-9+\/]+=*)?)+$/ } split /\n/, $all), '',
 		"$driver: everything in the table is sealed");
