@@ -198,7 +198,7 @@ like($sealed->safe_psql('sealed', 'SET pgseal.transparent = off; SELECT email FR
 collect_secrets();
 
 # What a plain column holds too may be found, and so may the words that every
-# database knows
+# database knows, and short numbers, as OIDs are
 my $elsewhere = join "\n", map {
 	my $personal = join ',', @{ $tables{$_} // [] };
 	$plain->safe_psql('plain', "SELECT to_jsonb(t) - '{$personal}'::text[] FROM $_ t")
@@ -208,7 +208,7 @@ my $template0 = $plain->safe_psql('postgres', "SELECT oid FROM pg_database WHERE
 my %known = scan_tree($plain->data_dir . "/base/$template0", keys %stored);
 
 my $num_stored = keys %stored;
-my @stored = grep { index($elsewhere, $_) < 0 && !$known{$_} } sort keys %stored;
+my @stored = grep { index($elsewhere, $_) < 0 && !$known{$_} && !/^\d{5,7}\z/ } sort keys %stored;
 my @secrets = (@stored, sort keys %sent);
 cmp_ok(scalar @stored, '>=', 0.8 * $num_stored, "of $num_stored plaintexts, " . @stored . ' are in no plain column');
 
@@ -296,6 +296,8 @@ foreach my $format ('--format=plain', '--inserts', '--format=custom --compress=0
 		my $dump = '';
 		IPC::Run::run([ 'pg_dump', split(' ', $format), '-d', $node->connstr($node == $plain ? 'plain' : 'sealed') ], '>', \$dump)
 		  or die 'pg_dump failed';
+		# In much base64, any five letters turn up sooner or later
+		$dump =~ s{pgseal:1:[A-Za-z0-9+/]+=*}{pgseal:1:}g;
 		$found{ $node->name } = { scan_bytes($dump, @secrets) };
 	}
 	cmp_ok(scalar keys %{ $found{plain} }, '>', 0.8 * @stored, "pg_dump $format: plaintexts of the plain database");
