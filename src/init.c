@@ -19,6 +19,7 @@
 #include "keycache.h"
 #include "keyring.h"
 #include "lookup.h"
+#include "redact.h"
 #include "transparent.h"
 #include "worker.h"
 
@@ -46,5 +47,6 @@ _PG_init(void)
 	pgseal_lookup_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
+	pgseal_redact_init();
 	pgseal_worker_init();
 }
