@@ -276,6 +276,25 @@ present_typmod(Oid relation, const char *column)
 	return pgseal_type_by_oid(type) != NULL ? typmod : PGSEAL_TYPMOD_NONE;
 }
 
+/*
+ * pg_restore --disable-triggers is about the user's tables: without its own
+ * triggers the key catalog would not merge the rows of a dump.
+ */
+static void
+keep_catalog_triggers(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (subtype == AT_DisableTrigAll || subtype == AT_DisableTrigUser ||
+			subtype == AT_EnableTrigAll || subtype == AT_EnableTrigUser)
+			stmt->cmds = foreach_delete_current(stmt->cmds, lc);
+	}
+}
+
 static void
 complete_alter(AlterTableStmt *stmt)
 {
@@ -285,6 +304,8 @@ complete_alter(AlterTableStmt *stmt)
 	owner.relation = RangeVarGetRelid(stmt->relation, NoLock, true);
 	if (!OidIsValid(owner.relation))
 		return;
+	if (pgseal_catalog_is_relation(owner.relation))
+		keep_catalog_triggers(stmt);
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);

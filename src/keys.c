@@ -135,15 +135,42 @@ pgseal_key_name(PG_FUNCTION_ARGS)
  * INSERT: what is there already stays.
  */
 
+/* Name of a key: another name with the same hash is left to the unique index */
+static bool
+has_key(const char *name)
+{
+	PgsealKeyRow *key = pgseal_catalog_key(pgseal_catalog_name_hash(name));
+
+	return key != NULL && strcmp(key->name, name) == 0;
+}
+
+/*
+ * A key may have data key versions of several databases, but one index key:
+ * with another one, nothing that is indexed already would be found.
+ */
+static bool
+has_version(int64 id, const char *key, PgsealPurpose purpose)
+{
+	if (pgseal_catalog_version(id) != NULL)
+		return true;
+	if (purpose != PGSEAL_PURPOSE_INDEX ||
+		pgseal_catalog_current_version(key, PGSEAL_PURPOSE_INDEX) == NULL)
+		return false;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("key \"%s\" keeps the index key that it has in this database", key),
+			 errdetail("Blind indexes that were stored as values under another index key will not be found.")));
+	return true;
+}
+
 Datum
 pgseal_merge_key(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	HeapTuple	tuple;
 	TupleDesc	desc;
-	bool		is_key;
-	bool		isnull;
-	Datum		first;
+	Datum		values[4];
+	bool		nulls[4];
 	bool		exists;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
@@ -152,16 +179,16 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 				 errmsg("pgseal.merge_key() must be called as a trigger")));
 	tuple = trigger->tg_trigtuple;
 	desc = RelationGetDescr(trigger->tg_relation);
-	is_key = strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0;
 
-	/* First column: the name of a key, the id of a version */
-	first = heap_getattr(tuple, 1, desc, &isnull);
-	if (isnull)
-		return PointerGetDatum(tuple);	/* NOT NULL will say so */
-	if (is_key)
-		exists = pgseal_catalog_key(pgseal_catalog_name_hash(TextDatumGetCString(first))) != NULL;
+	/* key: name, name_hash, server, ...; key_version: id, key, number, purpose, ... */
+	for (int i = 0; i < lengthof(values); i++)
+		values[i] = heap_getattr(tuple, i + 1, desc, &nulls[i]);
+	if (strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0)
+		exists = !nulls[0] && has_key(TextDatumGetCString(values[0]));
 	else
-		exists = pgseal_catalog_version(DatumGetInt64(first)) != NULL;
+		exists = !nulls[0] && !nulls[1] && !nulls[3] &&
+			has_version(DatumGetInt64(values[0]), TextDatumGetCString(values[1]),
+						(PgsealPurpose) DatumGetChar(values[3]));
 	return exists ? PointerGetDatum(NULL) : PointerGetDatum(tuple);
 }
 
