@@ -89,6 +89,28 @@ sub run_program
 	return IPC::Run::run($command, '<', \undef, '>', $stdout, '2>', $stderr);
 }
 
+# A connection string that may stand in quotes
+sub connection
+{
+	my ($self, $db) = @_;
+	return $self->connstr . " dbname=$db";
+}
+
+# The rows of the key catalog, from a database of any node to one of this node
+sub copy_keys
+{
+	my ($self, $from, $from_db, $db) = @_;
+	my ($dump, $stdout, $stderr) = ('', '', '');
+	my @tables = qw(-a -t pgseal.key -t pgseal.key_version);
+
+	IPC::Run::run([ 'pg_dump', @tables, '-d', $from->connection($from_db) ], '>', \$dump)
+	  or die "pg_dump of the keys of $from_db";
+	IPC::Run::run([ qw(psql -Xq -v ON_ERROR_STOP=1 -d), $self->connection($db) ],
+		'<', \$dump, '>', \$stdout, '2>', \$stderr)
+	  or die "keys for $db: $stderr";
+	return $stderr;
+}
+
 # pg_dump of a database as text.  Seal counts go on growing: they are left out.
 sub dump_text
 {
