@@ -24,6 +24,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
@@ -374,9 +375,12 @@ complete_create_as(CreateTableAsStmt *stmt)
  * The utility hook
  */
 
+/* What is refused anyway in a read-only transaction must not make keys before */
 static bool
 concerns_us(Node *stmt)
 {
+	if (XactReadOnly)
+		return false;
 	switch (nodeTag(stmt))
 	{
 		case T_CreateStmt:

@@ -13,6 +13,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -50,6 +51,7 @@ pgseal_create_key(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("key name must not be null")));
+	PreventCommandIfReadOnly("pgseal.create_key()");
 	pgseal_keyring_create(name, text_argument(fcinfo, 1));
 	PG_RETURN_VOID();
 }
@@ -57,6 +59,7 @@ pgseal_create_key(PG_FUNCTION_ARGS)
 Datum
 pgseal_rotate_key(PG_FUNCTION_ARGS)
 {
+	PreventCommandIfReadOnly("pgseal.rotate_key()");
 	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 }
 
@@ -65,8 +68,10 @@ Datum
 pgseal_rotate_master_key(PG_FUNCTION_ARGS)
 {
 	PgsealKmsServer *server = pgseal_kms_server(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
-	int			version = pgseal_kms_local_rotate(server);
+	int			version;
 
+	PreventCommandIfReadOnly("pgseal.rotate_master_key()");
+	version = pgseal_kms_local_rotate(server);
 	pgseal_catalog_event("master_key_rotated", NULL, 0,
 						 psprintf("server=\"%s\" version=%d", server->name, version));
 	PG_RETURN_INT32(version);
