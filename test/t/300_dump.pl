@@ -197,19 +197,43 @@ like($err, qr/Restore or copy the tables pgseal\.key and pgseal\.key_version/,
 	'computing: and says what to do');
 $target->query('postgres', 'DROP DATABASE computing');
 
-for my $jobs (1, 2)
+for my $how ('-1', '-j2')
 {
-	my $db = "computing_$jobs";
+	my $db = 'computing' . ($how =~ tr/-/_/r);
 
 	$target->query('postgres', "CREATE DATABASE $db");
 	$target->query($db, 'CREATE EXTENSION pgseal');
 	restore_keys("$dir/computing", $db);
-	$target->run_ok([ 'pg_restore', '-e', '-j', $jobs, '-d', $db, "$dir/computing" ],
-		"computing: keys first, then everything, $jobs jobs");
-	is($target->query($db, $computing), $computed, "computing: it opens, $jobs jobs");
+	$target->run_ok([ 'pg_restore', '-e', $how, '-d', $db, "$dir/computing" ],
+		"computing: keys first, then everything, $how");
+	is($target->query($db, $computing), $computed, "computing: it opens, $how");
 	is(catalog_of($target, $db), catalog_of($source, 'computing'),
-		"computing: the keys are the same, $jobs jobs");
+		"computing: the keys are the same, $how");
 }
+
+# Where the database has an index key of its own, a value may belong to another
+# hash partition: then rows must find their way from the root.
+$source->run_ok([ 'pg_dump', '-Fc', '--load-via-partition-root', '-f', "$dir/by_root", 'computing' ],
+	'by root: dump');
+$target->query('postgres', 'CREATE DATABASE by_root');
+$target->query('by_root', 'CREATE EXTENSION pgseal; CREATE TABLE own (v encrypted_text)');
+like(restore_keys("$dir/by_root", 'by_root'),
+	qr/WARNING:  key "default" keeps the index key that it has in this database/,
+	'by root: the index key that is there stays');
+$target->run_ok([ 'pg_restore', '-e', '-d', 'by_root', "$dir/by_root" ], 'by root: restore');
+is($target->query('by_root', $computing =~ s/SELECT count[^;]*$//r), $computed =~ s/\n\d+$//r,
+	'by root: it opens');
+is( $target->query('by_root', "SELECT count(*) FROM app.hashed WHERE v = '$SealedNode::SECRET 7'"), 1,
+	'by root: and is found');
+
+# Some tables only, into another database: their keys, then they
+$target->query('postgres', 'CREATE DATABASE some');
+$target->query('some', 'CREATE EXTENSION pgseal; CREATE SCHEMA app');
+is($target->copy_keys($source, 'origin', 'some'), '', 'some tables: their keys');
+$source->run_ok([ 'pg_dump', '-Fc', '-t', 'app.people', '-f', "$dir/some", 'origin' ], 'some tables: dump');
+$target->run_ok([ 'pg_restore', '-e', '-d', 'some', "$dir/some" ], 'some tables: restore');
+is( $target->query('some', 'SELECT count(*) FROM app.people WHERE md5(name::text) = name_md5'), 203,
+	'some tables: they open');
 
 #
 # Into databases where there are keys and rows of the same names
@@ -363,13 +387,18 @@ sub restore
 		"$db: restore");
 }
 
-# The first of the two steps where keys must come first
+# The first of the two steps where keys must come first; returns what it says.
 sub restore_keys
 {
 	my ($file, $db) = @_;
-	$target->run_ok(
-		[ qw(pg_restore -e --data-only -n pgseal -t key -t key_version -d), $db, $file ],
-		"$db: restore keys");
+	my ($stdout, $stderr) = ('', '');
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok( $target->run_program(
+			[ qw(pg_restore -e --data-only -n pgseal -t key -t key_version -d), $db, $file ],
+			\$stdout, \$stderr),
+		"$db: restore keys") or diag($stderr);
+	return $stderr;
 }
 
 sub catalog_of
