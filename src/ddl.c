@@ -39,7 +39,8 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_func.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
 #include "parser/parse_type.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -329,20 +330,19 @@ reseal_target(Expr *expr, void *context)
 {
 	Owner	   *owner = context;
 	Oid			type = exprType((Node *) expr);
-	List	   *name;
-	Oid			arguments[3] = {type, INT4OID, BOOLOID};
-	Const	   *typmod;
+	Oid			element;
+	Node	   *resealed;
 
-	if (type < FirstNormalObjectId || pgseal_type_by_oid(type) == NULL ||
-		exprTypmod((Node *) expr) != PGSEAL_TYPMOD_NONE)
+	if (type < FirstNormalObjectId || exprTypmod((Node *) expr) != PGSEAL_TYPMOD_NONE)
 		return NULL;
-	name = list_make2(makeString("pgseal"), makeString("reseal_cast"));
-	typmod = makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-					   Int32GetDatum(pgseal_catalog_name_hash(own_key(owner))), false, true);
-	return (Expr *) makeFuncExpr(LookupFuncName(name, 3, arguments, false), type,
-								 list_make3(copyObject(expr), typmod, makeBoolConst(false, false)),
-								 exprCollation((Node *) expr), exprCollation((Node *) expr),
-								 COERCE_IMPLICIT_CAST);
+	element = get_element_type(type);
+	if (pgseal_type_by_oid(OidIsValid(element) ? element : type) == NULL)
+		return NULL;
+	resealed = coerce_to_target_type(NULL, (Node *) copyObject(expr), type, type,
+									 pgseal_catalog_name_hash(own_key(owner)),
+									 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	assign_expr_collations(NULL, resealed);
+	return (Expr *) resealed;
 }
 
 static void

@@ -3,6 +3,8 @@
  * init.c
  *	  Loading the library.
  *
+ * Layer 5.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,6 +18,8 @@
 #include "guc.h"
 #include "keycache.h"
 #include "keyring.h"
+#include "lookup.h"
+#include "redact.h"
 #include "transparent.h"
 #include "worker.h"
 
@@ -40,7 +44,9 @@ _PG_init(void)
 	pgseal_basetype_init();
 	pgseal_keycache_init();
 	pgseal_keyring_init();
+	pgseal_lookup_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
+	pgseal_redact_init();
 	pgseal_worker_init();
 }
