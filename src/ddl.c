@@ -24,6 +24,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
@@ -277,6 +278,25 @@ present_typmod(Oid relation, const char *column)
 	return pgseal_type_by_oid(type) != NULL ? typmod : PGSEAL_TYPMOD_NONE;
 }
 
+/*
+ * pg_restore --disable-triggers is about the user's tables: without its own
+ * triggers the key catalog would not merge the rows of a dump.
+ */
+static void
+keep_catalog_triggers(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (subtype == AT_DisableTrigAll || subtype == AT_DisableTrigUser ||
+			subtype == AT_EnableTrigAll || subtype == AT_EnableTrigUser)
+			stmt->cmds = foreach_delete_current(stmt->cmds, lc);
+	}
+}
+
 static void
 complete_alter(AlterTableStmt *stmt)
 {
@@ -286,6 +306,8 @@ complete_alter(AlterTableStmt *stmt)
 	owner.relation = RangeVarGetRelid(stmt->relation, NoLock, true);
 	if (!OidIsValid(owner.relation))
 		return;
+	if (pgseal_catalog_is_relation(owner.relation))
+		keep_catalog_triggers(stmt);
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
@@ -353,9 +375,12 @@ complete_create_as(CreateTableAsStmt *stmt)
  * The utility hook
  */
 
+/* What is refused anyway in a read-only transaction must not make keys before */
 static bool
 concerns_us(Node *stmt)
 {
+	if (XactReadOnly)
+		return false;
 	switch (nodeTag(stmt))
 	{
 		case T_CreateStmt:
