@@ -158,21 +158,49 @@ string_constant(const char *string)
 	return (Node *) constant;
 }
 
+/* The name in encrypted_text('name'), as typmod_in gets it */
+static const char *
+named_key(TypeName *type_name)
+{
+	Node	   *first = linitial(type_name->typmods);
+
+	if (IsA(first, A_Const))
+	{
+		Node	   *value = (Node *) &((A_Const *) first)->val;
+
+		if (IsA(value, String))
+			return strVal(value);
+		if (IsA(value, Float))
+			return castNode(Float, value)->fval;
+		if (IsA(value, Integer))
+			return psprintf("%d", intVal(value));
+	}
+	if (IsA(first, ColumnRef) && list_length(((ColumnRef *) first)->fields) == 1 &&
+		IsA(linitial(((ColumnRef *) first)->fields), String))
+		return strVal(linitial(((ColumnRef *) first)->fields));
+	return "";					/* typmod_in or its caller will refuse it */
+}
+
 /*
  * A column may name a key that is there, or one that is not there yet.  To put
  * a key that others use on one's own table takes the privilege to read what it
  * seals: otherwise a unique index there would answer whether a guess is right.
  */
 static void
-check_named_key(const char *name)
+check_named_key(TypeName *type_name)
 {
+	const char *name = named_key(type_name);
+	Oid			oid;
+	int32		hash;
 	PgsealKeyRow *key;
 
-	if (strcmp(name, "*") == 0 || name[0] == '#')
+	/* Refuses what can't name a key; '#' stands for a name that isn't known */
+	typenameTypeIdAndMod(NULL, type_name, &oid, &hash);
+	if (hash == PGSEAL_TYPMOD_ANY)
 		return;
-	pgseal_catalog_check_name(name);
-	pgseal_catalog_declare(name);
-	key = pgseal_catalog_key(pgseal_catalog_name_hash(name));
+	if (name[0] != '#')
+		pgseal_catalog_declare(name);
+	key = pgseal_catalog_key(hash);
 	if (key != NULL)
 	{
 		Oid			server = get_foreign_server_oid(key->server, true);
@@ -181,20 +209,6 @@ check_named_key(const char *name)
 			pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
 			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, key->server);
 	}
-}
-
-/* The name in encrypted_text('name'); NULL when it isn't a plain constant */
-static const char *
-named_key(TypeName *type_name)
-{
-	Node	   *first = linitial(type_name->typmods);
-
-	if (IsA(first, A_Const) && nodeTag(&((A_Const *) first)->val) == T_String)
-		return strVal(&((A_Const *) first)->val);
-	if (IsA(first, ColumnRef) && list_length(((ColumnRef *) first)->fields) == 1 &&
-		IsA(linitial(((ColumnRef *) first)->fields), String))
-		return strVal(linitial(((ColumnRef *) first)->fields));
-	return NULL;
 }
 
 /*
@@ -219,9 +233,7 @@ complete_type(TypeName *type_name, Owner *owner, int32 keep_typmod)
 
 	if (type_name->typmods != NIL)
 	{
-		name = named_key(type_name);
-		if (name != NULL)
-			check_named_key(name);
+		check_named_key(type_name);
 		return;
 	}
 	if (keep_typmod == PGSEAL_TYPMOD_ANY)

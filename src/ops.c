@@ -12,19 +12,23 @@
  * the database's default key): they are stored in hash indexes and spill
  * files, and are the same in all tables, so that these can be joined.
  *
- * Comparing tells something about a value, so it needs the privilege.  The hash
- * functions don't, because a role that only writes must be able to insert into
- * a table with a hash index; they can't be called from SQL by anybody else.
+ * Comparing tells something about a value, so it needs the privilege.  So does
+ * hashing: nobody may call the hash functions, but PostgreSQL does it for who
+ * asks for a join, GROUP BY or hash_array().  Upkeep of an index needs none,
+ * because a role that only writes must be able to insert into a table with a
+ * hash index.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "port/pg_bswap.h"
+#include "utils/memutils.h"
 
 #include "compat.h"
 #include "value.h"
@@ -150,13 +154,36 @@ pgseal_cmp(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(order);
 }
 
+/*
+ * Is this the support function of an index or a partition key?  Their function
+ * info lives in a context of its relcache entry, that of the type cache and of
+ * the executor elsewhere.
+ */
+static inline bool
+is_relation_support(FunctionCallInfo fcinfo)
+{
+	return fcinfo->flinfo->fn_mcxt->parent == CacheMemoryContext;
+}
+
+/* What stands for a value that may not be opened, and is equal to none */
+static uint64
+hash_sealed(Datum sealed)
+{
+	struct varlena *packed = PG_DETOAST_DATUM_PACKED(sealed);
+
+	return hash_bytes_extended((unsigned char *) VARDATA_ANY(packed),
+							   VARSIZE_ANY_EXHDR(packed), 0);
+}
+
 static uint64
 hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 {
 	const Operands *op = operands(fcinfo);
+	PgsealAccess access = is_relation_support(fcinfo) ?
+		PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
 	bool		isnull;
-	Datum		value = operand(fcinfo, op, 0, PGSEAL_ACCESS_INTERNAL, &isnull);
-	PgsealKey  *key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
+	Datum		value = operand(fcinfo, op, 0, access, &isnull);
+	PgsealKey  *key;
 	uint8		prefix[1 + sizeof(uint64)];
 	uint8		mac[PGSEAL_HASH_BYTES];
 	uint64		hash;
@@ -167,6 +194,9 @@ hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 	void	   *allocated = NULL;
 	StringInfoData canonical = {0};
 
+	if (isnull)
+		return hash_sealed(PG_GETARG_DATUM(0));
+	key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
 	if (op->type->base->canonical != NULL)
 	{
 		initStringInfo(&canonical);

@@ -10,7 +10,8 @@
  * Resealing opens a value without asking for the privilege, so that a role
  * that only writes can store a literal, which is sealed under the default key
  * before its column is known.  It must not be a way around the privilege
- * either: from another server than the target's, it takes USAGE there.
+ * either: from another server than the target's, it takes USAGE there.  So it
+ * does to the default key, from where anybody may go on to a server of theirs.
  *
  *-------------------------------------------------------------------------
  */
@@ -313,7 +314,7 @@ check_reseal(const PgsealKeyInfo *source, int32 typmod)
 	if (is_default)
 		return;
 	target = pgseal_keyring_info(pgseal_keyring_seal(typmod)->id);
-	if (target->server == server)
+	if (target->server == server && target->key_hash != default_hash)
 		return;
 	result = pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE);
 	if (result != ACLCHECK_OK)
