@@ -13,8 +13,9 @@
  * sealed under the "default" key.
  *
  * An object access hook refuses what would store the order or the values of
- * plaintexts: indexes on encrypted columns other than hash indexes, and
- * extended statistics.  It sees every way in which one can be made.
+ * plaintexts: indexes on encrypted columns other than hash indexes, generated
+ * columns of plaintexts, and extended statistics.  It sees every way in which
+ * one can be made.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,8 +29,10 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_type.h"
 #include "commands/prepare.h"
@@ -38,7 +41,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_func.h"
+#include "parser/parse_coerce.h"
 #include "parser/parse_type.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -245,32 +248,6 @@ complete_type(TypeName *type_name, Owner *owner, int32 keep_typmod)
 	type_name->typmods = list_make1(string_constant(name));
 }
 
-static void
-complete_columns(List *elements, Owner *owner)
-{
-	ListCell   *lc;
-
-	foreach(lc, elements)
-		if (IsA(lfirst(lc), ColumnDef))
-			complete_type(lfirst_node(ColumnDef, lc)->typeName, owner, PGSEAL_TYPMOD_NONE);
-}
-
-/* Does a relation of this name exist where this one would be made? */
-static bool
-exists_already(RangeVar *name)
-{
-	return OidIsValid(get_relname_relid(name->relname, RangeVarGetCreationNamespace(name)));
-}
-
-static void
-complete_create(CreateStmt *stmt)
-{
-	Owner		owner = {.name = stmt->relation};
-
-	if (!exists_already(stmt->relation))
-		complete_columns(stmt->tableElts, &owner);
-}
-
 /* The type modifier of an encrypted column that is there already */
 static int32
 present_typmod(Oid relation, const char *column)
@@ -286,6 +263,53 @@ present_typmod(Oid relation, const char *column)
 	if (OidIsValid(get_base_element_type(type)))
 		type = get_base_element_type(type);
 	return pgseal_type_by_oid(type) != NULL ? typmod : PGSEAL_TYPMOD_NONE;
+}
+
+/* That of the column which the new one of this name will merge with */
+static int32
+inherited_typmod(List *parents, const char *column)
+{
+	ListCell   *lc;
+	int32		typmod = PGSEAL_TYPMOD_NONE;
+
+	foreach(lc, parents)
+	{
+		Oid			parent = RangeVarGetRelid(lfirst_node(RangeVar, lc), NoLock, true);
+
+		if (OidIsValid(parent) && typmod == PGSEAL_TYPMOD_NONE)
+			typmod = present_typmod(parent, column);
+	}
+	return typmod;
+}
+
+static void
+complete_columns(List *elements, Owner *owner, List *parents)
+{
+	ListCell   *lc;
+
+	foreach(lc, elements)
+	{
+		ColumnDef  *column = (ColumnDef *) lfirst(lc);
+
+		if (IsA(column, ColumnDef))
+			complete_type(column->typeName, owner, inherited_typmod(parents, column->colname));
+	}
+}
+
+/* Does a relation of this name exist where this one would be made? */
+static bool
+exists_already(RangeVar *name)
+{
+	return OidIsValid(get_relname_relid(name->relname, RangeVarGetCreationNamespace(name)));
+}
+
+static void
+complete_create(CreateStmt *stmt)
+{
+	Owner		owner = {.name = stmt->relation};
+
+	if (!exists_already(stmt->relation))
+		complete_columns(stmt->tableElts, &owner, stmt->inhRelations);
 }
 
 static void
@@ -319,20 +343,19 @@ reseal_target(Expr *expr, void *context)
 {
 	Owner	   *owner = context;
 	Oid			type = exprType((Node *) expr);
-	List	   *name;
-	Oid			arguments[3] = {type, INT4OID, BOOLOID};
-	Const	   *typmod;
+	Oid			element;
+	Node	   *coerced;
 
-	if (type < FirstNormalObjectId || pgseal_type_by_oid(type) == NULL ||
-		exprTypmod((Node *) expr) != PGSEAL_TYPMOD_NONE)
+	if (type < FirstNormalObjectId || exprTypmod((Node *) expr) != PGSEAL_TYPMOD_NONE)
 		return NULL;
-	name = list_make2(makeString("pgseal"), makeString("reseal_cast"));
-	typmod = makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-					   Int32GetDatum(pgseal_catalog_name_hash(own_key(owner))), false, true);
-	return (Expr *) makeFuncExpr(LookupFuncName(name, 3, arguments, false), type,
-								 list_make3(copyObject(expr), typmod, makeBoolConst(false, false)),
-								 exprCollation((Node *) expr), exprCollation((Node *) expr),
-								 COERCE_IMPLICIT_CAST);
+	element = get_element_type(type);
+	if (pgseal_type_by_oid(OidIsValid(element) ? element : type) == NULL)
+		return NULL;
+	coerced = coerce_to_target_type(NULL, (Node *) copyObject(expr), type,
+									type, pgseal_catalog_name_hash(own_key(owner)),
+									COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
+	exprSetCollation(coerced, exprCollation((Node *) expr));
+	return (Expr *) coerced;
 }
 
 static void
@@ -348,6 +371,9 @@ complete_create_as(CreateTableAsStmt *stmt)
 	if (query->commandType != CMD_UTILITY)
 	{
 		pgseal_targets_map(query, reseal_target, &owner);
+		/* What REFRESH will run */
+		if (stmt->into->viewQuery != NULL)
+			pgseal_targets_map((Query *) stmt->into->viewQuery, reseal_target, &owner);
 		return;
 	}
 	if (!IsA(query->utilityStmt, ExecuteStmt))
@@ -400,7 +426,7 @@ complete_statement(Node *stmt)
 			{
 				Owner		owner = {.name = ((CompositeTypeStmt *) stmt)->typevar};
 
-				complete_columns(((CompositeTypeStmt *) stmt)->coldeflist, &owner);
+				complete_columns(((CompositeTypeStmt *) stmt)->coldeflist, &owner, NIL);
 				break;
 			}
 		case T_CreateDomainStmt:
@@ -512,26 +538,33 @@ holds_encrypted(Oid type)
 	return found;
 }
 
-/* Type of a key column; its pg_attribute row is as new as the index */
-static Oid
-index_column_type(Oid index, AttrNumber attnum)
+/* A column whose pg_attribute row may be as new as its relation */
+static bool
+new_column(Oid relation, AttrNumber attnum, Name out_name, Oid *out_type, int32 *out_typmod)
 {
 	Relation	rel = table_open(AttributeRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Oid			type = InvalidOid;
+	bool		found = false;
 
 	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(index));
+				ObjectIdGetDatum(relation));
 	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTEqualStrategyNumber, F_INT2EQ,
 				Int16GetDatum(attnum));
 	scan = systable_beginscan(rel, AttributeRelidNumIndexId, true, SnapshotSelf, 2, keys);
 	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		type = ((Form_pg_attribute) GETSTRUCT(tuple))->atttypid;
+	{
+		Form_pg_attribute attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		found = !attribute->attisdropped;
+		namestrcpy(out_name, NameStr(attribute->attname));
+		*out_type = attribute->atttypid;
+		*out_typmod = attribute->atttypmod;
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return type;
+	return found;
 }
 
 /*
@@ -575,13 +608,19 @@ check_index(Oid relation)
 	if (index_row == NULL)
 		return;
 	index_form = (Form_pg_index) GETSTRUCT(index_row);
-	for (int i = 0; i < index_form->indnkeyatts; i++)
-		if (holds_encrypted(index_column_type(relation, i + 1)))
+	for (int i = 1; i <= index_form->indnkeyatts; i++)
+	{
+		NameData	name;
+		Oid			type;
+		int32		typmod;
+
+		if (new_column(relation, i, &name, &type, &typmod) && holds_encrypted(type))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("index \"%s\" would reveal the order of encrypted values",
 							NameStr(class_form->relname)),
 					 errhint("For equality, index blind_index(column) (it may be UNIQUE), or use USING hash (column).")));
+	}
 }
 
 static void
@@ -618,6 +657,127 @@ check_statistics(Oid statistics)
 				 errmsg("extended statistics would reveal encrypted values")));
 }
 
+/*
+ * Columns whose type comes from elsewhere than a statement that was completed:
+ * the row type of a view, CREATE TABLE AS EXECUTE.
+ */
+
+/* Would values of this type be stored under no key of their own? */
+static bool
+lacks_key(Oid type, int32 typmod)
+{
+	Oid			element;
+	Oid			relation;
+	bool		found = false;
+
+	if (type < FirstNormalObjectId)
+		return false;
+	type = getBaseTypeAndTypmod(type, &typmod);
+	element = type < FirstNormalObjectId ? InvalidOid : get_element_type(type);
+	if (OidIsValid(element))
+		return lacks_key(element, typmod);
+	if (pgseal_type_by_oid(type) != NULL)
+		return typmod == PGSEAL_TYPMOD_NONE;
+	relation = get_typ_typrelid(type);
+	if (OidIsValid(relation))
+	{
+		Relation	rel = relation_open(relation, AccessShareLock);
+
+		for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
+		{
+			Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
+
+			found = !attribute->attisdropped && lacks_key(attribute->atttypid, attribute->atttypmod);
+		}
+		relation_close(rel, AccessShareLock);
+	}
+	return found;
+}
+
+/*
+ * All columns of a relation that is just being made, or one that was added;
+ * of tables, materialized views, foreign tables and composite types.
+ */
+static void
+check_columns(Oid relation, AttrNumber attnum)
+{
+	HeapTuple	class_row = new_row(RelationRelationId, ClassOidIndexId, Anum_pg_class_oid,
+									relation);
+	Form_pg_class class_form;
+
+	if (class_row == NULL)
+		return;
+	class_form = (Form_pg_class) GETSTRUCT(class_row);
+	if (strchr("rpmfc", class_form->relkind) == NULL)
+		return;
+	for (int i = 1; i <= class_form->relnatts; i++)
+	{
+		NameData	name;
+		Oid			type;
+		int32		typmod;
+
+		if ((attnum != 0 && attnum != i) || !new_column(relation, i, &name, &type, &typmod))
+			continue;
+		if (lacks_key(type, typmod))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("column \"%s\" would hold encrypted values under no key",
+							NameStr(name)),
+					 errhint("Cast them to a type that names one, such as encrypted_text('key').")));
+	}
+}
+
+/*
+ * PostgreSQL checks whether the expression of a generated column is immutable
+ * before it casts its result to the column's type.
+ */
+static bool
+opens_value(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->args != NIL &&
+		pgseal_type_by_oid(exprType(linitial(((FuncExpr *) node)->args))) != NULL &&
+		pgseal_type_by_oid(exprType(node)) == NULL &&
+		func_volatile(((FuncExpr *) node)->funcid) != PROVOLATILE_IMMUTABLE)
+		return true;
+	return expression_tree_walker(node, opens_value, context);
+}
+
+static void
+check_generated(Oid relation, AttrNumber attnum)
+{
+	Relation	rel;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Datum		expr;
+	bool		isnull;
+	bool		opens = false;
+
+	if (get_attgenerated(relation, attnum) == '\0')
+		return;
+	rel = table_open(AttrDefaultRelationId, AccessShareLock);
+	ScanKeyInit(&keys[0], Anum_pg_attrdef_adrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	ScanKeyInit(&keys[1], Anum_pg_attrdef_adnum, BTEqualStrategyNumber, F_INT2EQ,
+				Int16GetDatum(attnum));
+	scan = systable_beginscan(rel, AttrDefaultIndexId, true, SnapshotSelf, 2, keys);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		expr = heap_getattr(tuple, Anum_pg_attrdef_adbin, RelationGetDescr(rel), &isnull);
+		opens = !isnull && opens_value(stringToNode(TextDatumGetCString(expr)), NULL);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (opens)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("generated column \"%s\" would store opened values",
+						get_attname(relation, attnum, false)),
+				 errhint("Give it the encrypted type.")));
+}
+
 /* Keys of this database are wrapped by the server's master key */
 static void
 check_server_drop(Oid server)
@@ -641,15 +801,25 @@ ddl_object_access(ObjectAccessType access, Oid class, Oid object, int sub_id, vo
 	if (prev_object_access)
 		prev_object_access(access, class, object, sub_id, arg);
 
-	if (IsBinaryUpgrade || sub_id != 0)
+	if (IsBinaryUpgrade)
 		return;
-	if (access == OAT_POST_CREATE && class == RelationRelationId && OidIsValid(pgseal_type_schema()))
-		check_index(object);
-	else if (access == OAT_POST_CREATE && class == StatisticExtRelationId &&
-			 OidIsValid(pgseal_type_schema()))
-		check_statistics(object);
-	else if (access == OAT_DROP && class == ForeignServerRelationId)
+	if (access == OAT_DROP && class == ForeignServerRelationId)
 		check_server_drop(object);
+	if (access != OAT_POST_CREATE || !OidIsValid(pgseal_type_schema()))
+		return;
+	switch (class)
+	{
+		case RelationRelationId:
+			check_columns(object, sub_id);
+			check_index(object);
+			break;
+		case AttrDefaultRelationId:
+			check_generated(object, sub_id);
+			break;
+		case StatisticExtRelationId:
+			check_statistics(object);
+			break;
+	}
 }
 
 void
