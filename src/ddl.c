@@ -25,6 +25,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
@@ -35,7 +36,9 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "commands/prepare.h"
+#include "commands/tablecmds.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -48,6 +51,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -184,6 +188,18 @@ named_key(TypeName *type_name)
 	return "";					/* typmod_in or its caller will refuse it */
 }
 
+/* The current user must be allowed to open what the key seals, if there is one. */
+static void
+require_usage(int32 key_hash)
+{
+	PgsealKeyRow *key = pgseal_catalog_key(key_hash);
+	Oid			server = key != NULL ? get_foreign_server_oid(key->server, true) : InvalidOid;
+
+	if (OidIsValid(server) &&
+		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, key->server);
+}
+
 /*
  * A column may name a key that is there, or one that is not there yet.  To put
  * a key that others use on one's own table takes the privilege to read what it
@@ -195,7 +211,6 @@ check_named_key(TypeName *type_name)
 	const char *name = named_key(type_name);
 	Oid			oid;
 	int32		hash;
-	PgsealKeyRow *key;
 
 	/* Refuses what can't name a key; '#' stands for a name that isn't known */
 	typenameTypeIdAndMod(NULL, type_name, &oid, &hash);
@@ -203,15 +218,7 @@ check_named_key(TypeName *type_name)
 		return;
 	if (name[0] != '#')
 		pgseal_catalog_declare(name);
-	key = pgseal_catalog_key(hash);
-	if (key != NULL)
-	{
-		Oid			server = get_foreign_server_oid(key->server, true);
-
-		if (OidIsValid(server) &&
-			pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, key->server);
-	}
+	require_usage(hash);
 }
 
 /*
@@ -388,6 +395,60 @@ complete_create_as(CreateTableAsStmt *stmt)
 }
 
 /*
+ * What may not be made
+ */
+
+/* Does a value of this type hold encrypted values? */
+static bool
+holds_encrypted(Oid type)
+{
+	Oid			element;
+	Oid			relation;
+	bool		found = false;
+
+	type = getBaseType(type);
+	if (type < FirstNormalObjectId)
+		element = InvalidOid;
+	else
+		element = get_element_type(type);
+	if (OidIsValid(element))
+		return holds_encrypted(element);
+	if (pgseal_type_by_oid(type) != NULL)
+		return true;
+	relation = get_typ_typrelid(type);
+	if (OidIsValid(relation))
+	{
+		Relation	rel = relation_open(relation, AccessShareLock);
+
+		for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
+			if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
+				found = holds_encrypted(TupleDescAttr(RelationGetDescr(rel), i)->atttypid);
+		relation_close(rel, AccessShareLock);
+	}
+	return found;
+}
+
+static void
+check_range(CreateRangeStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->params)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+		Oid			subtype;
+
+		if (strcmp(option->defname, "subtype") != 0)
+			continue;
+		subtype = LookupTypeNameOid(NULL, defGetTypeName(option), true);
+		if (OidIsValid(subtype) && holds_encrypted(subtype))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a range type of encrypted values would reveal their order")));
+	}
+}
+
+/*
  * The utility hook
  */
 
@@ -401,6 +462,7 @@ concerns_us(Node *stmt)
 		case T_AlterTableStmt:
 		case T_CompositeTypeStmt:
 		case T_CreateDomainStmt:
+		case T_CreateRangeStmt:
 		case T_CreateTableAsStmt:
 			return !IsBinaryUpgrade && OidIsValid(pgseal_type_schema());
 		default:
@@ -437,12 +499,95 @@ complete_statement(Node *stmt)
 				complete_type(domain->typeName, &owner, PGSEAL_TYPMOD_NONE);
 				break;
 			}
+		case T_CreateRangeStmt:
+			check_range((CreateRangeStmt *) stmt);
+			break;
 		case T_CreateTableAsStmt:
 			complete_create_as((CreateTableAsStmt *) stmt);
 			break;
 		default:
 			break;
 	}
+}
+
+/* The table that the statement made or changed; InvalidOid if it made none */
+static Oid
+resulting_table(Node *stmt)
+{
+	RangeVar   *name = NULL;
+	Oid			relation;
+
+	if (IsA(stmt, CreateStmt))
+		name = ((CreateStmt *) stmt)->relation;
+	else if (IsA(stmt, CreateForeignTableStmt))
+		name = ((CreateForeignTableStmt *) stmt)->base.relation;
+	else if (IsA(stmt, CreateTableAsStmt))
+		name = ((CreateTableAsStmt *) stmt)->into->rel;
+	else if (IsA(stmt, AlterTableStmt) && ((AlterTableStmt *) stmt)->objtype != OBJECT_TYPE)
+		name = ((AlterTableStmt *) stmt)->relation;
+	relation = name != NULL ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+	return OidIsValid(relation) && strchr("rpmf", get_rel_relkind(relation)) ? relation : InvalidOid;
+}
+
+/*
+ * Partitions by range or list would tell the order of values from their place.
+ * (There is no access hook for partition keys.)
+ */
+static void
+check_partition_key(Relation rel)
+{
+	PartitionKey key = RelationGetPartitionKey(rel);
+
+	for (int i = 0; key != NULL && key->strategy != PARTITION_STRATEGY_HASH && i < key->partnatts; i++)
+		if (holds_encrypted(key->parttypid[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("partitions of table \"%s\" would reveal encrypted values",
+							RelationGetRelationName(rel)),
+					 errhint("Use PARTITION BY HASH.")));
+}
+
+/*
+ * PostgreSQL's own ANALYZE of arrays and composite types would keep values and
+ * their order.  It leaves a column alone whose statistics target is 0.
+ */
+static void
+forgo_statistics(Relation rel)
+{
+	List	   *commands = NIL;
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
+		AlterTableCmd *command;
+
+		if (attribute->attisdropped || !holds_encrypted(attribute->atttypid) ||
+			pgseal_type_by_oid(getBaseType(attribute->atttypid)) != NULL)
+			continue;
+		command = makeNode(AlterTableCmd);
+		command->subtype = AT_SetStatistics;
+		command->name = pstrdup(NameStr(attribute->attname));
+		command->def = (Node *) makeInteger(0);
+		commands = lappend(commands, command);
+	}
+	if (commands != NIL)
+		AlterTableInternal(RelationGetRelid(rel), commands, true);
+}
+
+/* What is done once the statement has run */
+static void
+follow_up(Node *stmt)
+{
+	Oid			relation = resulting_table(stmt);
+	Relation	rel;
+
+	if (!OidIsValid(relation))
+		return;
+	CommandCounterIncrement();
+	rel = table_open(relation, NoLock);
+	check_partition_key(rel);
+	forgo_statistics(rel);
+	table_close(rel, NoLock);
 }
 
 static bool
@@ -488,8 +633,9 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 					QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	RenameStmt *rename = (RenameStmt *) pstmt->utilityStmt;
+	bool		ours = concerns_us(pstmt->utilityStmt);
 
-	if (concerns_us(pstmt->utilityStmt))
+	if (ours)
 	{
 		if (read_only_tree)
 			pstmt = copyObject(pstmt);
@@ -497,6 +643,8 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 		complete_statement(pstmt->utilityStmt);
 	}
 	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	if (ours)
+		follow_up(pstmt->utilityStmt);
 
 	/* Keys name their server */
 	if (IsA(rename, RenameStmt) && rename->renameType == OBJECT_FOREIGN_SERVER &&
@@ -505,38 +653,8 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 }
 
 /*
- * What may not be made
+ * The object access hook
  */
-
-/* Does a value of this type hold encrypted values? */
-static bool
-holds_encrypted(Oid type)
-{
-	Oid			element;
-	Oid			relation;
-	bool		found = false;
-
-	type = getBaseType(type);
-	if (type < FirstNormalObjectId)
-		element = InvalidOid;
-	else
-		element = get_element_type(type);
-	if (OidIsValid(element))
-		return holds_encrypted(element);
-	if (pgseal_type_by_oid(type) != NULL)
-		return true;
-	relation = get_typ_typrelid(type);
-	if (OidIsValid(relation))
-	{
-		Relation	rel = relation_open(relation, AccessShareLock);
-
-		for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
-			if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
-				found = holds_encrypted(TupleDescAttr(RelationGetDescr(rel), i)->atttypid);
-		relation_close(rel, AccessShareLock);
-	}
-	return found;
-}
 
 /* A column whose pg_attribute row may be as new as its relation */
 static bool
@@ -600,9 +718,7 @@ check_index(Oid relation)
 	if (class_row == NULL)
 		return;
 	class_form = (Form_pg_class) GETSTRUCT(class_row);
-	if ((class_form->relkind != RELKIND_INDEX &&
-		 class_form->relkind != RELKIND_PARTITIONED_INDEX) ||
-		class_form->relam == HASH_AM_OID)
+	if (class_form->relkind != RELKIND_INDEX && class_form->relkind != RELKIND_PARTITIONED_INDEX)
 		return;
 	index_row = new_row(IndexRelationId, IndexRelidIndexId, Anum_pg_index_indexrelid, relation);
 	if (index_row == NULL)
@@ -614,12 +730,17 @@ check_index(Oid relation)
 		Oid			type;
 		int32		typmod;
 
-		if (new_column(relation, i, &name, &type, &typmod) && holds_encrypted(type))
+		if (!new_column(relation, i, &name, &type, &typmod) || !holds_encrypted(type))
+			continue;
+		if (class_form->relam != HASH_AM_OID)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("index \"%s\" would reveal the order of encrypted values",
 							NameStr(class_form->relname)),
 					 errhint("For equality, index blind_index(column) (it may be UNIQUE), or use USING hash (column).")));
+
+		/* Its upkeep hashes values for anybody: an index of one's own would too */
+		require_usage(typmod > 0 ? typmod : pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "ddl.h"
 #include "guc.h"
+#include "hashindex.h"
 #include "keycache.h"
 #include "keyring.h"
 #include "transparent.h"
@@ -42,5 +43,6 @@ _PG_init(void)
 	pgseal_keyring_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
+	pgseal_hashindex_init();
 	pgseal_worker_init();
 }
