@@ -3,7 +3,7 @@
  * basetype.h
  *	  The base types that can be sealed, one row each.
  *
- * Layer 5.
+ * Layer 4.
  *
  *-------------------------------------------------------------------------
  */

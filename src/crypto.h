@@ -57,7 +57,7 @@ extern bool pgseal_hmac(PgsealHmac *hmac, uint8 out_mac[PGSEAL_HASH_BYTES],
 						const uint8 *prefix, size_t prefix_len,
 						const uint8 *data, size_t data_len);
 
-/* RFC 5869.  out_len at most 255 * 32. */
+/* RFC 5869.  out_len from 1 to 255 * 32; salt and info may be empty. */
 extern bool pgseal_hkdf_sha256(uint8 *out, size_t out_len,
 							   const uint8 *ikm, size_t ikm_len,
 							   const uint8 *salt, size_t salt_len,

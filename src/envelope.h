@@ -55,17 +55,24 @@ extern PgsealEnvelopeStatus pgseal_envelope_parse(PgsealEnvelope *out_envelope,
 
 /*
  * Writes payload_len + PGSEAL_ENVELOPE_OVERHEAD bytes to out_bytes, under a
- * fresh random nonce.  False when the CSPRNG or OpenSSL fails.
+ * fresh random nonce.  False, and all zeroes written, when the CSPRNG or
+ * OpenSSL fails, or the type code is none that parse accepts.
  */
 extern bool pgseal_envelope_seal(PgsealAead *aead, uint8 *out_bytes,
 								 const PgsealEnvelope *envelope,
 								 const uint8 *payload, size_t payload_len);
 
-/* Writes len - PGSEAL_ENVELOPE_OVERHEAD bytes to out_payload. */
+/*
+ * Writes len - PGSEAL_ENVELOPE_OVERHEAD bytes to out_payload, zeroes unless OK.
+ * Writes nothing if len is less than the overhead.
+ */
 extern PgsealEnvelopeStatus pgseal_envelope_open(PgsealAead *aead, uint8 *out_payload,
 												 const uint8 *bytes, size_t len);
 
-/* Does this text claim to be the text form of a sealed value? */
+/*
+ * Does this text claim to be the text form of a sealed value, of this format
+ * or of any other ("pgseal:", digits, ":")?
+ */
 extern bool pgseal_envelope_is_text(const char *text);
 
 /*

@@ -3,6 +3,8 @@
  * init.c
  *	  Loading the library.
  *
+ * Layer 5.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -17,6 +19,7 @@
 #include "hashindex.h"
 #include "keycache.h"
 #include "keyring.h"
+#include "lookup.h"
 #include "transparent.h"
 #include "worker.h"
 
@@ -41,6 +44,7 @@ _PG_init(void)
 	pgseal_basetype_init();
 	pgseal_keycache_init();
 	pgseal_keyring_init();
+	pgseal_lookup_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
 	pgseal_hashindex_init();

@@ -72,9 +72,16 @@ typedef struct SealTarget
 	int64		id;
 } SealTarget;
 
+typedef struct IndexCount
+{
+	int32		key_hash;		/* hash key: must be first */
+	int			num;			/* index key versions in use */
+} IndexCount;
+
 static HTAB *keys = NULL;		/* of PgsealKey */
 static HTAB *infos = NULL;		/* of PgsealKeyInfo */
 static HTAB *targets = NULL;	/* of SealTarget */
+static HTAB *index_counts = NULL;	/* of IndexCount */
 static PgsealKey *last_opened = NULL;
 static PgsealKey *last_sealed = NULL;	/* and for which hash it seals: */
 static int32 last_sealed_hash;
@@ -143,6 +150,7 @@ validate_facts(void)
 	{
 		targets = make_table("pgseal seal targets", sizeof(int32) + sizeof(PgsealPurpose),
 							 sizeof(SealTarget));
+		index_counts = make_table("pgseal index keys", sizeof(int32), sizeof(IndexCount));
 		infos = make_table("pgseal key versions", sizeof(int64), sizeof(PgsealKeyInfo));
 		keys = make_table("pgseal keys", sizeof(int64), sizeof(PgsealKey));
 	}
@@ -157,6 +165,7 @@ validate_facts(void)
 	last_sealed = NULL;
 	empty_table(infos);
 	empty_table(targets);
+	empty_table(index_counts);
 	hash_seq_init(&scan, keys);
 	while ((key = hash_seq_search(&scan)) != NULL)
 		key->allowed_role = InvalidOid;
@@ -438,6 +447,7 @@ refresh_key(PgsealKey *key)
 		obtain_key(version, material, &key->expires_at);
 		key->purpose = version->purpose;
 		key->key_hash = pgseal_catalog_name_hash(version->key);
+		key->number = version->number;
 		key->server = get_foreign_server_oid(version->server, false);
 		if (key->aead == NULL && key->hmac == NULL)
 			load_material(key, material);
@@ -481,6 +491,17 @@ usable_key(int64 id)
 	if (!is_usable(key))
 		refresh_key(key);
 	return key;
+}
+
+bool
+pgseal_keyring_at_hand(int64 id)
+{
+	PgsealKey  *key;
+
+	validate_facts();
+	key = hash_search(keys, &id, HASH_FIND, NULL);
+	return (key != NULL && is_usable(key)) ||
+		(pgseal_keyring_info(id)->known && pgseal_keycache_has(id));
 }
 
 static bool
@@ -656,13 +677,64 @@ pgseal_keyring_seal(int32 key_hash)
 }
 
 PgsealKey *
-pgseal_keyring_index(int32 key_hash, PgsealAccess access)
+pgseal_keyring_index_version(int64 id, PgsealAccess access)
 {
-	PgsealKey  *key = usable_key(seal_target(key_hash, PGSEAL_PURPOSE_INDEX));
+	PgsealKey  *key = usable_key(id);
 
 	if (access == PGSEAL_ACCESS_CHECKED && key->allowed_role != GetUserId() && !may_open(key))
 		return NULL;
 	return key;
+}
+
+PgsealKey *
+pgseal_keyring_index(int32 key_hash, PgsealAccess access)
+{
+	return pgseal_keyring_index_version(seal_target(key_hash, PGSEAL_PURPOSE_INDEX), access);
+}
+
+static int
+newest_first(const ListCell *a, const ListCell *b)
+{
+	return ((PgsealVersionRow *) lfirst(b))->number - ((PgsealVersionRow *) lfirst(a))->number;
+}
+
+List *
+pgseal_keyring_index_versions(int32 key_hash)
+{
+	char	   *name = pgseal_catalog_name(key_hash);
+	List	   *in_use = NIL;
+	ListCell   *lc;
+
+	if (name == NULL)
+		return NIL;
+	foreach(lc, pgseal_catalog_versions(name))
+	{
+		PgsealVersionRow *version = lfirst(lc);
+
+		if (version->purpose == PGSEAL_PURPOSE_INDEX && version->wrapped != NULL)
+			in_use = lappend(in_use, version);
+	}
+	list_sort(in_use, newest_first);
+	return in_use;
+}
+
+/* Asked for with every plan, so remembered as a seal target is */
+int
+pgseal_keyring_num_index_versions(int32 key_hash)
+{
+	IndexCount *count;
+	bool		found;
+	int			num;
+
+	validate_facts();
+	count = hash_search(index_counts, &key_hash, HASH_FIND, NULL);
+	if (count != NULL)
+		return count->num;
+	num = list_length(pgseal_keyring_index_versions(key_hash));
+	validate_facts();
+	count = hash_search(index_counts, &key_hash, HASH_ENTER, &found);
+	count->num = num;
+	return num;
 }
 
 /*

@@ -24,6 +24,7 @@ typedef struct PgsealKey
 	int64		id;				/* hash key: must be first */
 	PgsealPurpose purpose;
 	int32		key_hash;		/* of the key that it is a version of */
+	int32		number;			/* of the version */
 	Oid			server;			/* whose USAGE opens values */
 	bool		ephemeral;		/* lives in this backend only */
 	PgsealAead *aead;			/* PGSEAL_PURPOSE_DATA, or NULL: not loaded */
@@ -66,10 +67,22 @@ extern PgsealKey *pgseal_keyring_open(int64 id, PgsealAccess access);
 /* The key that seals new values of the key with this hash; makes material. */
 extern PgsealKey *pgseal_keyring_seal(int32 key_hash);
 
-/* The index key of the key with this hash */
+/* The newest index key of the key with this hash; makes material. */
 extern PgsealKey *pgseal_keyring_index(int32 key_hash, PgsealAccess access);
 
+/*
+ * All index key versions in use, newest first, as a list of PgsealVersionRow:
+ * more than one while an index key is replaced.  Empty when there is no
+ * material yet.
+ */
+extern List *pgseal_keyring_index_versions(int32 key_hash);
+extern int	pgseal_keyring_num_index_versions(int32 key_hash);
+extern PgsealKey *pgseal_keyring_index_version(int64 id, PgsealAccess access);
+
 extern const PgsealKeyInfo *pgseal_keyring_info(int64 id);
+
+/* Can the key version be used without asking a KMS? */
+extern bool pgseal_keyring_at_hand(int64 id);
 
 /* Has the current user USAGE on the server?  Errors or false as on_denied says */
 extern bool pgseal_keyring_check_access(Oid server);

@@ -4,6 +4,8 @@
  *	  SQL functions around keys: create, rotate, seal under a chosen key,
  *	  inspect; the triggers of the key catalog.
  *
+ * Layer 5.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

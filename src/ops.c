@@ -3,6 +3,8 @@
  * ops.c
  *	  Comparison and hashing of encrypted values.
  *
+ * Layer 5.
+ *
  * The operators compare opened values by the base type's own btree comparison,
  * so they mean what they mean for the base type, collations included.  Either
  * argument may be of the encrypted or of the base type; which is read from the

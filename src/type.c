@@ -3,6 +3,8 @@
  * type.c
  *	  The encrypted types: input, output, and the casts.
  *
+ * Layer 5.
+ *
  * All encrypted types share these functions; which one is meant is read from
  * the signature of the SQL function once per call site (fn_extra).
  *

@@ -3,6 +3,8 @@
  * typmod.c
  *	  encrypted_text('payroll'): the type modifier names the key.
  *
+ * Layer 5.
+ *
  * A type modifier is the 31-bit hash of the key's name; '*' is 0 and keeps
  * whatever key a value was sealed under.  A hash whose name isn't known prints
  * as '#' and eight hex digits, which is accepted again, so that a dump of such

@@ -141,12 +141,10 @@ then
 		if [ "$(id -u)" -ne 0 ]
 		then
 			root="sudo -n"
-			if ! command -v sudo >/dev/null
+			if ! sudo -n true 2>/dev/null
 			then
-				die "there is no sudo; become root and do: apt-get install$missing"
-			elif ! sudo -n true 2>/dev/null
-			then
-				[ -t 2 ] || die "sudo wants a password; do: sudo apt-get install$missing"
+				[ -t 2 ] && command -v sudo >/dev/null ||
+					die "Debian packages are missing; as root, do: sh test/packages.sh$missing"
 				root=sudo
 			fi
 		fi
@@ -211,9 +209,10 @@ build()
 
 say "$("$PG_CONFIG" --version), a private copy in $scratch"
 
-tar -C "$checkout" -cf - --exclude=./.git --exclude=./sql/pgseal--1.0.sql --exclude=tmp_check \
-	--exclude='*.o' --exclude='*.bc' --exclude='*.so' . |
-	tar -C "$scratch/src" -xf - --no-same-owner || die "could not copy the checkout"
+tar -C "$checkout" -cf "$scratch/tmp/src.tar" --exclude=./.git --exclude=./sql/pgseal--1.0.sql \
+	--exclude=tmp_check --exclude='*.o' --exclude='*.bc' --exclude='*.so' . &&
+	tar -C "$scratch/src" -xf "$scratch/tmp/src.tar" --no-same-owner &&
+	rm "$scratch/tmp/src.tar" || die "could not copy the checkout"
 
 # Programs resolve symbolic links to find out where they are: copies.
 bindir=$scratch/pg$("$PG_CONFIG" --bindir)
@@ -246,4 +245,3 @@ do
 done
 
 inside "$@"
-exit $?

@@ -9,3 +9,12 @@ CREATE FUNCTION pgseal.typmod_out(int4) RETURNS cstring
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_typmod_out';
 CREATE FUNCTION pgseal.typanalyze(internal) RETURNS bool
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_typanalyze';
+
+-- Planner support (blind_index.c, lookup.c)
+CREATE FUNCTION pgseal.blind_index_support(internal) RETURNS internal
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_blind_index_support';
+CREATE FUNCTION pgseal.equality_support(internal) RETURNS internal
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_equality_support';
+
+CREATE FUNCTION pgseal.sortsupport(internal) RETURNS void
+LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'pgseal_sortsupport';

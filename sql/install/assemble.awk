@@ -39,18 +39,18 @@ function expand(    r, i)
 	lines = 0
 }
 
-FNR == 1			{ file++; expand(); template = FILENAME }
+FNR == 1			{ expand(); template = FILENAME }
 
-file == 1 && /^[ \t]*(#|$)/	{ next }
+FILENAME == ARGV[1] && /^[ \t]*(#|$)/ { next }
 
-file == 1 && !columns {
+FILENAME == ARGV[1] && !columns {
 	columns = NF
 	for (i = 1; i <= NF; i++)
 		column[$i] = i
 	next
 }
 
-file == 1 {
+FILENAME == ARGV[1] {
 	if (NF != columns)
 		fail(FILENAME ":" FNR, "expected " columns " columns, found " NF)
 	rows++

@@ -357,6 +357,7 @@ pgseal_kms_fail(PgsealKmsError *out_error, PgsealKmsStatus status,
 	copy_printable(out_error->code, sizeof(out_error->code), code ? code : "");
 	copy_printable(out_error->detail, sizeof(out_error->detail), detail ? detail : "");
 	copy_printable(out_error->hint, sizeof(out_error->hint), hint ? hint : "");
+	copy_printable(out_error->request_id, sizeof(out_error->request_id), out_error->request_id);
 	return status;
 }
 
@@ -392,8 +393,13 @@ pgseal_kms_report(int elevel, PgsealKmsStatus status,
 	if (error->detail[0] != '\0')
 		appendStringInfo(&detail, " %s", error->detail);
 
+	/*
+	 * The statement isn't to blame, and may hold the plaintext that was to be
+	 * sealed: keep it out of the log.
+	 */
 	ereport(elevel,
 			(errcode(ERRCODE_SYSTEM_ERROR),
+			 errhidestmt(true),
 			 status == PGSEAL_KMS_UNREACHABLE ?
 			 errmsg("could not %s: foreign server \"%s\" is not available", phrase, server_name) :
 			 status == PGSEAL_KMS_REFUSED ?

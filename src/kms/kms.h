@@ -184,7 +184,8 @@ extern void pgseal_kms_report(int elevel, PgsealKmsStatus status,
 /*
  * Fills code, detail and hint of an error, and returns status.  The strings
  * are cut to their field; control characters and what isn't valid in the
- * database's encoding become '?' (they may come from the network).  NULL: "".
+ * database's encoding become '?' (they may come from the network), also in
+ * request_id, which the provider sets before.  NULL: "".
  */
 extern PgsealKmsStatus pgseal_kms_fail(PgsealKmsError *out_error, PgsealKmsStatus status,
 									   const char *code, const char *detail, const char *hint);

@@ -67,7 +67,7 @@ check_file_option(const char *name, const char *value)
 				 errdetail("It must be an absolute path of less than %d bytes.", MAXPGPATH)));
 	strlcpy(path, value, sizeof(path));
 	canonicalize_path(path);
-	if (pgseal_keyring_in_data_directory(path))
+	if (pgseal_local_in_data_directory(path))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("invalid value for option \"%s\"", name),
@@ -161,7 +161,7 @@ find_source(const PgsealKmsServer *server, PgsealKeyringSource *out_source, Pgse
 										MAXPGPATH, file), NULL);
 	path = pstrdup(file);
 	canonicalize_path(path);
-	if (pgseal_keyring_in_data_directory(path))
+	if (pgseal_local_in_data_directory(path))
 		return pgseal_kms_fail(out_error, PGSEAL_KMS_REFUSED, "keyring_location",
 							   psprintf("The keyring file is in the data directory, so it would be in every base backup: \"%s\".",
 										path),
@@ -174,8 +174,8 @@ static PgsealKmsStatus
 read_keyring(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const PgsealKeyringSource *source)
 {
 	if (source->command)
-		return pgseal_keyring_run(out_keyring, out_error, source->command);
-	return pgseal_keyring_read(out_keyring, out_error, source->file);
+		return pgseal_local_run(out_keyring, out_error, source->command);
+	return pgseal_local_read(out_keyring, out_error, source->file);
 }
 
 static const PgsealMasterKey *
@@ -316,23 +316,23 @@ local_wrap(const PgsealKmsServer *server, PgsealKmsWrapped *out_wrapped, PgsealK
 	if (status != PGSEAL_KMS_OK)
 		return status;
 
-	keyring = pgseal_keyring_new();
+	keyring = pgseal_local_new();
 	PG_TRY();
 	{
 		if (source.file && may_initialize)
-			status = pgseal_keyring_initialize(keyring, out_error, source.file);
+			status = pgseal_local_initialize(keyring, out_error, source.file);
 		else
 			status = read_keyring(keyring, out_error, &source);
 
 		/* Whoever wrote the newest master key may have died before its fsync */
 		if (status == PGSEAL_KMS_OK && source.file)
-			status = pgseal_keyring_sync(out_error, source.file);
+			status = pgseal_local_sync(out_error, source.file);
 		if (status == PGSEAL_KMS_OK)
 			status = wrap_by(newest_key(keyring), out_wrapped, out_error, context, secret);
 	}
 	PG_FINALLY();
 	{
-		pgseal_keyring_free(keyring);
+		pgseal_local_free(keyring);
 	}
 	PG_END_TRY();
 	return status;
@@ -353,7 +353,7 @@ local_unwrap(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_BYTES],
 		return pgseal_kms_fail(out_error, PGSEAL_KMS_INVALID, "wrapped_key_format",
 							   "The wrapped key does not come from a local keyring.", NULL);
 
-	keyring = pgseal_keyring_new();
+	keyring = pgseal_local_new();
 	PG_TRY();
 	{
 		status = read_keyring(keyring, out_error, &source);
@@ -367,7 +367,7 @@ local_unwrap(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_BYTES],
 	}
 	PG_FINALLY();
 	{
-		pgseal_keyring_free(keyring);
+		pgseal_local_free(keyring);
 	}
 	PG_END_TRY();
 	return status;
@@ -384,7 +384,7 @@ local_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_descript
 	if (status != PGSEAL_KMS_OK)
 		return status;
 
-	keyring = pgseal_keyring_new();
+	keyring = pgseal_local_new();
 	PG_TRY();
 	{
 		status = read_keyring(keyring, out_error, &source);
@@ -402,7 +402,7 @@ local_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_descript
 	}
 	PG_FINALLY();
 	{
-		pgseal_keyring_free(keyring);
+		pgseal_local_free(keyring);
 	}
 	PG_END_TRY();
 	return status;
@@ -412,17 +412,17 @@ static PgsealKmsStatus
 rotate_file(int *out_version, PgsealKmsError *out_error, const char *file)
 {
 	PgsealKmsStatus status;
-	PgsealKeyring *keyring = pgseal_keyring_new();
+	PgsealKeyring *keyring = pgseal_local_new();
 
 	PG_TRY();
 	{
-		status = pgseal_keyring_rotate(keyring, out_error, file);
+		status = pgseal_local_rotate(keyring, out_error, file);
 		if (status == PGSEAL_KMS_OK)
 			*out_version = newest_key(keyring)->version;
 	}
 	PG_FINALLY();
 	{
-		pgseal_keyring_free(keyring);
+		pgseal_local_free(keyring);
 	}
 	PG_END_TRY();
 	return status;
@@ -434,7 +434,7 @@ pgseal_kms_local_rotate(const PgsealKmsServer *server)
 	PgsealKeyringSource source;
 	PgsealKmsError error = {.operation = "rotate"};
 	PgsealKmsStatus status;
-	int			version;
+	int			version = 0;
 
 	if (server->provider != &pgseal_kms_local)
 		ereport(ERROR,

@@ -3,6 +3,8 @@
  * local_command.c
  *	  A keyring that a command prints.
  *
+ * Layer 2.
+ *
  * For master keys that come from somewhere else than a file: systemd
  * credentials, a secret store's client, a script in front of an HSM.  The
  * command may print a whole keyring (see local_file.c) or one master key of 32
@@ -15,8 +17,8 @@
  * keyring's own buffer, and whatever ends this early (timeout, query cancel,
  * end of the backend) kills the group.
  *
- * The command's standard error is the server's log: it must not write a key
- * there.  The only output that a message quotes is none.
+ * No message quotes what the command prints.  Its standard error is the
+ * server's log, so it must not write a key there.
  *
  *-------------------------------------------------------------------------
  */
@@ -237,7 +239,7 @@ parse_output(PgsealKeyring *keyring, PgsealKmsError *out_error)
 	is_key = (keyring->text_len == HEX_CHARS && decode_hex(key, text)) ||
 		(keyring->text_len == BASE64_CHARS &&
 		 pg_b64_decode(text, BASE64_CHARS, (void *) key, sizeof(key)) == sizeof(key));
-	is_key = is_key && pgseal_keyring_set_single(keyring, key);
+	is_key = is_key && pgseal_local_set_single(keyring, key);
 	pgseal_wipe(key, sizeof(key));
 	if (is_key)
 		return PGSEAL_KMS_OK;
@@ -245,7 +247,7 @@ parse_output(PgsealKeyring *keyring, PgsealKmsError *out_error)
 	if (keyring->text_len < PGSEAL_KEYRING_MAX_BYTES && strncmp(text, "pgseal ", 7) == 0)
 	{
 		text[keyring->text_len++] = '\n';
-		return pgseal_keyring_parse(keyring, out_error, "output of the keyring command");
+		return pgseal_local_parse(keyring, out_error, "output of the keyring command");
 	}
 	return pgseal_kms_fail(out_error, PGSEAL_KMS_INVALID, "command_output",
 						   "The keyring command printed neither a keyring nor one key of 32 bytes.",
@@ -253,7 +255,7 @@ parse_output(PgsealKeyring *keyring, PgsealKmsError *out_error)
 }
 
 PgsealKmsStatus
-pgseal_keyring_run(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *command)
+pgseal_local_run(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *command)
 {
 	PgsealKmsStatus status;
 	Child		child;

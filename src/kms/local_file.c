@@ -3,6 +3,8 @@
  * local_file.c
  *	  The keyring file: its text form, and how it is read and replaced.
  *
+ * Layer 2.
+ *
  * A keyring is text, so that it can be printed, put into a safe, and mended:
  *
  *		pgseal keyring 1
@@ -98,13 +100,13 @@ fail(PgsealKmsError *out_error, PgsealKmsStatus status, const char *code,
 }
 
 PgsealKeyring *
-pgseal_keyring_new(void)
+pgseal_local_new(void)
 {
 	return palloc0(sizeof(PgsealKeyring));
 }
 
 void
-pgseal_keyring_free(PgsealKeyring *keyring)
+pgseal_local_free(PgsealKeyring *keyring)
 {
 	pgseal_wipe(keyring, sizeof(*keyring));
 	pfree(keyring);
@@ -142,6 +144,17 @@ format_trailer(char out_trailer[TRAILER_CHARS + 1], const char *text, size_t len
 	return true;
 }
 
+/* Is the first line that of a keyring, of whatever format? */
+static bool
+has_header(const char *text)
+{
+	const char *format = text + sizeof(HEADER_WORDS) - 1;
+
+	if (strncmp(text, HEADER_WORDS, sizeof(HEADER_WORDS) - 1) != 0)
+		return false;
+	return *format != '\n' && format[strspn(format, "0123456789")] == '\n';
+}
+
 /* One key's line, of line_len characters without the newline */
 static bool
 parse_line(PgsealMasterKey *out_key, const char *line, size_t line_len)
@@ -174,24 +187,29 @@ parse_line(PgsealMasterKey *out_key, const char *line, size_t line_len)
 }
 
 PgsealKmsStatus
-pgseal_keyring_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *source)
+pgseal_local_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *source)
 {
-	const char *trailer = keyring->text + keyring->text_len - TRAILER_CHARS;
 	const char *line = keyring->text + sizeof(HEADER) - 1;
+	const char *trailer;
 	char		expected_trailer[TRAILER_CHARS + 1];
 	int			line_number = 2;
 
 	keyring->text[keyring->text_len] = '\0';
 	keyring->num_keys = 0;
 
-	if (strncmp(keyring->text, HEADER_WORDS, sizeof(HEADER_WORDS) - 1) != 0)
+	if (!has_header(keyring->text))
 		return fail(out_error, PGSEAL_KMS_INVALID, "keyring_damaged", HINT_RESTORE,
 					"The first line is not that of a keyring: %s.", source);
 	if (strncmp(keyring->text, HEADER, sizeof(HEADER) - 1) != 0)
 		return fail(out_error, PGSEAL_KMS_INVALID, "keyring_version",
 					"Use the version of pgseal that wrote it, or a later one.",
 					"The keyring has a format that this version of pgseal does not know: %s.", source);
-	if (trailer < line || trailer[-1] != '\n' ||
+
+	/* Too short for a last line: then the first one is looked at instead */
+	trailer = line;
+	if (keyring->text_len >= sizeof(HEADER) - 1 + TRAILER_CHARS)
+		trailer = keyring->text + keyring->text_len - TRAILER_CHARS;
+	if (trailer[-1] != '\n' ||
 		strncmp(trailer, TRAILER_WORD, sizeof(TRAILER_WORD) - 1) != 0)
 		return fail(out_error, PGSEAL_KMS_INVALID, "keyring_damaged", HINT_RESTORE,
 					"The last line is missing, so the keyring is not complete: %s.", source);
@@ -202,7 +220,7 @@ pgseal_keyring_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const ch
 
 	while (line < trailer)
 	{
-		const char *end = strchr(line, '\n');
+		const char *end = memchr(line, '\n', trailer - line);
 
 		if (keyring->num_keys == PGSEAL_KEYRING_MAX_KEYS ||
 			!parse_line(&keyring->keys[keyring->num_keys], line, end - line))
@@ -244,7 +262,7 @@ format_keyring(PgsealKeyring *keyring)
 }
 
 bool
-pgseal_keyring_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES])
+pgseal_local_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES])
 {
 	PgsealMasterKey *single = &keyring->keys[0];
 
@@ -277,7 +295,7 @@ add_key(PgsealKeyring *keyring)
 /* ---- reading ---- */
 
 bool
-pgseal_keyring_in_data_directory(const char *path)
+pgseal_local_in_data_directory(const char *path)
 {
 	char		directory[MAXPGPATH];
 	char	   *real_directory;
@@ -357,7 +375,7 @@ read_file(PgsealKeyring *out_keyring, bool *out_missing, PgsealKmsError *out_err
 			case ENOENT:
 				*out_missing = true;
 				return fail(out_error, PGSEAL_KMS_UNREACHABLE, "keyring_missing",
-							"Keys of this database are wrapped by a master key in it. Restore the file from its backup; a new one could not unwrap them.",
+							"What was wrapped by its master keys needs them: restore the file from its backup. A new one would not help.",
 							"The keyring file is missing: \"%s\".", file);
 			case ELOOP:
 				return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
@@ -385,12 +403,12 @@ read_file(PgsealKeyring *out_keyring, bool *out_missing, PgsealKmsError *out_err
 
 	snprintf(source, sizeof(source), "\"%s\"", file);
 	if (status == PGSEAL_KMS_OK)
-		status = pgseal_keyring_parse(out_keyring, out_error, source);
+		status = pgseal_local_parse(out_keyring, out_error, source);
 	return status;
 }
 
 PgsealKmsStatus
-pgseal_keyring_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_local_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	bool		missing;
 
@@ -437,7 +455,7 @@ sync_directory(const char *file)
 }
 
 PgsealKmsStatus
-pgseal_keyring_sync(PgsealKmsError *out_error, const char *file)
+pgseal_local_sync(PgsealKmsError *out_error, const char *file)
 {
 	if (!sync_path(file, false) || !sync_directory(file))
 		return fail_write(out_error, "make the keyring file durable", file);
@@ -556,7 +574,7 @@ add_and_replace(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *f
 }
 
 PgsealKmsStatus
-pgseal_keyring_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_local_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	bool		missing;
 	int			lock_fd;
@@ -577,6 +595,7 @@ pgseal_keyring_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
 		if (status == PGSEAL_KMS_OK)
 			ereport(LOG,
 					(errmsg("pgseal: created keyring file \"%s\"", file),
+					 errhidestmt(true),
 					 errhint("Back it up apart from the database: without it encrypted columns cannot be read.")));
 	}
 	CloseTransientFile(lock_fd);
@@ -584,14 +603,14 @@ pgseal_keyring_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
 }
 
 PgsealKmsStatus
-pgseal_keyring_rotate(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_local_rotate(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	int			lock_fd;
 	PgsealKmsStatus status = lock_file(&lock_fd, out_error, file);
 
 	if (status != PGSEAL_KMS_OK)
 		return status;
-	status = pgseal_keyring_read(out_keyring, out_error, file);
+	status = pgseal_local_read(out_keyring, out_error, file);
 	if (status == PGSEAL_KMS_OK)
 		status = add_and_replace(out_keyring, out_error, file);
 	CloseTransientFile(lock_fd);

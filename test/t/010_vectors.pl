@@ -69,6 +69,7 @@ sub check_vectors
 	my ($name, $at_least, $condition, @rows) = @_;
 	my $values = join ",\n", map {
 		my $row = $_;
+		die "incomplete vector in $name" if grep { !defined } @$row;
 		'(' . join(', ', map { $_ =~ /^(true|false|\d+::int)$/ ? $_ : "'\\x$_'::bytea" } @$row) . ')'
 	} @rows;
 	my $columns = join ', ', map { "c$_" } 1 .. @{ $rows[0] };
@@ -164,15 +165,12 @@ SKIP:
 
 SKIP:
 {
-	skip 'no python3-cryptography-vectors', 12 if !-d $debian;
+	skip 'no python3-cryptography-vectors', 10 if !-d $debian;
 	check_gcm("NIST $_", 375, gcm_of_rsp(read_rsp("$debian/ciphers/AES/GCM/$_.rsp")))
 	  foreach qw(gcmEncryptExtIV256 gcmDecrypt256);
 	check_sha256("NIST $_", 64, read_rsp("$debian/hashes/SHA2/$_.rsp"))
 	  foreach qw(SHA256ShortMsg SHA256LongMsg);
-	check_hkdf("Debian $_", 1,
-		map { { %$_, salt => $_->{salt} // '', info => $_->{info} // '' } }
-		  hkdf_of_rsp(read_rsp("$debian/KDF/$_.txt")))
-	  foreach qw(rfc-5869-HKDF-SHA256 hkdf-generated);
+	check_hkdf('1200 bytes of HKDF', 1, hkdf_of_rsp(read_rsp("$debian/KDF/hkdf-generated.txt")));
 }
 
 # Primitives beyond the vectors

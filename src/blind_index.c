@@ -1,0 +1,309 @@
+/*-------------------------------------------------------------------------
+ *
+ * blind_index.c
+ *	  blind_index(): the deterministic companion of an encrypted column.
+ *
+ * Layer 5.
+ *
+ * blind_index(column) is the token of the column's value under the index key
+ * of the column's key; as expression index, unique index or generated column
+ * it finds equal values without storing them.
+ *
+ * Tokens answer whether a guess is right, so computing one takes USAGE on the
+ * key's foreign server.  PostgreSQL itself computes them when it maintains an
+ * index or a generated column, also for a role that may only write: the planner
+ * support function marks the call in such a stored expression (it is simplified
+ * outside any query, and its argument is a column), and a marked call asks for
+ * no privilege.  Whoever declares a column under a key needs the privilege
+ * already (ddl.c), so nobody can set up such an expression as an oracle.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "postmaster/autovacuum.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "token.h"
+#include "value.h"
+
+PG_FUNCTION_INFO_V1(pgseal_blind_index);
+PG_FUNCTION_INFO_V1(pgseal_blind_index_bits);
+PG_FUNCTION_INFO_V1(pgseal_blind_index_of_plaintext);
+PG_FUNCTION_INFO_V1(pgseal_tokens);
+PG_FUNCTION_INFO_V1(pgseal_tokens_of_array);
+PG_FUNCTION_INFO_V1(pgseal_token);
+PG_FUNCTION_INFO_V1(pgseal_blind_index_support);
+
+/* The mark of a stored expression; no parser gives it to this function */
+#define STORED_EXPRESSION_FORMAT	COERCE_IMPLICIT_CAST
+
+/* What a call site knows of its first argument */
+typedef struct Argument
+{
+	const PgsealType *type;
+	bool		sealed;			/* or of the base type */
+	PgsealAccess access;
+} Argument;
+
+static bool
+is_stored_expression(FunctionCallInfo fcinfo)
+{
+	Node	   *expr = fcinfo->flinfo->fn_expr;
+
+	return expr != NULL && IsA(expr, FuncExpr) &&
+		((FuncExpr *) expr)->funcformat == STORED_EXPRESSION_FORMAT;
+}
+
+static const Argument *
+argument(FunctionCallInfo fcinfo)
+{
+	Argument   *argument = fcinfo->flinfo->fn_extra;
+
+	if (argument == NULL)
+	{
+		Oid		   *types;
+		int			num_types;
+		Oid			type;
+
+		get_func_signature(fcinfo->flinfo->fn_oid, &types, &num_types);
+		type = OidIsValid(get_element_type(types[0])) ? get_element_type(types[0]) : types[0];
+		argument = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Argument));
+		argument->type = pgseal_type_by_oid(type);
+		argument->sealed = (argument->type != NULL);
+		if (argument->type == NULL)
+			argument->type = pgseal_type_by_base(type);
+		if (argument->type == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("no encrypted type belongs to type %s", format_type_be(type))));
+		argument->access = is_stored_expression(fcinfo) ?
+			PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
+		fcinfo->flinfo->fn_extra = argument;
+	}
+	return argument;
+}
+
+/*
+ * The token of a value under the newest index key of a key, NULL when the
+ * user may not know it
+ */
+static bytea *
+token_of(FunctionCallInfo fcinfo, const Argument *arg, Datum value, int32 key_hash,
+		 const PgsealTokenForm *form)
+{
+	StringInfoData canonical;
+	PgsealKey  *key;
+	bytea	   *token;
+
+	initStringInfo(&canonical);
+	pgseal_token_canonical(&canonical, arg->type, value, form->normalizer, PG_GET_COLLATION());
+	key = pgseal_keyring_index(key_hash, arg->access);
+	token = key ? pgseal_token_make(key, arg->type, form, &canonical) : NULL;
+	pgseal_wipe(canonical.data, canonical.len);
+	pfree(canonical.data);
+	return token;
+}
+
+/* The same for a sealed value, under the index key of its own key */
+static bytea *
+token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
+{
+	const Argument *arg = argument(fcinfo);
+	PgsealEnvelope envelope;
+	const PgsealKeyInfo *info;
+	int32		key_hash;
+	bool		isnull;
+	Datum		value;
+
+	pgseal_value_header(&envelope, PG_GETARG_DATUM(0));
+	info = pgseal_keyring_info(envelope.key_version_id);
+
+	/* ANALYZE of an expression index must not fail for want of a key */
+	if (IsAutoVacuumWorkerProcess() && (!info->known || info->destroyed))
+		return NULL;
+	key_hash = info->key_hash;
+	value = pgseal_value_open(arg->type, PG_GETARG_DATUM(0), arg->access, &isnull);
+	return isnull ? NULL : token_of(fcinfo, arg, value, key_hash, form);
+}
+
+/* blind_index(encrypted [, normalizer [, bits]]) */
+Datum
+pgseal_blind_index(PG_FUNCTION_ARGS)
+{
+	PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
+	bytea	   *token;
+
+	if (PG_NARGS() > 1)
+		form.normalizer = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (PG_NARGS() > 2)
+		form.bits = PG_GETARG_INT32(2);
+	pgseal_token_check_bits(form.bits);
+	token = token_of_sealed(fcinfo, &form);
+	if (token == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BYTEA_P(token);
+}
+
+/* blind_index(encrypted, bits) */
+Datum
+pgseal_blind_index_bits(PG_FUNCTION_ARGS)
+{
+	PgsealTokenForm form = {"", PG_GETARG_INT32(1)};
+	bytea	   *token;
+
+	pgseal_token_check_bits(form.bits);
+	token = token_of_sealed(fcinfo, &form);
+	if (token == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BYTEA_P(token);
+}
+
+/* blind_index(plaintext, key [, normalizer [, bits]]) */
+Datum
+pgseal_blind_index_of_plaintext(PG_FUNCTION_ARGS)
+{
+	const Argument *arg = argument(fcinfo);
+	PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	int32		hash = pgseal_catalog_name_hash(name);
+	bytea	   *token;
+
+	if (pgseal_catalog_name(hash) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("key \"%s\" does not exist", name)));
+	if (PG_NARGS() > 2)
+		form.normalizer = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (PG_NARGS() > 3)
+		form.bits = PG_GETARG_INT32(3);
+	pgseal_token_check_bits(form.bits);
+	token = token_of(fcinfo, arg, PG_GETARG_DATUM(0), hash, &form);
+	if (token == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BYTEA_P(token);
+}
+
+/*
+ * What the planner puts on the other side of blind_index(column) = ...
+ * (lookup.c): tokens of a value, sealed under whatever key or plain, as the
+ * column with this type modifier has them.
+ */
+
+static Datum
+plain_value(const Argument *arg, Datum value, bool *isnull)
+{
+	*isnull = false;
+	return arg->sealed ?
+		pgseal_value_open(arg->type, value, PGSEAL_ACCESS_CHECKED, isnull) : value;
+}
+
+/* Appends the tokens under all index keys in use, newest first */
+static ArrayBuildState *
+append_tokens(FunctionCallInfo fcinfo, ArrayBuildState *state, const Argument *arg, Datum value)
+{
+	PgsealTokenForm form = {text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(3)};
+	StringInfoData canonical;
+	List	   *versions = pgseal_keyring_index_versions(PG_GETARG_INT32(1));
+	ListCell   *lc;
+
+	initStringInfo(&canonical);
+	pgseal_token_canonical(&canonical, arg->type, value, form.normalizer, PG_GET_COLLATION());
+	foreach(lc, versions)
+	{
+		PgsealVersionRow *version = lfirst(lc);
+		PgsealKey  *key = pgseal_keyring_index_version(version->id, arg->access);
+
+		if (key != NULL)
+			state = accumArrayResult(state,
+									 PointerGetDatum(pgseal_token_make(key, arg->type, &form, &canonical)),
+									 false, BYTEAOID, CurrentMemoryContext);
+	}
+	pgseal_wipe(canonical.data, canonical.len);
+	pfree(canonical.data);
+	return state;
+}
+
+static Datum
+array_result(ArrayBuildState *state)
+{
+	if (state == NULL)
+		return PointerGetDatum(construct_empty_array(BYTEAOID));
+	return makeArrayResult(state, CurrentMemoryContext);
+}
+
+/* token(value, typmod, normalizer, bits) */
+Datum
+pgseal_token(PG_FUNCTION_ARGS)
+{
+	const Argument *arg = argument(fcinfo);
+	PgsealTokenForm form = {text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(3)};
+	bool		isnull;
+	Datum		value = plain_value(arg, PG_GETARG_DATUM(0), &isnull);
+	bytea	   *token = isnull ? NULL : token_of(fcinfo, arg, value, PG_GETARG_INT32(1), &form);
+
+	if (token == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BYTEA_P(token);
+}
+
+/* tokens(value, typmod, normalizer, bits) */
+Datum
+pgseal_tokens(PG_FUNCTION_ARGS)
+{
+	const Argument *arg = argument(fcinfo);
+	bool		isnull;
+	Datum		value = plain_value(arg, PG_GETARG_DATUM(0), &isnull);
+
+	return array_result(isnull ? NULL : append_tokens(fcinfo, NULL, arg, value));
+}
+
+/* tokens(array, typmod, normalizer, bits) */
+Datum
+pgseal_tokens_of_array(PG_FUNCTION_ARGS)
+{
+	const Argument *arg = argument(fcinfo);
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	ArrayBuildState *state = NULL;
+	ArrayIterator it = array_create_iterator(array, 0, NULL);
+	Datum		element;
+	bool		isnull;
+
+	while (array_iterate(it, &element, &isnull))
+	{
+		Datum		value;
+
+		if (isnull)
+			continue;
+		value = plain_value(arg, element, &isnull);
+		if (!isnull)
+			state = append_tokens(fcinfo, state, arg, value);
+	}
+	array_free_iterator(it);
+	return array_result(state);
+}
+
+/* Marks the call in a stored expression, see above */
+Datum
+pgseal_blind_index_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+	SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
+	FuncExpr   *marked;
+
+	if (!IsA(request, SupportRequestSimplify) || simplify->root != NULL ||
+		simplify->fcall->funcformat == STORED_EXPRESSION_FORMAT ||
+		!IsA(linitial(simplify->fcall->args), Var))
+		PG_RETURN_POINTER(NULL);
+	marked = makeNode(FuncExpr);
+	memcpy(marked, simplify->fcall, sizeof(FuncExpr));
+	marked->funcformat = STORED_EXPRESSION_FORMAT;
+	PG_RETURN_POINTER(marked);
+}
