@@ -275,7 +275,11 @@ pgseal_sortsupport(PG_FUNCTION_ARGS)
 	SortSupport ssup = (SortSupport) PG_GETARG_POINTER(0);
 
 	ssup->ssup_extra = MemoryContextAllocZero(ssup->ssup_cxt, sizeof(SortState));
-	if (ssup->abbreviate)
+	/*
+	 * A sort of single datums is for an aggregate: with DISTINCT, it takes
+	 * values for different whose abbreviated keys are, and pointers always are.
+	 */
+	if (ssup->abbreviate && ssup->ssup_attno != 0)
 	{
 		ssup->comparator = compare_opened;
 		ssup->abbrev_converter = make_opened;
