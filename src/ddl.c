@@ -531,20 +531,27 @@ resulting_table(Node *stmt)
 
 /*
  * Partitions by range or list would tell the order of values from their place.
- * (There is no access hook for partition keys.)
+ * Partitions by hash tell which are equal, to whoever may look at them.  (There
+ * is no access hook for partition keys.)
  */
 static void
 check_partition_key(Relation rel)
 {
 	PartitionKey key = RelationGetPartitionKey(rel);
 
-	for (int i = 0; key != NULL && key->strategy != PARTITION_STRATEGY_HASH && i < key->partnatts; i++)
-		if (holds_encrypted(key->parttypid[i]))
+	for (int i = 0; key != NULL && i < key->partnatts; i++)
+	{
+		if (!holds_encrypted(key->parttypid[i]))
+			continue;
+		if (key->strategy != PARTITION_STRATEGY_HASH)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("partitions of table \"%s\" would reveal encrypted values",
 							RelationGetRelationName(rel)),
 					 errhint("Use PARTITION BY HASH.")));
+		require_usage(key->parttypmod[i] > 0 ? key->parttypmod[i] :
+					  pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
+	}
 }
 
 /*
@@ -585,7 +592,8 @@ follow_up(Node *stmt)
 		return;
 	CommandCounterIncrement();
 	rel = table_open(relation, NoLock);
-	check_partition_key(rel);
+	if (IsA(stmt, CreateStmt))
+		check_partition_key(rel);
 	forgo_statistics(rel);
 	table_close(rel, NoLock);
 }
@@ -706,6 +714,30 @@ new_row(Oid catalog, Oid index, AttrNumber oid_column, Oid oid)
 	return tuple;
 }
 
+/*
+ * The upkeep of a hash index asks for no privilege, so an index of one's own,
+ * over copied values, would tell which of them are equal to a guess.
+ */
+static void
+check_hash_index(HeapTuple index_row)
+{
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(index_row);
+	bool		isnull;
+	Datum		classes;
+	Oid			type;
+	Oid			collation;
+	int32		typmod = PGSEAL_TYPMOD_NONE;
+
+	/* Its own column is an integer, so look at the operator class */
+	classes = SysCacheGetAttr(INDEXRELID, index_row, Anum_pg_index_indclass, &isnull);
+	type = get_opclass_input_type(((oidvector *) DatumGetPointer(classes))->values[0]);
+	if (pgseal_type_by_oid(type) == NULL)
+		return;
+	if (form->indkey.values[0] > 0)
+		get_atttypetypmodcoll(form->indrelid, form->indkey.values[0], &type, &typmod, &collation);
+	require_usage(typmod > 0 ? typmod : pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
+}
+
 static void
 check_index(Oid relation)
 {
@@ -723,6 +755,11 @@ check_index(Oid relation)
 	index_row = new_row(IndexRelationId, IndexRelidIndexId, Anum_pg_index_indexrelid, relation);
 	if (index_row == NULL)
 		return;
+	if (class_form->relam == HASH_AM_OID)
+	{
+		check_hash_index(index_row);
+		return;
+	}
 	index_form = (Form_pg_index) GETSTRUCT(index_row);
 	for (int i = 1; i <= index_form->indnkeyatts; i++)
 	{
@@ -730,17 +767,12 @@ check_index(Oid relation)
 		Oid			type;
 		int32		typmod;
 
-		if (!new_column(relation, i, &name, &type, &typmod) || !holds_encrypted(type))
-			continue;
-		if (class_form->relam != HASH_AM_OID)
+		if (new_column(relation, i, &name, &type, &typmod) && holds_encrypted(type))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("index \"%s\" would reveal the order of encrypted values",
 							NameStr(class_form->relname)),
 					 errhint("For equality, index blind_index(column) (it may be UNIQUE), or use USING hash (column).")));
-
-		/* Its upkeep hashes values for anybody: an index of one's own would too */
-		require_usage(typmod > 0 ? typmod : pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
 	}
 }
 
