@@ -201,7 +201,8 @@ RESET ROLE;
 SET ROLE regress_mallory;
 SET search_path = priv, public;
 CREATE TABLE mine (id int, v encrypted_text('priv_mallory'), s encrypted_text('*'));
-INSERT INTO mine VALUES (1, 'my own', 'my own');
+INSERT INTO mine VALUES (1, 'my own', pgseal.seal('my own'::text, 'priv_mallory'));
+INSERT INTO mine (s) VALUES ('under no key');
 SELECT id, v FROM mine;
 SELECT q, try(q) FROM (VALUES
 	('INSERT INTO mine (v) SELECT v FROM t RETURNING v'),

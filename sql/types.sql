@@ -5,8 +5,9 @@ SET client_min_messages = warning;
 CREATE SCHEMA types;
 SET search_path = types, public;
 
--- The operator classes are complete
-SELECT opcname FROM pg_opclass WHERE opcname LIKE 'encrypted%' AND NOT amvalidate(oid);
+-- The operator classes are complete (those of btree but for the base type with itself)
+SELECT opcname FROM pg_opclass WHERE opcname LIKE 'encrypted%\_hash\_ops' AND NOT amvalidate(oid);
+SELECT amname, count(*) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE opcname LIKE 'encrypted%' AND opcdefault GROUP BY 1 ORDER BY 1;
 SELECT count(*) AS types FROM pg_type WHERE typname LIKE 'encrypted\_%' AND typinput::text LIKE '%encrypted%';
 
 -- Values of each type come back exactly as they went in, by every way

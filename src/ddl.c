@@ -45,6 +45,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
 #include "parser/parse_type.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -351,18 +352,18 @@ reseal_target(Expr *expr, void *context)
 	Owner	   *owner = context;
 	Oid			type = exprType((Node *) expr);
 	Oid			element;
-	Node	   *coerced;
+	Node	   *resealed;
 
 	if (type < FirstNormalObjectId || exprTypmod((Node *) expr) != PGSEAL_TYPMOD_NONE)
 		return NULL;
 	element = get_element_type(type);
 	if (pgseal_type_by_oid(OidIsValid(element) ? element : type) == NULL)
 		return NULL;
-	coerced = coerce_to_target_type(NULL, (Node *) copyObject(expr), type,
-									type, pgseal_catalog_name_hash(own_key(owner)),
-									COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
-	exprSetCollation(coerced, exprCollation((Node *) expr));
-	return (Expr *) coerced;
+	resealed = coerce_to_target_type(NULL, (Node *) copyObject(expr), type, type,
+									 pgseal_catalog_name_hash(own_key(owner)),
+									 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	assign_expr_collations(NULL, resealed);
+	return (Expr *) resealed;
 }
 
 static void

@@ -20,6 +20,7 @@
 #include "keycache.h"
 #include "keyring.h"
 #include "lookup.h"
+#include "redact.h"
 #include "transparent.h"
 #include "worker.h"
 
@@ -48,5 +49,6 @@ _PG_init(void)
 	pgseal_transparent_init();
 	pgseal_ddl_init();
 	pgseal_hashindex_init();
+	pgseal_redact_init();
 	pgseal_worker_init();
 }

@@ -14,23 +14,21 @@
  * the database's default key): they are stored in hash indexes and spill
  * files, and are the same in all tables, so that these can be joined.
  *
- * Comparing tells something about a value, so it needs the privilege.  So does
- * hashing: nobody may call the hash functions, but PostgreSQL does it for who
- * asks for a join, GROUP BY or hash_array().  Upkeep of an index needs none,
- * because a role that only writes must be able to insert into a table with a
- * hash index.
+ * Comparing tells something about a value, so it needs the privilege, and so
+ * does hashing: whether two hashes meet in a GROUP BY would answer a guess.
+ * Only the upkeep of a hash index and the routing to hash partitions ask for
+ * none, because a role that only writes must be able to insert.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "port/pg_bswap.h"
+#include "nodes/memnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
+#include "port/pg_bswap.h"
 
 #include "compat.h"
 #include "value.h"
@@ -50,7 +48,22 @@ typedef struct Operands
 {
 	const PgsealType *type;
 	bool		sealed[2];		/* or of the base type */
+	PgsealAccess hash_access;	/* if it is a hash function */
 } Operands;
+
+/*
+ * Called on behalf of an index or a partitioned table?  Their support functions
+ * are looked up into memory contexts of the relation cache (relcache.c,
+ * partcache.c), while the executor's belong to a query.
+ */
+static PgsealAccess
+hash_access(FunctionCallInfo fcinfo)
+{
+	const char *owner = fcinfo->flinfo->fn_mcxt->name;
+
+	return strcmp(owner, "index info") == 0 || strcmp(owner, "partition key") == 0 ?
+		PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
+}
 
 static const Operands *
 operands(FunctionCallInfo fcinfo)
@@ -79,6 +92,7 @@ operands(FunctionCallInfo fcinfo)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("function %u compares no encrypted type",
 							fcinfo->flinfo->fn_oid)));
+		op->hash_access = hash_access(fcinfo);
 		fcinfo->flinfo->fn_extra = op;
 	}
 	return op;
@@ -142,7 +156,16 @@ COMPARISON(pgseal_le, <=)
 COMPARISON(pgseal_gt, >)
 COMPARISON(pgseal_ge, >=)
 
-/* Support function of the btree class: has no way to say NULL */
+/* For the support functions of operator classes, which can't say NULL */
+static void
+report_denied(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to compare encrypted values")));
+}
+
+/* Support function of the btree class */
 Datum
 pgseal_cmp(PG_FUNCTION_ARGS)
 {
@@ -150,42 +173,17 @@ pgseal_cmp(PG_FUNCTION_ARGS)
 	int32		order = compare(fcinfo, &isnull);
 
 	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to sort encrypted values")));
+		report_denied();
 	PG_RETURN_INT32(order);
-}
-
-/*
- * Is this the support function of an index or a partition key?  Their function
- * info lives in a context of its relcache entry, that of the type cache and of
- * the executor elsewhere.
- */
-static inline bool
-is_relation_support(FunctionCallInfo fcinfo)
-{
-	return fcinfo->flinfo->fn_mcxt->parent == CacheMemoryContext;
-}
-
-/* What stands for a value that may not be opened, and is equal to none */
-static uint64
-hash_sealed(Datum sealed)
-{
-	struct varlena *packed = PG_DETOAST_DATUM_PACKED(sealed);
-
-	return hash_bytes_extended((unsigned char *) VARDATA_ANY(packed),
-							   VARSIZE_ANY_EXHDR(packed), 0);
 }
 
 static uint64
 hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 {
 	const Operands *op = operands(fcinfo);
-	PgsealAccess access = is_relation_support(fcinfo) ?
-		PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
 	bool		isnull;
-	Datum		value = operand(fcinfo, op, 0, access, &isnull);
-	PgsealKey  *key;
+	Datum		value = operand(fcinfo, op, 0, op->hash_access, &isnull);
+	PgsealKey  *key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
 	uint8		prefix[1 + sizeof(uint64)];
 	uint8		mac[PGSEAL_HASH_BYTES];
 	uint64		hash;
@@ -197,8 +195,7 @@ hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 	StringInfoData canonical = {0};
 
 	if (isnull)
-		return hash_sealed(PG_GETARG_DATUM(0));
-	key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
+		report_denied();
 	if (op->type->base->canonical != NULL)
 	{
 		initStringInfo(&canonical);
