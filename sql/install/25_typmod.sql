@@ -15,3 +15,5 @@ CREATE FUNCTION pgseal.blind_index_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_blind_index_support';
 CREATE FUNCTION pgseal.equality_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_equality_support';
+CREATE FUNCTION pgseal.recheck_support(internal) RETURNS internal
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_recheck_support';
