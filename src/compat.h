@@ -42,6 +42,28 @@
 #define PGSEAL_EXECUTOR_RUN_PASS desc, direction, count, execute_once
 #endif
 
+/*
+ * typanalyze functions found the column's row in attr, which is gone since 17;
+ * tupattnum is the same for tables.  The target of a column may be unset.
+ */
+#include "commands/vacuum.h"
+#if PG_VERSION_NUM >= 170000
+#define pgseal_stats_target(stats) \
+	((stats)->attstattarget < 0 ? default_statistics_target : (stats)->attstattarget)
+#define pgseal_stats_relation(stats) ((stats)->rows[0]->t_tableOid)
+#define pgseal_stats_attnum(stats) ((stats)->tupattnum)
+#else
+#define pgseal_stats_relation(stats) ((stats)->attr->attrelid)
+#define pgseal_stats_attnum(stats) ((stats)->attr->attnum)
+#define pgseal_stats_target(stats) \
+	((stats)->attr->attstattarget < 0 ? default_statistics_target : (stats)->attr->attstattarget)
+#endif
+#if PG_VERSION_NUM >= 180000
+#define pgseal_vacuum_delay_point() vacuum_delay_point(true)
+#else
+#define pgseal_vacuum_delay_point() vacuum_delay_point()
+#endif
+
 /* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_wait_event(name) WaitEventExtensionNew(name)

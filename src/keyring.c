@@ -493,6 +493,17 @@ usable_key(int64 id)
 	return key;
 }
 
+bool
+pgseal_keyring_at_hand(int64 id)
+{
+	PgsealKey  *key;
+
+	validate_facts();
+	key = hash_search(keys, &id, HASH_FIND, NULL);
+	return (key != NULL && is_usable(key)) ||
+		(pgseal_keyring_info(id)->known && pgseal_keycache_has(id));
+}
+
 static bool
 may_open(PgsealKey *key)
 {

@@ -81,6 +81,9 @@ extern PgsealKey *pgseal_keyring_index_version(int64 id, PgsealAccess access);
 
 extern const PgsealKeyInfo *pgseal_keyring_info(int64 id);
 
+/* Can the key version be used without asking a KMS? */
+extern bool pgseal_keyring_at_hand(int64 id);
+
 /* Has the current user USAGE on the server?  Errors or false as on_denied says */
 extern bool pgseal_keyring_check_access(Oid server);
 

@@ -214,6 +214,16 @@ tar -C "$checkout" -cf "$scratch/tmp/src.tar" --exclude=./.git --exclude=./sql/p
 	tar -C "$scratch/src" -xf "$scratch/tmp/src.tar" --no-same-owner &&
 	rm "$scratch/tmp/src.tar" || die "could not copy the checkout"
 
+# Sample data and test vectors that may lie beside the checkout: where tests
+# look for them, and readable for the user.
+for part in data vectors
+do
+	[ -d "$checkout/../shared/$part" ] || continue
+	mkdir -p "$scratch/shared"
+	cp -R "$checkout/../shared/$part" "$scratch/shared/" || die "could not copy ../shared/$part"
+	chmod -R u+w,a+rX "$scratch/shared"
+done
+
 # Programs resolve symbolic links to find out where they are: copies.
 bindir=$scratch/pg$("$PG_CONFIG" --bindir)
 for directory in --pkglibdir --sharedir --includedir --pkgincludedir --includedir-server
