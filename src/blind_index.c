@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 
 #include "compat.h"
+#include "lookup.h"
 #include "token.h"
 #include "value.h"
 
@@ -316,7 +317,8 @@ pgseal_blind_index_support(PG_FUNCTION_ARGS)
 	if (IsA(column, RelabelType))	/* of a domain */
 		column = (Node *) ((RelabelType *) column)->arg;
 	/* What a column of any key holds, its owner may have no right to */
-	if (!IsA(column, Var) || exprTypmod(linitial(simplify->fcall->args)) == PGSEAL_TYPMOD_ANY)
+	if (!IsA(column, Var) ||
+		pgseal_lookup_typmod(linitial(simplify->fcall->args)) == PGSEAL_TYPMOD_ANY)
 		PG_RETURN_POINTER(NULL);
 	marked = makeNode(FuncExpr);
 	memcpy(marked, simplify->fcall, sizeof(FuncExpr));

@@ -14,10 +14,12 @@
  *
  * For = this is done by a support function, which also sees comparisons that
  * come out of views and inlined functions.  The recheck has none, so a clause
- * that is simplified twice is extended once.  It is a function rather than an
- * operator so that the planner doesn't count the same condition twice: the
- * selectivity of the whole is that of the token's clause.  IN has no such
- * support; it is extended before planning starts.
+ * that is simplified twice is extended once.  It is a function, so that the
+ * planner doesn't count the same condition twice: the selectivity of the whole
+ * is that of the token's clause.  Only where the planner must see an operator,
+ * in joins (a semi-join can be turned round) and for partition pruning, it is
+ * the operator again with another function behind it.  IN has no such support;
+ * it is extended before planning starts.
  *
  * ANALYZE keeps nothing of tokens (ddl.c): the planner is told that
  * blind_index(column) is distributed as the column.
@@ -42,6 +44,7 @@
 #include "parser/parsetree.h"
 #include "partitioning/partdefs.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
@@ -55,6 +58,9 @@
 
 PG_FUNCTION_INFO_V1(pgseal_equality_support);
 PG_FUNCTION_INFO_V1(pgseal_recheck_support);
+
+/* IN over a UNION is spelled out up to this many elements */
+#define MAX_SPELLED_OUT			100
 
 static planner_hook_type prev_planner = NULL;
 
@@ -79,6 +85,17 @@ typedef struct Target
 /*
  * Finding the index
  */
+
+int32
+pgseal_lookup_typmod(Node *column)
+{
+	int32		typmod = exprTypmod(column);
+
+	/* A domain's own type modifier stands in pg_type only */
+	if (typmod == PGSEAL_TYPMOD_NONE && IsA(column, RelabelType))
+		getBaseTypeAndTypmod(exprType((Node *) ((RelabelType *) column)->arg), &typmod);
+	return typmod;
+}
 
 /*
  * The table column that an expression is, looked for through subqueries and
@@ -325,7 +342,7 @@ find_target(List *rtable, Node *column, Oid collation, Target *out)
 	bool		direct;
 
 	out->column = column;
-	out->typmod = exprTypmod(column);
+	out->typmod = pgseal_lookup_typmod(column);
 	/* Without a key of its own, a column's tokens can't be computed */
 	if (out->typmod <= 0 || !find_column(rtable, column, &relation, &attnum, &direct) ||
 		!find_blind_index(relation, attnum, collation, &out->index) ||
@@ -373,10 +390,7 @@ lookup_clause(const Target *target, Node *value, Oid value_type)
  * column = x
  */
 
-/*
- * The comparison again, without support function.  Only partition pruning
- * wants to see the operator itself.
- */
+/* The comparison again, without the support function */
 static Expr *
 recheck_clause(FuncExpr *equality, Oid left, Oid right, bool as_operator)
 {
@@ -417,13 +431,14 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 	List	   *clauses = NIL;
 	Target		targets[2];
 	bool		found[2] = {false, false};
-	bool		prunes = false;
+	Relids		left = pull_varnos(root, linitial(equality->args));
+	Relids		right = pull_varnos(root, lsecond(equality->args));
+	bool		as_operator = !bms_is_empty(left) && !bms_is_empty(right);
 	Oid		   *types;
 	int			num_types;
 
 	get_func_signature(equality->funcid, &types, &num_types);
-	if (bms_overlap(pull_varnos(root, linitial(equality->args)),
-					pull_varnos(root, lsecond(equality->args))))
+	if (bms_overlap(left, right))
 		return NULL;
 	for (int side = 0; side < 2; side++)
 	{
@@ -431,7 +446,7 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 			is_searchable(list_nth(equality->args, 1 - side)) &&
 			find_target(root->parse->rtable, list_nth(equality->args, side),
 						equality->inputcollid, &targets[side]);
-		prunes = prunes || (found[side] && targets[side].index.prunes);
+		as_operator = as_operator || (found[side] && targets[side].index.prunes);
 	}
 
 	/* One clause serves both indexes, and counts once in estimates */
@@ -452,7 +467,7 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 	/* Plan again when an index key is replaced */
 	root->glob->relationOids = list_append_unique_oid(root->glob->relationOids,
 													  pgseal_catalog_version_relation());
-	clauses = lappend(clauses, recheck_clause(equality, types[0], types[1], prunes));
+	clauses = lappend(clauses, recheck_clause(equality, types[0], types[1], as_operator));
 	return (Node *) make_andclause(clauses);
 }
 
@@ -505,6 +520,64 @@ typedef struct Extension
 	bool		extended;		/* anything at all */
 } Extension;
 
+/* Does a column come out of a set operation? */
+static bool
+is_set_operation_column(List *rtable, Node *column)
+{
+	Var		   *var = (Var *) column;
+	RangeTblEntry *rte;
+
+	if (!IsA(column, Var) || var->varlevelsup != 0)
+		return false;
+	rte = rt_fetch(var->varno, rtable);
+	return rte->rtekind == RTE_SUBQUERY && rte->subquery->setOperations != NULL;
+}
+
+/*
+ * column IN (a, b) as column = a OR column = b; NULL for long lists and for
+ * arrays whose elements aren't known.
+ */
+static Node *
+spell_out(ScalarArrayOpExpr *any)
+{
+	Node	   *column = linitial(any->args);
+	Node	   *array = lsecond(any->args);
+	Oid			left;
+	Oid			right;
+	List	   *elements = NIL;
+	List	   *clauses = NIL;
+	ListCell   *lc;
+
+	op_input_types(any->opno, &left, &right);
+	if (IsA(array, ArrayExpr) && !((ArrayExpr *) array)->multidims)
+		elements = ((ArrayExpr *) array)->elements;
+	else if (IsA(array, Const) && !((Const *) array)->constisnull)
+	{
+		ArrayIterator it = array_create_iterator(DatumGetArrayTypeP(((Const *) array)->constvalue),
+												 0, NULL);
+		int16		len;
+		bool		byval;
+		Datum		element;
+		bool		isnull;
+
+		get_typlenbyval(right, &len, &byval);
+		while (array_iterate(it, &element, &isnull))
+			elements = lappend(elements, makeConst(right, -1, ((Const *) array)->constcollid, len,
+												   element, isnull, byval));
+	}
+	if (elements == NIL || list_length(elements) > MAX_SPELLED_OUT)
+		return NULL;
+	foreach(lc, elements)
+	{
+		Expr	   *clause = make_opclause(any->opno, BOOLOID, false,
+										   (Expr *) copyObject(column),
+										   (Expr *) lfirst(lc), InvalidOid, any->inputcollid);
+
+		clauses = lappend(clauses, clause);
+	}
+	return list_length(clauses) == 1 ? linitial(clauses) : (Node *) make_orclause(clauses);
+}
+
 /*
  * Only what decides whether a row stays: elsewhere, as below NOT, the added
  * clause would turn an unknown result into false.
@@ -535,6 +608,14 @@ extend_any(Node *node, Extension *extension)
 			return (Node *) make_andclause(list_make2(lookup_clause(&target, array,
 																	getBaseType(exprType(array))),
 													  node));
+		}
+
+		/* Each arm of a UNION will extend the equalities in its own way */
+		if (is_set_operation_column(extension->rtable, linitial(any->args)))
+		{
+			Node	   *spelled = spell_out(any);
+
+			return spelled != NULL ? spelled : node;
 		}
 	}
 	return node;
