@@ -14,8 +14,8 @@
  * index or a generated column, also for a role that may only write: the planner
  * support function marks the call in such a stored expression (it is simplified
  * outside any query, and its argument is a column), and a marked call asks for
- * no privilege.  Whoever declares a column under a key needs the privilege
- * already (ddl.c), so nobody can set up such an expression as an oracle.
+ * no privilege.  Whoever makes such an expression needs the privilege (stored.c),
+ * so nobody can set one up as an oracle.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,13 +25,12 @@
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
-#include "postmaster/autovacuum.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
-#include "lookup.h"
+#include "stored.h"
 #include "token.h"
 #include "value.h"
 
@@ -126,10 +125,6 @@ token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 
 	pgseal_value_header(&envelope, PG_GETARG_DATUM(0));
 	info = pgseal_keyring_info(envelope.key_version_id);
-
-	/* ANALYZE of an expression index must not fail for want of a key */
-	if (IsAutoVacuumWorkerProcess() && (!info->known || info->destroyed))
-		return NULL;
 	key_hash = info->key_hash;
 	value = pgseal_value_open(arg->type, PG_GETARG_DATUM(0), arg->access, &isnull);
 	return isnull ? NULL : token_of(fcinfo, arg, value, key_hash, form);
@@ -318,7 +313,7 @@ pgseal_blind_index_support(PG_FUNCTION_ARGS)
 		column = (Node *) ((RelabelType *) column)->arg;
 	/* What a column of any key holds, its owner may have no right to */
 	if (!IsA(column, Var) ||
-		pgseal_lookup_typmod(linitial(simplify->fcall->args)) == PGSEAL_TYPMOD_ANY)
+		pgseal_stored_typmod(linitial(simplify->fcall->args)) == PGSEAL_TYPMOD_ANY)
 		PG_RETURN_POINTER(NULL);
 	marked = makeNode(FuncExpr);
 	memcpy(marked, simplify->fcall, sizeof(FuncExpr));

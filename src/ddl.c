@@ -40,6 +40,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_func.h"
 #include "parser/parse_type.h"
+#include "rewrite/rewriteHandler.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -55,6 +56,7 @@
 #include "ddl.h"
 #include "keyring.h"
 #include "kms/kms.h"
+#include "stored.h"
 #include "targets.h"
 #include "transparent.h"
 
@@ -572,6 +574,21 @@ check_index(Oid relation)
 					 errhint("For equality, index blind_index(column) (it may be UNIQUE), or use USING hash (column).")));
 }
 
+/* Is it a generated column of tokens? */
+static bool
+holds_tokens(Oid relation, AttrNumber attnum)
+{
+	Relation	rel;
+	bool		found;
+
+	if (attnum <= 0 || get_attgenerated(relation, attnum) == '\0')
+		return false;
+	rel = table_open(relation, NoLock);
+	found = pgseal_stored_has_tokens(build_column_default(rel, attnum), PGSEAL_TYPMOD_NONE);
+	table_close(rel, NoLock);
+	return found;
+}
+
 static void
 check_statistics(Oid statistics)
 {
@@ -587,7 +604,8 @@ check_statistics(Oid statistics)
 		return;
 	form = (Form_pg_statistic_ext) GETSTRUCT(row);
 	for (int i = 0; i < form->stxkeys.dim1 && !found; i++)
-		found = holds_encrypted(get_atttype(form->stxrelid, form->stxkeys.values[i]));
+		found = holds_encrypted(get_atttype(form->stxrelid, form->stxkeys.values[i])) ||
+			holds_tokens(form->stxrelid, form->stxkeys.values[i]);
 
 	rel = table_open(StatisticExtRelationId, AccessShareLock);
 	exprs = heap_getattr(row, Anum_pg_statistic_ext_stxexprs, RelationGetDescr(rel), &isnull);
@@ -629,7 +647,11 @@ ddl_object_access(ObjectAccessType access, Oid class, Oid object, int sub_id, vo
 	if (prev_object_access)
 		prev_object_access(access, class, object, sub_id, arg);
 
-	if (IsBinaryUpgrade || sub_id != 0)
+	if (IsBinaryUpgrade)
+		return;
+	if (access == OAT_POST_CREATE && OidIsValid(pgseal_type_schema()))
+		pgseal_stored_created(class, object, sub_id);
+	if (sub_id != 0)
 		return;
 	if (access == OAT_POST_CREATE && class == RelationRelationId && OidIsValid(pgseal_type_schema()))
 		check_index(object);

@@ -19,6 +19,7 @@
 #include "keycache.h"
 #include "keyring.h"
 #include "lookup.h"
+#include "stored.h"
 #include "transparent.h"
 #include "worker.h"
 
@@ -44,6 +45,7 @@ _PG_init(void)
 	pgseal_keycache_init();
 	pgseal_keyring_init();
 	pgseal_lookup_init();
+	pgseal_stored_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
 	pgseal_worker_init();

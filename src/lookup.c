@@ -21,8 +21,8 @@
  * the operator again with another function behind it.  IN has no such support;
  * it is extended before planning starts.
  *
- * ANALYZE keeps nothing of tokens (ddl.c): the planner is told that
- * blind_index(column) is distributed as the column.
+ * ANALYZE keeps nothing of tokens: stored.c tells the planner how they are
+ * distributed.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,6 +54,7 @@
 #include "compat.h"
 #include "keyring.h"
 #include "lookup.h"
+#include "stored.h"
 #include "token.h"
 
 PG_FUNCTION_INFO_V1(pgseal_equality_support);
@@ -85,17 +86,6 @@ typedef struct Target
 /*
  * Finding the index
  */
-
-int32
-pgseal_lookup_typmod(Node *column)
-{
-	int32		typmod = exprTypmod(column);
-
-	/* A domain's own type modifier stands in pg_type only */
-	if (typmod == PGSEAL_TYPMOD_NONE && IsA(column, RelabelType))
-		getBaseTypeAndTypmod(exprType((Node *) ((RelabelType *) column)->arg), &typmod);
-	return typmod;
-}
 
 /*
  * The table column that an expression is, looked for through subqueries and
@@ -147,18 +137,10 @@ static bool
 is_blind_index_call(Node *expr, AttrNumber attnum, BlindIndex *out)
 {
 	FuncExpr   *call = (FuncExpr *) expr;
-	Node	   *column;
+	Var		   *column = pgseal_stored_column(expr);
 	ListCell   *lc;
 
-	if (expr == NULL || !IsA(expr, FuncExpr) || call->funcresulttype != BYTEAOID)
-		return false;
-	column = linitial(call->args);
-	if (IsA(column, RelabelType))	/* of a domain */
-		column = (Node *) ((RelabelType *) column)->arg;
-	if (!IsA(column, Var) || ((Var *) column)->varattno != attnum ||
-		pgseal_type_by_oid(getBaseType(exprType(column))) == NULL ||
-		get_func_namespace(call->funcid) != pgseal_type_schema() ||
-		strcmp(get_func_name(call->funcid), "blind_index") != 0)
+	if (column == NULL || column->varattno != attnum)
 		return false;
 
 	out->call = call;
@@ -342,7 +324,7 @@ find_target(List *rtable, Node *column, Oid collation, Target *out)
 	bool		direct;
 
 	out->column = column;
-	out->typmod = pgseal_lookup_typmod(column);
+	out->typmod = pgseal_stored_typmod(column);
 	/* Without a key of its own, a column's tokens can't be computed */
 	if (out->typmod <= 0 || !find_column(rtable, column, &relation, &attnum, &direct) ||
 		!find_blind_index(relation, attnum, collation, &out->index) ||
