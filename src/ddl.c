@@ -138,6 +138,7 @@ own_key(Owner *owner)
 	if (owner->key == NULL)
 	{
 		owner->key = own_key_name(owner);
+		pgseal_catalog_lock_columns(pgseal_catalog_name_hash(owner->key), false);
 		pgseal_keyring_ensure(owner->key);
 		/* Literals will need it, perhaps where it can't be made any more */
 		pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
@@ -173,6 +174,7 @@ check_named_key(const char *name)
 	if (strcmp(name, "*") == 0 || name[0] == '#')
 		return;
 	pgseal_catalog_check_name(name);
+	pgseal_catalog_lock_columns(pgseal_catalog_name_hash(name), false);
 	pgseal_catalog_declare(name);
 	key = pgseal_catalog_key(pgseal_catalog_name_hash(name));
 	if (key != NULL)

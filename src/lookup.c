@@ -38,6 +38,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parse_func.h"
@@ -49,6 +50,7 @@
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "basetype.h"
 #include "compat.h"
@@ -477,7 +479,7 @@ pgseal_recheck_support(PG_FUNCTION_ARGS)
 }
 
 /*
- * column IN (...), column = ANY (...)
+ * column IN (...), column = ANY (...), and tokens that the user computed
  */
 
 /* Is the operator the = of an encrypted type, with whatever on its right? */
@@ -560,12 +562,73 @@ spell_out(ScalarArrayOpExpr *any)
 	return list_length(clauses) == 1 ? linitial(clauses) : (Node *) make_orclause(clauses);
 }
 
+/* Arguments of blind_index(plaintext, key, ...), NIL for all other expressions */
+static List *
+plaintext_call(Node *node)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+	HeapTuple	tuple;
+	List	   *args;
+
+	if (!IsA(node, FuncExpr) || call->funcresulttype != BYTEAOID ||
+		call->funcid < FirstNormalObjectId ||
+		get_func_namespace(call->funcid) != pgseal_type_schema() ||
+		strcmp(get_func_name(call->funcid), "blind_index") != 0)
+		return NIL;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", call->funcid);
+	args = expand_function_arguments(copyObject(call->args), false, call->funcresulttype, tuple);
+	ReleaseSysCache(tuple);
+	return pgseal_type_by_base(exprType(linitial(args))) != NULL ? args : NIL;
+}
+
+/*
+ * x = blind_index(plaintext, key, ...), written by the user, while the index
+ * key is replaced: x = ANY (tokens of all versions).  NULL for all else.
+ */
+static Node *
+extend_explicit(OpExpr *equality, Extension *extension)
+{
+	for (int side = 0; side < 2; side++)
+	{
+		Node	   *call = list_nth(equality->args, side);
+		List	   *args = plaintext_call(call);
+		Const	   *key = args != NIL && IsA(lsecond(args), Const) ? lsecond(args) : NULL;
+		PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
+		ScalarArrayOpExpr *any;
+		FuncExpr   *tokens;
+		int32		hash;
+
+		if (key == NULL || key->constisnull)
+			continue;
+		extension->extended = true;
+		hash = pgseal_catalog_name_hash(TextDatumGetCString(key->constvalue));
+		if (pgseal_keyring_num_index_versions(hash) < 2)
+			continue;
+		tokens = (FuncExpr *) token_call("tokens", linitial(args), exprType(linitial(args)), hash,
+										 &form, ((FuncExpr *) call)->inputcollid);
+		if (list_length(args) > 2)
+			lthird(tokens->args) = lthird(args);
+		if (list_length(args) > 3)
+			lfourth(tokens->args) = lfourth(args);
+		any = makeNode(ScalarArrayOpExpr);
+		any->opno = ByteaEqualOperator;
+		any->opfuncid = get_opcode(ByteaEqualOperator);
+		any->useOr = true;
+		any->args = list_make2(list_nth(equality->args, 1 - side), tokens);
+		any->location = -1;
+		return (Node *) any;
+	}
+	return NULL;
+}
+
 /*
  * Only what decides whether a row stays: elsewhere, as below NOT, the added
  * clause would turn an unknown result into false.
  */
 static Node *
-extend_any(Node *node, Extension *extension)
+extend_qual(Node *node, Extension *extension)
 {
 	ScalarArrayOpExpr *any = (ScalarArrayOpExpr *) node;
 
@@ -576,7 +639,13 @@ extend_any(Node *node, Extension *extension)
 		ListCell   *lc;
 
 		foreach(lc, ((BoolExpr *) node)->args)
-			lfirst(lc) = extend_any(lfirst(lc), extension);
+			lfirst(lc) = extend_qual(lfirst(lc), extension);
+	}
+	else if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+	{
+		Node	   *extended = extend_explicit((OpExpr *) node, extension);
+
+		return extended != NULL ? extended : node;
 	}
 	else if (IsA(node, ScalarArrayOpExpr) && any->useOr && is_our_equality(any->opno))
 	{
@@ -614,7 +683,7 @@ extend_jointree(Node *node, Extension *extension)
 	{
 		FromExpr   *from = (FromExpr *) node;
 
-		from->quals = extend_any(from->quals, extension);
+		from->quals = extend_qual(from->quals, extension);
 		foreach(lc, from->fromlist)
 			extend_jointree(lfirst(lc), extension);
 	}
@@ -622,7 +691,7 @@ extend_jointree(Node *node, Extension *extension)
 	{
 		JoinExpr   *join = (JoinExpr *) node;
 
-		join->quals = extend_any(join->quals, extension);
+		join->quals = extend_qual(join->quals, extension);
 		extend_jointree(join->larg, extension);
 		extend_jointree(join->rarg, extension);
 	}
@@ -646,17 +715,20 @@ extend_queries(Node *node, void *context)
 	return expression_tree_walker(node, extend_queries, context);
 }
 
+/* Statements without them cost this walk and nothing else */
 static bool
-has_any_on_ours(Node *node, void *context)
+has_extensible(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, ScalarArrayOpExpr) &&
 		((ScalarArrayOpExpr *) node)->opno >= FirstNormalObjectId)
 		return true;
+	if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+		return true;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, has_any_on_ours, context, 0);
-	return expression_tree_walker(node, has_any_on_ours, context);
+		return query_tree_walker((Query *) node, has_extensible, context, 0);
+	return expression_tree_walker(node, has_extensible, context);
 }
 
 static PlannedStmt *
@@ -665,7 +737,7 @@ lookup_planner(Query *parse, const char *query_string, int cursor_options, Param
 	Extension	extension = {NIL, false};
 	PlannedStmt *plan;
 
-	if (has_any_on_ours((Node *) parse, NULL) && OidIsValid(pgseal_type_schema()))
+	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_type_schema()))
 		extend_queries((Node *) parse, &extension);
 	plan = prev_planner ?
 		prev_planner(parse, query_string, cursor_options, params) :
