@@ -69,15 +69,6 @@
 #include "varatt.h"
 #endif
 
-/* The kind of a process is asked for by macros since 17 */
-#if PG_VERSION_NUM >= 170000
-#include "miscadmin.h"
-#define pgseal_is_autovacuum_worker() AmAutoVacuumWorkerProcess()
-#else
-#include "postmaster/autovacuum.h"
-#define pgseal_is_autovacuum_worker() IsAutoVacuumWorkerProcess()
-#endif
-
 /* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_wait_event(name) WaitEventExtensionNew(name)
