@@ -296,18 +296,24 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	return ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK;
 }
 
+uint32
+pgseal_http_wait_event(void)
+{
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = PGSEAL_WAIT_EVENT("PgsealKms");
+	return wait_event;
+}
+
 /* Waits for what libcurl asked for, at most until the timer is due. */
 static void
 wait_and_drive(Exchange *exchange)
 {
-	static uint32 wait_event_info = 0;
 	WaitEvent	events[MAX_SOCKETS + 2];
 	int			num_events;
 	int			running;
 	long		timeout_ms = -1;
-
-	if (wait_event_info == 0)
-		wait_event_info = PGSEAL_WAIT_EVENT("PgsealKms");
 
 	if (exchange->sockets_changed)
 	{
@@ -333,7 +339,7 @@ wait_and_drive(Exchange *exchange)
 		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), exchange->timer_at);
 
 	num_events = WaitEventSetWait(exchange->wait_set, timeout_ms, events, lengthof(events),
-								  wait_event_info);
+								  pgseal_http_wait_event());
 	for (int i = 0; i < num_events; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)

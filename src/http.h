@@ -89,6 +89,9 @@ extern PgsealHttpResult pgseal_http_send(PgsealHttpResponse *out_response,
 										 const PgsealHttpRequest *request,
 										 int timeout_ms);
 
+/* What a backend that waits for a KMS shows in pg_stat_activity */
+extern uint32 pgseal_http_wait_event(void);
+
 /* The value of a response's header (any case), or NULL */
 extern const char *pgseal_http_header(const PgsealHttpResponse *response, const char *name);
 
