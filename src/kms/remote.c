@@ -20,6 +20,9 @@
 
 #include "transport.h"
 
+/* Not more often than this, if the life is that long */
+#define REFRESH_MIN_SECONDS		30
+
 /* ----------
  * Verdicts
  * ----------
@@ -289,5 +292,5 @@ void
 pgseal_set_lifetime(PgsealCredential *credential, int64 now, int64 seconds)
 {
 	credential->expires_at = now + seconds;
-	credential->refresh_at = now + seconds * 2 / 3;
+	credential->refresh_at = now + Max(seconds * 2 / 3, Min(seconds, REFRESH_MIN_SECONDS));
 }

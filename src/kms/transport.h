@@ -127,6 +127,11 @@ typedef struct PgsealRemoteProvider
 	List	   *(*bases) (const PgsealKmsServer *server);
 } PgsealRemoteProvider;
 
+extern const PgsealRemoteProvider pgseal_kms_aws;
+extern const PgsealRemoteProvider pgseal_kms_vault;
+extern const PgsealRemoteProvider pgseal_kms_azure;
+extern const PgsealRemoteProvider pgseal_kms_gcp;
+
 /* The operations of every remote provider, for its PgsealKmsProvider */
 extern PgsealKmsStatus pgseal_remote_wrap(const PgsealKmsServer *server,
 										  PgsealKmsWrapped *out_wrapped, PgsealKmsError *out_error,
