@@ -37,7 +37,8 @@ typedef enum PgsealKmsStatus
 /* What went wrong, for the error message.  Never holds a secret. */
 typedef struct PgsealKmsError
 {
-	char		operation[16];	/* wrap, unwrap, rewrap, describe, login */
+	char		operation[16];	/* generate, wrap, unwrap, rewrap, describe,
+								 * rotate, login */
 	int			http_status;	/* 0 when there is none */
 	char		code[64];		/* the provider's own error code, or "" */
 	char		request_id[64];
@@ -124,6 +125,14 @@ typedef struct PgsealKmsProvider
 								 PgsealKmsError *out_error);
 } PgsealKmsProvider;
 
+/*
+ * The validator of a foreign data wrapper of ours (each provider's SQL function
+ * calls it with its arguments).  Errors: HV00D unknown or refused option, or
+ * one that isn't for a server; HV024 bad value; HV002 a required one is
+ * missing.
+ */
+extern void pgseal_kms_validate(const PgsealKmsProvider *provider, Datum options, Oid catalog);
+
 /* NULL when the wrapper isn't one of ours */
 extern const PgsealKmsProvider *pgseal_kms_provider(const char *wrapper_name);
 
@@ -136,7 +145,11 @@ extern PgsealKmsServer *pgseal_kms_server(const char *name, bool missing_ok);
 /* The value of an option, or NULL */
 extern const char *pgseal_kms_option(const PgsealKmsServer *server, const char *name);
 
-/* New secret, durable only in its wrapped form */
+/*
+ * The operations.  A new secret (generate) is durable only in its wrapped form.
+ * out_error is all empty on success; out_secret is wiped on failure and when
+ * an error is thrown.
+ */
 extern PgsealKmsStatus pgseal_kms_generate(const PgsealKmsServer *server,
 										   uint8 out_secret[PGSEAL_KEY_BYTES],
 										   PgsealKmsWrapped *out_wrapped, PgsealKmsError *out_error,
@@ -168,7 +181,12 @@ extern void pgseal_kms_report(int elevel, PgsealKmsStatus status,
 							  const char *provider_name, const char *server_name,
 							  const PgsealKmsError *error);
 
-/* Fills an error; the strings are cut to their field */
+/*
+ * Fills code, detail and hint of an error, and returns status.  The strings
+ * are cut to their field; control characters and what isn't valid in the
+ * database's encoding become '?' (they may come from the network), also in
+ * request_id, which the provider sets before.  NULL: "".
+ */
 extern PgsealKmsStatus pgseal_kms_fail(PgsealKmsError *out_error, PgsealKmsStatus status,
 									   const char *code, const char *detail, const char *hint);
 
