@@ -17,6 +17,9 @@
  */
 #include "postgres.h"
 
+#include "fmgr.h"
+
+#include "../compat.h"
 #include "aws.h"
 #include "sigv4.h"
 
@@ -480,3 +483,11 @@ const PgsealRemoteProvider pgseal_kms_aws = {
 	.read = read,
 	.login = pgseal_aws_login,
 };
+
+PG_FUNCTION_INFO_V1(pgseal_aws_kms_validator);
+Datum
+pgseal_aws_kms_validator(PG_FUNCTION_ARGS)
+{
+	pgseal_kms_validate(&pgseal_kms_aws.base, PG_GETARG_DATUM(0), PG_GETARG_OID(1));
+	PG_RETURN_VOID();
+}
