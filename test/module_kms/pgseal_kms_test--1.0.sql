@@ -11,6 +11,14 @@ CREATE FUNCTION vault_transit_validator(text[], oid) RETURNS void
 	AS 'MODULE_PATHNAME', 'pgseal_vault_transit_validator' LANGUAGE C STRICT;
 
 CREATE FOREIGN DATA WRAPPER aws_kms VALIDATOR aws_kms_validator;
+CREATE FUNCTION azure_key_vault_validator(text[], oid) RETURNS void
+	AS 'MODULE_PATHNAME', 'pgseal_azure_key_vault_validator' LANGUAGE C STRICT;
+CREATE FOREIGN DATA WRAPPER azure_key_vault VALIDATOR azure_key_vault_validator;
+
+CREATE FUNCTION gcp_kms_validator(text[], oid) RETURNS void
+	AS 'MODULE_PATHNAME', 'pgseal_gcp_kms_validator' LANGUAGE C STRICT;
+CREATE FOREIGN DATA WRAPPER gcp_kms VALIDATOR gcp_kms_validator;
+
 CREATE FOREIGN DATA WRAPPER vault_transit VALIDATOR vault_transit_validator;
 
 CREATE FUNCTION kms_generate(server text, key_name text, purpose text, id int8, may_initialize bool,
