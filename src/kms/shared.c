@@ -188,12 +188,18 @@ find_slot(const uint8 *key)
 }
 
 static void
-clear_slot(CredentialSlot *slot)
+clear_credential(CredentialSlot *slot)
 {
 	pgseal_wipe(slot->sealed, sizeof(slot->sealed));
 	slot->version = 0;
 	slot->refresh_at = 0;
 	slot->expires_at = 0;
+}
+
+static void
+clear_slot(CredentialSlot *slot)
+{
+	clear_credential(slot);
 	slot->loader = 0;
 	slot->loading_until = 0;
 	slot->failed_until = 0;
@@ -417,8 +423,12 @@ pgseal_credential_forget(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES], uint64 ve
 		return;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	slot = find_slot(key);
-	if (slot != NULL && slot->version == version && slot->loading_until == 0)
-		clear_slot(slot);
+	/* who is getting a new one already goes on, and the caller will wait */
+	if (slot != NULL && slot->version == version)
+	{
+		clear_credential(slot);
+		slot->failed_until = 0;
+	}
 	LWLockRelease(lock);
 }
 

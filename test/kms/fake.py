@@ -319,6 +319,118 @@ def vault(handler, path, body):
     raise vault_error(404, "unsupported path")
 
 
+# ---- Azure, Google: bearer tokens ----
+
+def oauth(handler, path, body):
+    form = dict(urllib.parse.parse_qsl(body.decode(), strict_parsing=True)) if body else {}
+    if path.startswith("/metadata/identity/"):
+        if handler.headers.get("Metadata") != "true" or "resource=https%3A%2F%2Fvault.azure.net" not in path:
+            raise Refusal(400, "{}")
+    elif path.startswith("/computeMetadata/"):
+        if handler.headers.get("Metadata-Flavor") != "Google":
+            raise Refusal(403, "{}")
+    elif path.endswith("/oauth2/v2.0/token"):
+        proof = form.get("client_secret") or form.get("client_assertion")
+        if proof not in ("client&secret", "web-token") or form["scope"] != "https://vault.azure.net/.default":
+            raise Refusal(401, json.dumps({"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret"}))
+    elif path == "/google/token":
+        header, claims, signature = form["assertion"].split(".")
+        claims = json.loads(base64.urlsafe_b64decode(claims + "=="))
+        if claims["iss"] != "sealer@example.com" or len(base64.urlsafe_b64decode(signature + "==")) != 256:
+            raise Refusal(400, json.dumps({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}))
+    elif path == "/google/sts":
+        if form["subject_token"] != "web-token":
+            raise Refusal(400, json.dumps({"error": "invalid_grant", "error_description": "no"}))
+    STATE["logins"] += 1
+    token = f"bearer-{STATE['logins']}"
+    STATE["bearer"].append(token)
+    seconds = STATE["bearer_seconds"]
+    return {"token_type": "Bearer", "access_token": token,
+            "expires_in": str(seconds) if path.startswith("/metadata/") else seconds}
+
+
+def impersonate(handler):
+    if handler.headers.get("Authorization", "")[7:] not in STATE["bearer"]:
+        raise Refusal(401, "{}")
+    STATE["bearer"].append("impersonated")
+    return {"accessToken": "impersonated", "expireTime": (now() + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def azure(handler, path, body):
+    def error(status, code, message, inner=None):
+        return Refusal(status, json.dumps({"error": {"code": code, "message": message, **({"innererror": {"code": inner}} if inner else {})}}),
+                       {"x-ms-request-id": "azure-1", "WWW-Authenticate": 'Bearer authorization="https://login"'})
+
+    if handler.headers.get("Authorization", "")[7:] not in STATE["bearer"]:
+        raise error(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.")
+    url = urllib.parse.urlsplit(path)
+    if "api-version=7.4" not in url.query:
+        raise error(400, "BadParameter", "api-version")
+    parts = url.path.split("/")[2:]
+    kid = f"https://{handler.headers['Host']}/keys/pii/v{STATE['version']}".replace("https:", "http:")
+    if parts[0] != "pii":
+        raise error(404, "KeyNotFound", "A key with (name/id) was not found in this key vault.")
+    if handler.command == "GET":
+        return {"key": {"kid": kid, "kty": "RSA"}, "attributes": {"enabled": STATE["key_state"] == "Enabled"}}
+    if STATE["key_state"] != "Enabled":
+        raise error(403, "Forbidden", "Operation is not allowed on a disabled key.", "KeyDisabled")
+    request = json.loads(body)
+    value = request["value"]
+    if request["alg"] != "RSA-OAEP-256" or set("+/=") & set(value):
+        raise error(400, "BadParameter", "Property has invalid value")
+    data = base64.urlsafe_b64decode(value + "==")
+    if parts[-1] == "wrapkey":
+        blob = seal(data, kid.encode())
+    else:
+        kid = kid.rsplit("/", 1)[0] + "/" + parts[1]
+        blob = unseal(data, kid.encode())
+        if blob is None:
+            raise error(400, "BadParameter", "The parameter is incorrect.")
+    return {"kid": kid, "value": base64.urlsafe_b64encode(blob).decode().rstrip("=")}
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def google(handler, path, body):
+    def error(status, code, message):
+        return Refusal(status, json.dumps({"error": {"code": status, "status": code, "message": message}}))
+
+    if handler.headers.get("Authorization", "")[7:] not in STATE["bearer"]:
+        raise error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+    name, _, verb = path[len("/v1/"):].partition(":")
+    if name != "projects/p/locations/l/keyRings/r/cryptoKeys/pii":
+        raise error(404, "NOT_FOUND", f"CryptoKey {name} not found.")
+    version = f"{name}/cryptoKeyVersions/{STATE['version']}"
+    if handler.command == "GET":
+        return {"name": name, "purpose": "ENCRYPT_DECRYPT",
+                "primary": {"name": version, "state": "ENABLED" if STATE["key_state"] == "Enabled" else "DISABLED"}}
+    if verb in STATE["deny"]:
+        raise error(403, "PERMISSION_DENIED", f"Permission 'cloudkms.cryptoKeyVersions.useTo{verb}' denied")
+    if STATE["key_state"] != "Enabled":
+        raise error(400, "FAILED_PRECONDITION", f"{version} is not enabled, current state is: DISABLED.")
+    request = json.loads(body)
+    parts = {k: strict_b64(request[k]) for k in ("plaintext", "ciphertext", "additionalAuthenticatedData") if k in request}
+    for part, data in parts.items():
+        if request[part + "Crc32c"] != str(crc32c(data)):
+            raise error(400, "INVALID_ARGUMENT", f"The checksum in field {part}_crc32c did not match")
+    wrong = 1 if STATE["bad_crc"] else 0
+    if verb == "encrypt":
+        blob = seal(parts["plaintext"], parts["additionalAuthenticatedData"])
+        return {"name": version, "ciphertext": b64(blob), "ciphertextCrc32c": str(crc32c(blob) + wrong),
+                "verifiedPlaintextCrc32c": True, "verifiedAdditionalAuthenticatedDataCrc32c": True, "protectionLevel": "SOFTWARE"}
+    secret = unseal(parts["ciphertext"], parts["additionalAuthenticatedData"])
+    if secret is None:
+        raise error(400, "INVALID_ARGUMENT", "Decryption failed: verify that 'name' refers to the correct CryptoKey.")
+    return {"plaintext": b64(secret), "plaintextCrc32c": str(crc32c(secret) + wrong), "usedPrimary": True}
+
+
 # ---- the server ----
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -383,7 +495,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reset()
         if kind == "status":
             return self.answer(fault["status"], fault.get("body", ""), fault.get("headers", {}))
-        headers = {"x-amzn-RequestId": "req-1"} if self.headers.get("X-Amz-Target") else {}
+        headers = {"Metadata-Flavor": "Google"} if path.startswith("/computeMetadata/") and not STATE["bad_crc"] else {}
+        headers |= {"x-amzn-RequestId": "req-1"} if self.headers.get("X-Amz-Target") else {}
         try:
             with LOCK:
                 reply = self.dispatch(op, path, body)
@@ -417,6 +530,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return sts(self, body)
         if path.startswith("/latest/") or path == "/container":
             return aws_metadata(self, path)
+        if "token" in path and ("oauth2" in path or "/google/" in path or path.startswith(("/metadata/", "/computeMetadata/"))) \
+                or path == "/google/sts":
+            return oauth(self, path, body)
+        if path == "/google/impersonate":
+            return impersonate(self)
+        if path.startswith("/keys/"):
+            return azure(self, path, body)
+        if path.startswith("/v1/projects/"):
+            return google(self, path, body)
         if path.startswith("/v1/"):
             return vault(self, path, body)
         raise Refusal(404, "")

@@ -279,5 +279,148 @@ foreach my $case ([ 'default', 'false', 'A1|S1|' ], [ 'two', 'false', 'A2|S=2|T2
 		"aws profile $profile, in config: $in_config");
 }
 
+# ---- vault_transit ----
+
+my @vault = ('address=https://vault.example.com:8200', 'key_name=pii', 'token_file=/t');
+my @team = (@vault, 'namespace=team/a', 'mount=kv/transit');
+my $vault_wrapped = unpack('H*', 'vault:v3:AQID');
+golden_is('vault_wrap', build('vault_transit', \@vault, 'wrap'));
+golden_is('vault_unwrap', build('vault_transit', \@team, 'unwrap', bytes => $vault_wrapped, master_key => 'pii:v3'));
+golden_is('vault_generate', build('vault_transit', \@team, 'generate', key_name => "caf\x{c3}\x{a9}"));
+golden_is('vault_rewrap', build('vault_transit', \@vault, 'rewrap', bytes => $vault_wrapped, master_key => 'old name:v3'));
+golden_is('vault_describe', build('vault_transit', [ 'address=http://127.0.0.1:8200', 'key_name=p/i' ], 'describe'));
+
+sub vault_is
+{
+	my ($operation, $status, $body, $expected, $name) = @_;
+	like(read_reply('vault_transit', \@vault, $operation, $status, $body, master_key => 'pii:v2'), $expected, "vault: $name");
+	return;
+}
+my $text = unpack('H*', 'vault:v3:AQID');
+vault_is('wrap', 200, '{"data":{"ciphertext":"vault:v3:AQID"}}', qr/^ok\|$text\|pii:v3\|$/, 'wrap');
+vault_is('generate', 200, qq({"data":{"ciphertext":"vault:v3:AQID","plaintext":"$secret64"}}), qr/^ok\|$secret_hex\|$text\|pii:v3\|$/, 'data key');
+vault_is('unwrap', 200, qq({"data":{"plaintext":"$secret64"}}), qr/^ok\|$secret_hex\|/, 'unwrap');
+vault_is('describe', 200, '{"data":{"name":"pii","type":"aes256-gcm96","latest_version":12,"supports_encryption":true,"derived":true}}', qr/^ok\|pii:v12\|.*binds each/, 'describe');
+vault_is('describe', 200, '{"data":{"name":"pix","type":"aes256-gcm96","latest_version":12,"supports_encryption":true}}', qr/^invalid\|wrong_key/, 'another key');
+vault_is('describe', 200, '{"data":{"name":"pii","type":"ed25519","latest_version":1,"supports_encryption":false}}', qr/^refused\|key_type/, 'key that does not encrypt');
+vault_is('describe', 200, '{"data":{"name":"pii","type":"aes256-gcm96","latest_version":1,"supports_encryption":true,"soft_deleted":true}}', qr/^refused\|key_deleted/, 'soft-deleted');
+vault_is('wrap', 200, qq({"data":{"ciphertext":"$_"}}), qr/^unreachable\|malformed/, "malformed ciphertext '$_'") foreach ('', 'vault:v0:x', 'vault:vx:y', 'v1:AQID', 'vault:v1:');
+foreach my $case (
+	[ 403, '{"errors":["permission denied"]}', 'relogin|permission_denied' ],
+	[ 412, '{}', 'retry once|replica_lag' ],
+	[ 429, '{"errors":["request path: rate limit quota exceeded"]}', 'retry|throttled' ],
+	[ 503, '{"errors":["Vault is sealed"]}', 'retry|sealed' ],
+	[ 500, '', 'retry|unavailable' ],
+	[ 473, '', 'retry|unavailable' ],
+	[ 404, '{"errors":[]}', 'refused|not_found' ],
+	[ 404, '{"errors":["no handler for route \"x/\". route entry not found."]}', 'refused|not_mounted' ],
+	[ 400, '{"errors":["encryption key not found"]}', 'refused|key_not_found' ],
+	[ 400, '{"errors":["invalid ciphertext: version is too new"]}', 'retry once|version_too_new' ],
+	[ 400, '{"errors":["ciphertext or signature version is disallowed by policy (too old)"]}', 'refused|version_too_old' ],
+	[ 400, '{"errors":["cipher: message authentication failed"]}', 'invalid|not_authentic' ],
+	[ 500, '{"errors":["1 error occurred: cipher: message authentication failed"]}', 'invalid|not_authentic' ],
+	[ 400, '{"errors":["invalid ciphertext: no prefix"]}', 'invalid|invalid_ciphertext' ],
+	[ 400, '<html>', 'refused|bad_request' ])
+{
+	my ($status, $body, $expected) = @$case;
+	vault_is('unwrap', $status, $body, qr/^\Q$expected|\E/, "error $status $body");
+}
+fuzz('vault_transit', \@vault, 'generate', qq({"data":{"ciphertext":"vault:v3:AQID","plaintext":"$secret64"}}), '');
+fuzz('vault_transit', \@vault, 'unwrap', qq({"data":{"plaintext":"$secret64"}}), 'pii:v3');
+
+# ---- azure_key_vault ----
+
+my $vault_url = 'https://pii.vault.azure.net';
+my @azure = ("vault_url=$vault_url", 'key_name=sealer');
+my $kid = "$vault_url/keys/sealer/0123abcd";
+(my $secret64url = $secret64) =~ s/=//;
+golden_is('azure_wrap', build('azure_key_vault', \@azure, 'wrap', bytes => 'ff' x 32));
+golden_is('azure_unwrap', build('azure_key_vault', [ @azure, 'algorithm=A256KW' ], 'unwrap', master_key => $kid, bytes => 'fbeffe'));
+golden_is('azure_unwrap_foreign', build('azure_key_vault', \@azure, 'unwrap', master_key => 'https://evil.example.com/keys/sealer/1'));
+golden_is('azure_describe', build('azure_key_vault', \@azure, 'describe'));
+
+sub azure_is
+{
+	my ($operation, $status, $body, $expected, $name) = @_;
+	like(read_reply('azure_key_vault', \@azure, $operation, $status, $body, master_key => $kid), $expected, "azure: $name");
+	return;
+}
+azure_is('wrap', 200, qq({"kid":"$kid","value":"-_-_"}), qr/^ok\|fbffbf\|\Q$kid\E\|$/, 'wrap');
+azure_is('unwrap', 200, qq({"kid":"$kid","value":"$secret64url"}), qr/^ok\|$secret_hex\|/, 'unwrap');
+azure_is('unwrap', 200, qq({"kid":"${kid}0","value":"$secret64url"}), qr/^invalid\|wrong_key/, 'another version');
+azure_is('wrap', 200, qq({"kid":"$_","value":"AQID"}), qr/^invalid\|wrong_key/, "not our versioned kid: $_")
+  foreach ("$vault_url/keys/sealer", "$vault_url/keys/sealer/", "$vault_url/keys/other/1", 'https://evil.example.com/keys/sealer/1', "$vault_url/keys/sealer/1/2");
+azure_is('describe', 200, qq({"key":{"kid":"$kid","kty":"RSA"},"attributes":{"enabled":true}}), qr/^ok\|\Q$kid\E\|/, 'describe');
+azure_is('describe', 200, qq({"key":{"kid":"$kid","kty":"RSA"},"attributes":{"enabled":false}}), qr/^refused\|KeyDisabled/, 'disabled');
+foreach my $case (
+	[ 401, 'Unauthorized', '', 'relogin|Unauthorized' ],
+	[ 403, 'Forbidden', 'ForbiddenByRbac', 'refused|ForbiddenByRbac' ],
+	[ 403, 'Forbidden', 'KeyDisabled', 'refused|KeyDisabled' ],
+	[ 404, 'KeyNotFound', '', 'refused|KeyNotFound' ],
+	[ 400, 'BadParameter', '', 'invalid|BadParameter' ],
+	[ 429, 'Throttled', '', 'retry|Throttled' ],
+	[ 408, 'RequestTimeout', '', 'retry|RequestTimeout' ],
+	[ 503, '', '', 'retry|' ])
+{
+	my ($status, $code, $inner, $expected) = @$case;
+	foreach my $name ($inner ? ('innererror', 'innerError') : 'none')
+	{
+		azure_is('unwrap', $status, qq({"error":{"code":"$code","message":"why") . ($inner ? qq(,"$name":{"code":"$inner"}) : '') . '}}',
+			qr/^\Q$expected|why|\E|^retry\|\|why/, "error $status $code $name");
+	}
+}
+fuzz('azure_key_vault', \@azure, 'unwrap', qq({"kid":"$kid","value":"$secret64url"}), $kid);
+fuzz('azure_key_vault', \@azure, 'wrap', qq({"kid":"$kid","value":"-_-_"}), '');
+
+# ---- gcp_kms ----
+
+my $key_name = 'projects/p-1/locations/europe-west1/keyRings/r/cryptoKeys/sealer';
+my @gcp = ("key_name=$key_name");
+my $version = "$key_name/cryptoKeyVersions/3";
+golden_is('gcp_wrap', build('gcp_kms', \@gcp, 'wrap'));
+golden_is('gcp_unwrap', build('gcp_kms', [ @gcp, 'endpoint=https://kms.example.com' ], 'unwrap', master_key => $version));
+golden_is('gcp_describe', build('gcp_kms', \@gcp, 'describe'));
+
+sub gcp_is
+{
+	my ($operation, $status, $body, $expected, $name) = @_;
+	like(read_reply('gcp_kms', \@gcp, $operation, $status, $body, master_key => $version), $expected, "gcp: $name");
+	return;
+}
+# a second implementation
+sub crc32c
+{
+	my $crc = 0xFFFFFFFF;
+	foreach my $byte (unpack('C*', $_[0]))
+	{
+		$crc ^= $byte;
+		$crc = ($crc >> 1) ^ ($crc & 1 ? 0x82F63B78 : 0) foreach 1 .. 8;
+	}
+	return $crc ^ 0xFFFFFFFF;
+}
+is(crc32c('123456789'), 0xE3069283, 'CRC-32C check value');
+my $crc = crc32c("\x01\x02\x03");
+my $secret_crc = crc32c("\x01" x 32);
+my $verified = '"verifiedPlaintextCrc32c":true,"verifiedAdditionalAuthenticatedDataCrc32c":true';
+gcp_is('wrap', 200, qq({"name":"$version","ciphertext":"AQID","ciphertextCrc32c":"$crc",$verified}), qr/^ok\|010203\|\Q$version\E\|$/, 'wrap');
+gcp_is('unwrap', 200, qq({"plaintext":"$secret64","plaintextCrc32c":"$secret_crc"}), qr/^ok\|$secret_hex\|/, 'unwrap');
+gcp_is('wrap', 200, qq({"name":"$version","ciphertext":"AQID","ciphertextCrc32c":"1",$verified}), qr/^retry\|crc32c/, 'wrong checksum');
+gcp_is('wrap', 200, qq({"name":"$version","ciphertext":"AQID","ciphertextCrc32c":"$crc"}), qr/^retry\|crc32c/, 'unverified');
+gcp_is('unwrap', 200, qq({"plaintext":"$secret64"}), qr/^retry\|crc32c/, 'no checksum');
+gcp_is('wrap', 200, qq({"name":"${key_name}2/cryptoKeyVersions/3","ciphertext":"AQID","ciphertextCrc32c":"$crc",$verified}), qr/^invalid\|wrong_key/, 'another key');
+gcp_is('describe', 200, qq({"purpose":"ENCRYPT_DECRYPT","primary":{"name":"$version","state":"ENABLED"}}), qr/^ok\|\Q$version\E\|/, 'describe');
+gcp_is('describe', 200, qq({"purpose":"ENCRYPT_DECRYPT","primary":{"name":"$version","state":"DESTROY_SCHEDULED"}}), qr/^refused\|DESTROY_SCHEDULED/, 'to be destroyed');
+gcp_is('describe', 200, qq({"purpose":"ASYMMETRIC_SIGN"}), qr/^refused\|ASYMMETRIC_SIGN/, 'wrong purpose');
+foreach my $case ([ 401, 'UNAUTHENTICATED', 'relogin' ], [ 403, 'PERMISSION_DENIED', 'refused' ], [ 404, 'NOT_FOUND', 'refused' ],
+	[ 400, 'INVALID_ARGUMENT', 'invalid' ], [ 400, 'FAILED_PRECONDITION', 'refused' ], [ 429, 'RESOURCE_EXHAUSTED', 'retry' ],
+	[ 503, 'UNAVAILABLE', 'retry' ], [ 504, 'DEADLINE_EXCEEDED', 'retry' ])
+{
+	my ($status, $code, $verdict) = @$case;
+	gcp_is('unwrap', $status, qq({"error":{"code":$status,"status":"$code","message":"why"}}), qr/^\Q$verdict|$code|why|\E/, "error $code");
+}
+fuzz('gcp_kms', \@gcp, 'unwrap', qq({"plaintext":"$secret64","plaintextCrc32c":"$secret_crc"}), $version);
+fuzz('gcp_kms', \@gcp, 'wrap', qq({"name":"$version","ciphertext":"AQID","ciphertextCrc32c":"$crc",$verified}), '');
+
+unlike(slurp_file($node->logfile), qr/(PANIC|TRAP|terminated by signal)/, 'no crash');
 $node->stop;
 done_testing();

@@ -37,6 +37,8 @@ sub write_file
 $ENV{HOME} = $dir;
 $ENV{AWS_EC2_METADATA_SERVICE_ENDPOINT} = $url;
 $ENV{AWS_CONTAINER_CREDENTIALS_FULL_URI} = "$url/container";
+$ENV{AZURE_POD_IDENTITY_AUTHORITY_HOST} = $url;
+($ENV{GCE_METADATA_HOST} = $url) =~ s{http://}{};
 $ENV{AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE} = write_file('container_token', "container-token\n");
 $ENV{$_} = 'http://127.0.0.1:9' foreach qw(http_proxy https_proxy HTTPS_PROXY ALL_PROXY);
 delete $ENV{$_} foreach qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_PROFILE AWS_REGION no_proxy NO_PROXY);
@@ -378,6 +380,73 @@ $fake->set(faults => [ { match => 'decrypt', kind => 'status', status => 503, ti
 works(unwrap_sql($cluster, $vault_new), qr/^$secret$/, 'vault: a node that is down: the other one answers');
 $second->stop;
 
+# ---- Azure ----
+
+my $client_secret = write_file('client_secret', "client&secret\n");
+my $azure_base = "vault_url '$url', key_name 'pii', resource 'https://vault.azure.net'";
+my $azure = server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', client_secret_file '$client_secret'");
+$fake->set(state => { version => 1 }, faults => []);
+my $azure_kept = works(wrap_sql($azure), qr{\|\Q$url\E/keys/pii/v1$}, 'azure: wrap');
+$fake->set(state => { version => 2 });
+works(unwrap_sql($azure, $azure_kept), qr/^$secret$/, 'azure: unwrap asks the version that wrapped');
+is(($fake->requests)[0]{op}, '/keys/pii/v1/unwrapkey?api-version=7.4', 'azure: by its kid');
+works("SELECT * FROM kms_describe('$azure')", qr{^\Q$url\E/keys/pii/v2\|Key .* of type RSA is enabled}, 'azure: describe');
+my ($azure_wrapped, $azure_kid) = split /\|/, $azure_kept;
+works("SELECT master_key FROM kms_rewrap('$azure', 'payroll', 'data', 42, '\\x$azure_wrapped', '$azure_kid')", qr{/v2$}, 'azure: rewrap');
+works("SELECT length(secret) FROM kms_generate('$azure', 'payroll', 'data', 42, true)", qr/^32$/, 'azure: generate');
+fails(unwrap_sql($azure, "00$azure_kept"), qr/wrong or damaged.*BadParameter/s, 'azure: damaged key');
+$fake->set(state => { bearer => [] });
+works(unwrap_sql($azure, $azure_kept), qr/^$secret$/, 'azure: token revoked');
+is(scalar(grep { /oauth2/ } $fake->operations), 1, 'azure: one new login');
+$fake->set(state => { key_state => 'Disabled' });
+fails(unwrap_sql($azure, $azure_kept), qr/refused.*HTTP status 403, code "KeyDisabled", request id "azure-1".*HINT:  Enable/s, 'azure: key disabled');
+fails("SELECT * FROM kms_describe('$azure')", qr/refused.*KeyDisabled/s, 'azure: describe tells');
+$fake->set(state => { key_state => 'Enabled' }, faults => [ { match => 'unwrapkey', kind => 'status', status => 429, headers => { 'Retry-After' => '1' } } ]);
+my $throttled_at = time;
+works(unwrap_sql($azure, $azure_kept), qr/^$secret$/, 'azure: throttled');
+cmp_ok(time - $throttled_at, '>=', 1, 'azure: Retry-After is honoured');
+$fake->set(faults => [ { match => 'unwrapkey', kind => 'replace', old => '/v1', new => '/v9', times => 9 } ]);
+fails(unwrap_sql($azure, $azure_kept), qr/wrong or damaged.*wrong_key/s, 'azure: wrong kid in the reply');
+$fake->set(faults => []);
+my $bad_secret = write_file('bad_secret', 'wrong');
+fails(unwrap_sql(server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', client_secret_file '$bad_secret'"), $azure_kept),
+	qr/could not log in.*invalid_client.*AADSTS/s, 'azure: wrong client secret');
+works(unwrap_sql(server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', federated_token_file '$jwt'"), $azure_kept),
+	qr/^$secret$/, 'azure: workload identity');
+works(unwrap_sql(server('azure_key_vault', "$azure_base, credentials 'managed_identity'"), $azure_kept), qr/^$secret$/, 'azure: managed identity');
+
+# ---- Google ----
+
+my $key_name = 'projects/p/locations/l/keyRings/r/cryptoKeys/pii';
+my $pem = `openssl genrsa 2048 2>/dev/null`;
+(my $json_pem = $pem) =~ s/\n/\\n/g;
+my $account = write_file('account.json', qq({"type":"service_account","client_email":"sealer\@example.com","private_key_id":"k1","private_key":"$json_pem","token_uri":"$url/google/token"}));
+my $federated = write_file('federated.json', qq({"type":"external_account","audience":"//iam/x","subject_token_type":"urn:ietf:params:oauth:token-type:jwt","token_url":"$url/google/sts","credential_source":{"file":"$jwt"},"service_account_impersonation_url":"$url/google/impersonate"}));
+my $gcp_base = "key_name '$key_name', endpoint '$url'";
+my $gcp = server('gcp_kms', "$gcp_base, credentials_file '$account'");
+$fake->set(state => { version => 1, bearer => [] });
+my $gcp_kept = works(wrap_sql($gcp), qr{\|\Q$key_name\E/cryptoKeyVersions/1$}, 'gcp: wrap');
+works(unwrap_sql($gcp, $gcp_kept), qr/^$secret$/, 'gcp: unwrap');
+fails(unwrap_sql($gcp, $gcp_kept, 'other'), qr/wrong or damaged.*INVALID_ARGUMENT/s, 'gcp: another key name does not unwrap');
+works("SELECT * FROM kms_describe('$gcp')", qr{^\Q$key_name\E/cryptoKeyVersions/1\|}, 'gcp: describe');
+$fake->set(state => { bad_crc => \1 });
+fails("SET pgseal.kms_timeout = 500; " . unwrap_sql($gcp, $gcp_kept), qr/not available.*crc32c/s, 'gcp: wrong checksum of a secret');
+fails("SET pgseal.kms_timeout = 500; " . wrap_sql($gcp), qr/not available.*crc32c/s, 'gcp: wrong checksum of a wrapped key');
+$fake->set(state => { bad_crc => \0 }, faults => [ { match => 'encrypt', kind => 'replace', old => '"verifiedPlaintextCrc32c": true, ', new => '' } ]);
+works(wrap_sql($gcp), qr/cryptoKeyVersions/, 'gcp: unverified checksum once: works in the end');
+$fake->set(state => { key_state => 'Disabled' }, faults => []);
+fails(unwrap_sql($gcp, $gcp_kept), qr/refused.*FAILED_PRECONDITION.*HINT:  Enable/s, 'gcp: version disabled');
+fails("SELECT * FROM kms_describe('$gcp')", qr/refused.*DISABLED/s, 'gcp: describe tells');
+$fake->set(state => { key_state => 'Enabled', deny => ['decrypt'] });
+fails(unwrap_sql($gcp, $gcp_kept), qr/refused.*PERMISSION_DENIED.*HINT:  Grant/s, 'gcp: no permission');
+$fake->set(state => { deny => [], bearer => [] });
+works(unwrap_sql($gcp, $gcp_kept), qr/^$secret$/, 'gcp: token revoked');
+works(unwrap_sql(server('gcp_kms', "$gcp_base, credentials_file '$federated'"), $gcp_kept), qr/^$secret$/, 'gcp: workload identity federation');
+works(unwrap_sql(server('gcp_kms', "$gcp_base, credentials 'metadata'"), $gcp_kept), qr/^$secret$/, 'gcp: metadata server');
+(my $not_key = slurp_file($account)) =~ s/PRIVATE/PUBLIC/g;
+fails(unwrap_sql(server('gcp_kms', "$gcp_base, credentials_file '" . write_file('not_key.json', $not_key) . "'"), $gcp_kept),
+	qr/could not log in.*not a usable key/s, 'gcp: unusable private key');
+
 # ---- options ----
 
 foreach my $case (
@@ -395,6 +464,12 @@ foreach my $case (
 	[ 'aws_kms', "key_id 'alias/x', ca_file 'relative'", qr/invalid value for option "ca_file"/ ],
 	[ 'aws_kms', "key_id 'alias/x', colour 'blue'", qr/invalid option "colour"/ ],
 	[ 'aws_kms', "key_id 'alias/x', credentials 'magic'", qr/Valid values are: auto, environment/ ],
+	[ 'azure_key_vault', "vault_url 'https://x.vault.azure.net', key_name 'k', client_secret 'x'", qr/option "client_secret" is refused.*client_secret_file/s ],
+	[ 'azure_key_vault', "vault_url 'https://evil.example.com', key_name 'k'", qr/option "resource" is required/ ],
+	[ 'azure_key_vault', "vault_url 'https://x.vault.azure.net/path', key_name 'k'", qr/invalid value for option "vault_url"/ ],
+	[ 'gcp_kms', "key_name 'projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1'", qr/invalid value for option "key_name"/ ],
+	[ 'gcp_kms', "key_name 'projects/p/locations/l/keyRings/../cryptoKeys/k'", qr/invalid value for option "key_name"/ ],
+	[ 'gcp_kms', "key_name 'projects/p/locations/l/keyRings/r/cryptoKeys/k', private_key 'x'", qr/option "private_key" is refused/ ],
 	[ 'vault_transit', "address 'https://v:8200', key_name 'x', token 's.x'", qr/option "token" is refused.*token_file/s ],
 	[ 'vault_transit', "address 'https://v:8200', key_name 'x'", qr/option "token_file" is required with auth_method "token_file"/ ],
 	[ 'vault_transit', "address 'https://v:8200,http://w:8200', key_name 'x', token_file '/t'", qr/invalid value for option "address"/ ],
@@ -412,7 +487,7 @@ my $log = slurp_file($node->logfile);
 like($log, qr/pgseal: POST \Q$url\E/, 'requests are in the log');
 like($log, qr/Authorization: \[redacted\]/, 'without what is secret');
 foreach my $word ('secretEXAMPLE', 'Signature=', 'session/token', 'metadata/token', 'imds-token', 'container-token',
-	'web-token', 'new-token', 'login-token', 'secret-1', 'q6urq6ur', $secret)
+	'web-token', 'new-token', 'login-token', 'secret-1', 'client&secret', 'client%26secret', 'bearer-', 'impersonated', 'PRIVATE', 'q6urq6ur', $secret)
 {
 	# the secret itself is in the test's own statements, which aren't logged
 	unlike($log, qr/\Q$word\E/, "not in the log: $word");
