@@ -404,7 +404,7 @@ def google(handler, path, body):
 
     if handler.headers.get("Authorization", "")[7:] not in STATE["bearer"]:
         raise error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
-    name, _, verb = path[len("/v1/"):].partition(":")
+    name, _, verb = urllib.parse.urlsplit(path).path[len("/v1/"):].partition(":")
     if name != "projects/p/locations/l/keyRings/r/cryptoKeys/pii":
         raise error(404, "NOT_FOUND", f"CryptoKey {name} not found.")
     version = f"{name}/cryptoKeyVersions/{STATE['version']}"
@@ -421,6 +421,8 @@ def google(handler, path, body):
         if request[part + "Crc32c"] != str(crc32c(data)):
             raise error(400, "INVALID_ARGUMENT", f"The checksum in field {part}_crc32c did not match")
     wrong = 1 if STATE["bad_crc"] else 0
+    if verb not in ("encrypt", "decrypt"):
+        raise error(404, "NOT_FOUND", verb)
     if verb == "encrypt":
         blob = seal(parts["plaintext"], parts["additionalAuthenticatedData"])
         return {"name": version, "ciphertext": b64(blob), "ciphertextCrc32c": str(crc32c(blob) + wrong),
