@@ -43,6 +43,8 @@
 #define ATTEMPT_MIN_MS		1000
 #define MAX_REDIRECTS		2
 
+uint64		pgseal_kms_num_retries = 0;
+
 /* ----------
  * Sending
  * ----------
@@ -227,6 +229,7 @@ pgseal_kms_send(PgsealKmsCall *call, void *out_result, PgsealHttpRequest *reques
 			return verdict;
 		elog(DEBUG1, "pgseal: server \"%s\" gave no usable answer (HTTP status %d, code \"%s\"), trying again in %ld ms",
 			 call->server->name, call->error->http_status, call->error->code, pause);
+		pgseal_kms_num_retries++;
 		sleep_interruptibly(pause);
 	}
 }

@@ -12,13 +12,15 @@ use JSON::PP;
 
 my $here = File::Spec->rel2abs(dirname(__FILE__));
 
-# cert => PEM file: TLS
+# cert => PEM file: TLS; client_ca => PEM file: with client certificates, so
+# that the control interface can't be reached
 sub start
 {
 	my ($class, %arg) = @_;
 	my $self = bless { stdin => '', stdout => '', tls => defined $arg{cert} }, $class;
 	my @command = ('python3', "$here/fake.py", '--port', $arg{port} // 0);
 	push @command, '--cert', $arg{cert} if $arg{cert};
+	push @command, '--client-ca', $arg{client_ca} if $arg{client_ca};
 	$self->{handle} = IPC::Run::start(\@command, '<pipe', $self->{in} = Symbol::gensym(), '>', \$self->{stdout});
 	$self->{handle}->pump until $self->{stdout} =~ /^(\d+)\n/;
 	$self->{port} = $1;

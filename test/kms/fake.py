@@ -269,7 +269,8 @@ def vault(handler, path, body):
         method = path.split("/")[3]
         good = {"approle": lambda: STATE["secret_ids"].get(request["role_id"]) == request["secret_id"],
                 "kubernetes": lambda: request == {"role": "db", "jwt": "web-token"},
-                "jwt": lambda: request == {"role": "db", "jwt": "web-token"}}[method]()
+                "jwt": lambda: request == {"role": "db", "jwt": "web-token"},
+                "cert": lambda: request == {"name": "db"} and handler.connection.getpeercert()}[method]()
         if not good:
             raise vault_error(400, "invalid role or secret ID")
         STATE["logins"] += 1
@@ -560,11 +561,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--cert", help="PEM file with certificate and key: serve TLS")
+    parser.add_argument("--client-ca", help="PEM file: ask for a client certificate")
     options = parser.parse_args()
     server = Server(("127.0.0.1", options.port), Handler)
     if options.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.cert)
+        if options.client_ca:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(options.client_ca)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     print(server.server_address[1], flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -302,7 +302,19 @@ works(unwrap_sql(server('aws_kms', "$tls_base, endpoint '@{[$tls->url]}', ca_fil
 fails(unwrap_sql(server('aws_kms', "$tls_base, endpoint '@{[$tls->url]}'"), $kept), qr/not available.*code "tls"/s, 'unknown CA');
 fails(unwrap_sql(server('aws_kms', "$tls_base, endpoint '@{[$tls->url]}', ca_file '$dir/wrong.crt'"), $kept), qr/code "tls".*HINT.*ca_file/s, 'wrong CA');
 fails(unwrap_sql(server('aws_kms', "$tls_base, endpoint '@{[$wrong->url]}', ca_file '$dir/wrong.crt'"), $kept), qr/code "tls"/, 'wrong name');
-$_->stop foreach $tls, $wrong;
+
+make_cert('client', 'DNS:database');
+my $mutual = FakeKms->start(cert => "$dir/good.pem", client_ca => "$dir/client.crt");
+my $mutual_base = "address '@{[$mutual->url]}', key_name 'pii', auth_method 'cert', role 'db', ca_file '$dir/good.crt'";
+works(wrap_sql(server('vault_transit', "$mutual_base, client_cert_file '$dir/client.crt', client_key_file '$dir/client.key'")),
+	qr/\|pii:v1$/, 'client certificate and key, and a login with it');
+works(wrap_sql(server('vault_transit', "$mutual_base, client_cert_file '$dir/client.pem'")), qr/\|pii:v1$/, 'both in one file');
+fails(wrap_sql(server('vault_transit', "$mutual_base, client_cert_file '$dir/wrong.pem'")), qr/not available/, 'wrong client certificate');
+$_->stop foreach $tls, $wrong, $mutual;
+
+# through a proxy: the endpoint itself does not exist
+my $proxied = server('aws_kms', "$tls_base, endpoint 'http://127.0.0.1:9', proxy '$url'");
+works(unwrap_sql($proxied, $kept), qr/^$secret$/, 'proxy');
 
 # ---- Vault ----
 
