@@ -23,7 +23,8 @@
  * - No redirects, no .netrc, no proxy from the environment, no protocol but
  *	 HTTP: a token goes to the host it is meant for or nowhere.
  *
- * What is ours (header list, buffers) is wiped; libcurl's own send buffer
+ * What is ours (header list, buffers) is wiped, and so is what libcurl has
+ * received, in its own buffer; its send buffer, with the token of the request,
  * can't be.  OpenSSL is told to wipe decrypted records (crypto.c).
  *
  *-------------------------------------------------------------------------
@@ -122,6 +123,9 @@ on_body(char *data, size_t size, size_t num, void *arg)
 	}
 	memcpy(response->body + response->body_len, data, len);
 	response->body_len += len;
+
+	/* data lies in libcurl's receive buffer, which nobody else would wipe */
+	pgseal_wipe(data, len);
 	return len;
 }
 
