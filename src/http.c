@@ -18,7 +18,7 @@
  *	 return an error when those are full.
  * - Signals are blocked while libcurl runs, since the threads that it starts
  *	 to resolve names inherit the mask: none of them may run our handlers.
- * - CURLOPT_QUICK_EXIT: a name that is still being resolved doesn't hold up
+ * - CURLOPT_QUICK_EXIT (7.87): a name that is still being resolved doesn't hold up
  *	 the cancel.
  * - No redirects, no .netrc, no proxy from the environment, no protocol but
  *	 HTTP: a token goes to the host it is meant for or nowhere.
@@ -241,7 +241,14 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	do { if (curl_easy_setopt(easy, option, value) != CURLE_OK) ok = false; } while (0)
 
 	SET(CURLOPT_URL, url);
+#if LIBCURL_VERSION_NUM >= 0x075500
 	SET(CURLOPT_PROTOCOLS_STR, request->plain_allowed ? "https,http" : "https");
+#else
+	SET(CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTPS | (request->plain_allowed ? CURLPROTO_HTTP : 0)));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+	SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
 	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_USERAGENT, USER_AGENT);
 	SET(CURLOPT_ERRORBUFFER, exchange->error);
@@ -252,7 +259,6 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	SET(CURLOPT_PROXY, request->proxy ? request->proxy : "");
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_MAXAGE_CONN, (long) MAX_IDLE_SECONDS);
 	SET(CURLOPT_TIMEOUT_MS, (long) timeout_ms);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) Max(timeout_ms / 2, MIN_CONNECT_MS));
@@ -260,7 +266,9 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
+	/* other TLS libraries pass something else than an SSL_CTX */
+	if (strncmp(curl_version_info(CURLVERSION_NOW)->ssl_version, "OpenSSL/", 8) == 0)
+		SET(CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
 	if (request->ca_file)
 		SET(CURLOPT_CAINFO, request->ca_file);
 	if (request->client_cert_file)

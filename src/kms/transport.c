@@ -132,7 +132,7 @@ follow_redirect(PgsealKmsCall *call, PgsealHttpRequest *request,
 	size_t		origin_len = location ? pgseal_http_origin_len(location) : 0;
 	ListCell   *cell;
 
-	if (origin_len == 0)
+	if (response->status != 307 || origin_len == 0)
 		return false;
 	foreach(cell, call->bases)
 	{
@@ -214,11 +214,12 @@ pgseal_kms_send(PgsealKmsCall *call, void *out_result, PgsealHttpRequest *reques
 		for (;;)
 		{
 			verdict = send_once(call, &response, out_result, request, judge, judge_arg);
-			if (response.status != 307 || verdict == PGSEAL_VERDICT_OK)
+			if (response.status < 300 || response.status > 399)
 				break;
 			if (redirects++ >= MAX_REDIRECTS || !follow_redirect(call, request, &response))
 				return pgseal_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "redirect",
-									  "The server redirects to a host that it may not redirect to.",
+									  "The service redirects to a place that it may not redirect to.",
+									  call->bases == NIL ? NULL :
 									  "Name every host of the cluster in the option \"address\", separated by commas.");
 		}
 		if (!worth_a_retry(verdict, attempt))
