@@ -187,8 +187,8 @@ parse_line(PgsealMasterKey *out_key, const char *line, size_t line_len)
 PgsealKmsStatus
 pgseal_keyring_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *source)
 {
-	const char *trailer = keyring->text + keyring->text_len - TRAILER_CHARS;
 	const char *line = keyring->text + sizeof(HEADER) - 1;
+	const char *trailer;
 	char		expected_trailer[TRAILER_CHARS + 1];
 	int			line_number = 2;
 
@@ -202,7 +202,12 @@ pgseal_keyring_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const ch
 		return fail(out_error, PGSEAL_KMS_INVALID, "keyring_version",
 					"Use the version of pgseal that wrote it, or a later one.",
 					"The keyring has a format that this version of pgseal does not know: %s.", source);
-	if (trailer < line || trailer[-1] != '\n' ||
+
+	/* Too short for a last line: then the first one is looked at instead */
+	trailer = line;
+	if (keyring->text_len >= sizeof(HEADER) - 1 + TRAILER_CHARS)
+		trailer = keyring->text + keyring->text_len - TRAILER_CHARS;
+	if (trailer[-1] != '\n' ||
 		strncmp(trailer, TRAILER_WORD, sizeof(TRAILER_WORD) - 1) != 0)
 		return fail(out_error, PGSEAL_KMS_INVALID, "keyring_damaged", HINT_RESTORE,
 					"The last line is missing, so the keyring is not complete: %s.", source);
@@ -213,7 +218,7 @@ pgseal_keyring_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const ch
 
 	while (line < trailer)
 	{
-		const char *end = strchr(line, '\n');
+		const char *end = memchr(line, '\n', trailer - line);
 
 		if (keyring->num_keys == PGSEAL_KEYRING_MAX_KEYS ||
 			!parse_line(&keyring->keys[keyring->num_keys], line, end - line))

@@ -5,7 +5,7 @@
  *
  * The file named by PGSEAL_FAULT_FILE says which one: "kill" (SIGKILL where a
  * temporary file would be renamed), "enospc" (its second half isn't written),
- * "fsync" (its fsync fails).  Only files named *.keyring.tmp are touched.
+ * "fsync" (its fsync fails), "slow" (its fsync takes a while).  Only files named *.keyring.tmp are touched.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +19,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* Longer than it takes to start some sessions */
+#define SLOW_USECS	200000
 
 static int
 is_temp(const char *path)
@@ -94,5 +97,7 @@ fsync(int fd)
 		errno = EIO;
 		return -1;
 	}
+	if (is_temp_fd(fd) && fault_is("slow"))
+		usleep(SLOW_USECS);
 	return syscall(SYS_fsync, fd);
 }

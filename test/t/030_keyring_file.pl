@@ -8,6 +8,7 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha256_hex);
+use Fcntl qw(:flock);
 use File::Basename qw(dirname);
 use File::Copy qw(copy);
 use IPC::Run;
@@ -139,13 +140,16 @@ sub at_once
 	for my $i (0 .. $#jobs)
 	{
 		my ($node, $sql) = @{ $jobs[$i] };
-		my $in = "SET client_min_messages = error;
-SELECT FROM pg_sleep(greatest(0, $when - extract(epoch FROM clock_timestamp())));\n$sql;\n";
 		$out[$i] = '';
+		# By arguments: IPC::Run doesn't feed standard input before finish()
 		push @runs,
 		  IPC::Run::start(
-			[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ],
-			'<', \$in, '>', \$out[$i]);
+			[
+				'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
+				'-c', "SELECT FROM pg_sleep(greatest(0, $when - extract(epoch FROM clock_timestamp())))",
+				'-c', $sql
+			],
+			'>', \$out[$i]);
 	}
 	for my $run (@runs)
 	{
@@ -322,7 +326,8 @@ code_is($node, "SELECT kms_generate('$server', 'p', 'data', 1, true)",
 code_is($node, "SELECT kms_rotate('$server')", 'keyring_damaged', 'nor rotated');
 is(slurp_file($file), $bad, 'nor overwritten');
 for my $content ("x" x 70000, $good . "\0", $good . $good, "pgseal keyring 1\n", keyring_text(),
-	keyring_text("1 2026-01-31T12:00:00Z short 0123\n"))
+	keyring_text("1 2026-01-31T12:00:00Z short 0123\n"), keyring_text("1 \0\n"),
+	"pgseal keyring 1\nchecksum 12\n")
 {
 	write_file($file, $content);
 	code_is($node, unwrap_sql('damage'), 'keyring_damaged',
@@ -394,18 +399,21 @@ unwraps($node, 'faults', 'nothing is lost');
 key_lines($file);
 
 # The lock is held by somebody who does not let go
-my $lock_holder = IPC::Run::start([ 'flock', "$file.lock", 'sh', '-c', "touch '$dir/locked'; exec sleep 600" ]);
-usleep(20_000) until -e "$dir/locked";
+open(my $lock, '+>>', "$file.lock") or die "open: $!";
+flock($lock, LOCK_EX) or die "flock: $!";
 code_is($node, "SET pgseal.kms_timeout = 200; SELECT kms_rotate('$server')",
 	'keyring_locked', 'a lock that is not let go');
 fails_like($node, "SET statement_timeout = 200; SELECT kms_rotate('$server')",
 	'57014', qr/statement timeout/, 'waiting for the lock can be cancelled');
 unwraps($node, 'faults', 'readers need no lock');
-$lock_holder->kill_kill;
+close($lock);
+is($node->safe_psql('postgres', "SELECT kms_rotate('$server')"), '3', 'until it is let go');
 
 # ---- two servers and many backends at the same time ----
 
-for my $round (1 .. 6)
+# A slow disk makes sure that all have begun before the first one is done
+write_file($fault_file, 'slow');
+for my $round (1 .. 4)
 {
 	my $shared = "$dir/shared$round.keyring";
 	$_->safe_psql('postgres',
@@ -420,6 +428,7 @@ for my $round (1 .. 6)
 is( join(' ', sort(at_once(map { [ $_, "SELECT kms_rotate('shared1')" ] } ($node, $other, $node, $other)))),
 	'2 3 4 5', 'no rotation gets lost');
 is(scalar(key_lines("$dir/shared1.keyring")), 5, 'all versions are in the file');
+unlink $fault_file;
 
 # ---- the keyring command ----
 
