@@ -77,6 +77,41 @@
 #endif
 
 /*
+ * common/jsonapi.h: from 16 on the callbacks return a status; from 17 on the
+ * lexer may live in the caller's memory.
+ */
+#if PG_VERSION_NUM >= 160000
+#define PGSEAL_JSON_ACTION			JsonParseErrorType
+#define PGSEAL_JSON_ACTION_DONE		return JSON_SUCCESS
+#else
+#define PGSEAL_JSON_ACTION			void
+#define PGSEAL_JSON_ACTION_DONE		return
+#endif
+#if PG_VERSION_NUM >= 170000
+#define pgseal_make_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(NULL, (text), (len), PG_UTF8, true)
+#else
+#define pgseal_make_json_lexer(text, len) \
+	makeJsonLexContextCstringLen((text), (len), PG_UTF8, true)
+#endif
+
+/* storage/latch.h: from 17 on a resource owner keeps a wait event set */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_make_wait_event_set(num_events) \
+	CreateWaitEventSet(CurrentResourceOwner, (num_events))
+#else
+#define pgseal_make_wait_event_set(num_events) \
+	CreateWaitEventSet(CurrentMemoryContext, (num_events))
+#endif
+
+/* utils/wait_event.h: from 17 on an extension names what it waits for */
+#if PG_VERSION_NUM >= 170000
+#define PGSEAL_WAIT_EVENT(name)		WaitEventExtensionNew(name)
+#else
+#define PGSEAL_WAIT_EVENT(name)		PG_WAIT_EXTENSION
+#endif
+
+/*
  * Everything is compiled with -fvisibility=hidden; before 16 PostgreSQL's
  * macros don't exempt the functions that SQL calls.
  */

@@ -19,6 +19,7 @@
 #include "hashindex.h"
 #include "keycache.h"
 #include "keyring.h"
+#include "kms/shared.h"
 #include "lookup.h"
 #include "redact.h"
 #include "stored.h"
@@ -45,6 +46,7 @@ _PG_init(void)
 	pgseal_guc_init();
 	pgseal_basetype_init();
 	pgseal_keycache_init();
+	pgseal_kms_shared_init();
 	pgseal_keyring_init();
 	pgseal_lookup_init();
 	pgseal_stored_init();
