@@ -47,7 +47,7 @@ my %formats = (
 	inserts => ['--inserts'],
 	column_inserts => [ '--column-inserts', '--rows-per-insert=7', '-Fc', '-Z0' ],
 	quoted => [ '--quote-all-identifiers', '--no-owner', '--no-privileges' ],
-	utf8_latin => [ '--encoding=UTF8', '--load-via-partition-root' ],);
+	via_root => ['--load-via-partition-root'],);
 
 for my $format (sort keys %formats)
 {
@@ -122,7 +122,8 @@ is($target->query('no_triggers',
 # A dump of a restored dump; restoring again
 #
 
-is($target->dump_text('custom'), $source->dump_text('origin'), 'a dump of the restored is the dump');
+is(lines_of($target->dump_text('custom')), lines_of($source->dump_text('origin')),
+	'a dump of the restored is the dump');
 
 my ($out, $err) = ('', '');
 $target->run_program([ 'pg_restore', '-d', 'custom', "$dir/custom" ], \$out, \$err);
@@ -138,7 +139,7 @@ is_origin('custom', 'restoring with --clean');
 # By a role that may read everything but is no superuser
 #
 
-is($source->dump_text('origin', '-U', 'archivist'), $source->dump_text('origin'),
+is(lines_of($source->dump_text('origin', '-U', 'archivist')), lines_of($source->dump_text('origin')),
 	'the dump of pg_read_all_data is the same');
 $source->fails_like('origin', 'SET ROLE archivist; SELECT name FROM app.people',
 	qr/42501: permission denied for foreign server local_keyring/,
@@ -410,6 +411,13 @@ sub restore_keys
 		[ qw(pg_restore -e --data-only -n pgseal -t key -t key_version -d), $db, $file ],
 		"$db: restore keys");
 	return;
+}
+
+# In any order: saving seal counts moves rows
+sub lines_of
+{
+	my ($dump) = @_;
+	return join("\n", sort split(/\n/, $dump));
 }
 
 sub catalog_of
