@@ -299,6 +299,12 @@ pgseal_catalog_lock_key(int32 hash)
 	LockDatabaseObject(relation_oid("key"), (Oid) hash, 0, ExclusiveLock);
 }
 
+void
+pgseal_catalog_lock_columns(int32 hash, bool exclusive)
+{
+	LockDatabaseObject(relation_oid("key"), (Oid) hash, 1, exclusive ? ExclusiveLock : ShareLock);
+}
+
 /*
  * Key versions
  */

@@ -95,6 +95,12 @@ extern void pgseal_catalog_rename_server(const char *from, const char *to);
 extern void pgseal_catalog_lock_key(int32 hash);
 
 /*
+ * Until the end of the transaction: either columns are put under this key, by
+ * any number of sessions, or (exclusive) its index key is replaced.
+ */
+extern void pgseal_catalog_lock_columns(int32 hash, bool exclusive);
+
+/*
  * An event of a key's life: a row of pgseal.event and a log line.  detail may
  * be NULL.
  */

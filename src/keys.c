@@ -62,7 +62,8 @@ Datum
 pgseal_rotate_key(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("pgseal.rotate_key()");
-	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+											   PGSEAL_PURPOSE_DATA));
 }
 
 /* rotate_master_key(server) → number of the new version */
