@@ -184,6 +184,10 @@ $source->query('computing', <<"EOSQL");
 		token bytea GENERATED ALWAYS AS (blind_index(v)) STORED UNIQUE);
 	CREATE UNIQUE INDEX ON app.looked_up (blind_index(v, 'lower'));
 	INSERT INTO app.looked_up SELECT i, '$SealedNode::SECRET ' || i FROM generate_series(1, 1000) i;
+	CREATE TABLE app.reindexed (id int, v encrypted_text);
+	CREATE INDEX ON app.reindexed (blind_index(v));
+	INSERT INTO app.reindexed SELECT i, '$SealedNode::SECRET ' || i FROM generate_series(1, 100) i;
+	SELECT pgseal.rotate_index_key('app.reindexed');
 	CREATE DOMAIN positive AS encrypted_int4 CHECK (VALUE > 0);
 	CREATE TABLE app.domain_checked (id int, v positive);
 	INSERT INTO app.domain_checked SELECT i, i FROM generate_series(1, 1000) i;
@@ -192,6 +196,8 @@ my $computing = q{
 	SELECT sum(v) FROM app.checked; SELECT sum(v::int4) FROM app.domain_checked;
 	SELECT md5(string_agg(v, ',' ORDER BY id)) FROM app.hashed;
 	SET enable_seqscan = off; SELECT id FROM app.looked_up WHERE v = '} . $SealedNode::SECRET . q{ 7';
+	SELECT id FROM app.reindexed WHERE v = '} . $SealedNode::SECRET . q{ 7';
+	SELECT count(*) FROM pgseal.key_version WHERE key = 'app.reindexed' AND purpose = 'i';
 	SELECT md5(string_agg(token::text, ',' ORDER BY id)) FROM app.looked_up;
 	SELECT count(*) FROM app.hashed_0};
 my $computed = $source->query('computing', $computing);
@@ -336,7 +342,11 @@ my $joined = join('', "pgseal keyring 1\n",
 open my $keyring, '>', $stranger->keyring or die $!;
 print $keyring $joined, 'checksum ', sha256_hex($joined), "\n";
 close $keyring;
-ok($stranger->poll_query_until('lost', 'SELECT count(v::text) = 20 FROM tenants'),
+# Each key that failed is asked for again after some seconds
+ok( $stranger->poll_query_until('lost', q{
+		SELECT (SELECT count(v::text) FROM tenants) = 20 AND (SELECT count(v::text) FROM parts) = 20 AND
+			(SELECT count(name::text) = 203 AND count(age::int4) > 0 FROM app.people) AND
+			'x'::encrypted_text::text = 'x'}),
 	'right keyring: opens, without a restart');
 is($stranger->opened('lost'), $SealedNode::OPENED, 'right keyring: every value');
 $stranger->run_ok(
