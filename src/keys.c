@@ -153,22 +153,33 @@ has_key(const char *name)
 }
 
 /*
- * A key may have data key versions of several databases, but one index key:
- * with another one, nothing that is indexed already would be found.
+ * A key may have data key versions of several databases, but index keys of one:
+ * under another's, nothing that is indexed already would be found.  That it is
+ * another's shows in a number that is taken.
  */
 static bool
-has_version(int64 id, const char *key, PgsealPurpose purpose)
+has_version(int64 id, const char *key, int32 number, PgsealPurpose purpose)
 {
+	ListCell   *lc;
+
 	if (pgseal_catalog_version(id) != NULL)
 		return true;
 	if (purpose != PGSEAL_PURPOSE_INDEX ||
 		pgseal_catalog_current_version(key, PGSEAL_PURPOSE_INDEX) == NULL)
 		return false;
-	ereport(WARNING,
-			(errcode(ERRCODE_WARNING),
-			 errmsg("key \"%s\" keeps the index key that it has in this database", key),
-			 errdetail("Blind indexes that were stored as values under another index key will not be found.")));
-	return true;
+	foreach(lc, pgseal_catalog_versions(key))
+	{
+		PgsealVersionRow *row = lfirst(lc);
+
+		if (row->purpose != PGSEAL_PURPOSE_INDEX || row->number != number)
+			continue;
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("key \"%s\" keeps the index key that it has in this database", key),
+				 errdetail("Blind indexes that were stored as values under another index key will not be found.")));
+		return true;
+	}
+	return false;
 }
 
 Datum
@@ -194,9 +205,9 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 	if (strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0)
 		exists = !nulls[0] && has_key(TextDatumGetCString(values[0]));
 	else
-		exists = !nulls[0] && !nulls[1] && !nulls[3] &&
+		exists = !nulls[0] && !nulls[1] && !nulls[2] && !nulls[3] &&
 			has_version(DatumGetInt64(values[0]), TextDatumGetCString(values[1]),
-						(PgsealPurpose) DatumGetChar(values[3]));
+						DatumGetInt32(values[2]), (PgsealPurpose) DatumGetChar(values[3]));
 	return exists ? PointerGetDatum(NULL) : PointerGetDatum(tuple);
 }
 
