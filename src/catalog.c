@@ -115,6 +115,12 @@ pgseal_catalog_version_relation(void)
 	return OidIsValid(schema) ? get_relname_relid("key_version", schema) : InvalidOid;
 }
 
+bool
+pgseal_catalog_is_relation(Oid relation)
+{
+	return get_rel_namespace(relation) == get_namespace_oid("pgseal", true);
+}
+
 static void
 changed(void)
 {
@@ -291,6 +297,12 @@ void
 pgseal_catalog_lock_key(int32 hash)
 {
 	LockDatabaseObject(relation_oid("key"), (Oid) hash, 0, ExclusiveLock);
+}
+
+void
+pgseal_catalog_lock_columns(int32 hash, bool exclusive)
+{
+	LockDatabaseObject(relation_oid("key"), (Oid) hash, 1, exclusive ? ExclusiveLock : ShareLock);
 }
 
 /*

@@ -60,6 +60,9 @@ extern void pgseal_catalog_check_name(const char *name);
 /* OID of pgseal.key_version, whose relcache invalidation tells of changes */
 extern Oid	pgseal_catalog_version_relation(void);
 
+/* Is it one of the catalog's tables or views? */
+extern bool pgseal_catalog_is_relation(Oid relation);
+
 extern PgsealKeyRow *pgseal_catalog_key(int32 hash);
 extern PgsealVersionRow *pgseal_catalog_version(int64 id);
 
@@ -90,6 +93,12 @@ extern void pgseal_catalog_rename_server(const char *from, const char *to);
 
 /* Until the end of the transaction, nobody else makes or changes this key */
 extern void pgseal_catalog_lock_key(int32 hash);
+
+/*
+ * Until the end of the transaction: either columns are put under this key, by
+ * any number of sessions, or (exclusive) its index key is replaced.
+ */
+extern void pgseal_catalog_lock_columns(int32 hash, bool exclusive);
 
 /*
  * An event of a key's life: a row of pgseal.event and a log line.  detail may

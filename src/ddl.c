@@ -47,6 +47,7 @@
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_type.h"
+#include "rewrite/rewriteHandler.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -63,6 +64,7 @@
 #include "ddl.h"
 #include "keyring.h"
 #include "kms/kms.h"
+#include "stored.h"
 #include "targets.h"
 #include "transparent.h"
 
@@ -144,6 +146,7 @@ own_key(Owner *owner)
 	if (owner->key == NULL)
 	{
 		owner->key = own_key_name(owner);
+		pgseal_catalog_lock_columns(pgseal_catalog_name_hash(owner->key), false);
 		pgseal_keyring_ensure(owner->key);
 		/* Literals will need it, perhaps where it can't be made any more */
 		pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
@@ -217,6 +220,7 @@ check_named_key(TypeName *type_name)
 	typenameTypeIdAndMod(NULL, type_name, &oid, &hash);
 	if (hash == PGSEAL_TYPMOD_ANY)
 		return;
+	pgseal_catalog_lock_columns(hash, false);
 	if (name[0] != '#')
 		pgseal_catalog_declare(name);
 	require_usage(hash);
@@ -271,6 +275,25 @@ present_typmod(Oid relation, const char *column)
 	if (OidIsValid(get_base_element_type(type)))
 		type = get_base_element_type(type);
 	return pgseal_type_by_oid(type) != NULL ? typmod : PGSEAL_TYPMOD_NONE;
+}
+
+/*
+ * pg_restore --disable-triggers is about the user's tables: without its own
+ * triggers the key catalog would not merge the rows of a dump.
+ */
+static void
+keep_catalog_triggers(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (subtype == AT_DisableTrigAll || subtype == AT_DisableTrigUser ||
+			subtype == AT_EnableTrigAll || subtype == AT_EnableTrigUser)
+			stmt->cmds = foreach_delete_current(stmt->cmds, lc);
+	}
 }
 
 /* That of the column which the new one of this name will merge with */
@@ -329,6 +352,8 @@ complete_alter(AlterTableStmt *stmt)
 	owner.relation = RangeVarGetRelid(stmt->relation, NoLock, true);
 	if (!OidIsValid(owner.relation))
 		return;
+	if (pgseal_catalog_is_relation(owner.relation))
+		keep_catalog_triggers(stmt);
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
@@ -453,9 +478,12 @@ check_range(CreateRangeStmt *stmt)
  * The utility hook
  */
 
+/* What is refused anyway in a read-only transaction must not make keys before */
 static bool
 concerns_us(Node *stmt)
 {
+	if (XactReadOnly)
+		return false;
 	switch (nodeTag(stmt))
 	{
 		case T_CreateStmt:
@@ -777,6 +805,21 @@ check_index(Oid relation)
 	}
 }
 
+/* Is it a generated column of tokens? */
+static bool
+holds_tokens(Oid relation, AttrNumber attnum)
+{
+	Relation	rel;
+	bool		found;
+
+	if (attnum <= 0 || get_attgenerated(relation, attnum) == '\0')
+		return false;
+	rel = table_open(relation, NoLock);
+	found = pgseal_stored_has_tokens(build_column_default(rel, attnum), PGSEAL_TYPMOD_NONE);
+	table_close(rel, NoLock);
+	return found;
+}
+
 static void
 check_statistics(Oid statistics)
 {
@@ -792,7 +835,8 @@ check_statistics(Oid statistics)
 		return;
 	form = (Form_pg_statistic_ext) GETSTRUCT(row);
 	for (int i = 0; i < form->stxkeys.dim1 && !found; i++)
-		found = holds_encrypted(get_atttype(form->stxrelid, form->stxkeys.values[i]));
+		found = holds_encrypted(get_atttype(form->stxrelid, form->stxkeys.values[i])) ||
+			holds_tokens(form->stxrelid, form->stxkeys.values[i]);
 
 	rel = table_open(StatisticExtRelationId, AccessShareLock);
 	exprs = heap_getattr(row, Anum_pg_statistic_ext_stxexprs, RelationGetDescr(rel), &isnull);
@@ -961,6 +1005,7 @@ ddl_object_access(ObjectAccessType access, Oid class, Oid object, int sub_id, vo
 		check_server_drop(object);
 	if (access != OAT_POST_CREATE || !OidIsValid(pgseal_type_schema()))
 		return;
+	pgseal_stored_created(class, object, sub_id);
 	switch (class)
 	{
 		case RelationRelationId:

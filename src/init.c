@@ -21,6 +21,7 @@
 #include "keyring.h"
 #include "lookup.h"
 #include "redact.h"
+#include "stored.h"
 #include "transparent.h"
 #include "worker.h"
 
@@ -46,6 +47,7 @@ _PG_init(void)
 	pgseal_keycache_init();
 	pgseal_keyring_init();
 	pgseal_lookup_init();
+	pgseal_stored_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
 	pgseal_hashindex_init();

@@ -306,7 +306,7 @@ require_version(int64 id)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("key version %016llx is not known in this database",
 						(unsigned long long) id),
-				 errhint("The value comes from another database. Copy the rows of pgseal.key and pgseal.key_version from there.")));
+				 errhint("The value comes from another database. Restore or copy the tables pgseal.key and pgseal.key_version from there first.")));
 	if (version->wrapped == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -824,12 +824,12 @@ pgseal_keyring_ensure(const char *name)
 }
 
 int32
-pgseal_keyring_add_version(const char *name)
+pgseal_keyring_add_version(const char *name, PgsealPurpose purpose)
 {
 	int32		hash = pgseal_catalog_name_hash(name);
 	PgsealKeyRow *key;
 	PgsealVersionRow *current;
-	PgsealVersionRow version = {.purpose = PGSEAL_PURPOSE_DATA};
+	PgsealVersionRow version = {.purpose = purpose};
 
 	pgseal_catalog_lock_key(hash);
 	key = pgseal_catalog_key(hash);
@@ -837,12 +837,13 @@ pgseal_keyring_add_version(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("key \"%s\" does not exist", name)));
-	current = pgseal_catalog_current_version(name, PGSEAL_PURPOSE_DATA);
+	current = pgseal_catalog_current_version(name, purpose);
 	version.key = key->name;
 	version.server = key->server;
 	version.number = current ? current->number + 1 : 1;
 	make_version(&version);
-	pgseal_catalog_event("key_rotated", name, version.id, NULL);
+	pgseal_catalog_event(purpose == PGSEAL_PURPOSE_DATA ? "key_rotated" : "index_key_rotated",
+						 name, version.id, NULL);
 	return version.number;
 }
 

@@ -96,8 +96,8 @@ extern void pgseal_keyring_create(const char *name, const char *server);
 /* Makes the key unless it has material already, or was destroyed. */
 extern void pgseal_keyring_ensure(const char *name);
 
-/* A new data key version; returns its number */
-extern int32 pgseal_keyring_add_version(const char *name);
+/* A new version, which is the current one from now on; returns its number */
+extern int32 pgseal_keyring_add_version(const char *name, PgsealPurpose purpose);
 
 /* For the worker: fetches a cached key again; false when that failed */
 extern bool pgseal_keyring_refresh(int64 key_version_id);
