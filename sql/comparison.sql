@@ -2,6 +2,7 @@
 -- Comparison, sorting, grouping, hash indexes, json, ||: as for the base type.
 --
 SET client_min_messages = warning;
+SET jit = off;	-- without statistics, each join would be compiled
 CREATE SCHEMA cmp;
 SET search_path = cmp, public;
 

@@ -76,7 +76,7 @@ RESET search_path;
 SELECT row_to_json(x) FROM x WHERE id = 1;
 CREATE INDEX ON x (v);
 CREATE INDEX ON x USING hash (v);
-SELECT * FROM pgseal.columns ORDER BY 2;
+SELECT "table", "column", type, key FROM pgseal.columns ORDER BY 2;
 SELECT v FROM x WHERE id = 1;
 SELECT nspname FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace WHERE typname = 'encrypted_text';
 INSERT INTO x VALUES (4, 'd', 4) RETURNING v, n;
