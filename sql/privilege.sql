@@ -255,7 +255,11 @@ SELECT q, try(q) FROM (VALUES
 	('ALTER TABLE mine6 ADD CHECK (v <> ''ada'')'),
 	('ALTER TABLE mine6 ADD EXCLUDE USING hash (v WITH =)'),
 	('CREATE INDEX ON mine6 USING hash (v)'),
+	('CREATE UNIQUE INDEX ON mine6 (blind_index(v))'),
+	('CREATE TABLE mine8 (v encrypted_text, w bytea GENERATED ALWAYS AS (blind_index(v)) STORED)'),
+	('ALTER TABLE mine2 ALTER v TYPE bytea USING blind_index(v)'),
 	('ALTER TABLE mine6 ALTER v TYPE text')) s(q);
+\copy mine2 FROM /dev/null WHERE blind_index(v) = 'x'
 RESET ROLE;
 
 -- A role that may only write

@@ -205,6 +205,27 @@ require_usage(int32 key_hash)
 }
 
 /*
+ * blind_index() of a column asks for no privilege where PostgreSQL itself
+ * evaluates expressions (blind_index.c).  Those of COPY ... WHERE and ALTER
+ * COLUMN ... USING are evaluated in the same way, but come from the user.
+ */
+static void
+require_usage_of_columns(Oid relation)
+{
+	Relation	rel = relation_open(relation, AccessShareLock);
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (!attribute->attisdropped && attribute->atttypmod > 0 &&
+			pgseal_type_by_oid(attribute->atttypid) != NULL)
+			require_usage(attribute->atttypmod);
+	}
+	relation_close(rel, NoLock);
+}
+
+/*
  * A column may name a key that is there, or one that is not there yet.  To put
  * a key that others use on one's own table takes the privilege to read what it
  * seals: otherwise a unique index there would answer whether a guess is right.
@@ -362,7 +383,11 @@ complete_alter(AlterTableStmt *stmt)
 		if (cmd->subtype == AT_AddColumn)
 			complete_type(column->typeName, &owner, PGSEAL_TYPMOD_NONE);
 		else if (cmd->subtype == AT_AlterColumnType)
+		{
+			if (column->raw_default != NULL)
+				require_usage_of_columns(owner.relation);
 			complete_type(column->typeName, &owner, present_typmod(owner.relation, cmd->name));
+		}
 	}
 }
 
@@ -479,6 +504,17 @@ check_range(CreateRangeStmt *stmt)
  */
 
 /* What is refused anyway in a read-only transaction must not make keys before */
+static void
+check_copy(CopyStmt *stmt)
+{
+	Oid			relation = InvalidOid;
+
+	if (stmt->whereClause != NULL && stmt->relation != NULL)
+		relation = RangeVarGetRelid(stmt->relation, NoLock, true);
+	if (OidIsValid(relation))
+		require_usage_of_columns(relation);
+}
+
 static bool
 concerns_us(Node *stmt)
 {
@@ -486,6 +522,7 @@ concerns_us(Node *stmt)
 		return false;
 	switch (nodeTag(stmt))
 	{
+		case T_CopyStmt:
 		case T_CreateStmt:
 		case T_CreateForeignTableStmt:
 		case T_AlterTableStmt:
@@ -504,6 +541,9 @@ complete_statement(Node *stmt)
 {
 	switch (nodeTag(stmt))
 	{
+		case T_CopyStmt:
+			check_copy((CopyStmt *) stmt);
+			break;
 		case T_CreateStmt:
 			complete_create((CreateStmt *) stmt);
 			break;
