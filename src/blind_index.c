@@ -25,7 +25,6 @@
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
-#include "postmaster/autovacuum.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -127,7 +126,7 @@ token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 	info = pgseal_keyring_info(envelope.key_version_id);
 
 	/* ANALYZE of an expression index must not fail for want of a key */
-	if (IsAutoVacuumWorkerProcess() && (!info->known || info->destroyed))
+	if (pgseal_is_autovacuum_worker() && (!info->known || info->destroyed))
 		return NULL;
 	key_hash = info->key_hash;
 	value = pgseal_value_open(arg->type, PG_GETARG_DATUM(0), arg->access, &isnull);

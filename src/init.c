@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "ddl.h"
 #include "guc.h"
+#include "hashindex.h"
 #include "keycache.h"
 #include "keyring.h"
 #include "lookup.h"
@@ -47,6 +48,7 @@ _PG_init(void)
 	pgseal_lookup_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
+	pgseal_hashindex_init();
 	pgseal_redact_init();
 	pgseal_worker_init();
 }

@@ -78,22 +78,32 @@ without_input(const char *context)
 }
 
 static void
+pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params,
+		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
+								dest, qc);
+}
+
+static void
 redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 					   ProcessUtilityContext context, ParamListInfo params,
 					   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	ProcessUtility_hook_type next = prev_process_utility ?
-		prev_process_utility : standard_ProcessUtility;
 	MemoryContext memory = CurrentMemoryContext;
 
 	if (!copies_into_encrypted(pstmt->utilityStmt))
 	{
-		next(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 		return;
 	}
 	PG_TRY();
 	{
-		next(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	}
 	PG_CATCH();
 	{

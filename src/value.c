@@ -10,7 +10,8 @@
  * Resealing opens a value without asking for the privilege, so that a role
  * that only writes can store a literal, which is sealed under the default key
  * before its column is known.  It must not be a way around the privilege
- * either: from another server than the target's, it takes USAGE there.
+ * either: from another server than the target's, it takes USAGE there.  So it
+ * does to the default key, from where anybody may go on to a server of theirs.
  *
  *-------------------------------------------------------------------------
  */
@@ -328,10 +329,14 @@ check_reseal(const PgsealKeyInfo *source, int32 typmod)
 {
 	Oid			server = source->server;
 	bool		on_its_way = is_on_its_way(source);
+	const PgsealKeyInfo *target;
 	AclResult	result;
 
-	if (on_its_way ||
-		pgseal_keyring_info(pgseal_keyring_seal(typmod)->id)->server == server)
+	if (on_its_way)
+		return;
+	/* From the default key anybody may go on to a server of theirs */
+	target = pgseal_keyring_info(pgseal_keyring_seal(typmod)->id);
+	if (target->server == server && !is_on_its_way(target))
 		return;
 	result = pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE);
 	if (result != ACLCHECK_OK)
