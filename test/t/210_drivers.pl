@@ -44,6 +44,7 @@ $ENV{NODE_PATH} = "$cache/node_modules";
 $ENV{TZ} = 'Europe/Berlin';
 
 my $node = chinook_node('drivers');
+my $user = $node->safe_psql('postgres', 'SELECT current_user');
 my @types = qw(text bytea bool int2 int4 int8 float4 float8 numeric date time timestamp timestamptz
   interval uuid inet jsonb);
 
@@ -72,7 +73,7 @@ foreach my $driver (sort keys %command)
 	foreach my $database ("plain_$suffix", "sealed_$suffix")
 	{
 		my ($stdout, $stderr) = ('', '');
-		my $uri = 'postgresql:///' . $database . '?host=' . $node->host . '&port=' . $node->port;
+		my $uri = "postgresql:///$database?user=$user&host=" . $node->host . '&port=' . $node->port;
 		my $ok = IPC::Run::run([ @{ $command{$driver} }, $uri ], '>', \$stdout, '2>', \$stderr,
 			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 
