@@ -2,7 +2,9 @@
 -- one, every statement must give the same: rows and their order, messages, and
 -- the types of the result's columns.  A line of "--- name" begins a statement;
 -- "any order" in the name allows the rows to come in any.  The variable "text" is
--- the type encrypted_text in the sealed database, text in the plain one.
+-- the type encrypted_text in the sealed database, text in the plain one.  A name
+-- that begins with "error" is of one; "without the value" is one that must not
+-- repeat the input where it would have been sealed.
 
 --- all customers
 SELECT * FROM customer ORDER BY customer_id;
@@ -478,7 +480,7 @@ INSERT INTO customer (customer_id, first_name, last_name, email, support_rep_id)
 --- error: division by zero beside an opened column
 SELECT last_name, 1 / (customer_id - 1) FROM customer ORDER BY customer_id;
 
---- error: not a date
+--- error without the value: not a date
 INSERT INTO employee (employee_id, last_name, first_name, birth_date) VALUES (99, 'Dateless', 'Person', 'not a date');
 
 --- error: cannot be cast

@@ -21,11 +21,11 @@ use Test::More;
 # They run as TODO tests.
 my %awaited = (
 	'concat, concat_ws and format' => 'functions of VARIADIC "any" take the sealed form',
-	'an encrypted and a plain column in one CASE, coalesce' => 'types of different categories have no common type',
-	'UNION of a plain and an encrypted column' => 'types of different categories have no common type',
+	'an encrypted and a plain column in one CASE, coalesce' => 'an encrypted type has no common type with varchar',
+	'UNION of a plain and an encrypted column' => 'an encrypted type has no common type with varchar',
 	'casts' => 'explicit casts to what the base type can be cast to',
 	'a date column against a date' => 'operators of the base type with other types',
-	'UPDATE with what text takes by assignment' => 'assignment casts from other types',
+	'UPDATE with what text takes by assignment' => 'bool becomes t, not true',
 	'error: cannot be cast' => 'explicit casts through the text form',
 );
 
@@ -173,7 +173,14 @@ while (my ($name, $sql) = splice @statements, 0, 2)
 		is($plain[1], '', "$name: no message");
 	}
 	same($any_order ? lines($sealed[0]) : $sealed[0], $any_order ? lines($plain[0]) : $plain[0], "$name: result");
-	same($sealed[1], $plain[1], "$name: messages");
+	if ($name =~ /without the value/)
+	{
+		like($sealed[1], qr/^ERROR:  invalid input for type encrypted_\w+\n\z/, "$name: message");
+	}
+	else
+	{
+		same($sealed[1], $plain[1], "$name: messages");
+	}
 
 	# The types of the result.  A column of the table has no length any more.
 	if ($sql =~ /^(?:SELECT|WITH|TABLE)\b[^;]*;\s*\z/ && $name !~ /^error/)

@@ -22,7 +22,7 @@ my %awaited = (
 		'c_int8 (?:17 .*|range|any)',
 		'c_float4 (?:19 .*|20 .*|range|any)',
 		'c_\w+ \d+ (?:from|with) \w+',
-		'error: out of range'
+		'error without the value: out of range'
 	],
 	# A Buffer is sent in binary without a type, so it is taken for a sealed value
 	'node-postgres' => [ 'c_bytea (?:4 .*|5 .*|range|any|binary)' ],
@@ -44,6 +44,7 @@ $ENV{NODE_PATH} = "$cache/node_modules";
 $ENV{TZ} = 'Europe/Berlin';
 
 my $node = chinook_node('drivers');
+my $user = $node->safe_psql('postgres', 'SELECT current_user');
 my @types = qw(text bytea bool int2 int4 int8 float4 float8 numeric date time timestamp timestamptz
   interval uuid inet jsonb);
 
@@ -72,7 +73,7 @@ foreach my $driver (sort keys %command)
 	foreach my $database ("plain_$suffix", "sealed_$suffix")
 	{
 		my ($stdout, $stderr) = ('', '');
-		my $uri = 'postgresql:///' . $database . '?host=' . $node->host . '&port=' . $node->port;
+		my $uri = "postgresql:///$database?user=$user&host=" . $node->host . '&port=' . $node->port;
 		my $ok = IPC::Run::run([ @{ $command{$driver} }, $uri ], '>', \$stdout, '2>', \$stderr,
 			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 
@@ -91,6 +92,9 @@ foreach my $driver (sort keys %command)
 		local $TODO = 'parameters of other types than the column'
 		  if grep { $name =~ /^$_$/ } @{ $awaited{$driver} };
 		is($expected =~ /^error/, $name =~ /^error/, "$driver: $name: works on the plain one");
+		# The SQLSTATE is the same
+		$expected =~ s/^(error \w+) .*/$1 invalid input for type encrypted_int/, $got =~ s/(?<=encrypted_int)\d$//
+		  if $name =~ /without the value/;
 		ok($name eq $sealed_name && $got eq $expected, "$driver: $name")
 		  or diag('got:      ' . substr($got, 0, 300) . "\nexpected: " . substr($expected, 0, 300));
 	}

@@ -109,21 +109,26 @@ is(distinct(at_once('cold', ("SELECT count(*), max(name), max(born) FROM person;
 is(num_calls() - $calls_before, 1, 'and ask nobody');
 
 #
-# First use of the default key, which nobody has made
+# First use of the default key, which nobody has made.  A dump's schema comes
+# without keys: so does a database whose keys are taken away here.
 #
 
 new_database('first');
-$node->safe_psql('first', "CREATE TABLE any_key (id int, v encrypted_text('*'))");
-is(versions('first', 'true'), '', 'a new database has no key');
-is(distinct(at_once('first', map { "INSERT INTO any_key VALUES ($_, 'default $_');" } 1 .. $num_sessions)),
+$node->safe_psql('first', q{
+	CREATE TABLE literal (id int, v encrypted_text);
+	DELETE FROM pgseal.key_version WHERE key = 'default';
+	DELETE FROM pgseal.key WHERE name = 'default';
+});
+is(versions('first', "key = 'default'"), '', 'there is no default key');
+# Before its column is known, a literal is sealed under the default key
+is(distinct(at_once('first', map { "INSERT INTO literal VALUES ($_, 'literal $_');" } 1 .. $num_sessions)),
 	'', "$num_sessions sessions use the default key first");
 is(versions('first', "key = 'default'"), "default|data|1\ndefault|index|1", 'one of them has made it');
-is($node->safe_psql('first', "SELECT count(*) FROM any_key WHERE v::text = 'default ' || id"), $num_sessions, 'all values are readable');
-is($node->safe_psql('first', 'SELECT DISTINCT (pgseal.inspect(v)).key FROM any_key'), 'default', 'all are sealed under it');
+is($node->safe_psql('first', "SELECT count(*) FROM literal WHERE v::text = 'literal ' || id"), $num_sessions, 'all values are readable');
+is($node->safe_psql('first', 'SELECT DISTINCT (pgseal.inspect(v)).key FROM literal'), 'public.literal', "and sealed under the table's key");
 
 #
-# First use of a key that a column has declared.  A dump's schema comes without
-# keys: so do columns whose keys are taken away here.
+# First use of a key that a column has declared
 #
 
 $node->safe_psql('first', q{
