@@ -352,7 +352,7 @@ pgseal_type_decode(const PgsealType *type, const uint8 *payload, size_t len)
 				StringInfoData buf;
 				Datum		value;
 
-				/* receive functions want a terminated, writable buffer */
+				/* Receive functions want a terminated, writable buffer */
 				buf.data = palloc(len + 1);
 				memcpy(buf.data, payload, len);
 				buf.data[len] = '\0';

@@ -115,6 +115,12 @@ pgseal_catalog_version_relation(void)
 	return OidIsValid(schema) ? get_relname_relid("key_version", schema) : InvalidOid;
 }
 
+bool
+pgseal_catalog_is_relation(Oid relation)
+{
+	return get_rel_namespace(relation) == get_namespace_oid("pgseal", true);
+}
+
 static void
 changed(void)
 {

@@ -60,6 +60,9 @@ extern void pgseal_catalog_check_name(const char *name);
 /* OID of pgseal.key_version, whose relcache invalidation tells of changes */
 extern Oid	pgseal_catalog_version_relation(void);
 
+/* Is it one of the catalog's tables or views? */
+extern bool pgseal_catalog_is_relation(Oid relation);
+
 extern PgsealKeyRow *pgseal_catalog_key(int32 hash);
 extern PgsealVersionRow *pgseal_catalog_version(int64 id);
 

@@ -64,6 +64,11 @@
 #define pgseal_vacuum_delay_point() vacuum_delay_point()
 #endif
 
+/* The macros around varlena are a header of their own since 16 */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_wait_event(name) WaitEventExtensionNew(name)

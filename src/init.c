@@ -16,9 +16,11 @@
 #include "compat.h"
 #include "ddl.h"
 #include "guc.h"
+#include "hashindex.h"
 #include "keycache.h"
 #include "keyring.h"
 #include "lookup.h"
+#include "redact.h"
 #include "stored.h"
 #include "transparent.h"
 #include "worker.h"
@@ -48,5 +50,7 @@ _PG_init(void)
 	pgseal_stored_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
+	pgseal_hashindex_init();
+	pgseal_redact_init();
 	pgseal_worker_init();
 }

@@ -306,7 +306,7 @@ require_version(int64 id)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("key version %016llx is not known in this database",
 						(unsigned long long) id),
-				 errhint("The value comes from another database. Copy the rows of pgseal.key and pgseal.key_version from there.")));
+				 errhint("The value comes from another database. Restore or copy the tables pgseal.key and pgseal.key_version from there first.")));
 	if (version->wrapped == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

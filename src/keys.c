@@ -15,6 +15,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -52,6 +53,7 @@ pgseal_create_key(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("key name must not be null")));
+	PreventCommandIfReadOnly("pgseal.create_key()");
 	pgseal_keyring_create(name, text_argument(fcinfo, 1));
 	PG_RETURN_VOID();
 }
@@ -59,6 +61,7 @@ pgseal_create_key(PG_FUNCTION_ARGS)
 Datum
 pgseal_rotate_key(PG_FUNCTION_ARGS)
 {
+	PreventCommandIfReadOnly("pgseal.rotate_key()");
 	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 											   PGSEAL_PURPOSE_DATA));
 }
@@ -68,8 +71,10 @@ Datum
 pgseal_rotate_master_key(PG_FUNCTION_ARGS)
 {
 	PgsealKmsServer *server = pgseal_kms_server(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
-	int			version = pgseal_kms_local_rotate(server);
+	int			version;
 
+	PreventCommandIfReadOnly("pgseal.rotate_master_key()");
+	version = pgseal_kms_local_rotate(server);
 	pgseal_catalog_event("master_key_rotated", NULL, 0,
 						 psprintf("server=\"%s\" version=%d", server->name, version));
 	PG_RETURN_INT32(version);
@@ -138,15 +143,42 @@ pgseal_key_name(PG_FUNCTION_ARGS)
  * INSERT: what is there already stays.
  */
 
+/* Name of a key: another name with the same hash is left to the unique index */
+static bool
+has_key(const char *name)
+{
+	PgsealKeyRow *key = pgseal_catalog_key(pgseal_catalog_name_hash(name));
+
+	return key != NULL && strcmp(key->name, name) == 0;
+}
+
+/*
+ * A key may have data key versions of several databases, but one index key:
+ * with another one, nothing that is indexed already would be found.
+ */
+static bool
+has_version(int64 id, const char *key, PgsealPurpose purpose)
+{
+	if (pgseal_catalog_version(id) != NULL)
+		return true;
+	if (purpose != PGSEAL_PURPOSE_INDEX ||
+		pgseal_catalog_current_version(key, PGSEAL_PURPOSE_INDEX) == NULL)
+		return false;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("key \"%s\" keeps the index key that it has in this database", key),
+			 errdetail("Blind indexes that were stored as values under another index key will not be found.")));
+	return true;
+}
+
 Datum
 pgseal_merge_key(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	HeapTuple	tuple;
 	TupleDesc	desc;
-	bool		is_key;
-	bool		isnull;
-	Datum		first;
+	Datum		values[4];
+	bool		nulls[4];
 	bool		exists;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
@@ -155,16 +187,16 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 				 errmsg("pgseal.merge_key() must be called as a trigger")));
 	tuple = trigger->tg_trigtuple;
 	desc = RelationGetDescr(trigger->tg_relation);
-	is_key = strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0;
 
-	/* First column: the name of a key, the id of a version */
-	first = heap_getattr(tuple, 1, desc, &isnull);
-	if (isnull)
-		return PointerGetDatum(tuple);	/* NOT NULL will say so */
-	if (is_key)
-		exists = pgseal_catalog_key(pgseal_catalog_name_hash(TextDatumGetCString(first))) != NULL;
+	/* key: name, name_hash, server, ...; key_version: id, key, number, purpose, ... */
+	for (int i = 0; i < lengthof(values); i++)
+		values[i] = heap_getattr(tuple, i + 1, desc, &nulls[i]);
+	if (strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0)
+		exists = !nulls[0] && has_key(TextDatumGetCString(values[0]));
 	else
-		exists = pgseal_catalog_version(DatumGetInt64(first)) != NULL;
+		exists = !nulls[0] && !nulls[1] && !nulls[3] &&
+			has_version(DatumGetInt64(values[0]), TextDatumGetCString(values[1]),
+						(PgsealPurpose) DatumGetChar(values[3]));
 	return exists ? PointerGetDatum(NULL) : PointerGetDatum(tuple);
 }
 

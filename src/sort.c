@@ -275,7 +275,13 @@ pgseal_sortsupport(PG_FUNCTION_ARGS)
 	SortSupport ssup = (SortSupport) PG_GETARG_POINTER(0);
 
 	ssup->ssup_extra = MemoryContextAllocZero(ssup->ssup_cxt, sizeof(SortState));
-	if (ssup->abbreviate)
+
+	/*
+	 * Sorts of single datums (ssup_attno is 0) hand their abbreviated keys to
+	 * aggregates, which take values whose keys differ for different ones: see
+	 * process_ordered_aggregate_single().  Pointers always differ.
+	 */
+	if (ssup->abbreviate && ssup->ssup_attno != 0)
 	{
 		ssup->comparator = compare_opened;
 		ssup->abbrev_converter = make_opened;

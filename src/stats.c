@@ -26,6 +26,7 @@
 #include "commands/vacuum.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -187,7 +188,7 @@ pgseal_typanalyze(PG_FUNCTION_ARGS)
 	VacAttrStats *stats = (VacAttrStats *) PG_GETARG_POINTER(0);
 
 	stats->compute_stats = compute_stats;
-	stats->extra_data = (void *) pgseal_type_by_oid(stats->attrtypid);
+	stats->extra_data = (void *) pgseal_type_by_oid(getBaseType(stats->attrtypid));
 	stats->minrows = ROWS_PER_TARGET * pgseal_stats_target(stats);
 	PG_RETURN_BOOL(stats->extra_data != NULL);
 }

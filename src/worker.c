@@ -85,7 +85,8 @@ pgseal_worker_init(void)
 {
 	BackgroundWorker worker;
 
-	if (!process_shared_preload_libraries_in_progress)
+	/* pg_upgrade must be alone in both servers */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 
 	memset(&worker, 0, sizeof(worker));
@@ -273,7 +274,21 @@ pgseal_worker_launcher_main(Datum arg)
 
 /* ---------- the worker of one database ---------- */
 
-/* Logs an error that ends a piece of work, with our prefix */
+static bool
+is_installed(void)
+{
+	bool		installed;
+
+	StartTransactionCommand();
+	installed = OidIsValid(get_extension_oid(PGSEAL_MODULE, true));
+	CommitTransactionCommand();
+	return installed;
+}
+
+/*
+ * Logs an error that ends a piece of work, with our prefix; unless the reason
+ * is that the extension was dropped meanwhile.
+ */
 static void
 log_failure(const char *work, int64 argument)
 {
@@ -283,12 +298,13 @@ log_failure(const char *work, int64 argument)
 	error = CopyErrorData();
 	FlushErrorState();
 	AbortCurrentTransaction();
-	ereport(LOG,
-			(errcode(error->sqlerrcode),
-			 argument == 0 ? errmsg("pgseal: could not %s: %s", work, error->message) :
-			 errmsg("pgseal: could not %s " INT64_FORMAT ": %s", work, argument, error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0));
+	if (is_installed())
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 argument == 0 ? errmsg("pgseal: could not %s: %s", work, error->message) :
+				 errmsg("pgseal: could not %s " INT64_FORMAT ": %s", work, argument, error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0));
 	FreeErrorData(error);
 }
 
@@ -338,17 +354,6 @@ static void
 save_seals(int64 unused)
 {
 	pgseal_keyring_persist_seals();
-}
-
-static bool
-is_installed(void)
-{
-	bool		installed;
-
-	StartTransactionCommand();
-	installed = OidIsValid(get_extension_oid(PGSEAL_MODULE, true));
-	CommitTransactionCommand();
-	return installed;
 }
 
 static void

@@ -134,6 +134,14 @@ fi
 
 if [ -n "$debian" ]
 then
+	# The tests of drivers install these with their own tools.
+	case $* in
+		*test/suite.pl*)
+			command -v node >/dev/null || need nodejs
+			command -v npm >/dev/null || need npm
+			python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
+			;;
+	esac
 	need gcc libc6-dev make libssl-dev libcurl4-openssl-dev perl libipc-run-perl python3 openssl
 	if [ -n "$missing" ]
 	then
