@@ -1,5 +1,6 @@
 -- blind_index(): the same token for equal values of a key, another for all else.
 SET client_min_messages = warning;
+SET jit = off;
 \pset format unaligned
 \pset tuples_only on
 \set VERBOSITY terse

@@ -1,5 +1,6 @@
 -- Equality finds the blind index by itself: plans, and their results.
 SET client_min_messages = warning;
+SET jit = off;
 SET max_parallel_workers_per_gather = 0;
 \pset format unaligned
 \pset tuples_only on
