@@ -1,5 +1,6 @@
 -- An index key is replaced; no lookup misses, no duplicate slips in.
 SET client_min_messages = warning;
+SET jit = off;
 \pset format unaligned
 \pset tuples_only on
 \set VERBOSITY terse

@@ -1,5 +1,6 @@
 -- Equality finds the blind index by itself: plans, and their results.
 SET client_min_messages = warning;
+SET jit = off;
 SET max_parallel_workers_per_gather = 0;
 \pset format unaligned
 \pset tuples_only on
@@ -215,12 +216,7 @@ END $$;
 SELECT plan($$SELECT * FROM sql_inlined('s77')$$);
 SELECT * FROM sql_inlined('s77');
 SELECT * FROM plpgsql_called('s77');
--- whether the plans inside use the index: counted by the statistics
-SELECT pg_stat_reset_single_table_counters('people_ssn'::regclass) IS NOT NULL;
-SELECT sql_called('s' || g) FROM generate_series(1, 10) g ORDER BY 1 LIMIT 1;
-SELECT (plpgsql_called('s' || g)).id FROM generate_series(1, 10) g ORDER BY 1 LIMIT 1;
-SELECT pg_stat_get_xact_numscans('people_ssn'::regclass) >= 0;
-
+SELECT sql_called('s77');
 \echo -- row security, also with a policy that compares an encrypted column
 CREATE ROLE lookup_reader;
 GRANT USAGE ON FOREIGN SERVER local_keyring TO lookup_reader;
@@ -266,6 +262,7 @@ MERGE INTO people p USING (VALUES ('s77')) AS n (ssn) ON p.ssn = n.ssn WHEN MATC
 SELECT id, plain FROM people WHERE ssn = 's77';
 INSERT INTO people (id, ssn) VALUES (3000, 's77') ON CONFLICT (blind_index(ssn)) DO UPDATE SET plain = 'upsert' RETURNING id, plain;
 INSERT INTO people (id, ssn) VALUES (3000, 's77') ON CONFLICT (blind_index(ssn)) DO NOTHING RETURNING id;
+\set VERBOSITY terse
 INSERT INTO people (id, ssn) VALUES (3000, 's77');
 INSERT INTO people (id, ssn) VALUES (3000, 's3000') ON CONFLICT (blind_index(ssn)) DO NOTHING RETURNING id, ssn;
 
@@ -393,9 +390,19 @@ EXECUTE by_int4(7);
 EXECUTE by_int8(7);
 EXECUTE by_numeric(7.5);
 EXECUTE n_by_int4(7);
+EXECUTE by_int8(4294967303);	-- 7, if it were cut
 RESET plan_cache_mode;
+SELECT id FROM typed WHERE i = 7.0;
+SELECT id FROM typed WHERE 7::int8 = i;
+SELECT count(*) FROM typed WHERE i = 7.5;
+SELECT count(*) FROM typed WHERE i = 'NaN'::numeric OR i = 'Infinity'::numeric OR i = 1e30;
+INSERT INTO typed (id) VALUES (0);
+SELECT count(*) FROM typed WHERE NOT (i = 4294967303);
+SELECT count(*) FROM typed WHERE (i = 4294967303) IS NULL;
+SELECT count(*) FROM typed WHERE (i = NULL::int8) IS NULL;
+SELECT count(*) FROM typed t JOIN generate_series(5, 9::int8) g ON t.i = g;
 
-\echo -- collations: equal under the comparison's means equal under the index's
+\echo -- collations: what is equal to the comparison must be equal to the index
 CREATE COLLATION ignore_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TABLE collated (id int, a encrypted_text COLLATE ignore_case, b encrypted_text);
 INSERT INTO collated SELECT i, 'S' || i, 'S' || i FROM generate_series(1, 1000) i;
