@@ -12,6 +12,10 @@
  * the whole value: when two are equal, the full comparison that tuplesort.c
  * then asks for need not open anything.
  *
+ * Aggregates with DISTINCT take values for different whose abbreviated keys are
+ * (nodeAgg.c), so equal values must have the same: what was opened is looked
+ * up, and the pointer to an equal one is taken.
+ *
  * What is opened lives where tuplesort.c keeps the tuples themselves, a memory
  * context that it empties when it writes a run to disk.  Runs hold sealed
  * values; while they are merged, and in bounded sorts, comparisons go through a
@@ -21,9 +25,14 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
+#include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/sortsupport.h"
 #include "utils/typcache.h"
@@ -52,13 +61,26 @@ typedef struct Opened
 {
 	Datum		abbreviated;	/* by the base type, if it can */
 	Datum		value;
+	uint32		hash;
 } Opened;
+
+/* All of these in the memory context of the tuples: a hash table */
+typedef struct OpenedSet
+{
+	uint32		num;
+	uint32		num_slots;		/* a power of two, more than num */
+	Opened	  **slots;
+} OpenedSet;
+
+#define OPENED_SLOTS_MIN		1024
 
 typedef struct SortState
 {
 	const PgsealType *type;		/* NULL until the first value has been seen */
 	SortSupportData full;		/* of the base type */
 	SortSupportData abbreviated;
+	FmgrInfo	hash;
+	OpenedSet  *opened;			/* NULL after its memory context was emptied */
 	bool		tied;			/* the last comparison of abbreviated keys */
 	CacheEntry *cache;			/* CACHE_ENTRIES, by the first byte of the nonce */
 } SortState;
@@ -93,6 +115,8 @@ sort_state(SortSupport ssup, Datum sealed)
 	old = MemoryContextSwitchTo(ssup->ssup_cxt);
 	prepare_base(&state->full, ssup, state->type, false);
 	prepare_base(&state->abbreviated, ssup, state->type, true);
+	fmgr_info_cxt(lookup_type_cache(state->type->base->oid, TYPECACHE_HASH_PROC)->hash_proc,
+				  &state->hash, ssup->ssup_cxt);
 	state->cache = palloc0(CACHE_ENTRIES * sizeof(CacheEntry));
 	MemoryContextSwitchTo(old);
 	return state;
@@ -212,10 +236,10 @@ compare_by_reference(Datum x, Datum y, SortSupport ssup)
 	Opened	   *right = (Opened *) DatumGetPointer(y);
 	int			order = 0;
 
-	if (state->abbreviated.abbrev_converter != NULL)
+	if (left != right && state->abbreviated.abbrev_converter != NULL)
 		order = state->abbreviated.comparator(left->abbreviated, right->abbreviated,
 											  &state->abbreviated);
-	if (order == 0)
+	if (left != right && order == 0)
 		order = state->full.comparator(left->value, right->value, &state->full);
 	state->tied = (order == 0);
 	return order;
@@ -241,23 +265,106 @@ tuple_context(SortSupport ssup)
 	return ssup->ssup_cxt;
 }
 
+static void
+forget_opened(void *arg)
+{
+	((SortState *) arg)->opened = NULL;
+}
+
+static void
+make_slots(OpenedSet *set, uint32 num_slots, MemoryContext context)
+{
+	Opened	  **old = set->slots;
+	uint32		num_old = set->num_slots;
+
+	set->num_slots = num_slots;
+	set->slots = MemoryContextAllocExtended(context, num_slots * sizeof(Opened *),
+											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (uint32 i = 0; i < num_old; i++)
+	{
+		uint32		slot;
+
+		if (old[i] == NULL)
+			continue;
+		for (slot = old[i]->hash & (num_slots - 1); set->slots[slot] != NULL;)
+			slot = (slot + 1) & (num_slots - 1);
+		set->slots[slot] = old[i];
+	}
+	/* The old slots stay: the context of tuples may not know how to free */
+}
+
+static OpenedSet *
+opened_set(SortState *state, MemoryContext context)
+{
+	MemoryContextCallback *callback;
+
+	if (state->opened == NULL)
+	{
+		state->opened = MemoryContextAllocZero(context, sizeof(OpenedSet));
+		make_slots(state->opened, OPENED_SLOTS_MIN, context);
+		callback = MemoryContextAlloc(context, sizeof(MemoryContextCallback));
+		callback->func = forget_opened;
+		callback->arg = state;
+		MemoryContextRegisterResetCallback(context, callback);
+	}
+	else if (state->opened->num > state->opened->num_slots / 2)
+		make_slots(state->opened, state->opened->num_slots * 2, context);
+	return state->opened;
+}
+
+/* The one that is equal to the value, or a new one with a copy of it */
+static Opened *
+find_opened(SortState *state, Datum value, SortSupport ssup)
+{
+	MemoryContext context = tuple_context(ssup);
+	OpenedSet  *set = opened_set(state, context);
+	uint32		hash = DatumGetUInt32(FunctionCall1Coll(&state->hash, ssup->ssup_collation, value));
+	uint32		slot;
+	Opened	   *opened;
+	MemoryContext old;
+
+	/* The low bits of a hash choose partitions and buckets elsewhere, too */
+	hash = murmurhash32(hash);
+	for (slot = hash & (set->num_slots - 1); (opened = set->slots[slot]) != NULL;
+		 slot = (slot + 1) & (set->num_slots - 1))
+		if (opened->hash == hash &&
+			state->full.comparator(opened->value, value, &state->full) == 0)
+			return opened;
+
+	old = MemoryContextSwitchTo(context);
+	opened = palloc(sizeof(Opened));
+	opened->hash = hash;
+	opened->value = datumCopy(value, false, state->type->len);
+	MemoryContextSwitchTo(old);
+	opened->abbreviated = state->abbreviated.abbrev_converter == NULL ? (Datum) 0 :
+		state->abbreviated.abbrev_converter(opened->value, &state->abbreviated);
+	set->slots[slot] = opened;
+	set->num++;
+	return opened;
+}
+
+/* Equal floats that are different bits get the same key as well */
+static Datum
+canonical_by_value(const PgsealType *type, Datum value)
+{
+	if (type->base->oid == FLOAT8OID && (DatumGetFloat8(value) == 0 || isnan(DatumGetFloat8(value))))
+		return Float8GetDatum(isnan(DatumGetFloat8(value)) ? get_float8_nan() : 0);
+	if (type->base->oid == FLOAT4OID && (DatumGetFloat4(value) == 0 || isnan(DatumGetFloat4(value))))
+		return Float4GetDatum(isnan(DatumGetFloat4(value)) ? get_float4_nan() : 0);
+	return value;
+}
+
 static Datum
 make_opened(Datum sealed, SortSupport ssup)
 {
 	SortState  *state = sort_state(ssup, sealed);
-	MemoryContext old;
+	Datum		value = open_or_fail(state, sealed);
 	Opened	   *opened;
 
 	if (state->type->byval)
-		return open_or_fail(state, sealed);
-
-	old = MemoryContextSwitchTo(tuple_context(ssup));
-	opened = palloc(sizeof(Opened));
-	opened->value = open_or_fail(state, sealed);
-	MemoryContextSwitchTo(old);
-	if (state->abbreviated.abbrev_converter != NULL)
-		opened->abbreviated = state->abbreviated.abbrev_converter(opened->value,
-																  &state->abbreviated);
+		return canonical_by_value(state->type, value);
+	opened = find_opened(state, value, ssup);
+	pfree(DatumGetPointer(value));
 	return PointerGetDatum(opened);
 }
 
@@ -276,12 +383,7 @@ pgseal_sortsupport(PG_FUNCTION_ARGS)
 
 	ssup->ssup_extra = MemoryContextAllocZero(ssup->ssup_cxt, sizeof(SortState));
 
-	/*
-	 * Sorts of single datums (ssup_attno is 0) hand their abbreviated keys to
-	 * aggregates, which take values whose keys differ for different ones: see
-	 * process_ordered_aggregate_single().  Pointers always differ.
-	 */
-	if (ssup->abbreviate && ssup->ssup_attno != 0)
+	if (ssup->abbreviate)
 	{
 		ssup->comparator = compare_opened;
 		ssup->abbrev_converter = make_opened;

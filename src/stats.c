@@ -42,6 +42,31 @@ PG_FUNCTION_INFO_V1(pgseal_typanalyze);
 /* As std_typanalyze(), see there */
 #define ROWS_PER_TARGET			300
 
+/* Opens a value; false when it was damaged, which must not fail an ANALYZE. */
+static bool
+open_undamaged(const PgsealType *type, Datum sealed, Datum *out_value)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool opened = true;
+
+	PG_TRY();
+	{
+		bool		isnull;
+
+		*out_value = pgseal_value_open(type, sealed, PGSEAL_ACCESS_INTERNAL, &isnull);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (geterrcode() != ERRCODE_DATA_CORRUPTED)
+			PG_RE_THROW();
+		FlushErrorState();
+		opened = false;
+	}
+	PG_END_TRY();
+	return opened;
+}
+
 /*
  * Hash of an opened value that equal values share.  The seed is random, and
  * the hash never leaves the function that counts.
@@ -49,15 +74,17 @@ PG_FUNCTION_INFO_V1(pgseal_typanalyze);
 static bool
 hash_value(const PgsealType *type, Datum sealed, Oid collation, uint64 seed, uint64 *out_hash)
 {
+	/* Outside of open_undamaged(): what TOAST reports isn't for us to hide */
+	Datum		fetched = PointerGetDatum(PG_DETOAST_DATUM_PACKED(sealed));
 	PgsealEnvelope envelope;
 	StringInfoData canonical;
 	Datum		value;
-	bool		isnull;
 
-	pgseal_value_header(&envelope, sealed);
-	if (!pgseal_keyring_at_hand(envelope.key_version_id))
+	if (pgseal_envelope_parse(&envelope, (uint8 *) VARDATA_ANY(DatumGetPointer(fetched)),
+							  VARSIZE_ANY_EXHDR(DatumGetPointer(fetched))) != PGSEAL_ENVELOPE_OK ||
+		!pgseal_keyring_at_hand(envelope.key_version_id) ||
+		!open_undamaged(type, fetched, &value))
 		return false;
-	value = pgseal_value_open(type, sealed, PGSEAL_ACCESS_INTERNAL, &isnull);
 	initStringInfo(&canonical);
 	pgseal_token_canonical(&canonical, type, value, "", collation);
 	*out_hash = hash_bytes_extended((unsigned char *) canonical.data, canonical.len, seed);
