@@ -87,7 +87,8 @@ my $estimate = sub {
 	return $rows;
 };
 is($estimate->("ssn = 'x'"), 1, 'estimate of a unique column: one row');
-is($estimate->("city = 'x'"), 50, 'estimate of 100 cities of 5000 rows');
+my $rows = $estimate->("city = 'x'");
+ok($rows >= 40 && $rows <= 60, "estimate of 100 cities of 5000 rows, by a sample: $rows");
 is($estimate->("email = 'x'"), 1, 'estimate by a generated column');
 
 $node->stop;
