@@ -127,6 +127,7 @@ then
 	elif [ -n "$debian" ]
 	then
 		need postgresql
+		version=$(. /etc/os-release; case ${VERSION_ID:-} in 12) echo 15 ;; 13) echo 17 ;; *) echo 18 ;; esac)
 	else
 		die "found no PostgreSQL 15 to 18; name one with PG_CONFIG=/path/to/pg_config"
 	fi
@@ -134,9 +135,10 @@ fi
 
 if [ -n "$debian" ]
 then
-	# The tests of drivers install these with their own tools.
+	# The tests of drivers install theirs with these tools.
 	case $* in
 		*test/suite.pl*)
+			[ -z "${version:-}" ] || need "postgresql-$version-pgaudit"
 			command -v node >/dev/null || need nodejs
 			command -v npm >/dev/null || need npm
 			python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
