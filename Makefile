@@ -46,7 +46,8 @@ $(OBJS): $(HDRS)
 # The SQL script is the files of sql/install in the order of their names;
 # a *.sql.in among them is repeated for every row of types.txt.
 SQL_PARTS := $(sort $(wildcard sql/install/*.sql sql/install/*.sql.in))
-$(DATA_built): sql/install/assemble.awk sql/install/types.txt $(SQL_PARTS)
+# The directory is younger when a file was taken away.
+$(DATA_built): sql/install sql/install/assemble.awk sql/install/types.txt $(SQL_PARTS)
 	awk -f sql/install/assemble.awk sql/install/types.txt $(SQL_PARTS) > $@
 
 # PGXS would make a.sql from a.sql.in in its own way.

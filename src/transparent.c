@@ -40,6 +40,7 @@
 #include "basetype.h"
 #include "compat.h"
 #include "guc.h"
+#include "printed.h"
 #include "targets.h"
 #include "transparent.h"
 
@@ -256,6 +257,23 @@ has_encrypted_result(Query *query)
 	return false;
 }
 
+/* The query itself, or the one that a utility command holds already analyzed */
+static Query *
+analyzed_query(Query *query)
+{
+	Node	   *inner = NULL;
+
+	if (query->commandType != CMD_UTILITY)
+		return query;
+	if (IsA(query->utilityStmt, ExplainStmt))
+		inner = ((ExplainStmt *) query->utilityStmt)->query;
+	else if (IsA(query->utilityStmt, DeclareCursorStmt))
+		inner = ((DeclareCursorStmt *) query->utilityStmt)->query;
+	else if (IsA(query->utilityStmt, CreateTableAsStmt))
+		inner = ((CreateTableAsStmt *) query->utilityStmt)->query;
+	return inner != NULL && IsA(inner, Query) ? analyzed_query((Query *) inner) : query;
+}
+
 static void
 transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
@@ -265,6 +283,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
 
+	pgseal_printed_open(analyzed_query(query));
 	if (source == NULL || pstate->p_sourcetext != source)
 		return;
 	result = client_query(query);

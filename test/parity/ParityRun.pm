@@ -32,25 +32,30 @@ sub psql
 	return @rows;
 }
 
-# The table that the uses read, a sink for assignments, and the functions that judge
-sub setup
+# What psql runs: the table that the uses read, a sink for assignments, the functions
+# that judge.  The types that PostgreSQL gives to the uses on plain columns are noted
+# before the extension is there.
+sub script
 {
+	my ($more, $uses) = @_;
 	my @base = base_types();
 	my %sample = samples();
-	my $columns = join ', ', map { "p_$_ $_, e_$_ encrypted_$_('parity')" } @base;
-	my $sink = join ', ', (map { '"p_' . s/"/""/gr . "\" $_" } grep { $_ ne "cstring" } sort keys %sample), (map { "e_$_ encrypted_$_('sink')" } @base);
+	my $columns = join ', ', map { "p_$_ $_" } @base;
+	my $encrypted_columns = join ', ', map { "ADD e_$_ encrypted_$_('parity')" } @base;
+	my $seal = join ', ', map { "e_$_ = p_$_" } @base;
+	my $sink = join ', ', (map { '"p_' . s/"/""/gr . "\" $_" } grep { $_ ne "cstring" } sort keys %sample);
+	my $encrypted_sink = join ', ', map { "ADD e_$_ encrypted_$_('sink')" } @base;
 	my $rows = join ",\n", map {
 		my $row = $_;
-		'(' . join(', ', $row + 1, map { $row < 2 ? ("'$sample{$_}[$row]'") x 2 : ('NULL') x 2 } @base) . ')'
+		'(' . join(', ', $row + 1, map { $row < 2 ? "'$sample{$_}[$row]'" : 'NULL' } @base) . ')'
 	} 0 .. 2;
 
 	return <<"SQL";
 SET client_min_messages = warning;
-CREATE EXTENSION pgseal;
 CREATE TABLE parity (id int PRIMARY KEY, $columns);
 INSERT INTO parity VALUES $rows;
 CREATE TABLE sink ($sink);
-CREATE TABLE use (id int, target text, encrypted_target text, target_type text, evaluate bool, plain text, encrypted text);
+CREATE TABLE use (id int, target text, encrypted_target text, target_type text, evaluate bool, plain text, encrypted text, type regtype);
 CREATE TABLE judged (id int, plain_type regtype, encrypted_type regtype, plain_value text, encrypted_value text, message text, ms real);
 
 -- The base type of an encrypted type, also of an array of it
@@ -83,6 +88,18 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN result;
 END \$\$;
 
+-- Does an expression over plain columns use an encrypted type?
+CREATE FUNCTION is_sealed(expression text) RETURNS bool LANGUAGE plpgsql AS \$\$
+DECLARE line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) SELECT ' || expression || ' FROM parity' LOOP
+		IF line ~ 'encrypted_|pgseal' THEN
+			RETURN true;
+		END IF;
+	END LOOP;
+	RETURN false;
+END \$\$;
+
 -- What a column holds after an assignment; NULL when it is not allowed
 CREATE FUNCTION assigned(target text, expression text, type text) RETURNS text LANGUAGE plpgsql AS \$\$
 DECLARE result text;
@@ -113,8 +130,19 @@ BEGIN
 				j.encrypted_type := u.target_type;
 			END IF;
 		ELSE
-			j.plain_type := (type_of(u.plain)).type;
-			CONTINUE WHEN j.plain_type IS NULL;
+			CONTINUE WHEN u.type IS NULL;
+			j.plain_type := u.type;
+			SELECT type, message INTO j.encrypted_type, j.message FROM type_of(u.plain);
+			IF j.encrypted_type IS DISTINCT FROM u.type THEN
+				j.message := 'on plain columns: ' || coalesce(j.message, 'is of type ' || j.encrypted_type);
+			ELSIF u.plain ~ '''([, )]|\$)' AND is_sealed(u.plain) THEN
+				j.message := 'on plain columns: an untyped literal is sealed';
+			END IF;
+			IF j.message IS NOT NULL THEN
+				j.encrypted_type := NULL;
+				INSERT INTO judged SELECT j.*;
+				CONTINUE;
+			END IF;
 			SELECT type, message INTO j.encrypted_type, j.message FROM type_of(u.encrypted);
 			IF u.evaluate AND j.encrypted_type = j.plain_type THEN
 				j.plain_value := value_of(u.plain, j.plain_type, 'true');
@@ -125,6 +153,21 @@ BEGIN
 		INSERT INTO judged SELECT j.*;
 	END LOOP;
 END \$\$;
+\\copy use (id, target, encrypted_target, target_type, evaluate, plain, encrypted) FROM pstdin
+$uses\\.
+UPDATE use SET type = (type_of(plain)).type WHERE target IS NULL;
+CREATE EXTENSION pgseal;
+$more
+ALTER TABLE parity $encrypted_columns;
+ALTER TABLE sink $encrypted_sink;
+UPDATE parity SET $seal;
+CALL judge();
+SELECT id, plain_type,
+	CASE WHEN encrypted_type IS NULL THEN coalesce(message, 'no such cast')
+		WHEN encrypted_type <> plain_type THEN 'is of type ' || encrypted_type
+		WHEN plain_value IS DISTINCT FROM encrypted_value
+		THEN format('%s instead of %s', left(encrypted_value, 60), left(plain_value, 60)) END
+FROM judged;
 SQL
 }
 
@@ -134,16 +177,18 @@ sub copy_field
 	return defined $value ? $value =~ s/\\/\\\\/gr =~ s/\t/\\t/gr : '\N';
 }
 
-# Returns the uses that PostgreSQL accepts on plain columns, with `works`, and `why` not
+# Returns the uses that PostgreSQL accepts on plain columns, with `works`, and `why`
+# not; optionally after more SQL than the extension's, and of some templates only
 sub judge
 {
+	my ($more, $only) = @_;
 	my %catalog_query = catalog_queries();
 	my (%catalog, %number, @statement);
 
 	psql('postgres', "DROP DATABASE IF EXISTS parity;\nCREATE DATABASE parity TEMPLATE template0 ENCODING 'UTF8';");
 	@catalog{ keys %catalog_query } = map { [ psql('parity', $_) ] } values %catalog_query;
 
-	my @uses = uses(%catalog);
+	my @uses = grep { !$only || $only->{ $_->{template} } } uses(%catalog);
 	for my $use (@uses)
 	{
 		my $key = ($use->{target} // '') . "\0$use->{template}";
@@ -153,25 +198,16 @@ sub judge
 		$use->{number} = $number{$key} //= $#statement;
 	}
 
-	my $script = setup() . "COPY use FROM stdin;\n";
+	my $copied = '';
 	for my $i (0 .. $#statement)
 	{
 		my $use = $statement[$i];
 		my $target = $use->{target};
 		my $type = defined $target ? $target =~ s/^p_|[{}]//gr : undef;
-		$script .= join("\t", map { copy_field($_) } $i, defined $target ? (plain($target), encrypted($target), $type) : (undef) x 3,
+		$copied .= join("\t", map { copy_field($_) } $i, defined $target ? (plain($target), encrypted($target), $type) : (undef) x 3,
 			$use->{execute} ? 't' : 'f', @$use{qw(plain encrypted)}) . "\n";
 	}
-	$script .= "\\.\n" . <<'SQL';
-CALL judge();
-SELECT id, plain_type,
-	CASE WHEN encrypted_type IS NULL THEN coalesce(message, 'no such cast')
-		WHEN encrypted_type <> plain_type THEN 'is of type ' || encrypted_type
-		WHEN plain_value IS DISTINCT FROM encrypted_value
-		THEN format('%s instead of %s', left(encrypted_value, 60), left(plain_value, 60)) END
-FROM judged;
-SQL
-	my %verdict = map { $_->[0] => $_ } psql('parity', $script);
+	my %verdict = map { $_->[0] => $_ } psql('parity', script($more // '', $copied));
 	return map {
 		my $verdict = $verdict{ $_->{number} };
 		$_->{plain_type} = $verdict->[1];

@@ -1,8 +1,8 @@
 # The uses that SQL parity is measured by: see parity.pl.
 #
-# A use is a hash: type, kind, object (of the catalog), name, args, execute and,
-# for assignments, target.  An argument is [column => T], [typed => X, literal],
-# [untyped => literal] or, for pseudo-types, [sql => template].
+# A use is a hash: type, kind, object (of the catalog), name, args, variation (how far
+# they are from what is declared), execute and, for assignments, target.  An argument is [column => T], [typed => X, literal],
+# [untyped => literal] or, for pseudo-types, [sql => template, type].
 
 package ParityUses;
 
@@ -21,6 +21,9 @@ my @parameter_types = qw(int2 int4 int8 numeric float4 float8 text varchar bpcha
 # Catalog names of the types that samples.txt calls otherwise
 my %samples;
 my @base;
+
+# What a text argument must be for some functions to do something
+my %text_sample = (extract => 'hour', date_part => 'hour', date_trunc => 'hour', timezone => 'UTC');
 
 open(my $file, '<', dirname(__FILE__) . "/samples.txt") or die "samples.txt: $!\n";
 while (<$file>)
@@ -109,6 +112,7 @@ sub uses
 	my %range;
 	my @uses;
 	my %seen;
+	my $called = '';
 
 	$implicit{ $_->[0] }{ $_->[1] } = 1 for @{ $catalog{casts} };
 	$range{ $_->[0] } = [ @$_[ 1, 2 ] ] for @{ $catalog{ranges} };
@@ -128,9 +132,9 @@ sub uses
 	# What may stand for a parameter declared as $declared, beside a column of type $type
 	my $polymorphic = sub {
 		my ($type, $declared) = @_;
-		return [ sql => "'x'::text" ] if $declared eq 'any';
+		return [ typed => 'text', 'x' ] if $declared eq 'any';
 		return [ typed => $type, $samples{$type}[0] ] if $declared =~ /^any(element|nonarray|compatible|compatiblenonarray)$/;
-		return [ sql => "ARRAY['$samples{$type}[0]'::$type]" ] if $declared =~ /^any(compatible)?array$/;
+		return [ sql => "ARRAY['$samples{$type}[0]'::$type]", "$type\[]" ] if $declared =~ /^any(compatible)?array$/;
 		my $i = $declared =~ /multirange/ ? 1 : 0;
 		return $range{$type} && $samples{ $range{$type}[$i] } ? [ typed => $range{$type}[$i], $samples{ $range{$type}[$i] }[0] ] : undef
 		  if $declared =~ /^any(compatible)?(multi)?range$/;
@@ -138,17 +142,20 @@ sub uses
 	};
 	my $typed = sub {
 		my ($type, $declared) = @_;
+		return [ typed => 'text', $text_sample{$called} ] if $declared eq 'text' && $text_sample{$called};
 		return [ typed => $declared, $samples{$declared}[0] ] if $samples{$declared};
 		return $polymorphic->($type, $declared);
 	};
 	my $untyped = sub {
 		my ($type, $declared) = @_;
+		return [ untyped => $text_sample{$called} ] if $declared eq 'text' && $text_sample{$called};
 		return [ untyped => $samples{$declared}[0] ] if $samples{$declared};
 		return [ untyped => $samples{$type}[0] ] if $declared =~ /^any/ && $declared !~ /range|array/;
 		return undef;
 	};
 
-	# Each way to call something with these declared parameters
+	# Each way to call something with these declared parameters: how far it varies
+	# from what is declared, and the arguments
 	my $calls = sub {
 		my ($type, @declared) = @_;
 		my @calls;
@@ -157,24 +164,24 @@ sub uses
 		{
 			my @others = grep { $_ != $i } 0 .. $#declared;
 			my $call = sub {
-				my ($choose) = @_;
+				my ($variation, $choose) = @_;
 				my @args = map { $_ == $i ? [ column => $type ] : $choose->($declared[$_]) } 0 .. $#declared;
-				push @calls, \@args unless grep { !defined } @args;
+				push @calls, [ $variation, \@args, \@declared ] unless grep { !defined } @args;
 			};
 
-			$call->(sub { $typed->($type, $_[0]) });
+			$call->(0, sub { $typed->($type, $_[0]) });
 			next unless @others;
-			$call->(sub { $untyped->($type, $_[0]) // $typed->($type, $_[0]) });
-			$call->(sub { $becomes->($type, $_[0]) ? [ column => $type ] : $typed->($type, $_[0]) });
-			$call->(sub { my $d = $_[0];
+			$call->(1, sub { $untyped->($type, $_[0]) // $typed->($type, $_[0]) });
+			$call->(1, sub { $becomes->($type, $_[0]) ? [ column => $type ] : $typed->($type, $_[0]) });
+			$call->(3, sub { my $d = $_[0];
 				(grep { $_ eq $d } @base) ? [ column => $d ] : $becomes->($type, $d) ? [ column => $type ] : $typed->($type, $d) });
 			next unless @others == 1;
 			my $other = $declared[ $others[0] ];
 			next if $other =~ /^any/;
 			for my $x (grep { $_ ne $other && $becomes->($_, $other) } @parameter_types)
 			{
-				$call->(sub { [ typed => $x, $samples{$x}[0] ] });
-				$call->(sub { [ column => $x ] }) if grep { $_ eq $x } @base;
+				$call->(2, sub { [ typed => $x, $samples{$x}[0] ] });
+				$call->(3, sub { [ column => $x ] }) if grep { $_ eq $x } @base;
 			}
 		}
 		return @calls;
@@ -187,35 +194,42 @@ sub uses
 			my ($name, $left, $right, $stable) = @$_;
 			my @declared = $left eq '' ? ($right) : ($left, $right);
 			$add->(type => $type, kind => 'operator', object => "$name(" . join(',', @declared) . ')', name => $name,
-				args => $_, execute => $stable eq 't')
+				variation => $_->[0], args => $_->[1], declared => $_->[2], execute => $stable eq 't')
 			  for $calls->($type, @declared);
 		}
 		for (@{ $catalog{functions} })
 		{
 			my ($object, $name, $kind, $types, $variadic, $stable, $aggkind, $direct) = @$_;
 			my @declared = split /,/, $types;
+			$called = $name;
 			my %use = (type => $type, object => $object, name => $name, execute => $stable eq 't',
 				kind => { f => 'function', a => 'aggregate', w => 'window' }->{$kind});
 
+			# About how a value is stored, which differs
+			next if $name =~ /^pg_(typeof|column_size|column_compression)$/;
 			next if grep { /^(internal|trigger|event_trigger|\w+_handler|anyenum)$/ } @declared;
 			$declared[-1] =~ s/\[\]$// if $variadic eq 't';
 			$use{over} = 1 if $kind eq 'w';
 			if ($aggkind eq 'o')
 			{
-				$use{direct} = $direct;
+				$use{direct} = $direct + 0;
 			}
 			elsif ($aggkind eq 'h')
 			{
 				$use{direct} = 1;
 				@declared = ('anyelement', 'anyelement');
 			}
-			for my $call ($calls->($type, @declared))
+			for ($calls->($type, @declared))
 			{
+				(my $variation, my $call) = @$_;
+				@use{qw(variation declared)} = ($variation, $_->[2]);
 				$add->(%use, args => $call);
 				$add->(%use, args => $call, over => 1) if $kind eq 'a' && $aggkind eq 'n';
 				$add->(%use, args => $call, distinct => 1) if $kind eq 'a' && $aggkind eq 'n' && @$call == 1;
 			}
 		}
+
+		$called = '';
 
 		# Casts: from and to each type, and between encrypted columns
 		for my $other (grep { $_ ne "cstring" } sort keys %samples)

@@ -19,6 +19,9 @@
 # or depends on more than its arguments (a VOLATILE function, table_to_xml) is not
 # executed; its result type is compared.
 #
+# The extension must not change what plain columns do either: a use that is resolved in
+# another way once it is there has failed, too.
+#
 # An object of the catalog counts as working for a type when all its uses do.  The
 # percentages are of objects; --failed writes all failed uses to a file, tab-separated.
 # With --known, the objects that don't work must be exactly those in the file.
