@@ -42,6 +42,23 @@
 #define PGSEAL_EXECUTOR_RUN_PASS desc, direction, count, execute_once
 #endif
 
+/*
+ * What a table access method says about indexes after an update: yes or no, or
+ * since 16 also that only summarizing indexes need an entry.
+ */
+#if PG_VERSION_NUM >= 160000
+#define PgsealUpdateIndexes TU_UpdateIndexes
+#define pgseal_needs_index_entries(update) ((update) != TU_None)
+#define pgseal_insert_index_entries(result_rel, slot, estate, update) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL, \
+									(update) == TU_Summarizing))
+#else
+#define PgsealUpdateIndexes bool
+#define pgseal_needs_index_entries(update) (update)
+#define pgseal_insert_index_entries(result_rel, slot, estate, update) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL))
+#endif
+
 /* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_wait_event(name) WaitEventExtensionNew(name)

@@ -20,6 +20,7 @@
 #include "keyring.h"
 #include "lookup.h"
 #include "transparent.h"
+#include "wakeup.h"
 #include "worker.h"
 
 PG_MODULE_MAGIC;
@@ -42,6 +43,7 @@ _PG_init(void)
 	pgseal_guc_init();
 	pgseal_basetype_init();
 	pgseal_keycache_init();
+	pgseal_wakeup_init();
 	pgseal_keyring_init();
 	pgseal_lookup_init();
 	pgseal_transparent_init();

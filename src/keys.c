@@ -19,14 +19,22 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "keycache.h"
 #include "kms/local.h"
+#include "lifecycle.h"
 #include "value.h"
+#include "wakeup.h"
 
 PG_FUNCTION_INFO_V1(pgseal_create_key);
+PG_FUNCTION_INFO_V1(pgseal_alter_key);
 PG_FUNCTION_INFO_V1(pgseal_rotate_key);
+PG_FUNCTION_INFO_V1(pgseal_rewrap);
+PG_FUNCTION_INFO_V1(pgseal_move_key);
+PG_FUNCTION_INFO_V1(pgseal_destroy_key);
+PG_FUNCTION_INFO_V1(pgseal_destroy_version);
 PG_FUNCTION_INFO_V1(pgseal_rotate_master_key);
 PG_FUNCTION_INFO_V1(pgseal_seal);
 PG_FUNCTION_INFO_V1(pgseal_inspect);
@@ -42,24 +50,119 @@ text_argument(FunctionCallInfo fcinfo, int i)
 	return PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i));
 }
 
+/* An interval that must not be negative; NULL stays NULL */
+static Interval *
+interval_argument(FunctionCallInfo fcinfo, int i, const char *what)
+{
+	Interval   *interval = PG_ARGISNULL(i) ? NULL : PG_GETARG_INTERVAL_P(i);
+
+	if (interval != NULL && (interval->month < 0 || interval->day < 0 || interval->time < 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be negative", what)));
+	return interval;
+}
+
+/* An interval of 0 says "never", which a new key's NULL says, too */
+static Interval *
+schedule_argument(FunctionCallInfo fcinfo, int i, const char *what)
+{
+	Interval   *interval = interval_argument(fcinfo, i, what);
+
+	if (interval != NULL && interval->month == 0 && interval->day == 0 && interval->time == 0)
+		return NULL;
+	return interval;
+}
+
 /* create_key(name, server, parent, rotate_every, rewrap_every) */
 Datum
 pgseal_create_key(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_argument(fcinfo, 0);
+	char	   *server = text_argument(fcinfo, 1);
+	char	   *parent = text_argument(fcinfo, 2);
+	Interval   *rotate_every = schedule_argument(fcinfo, 3, "rotate_every");
+	Interval   *rewrap_every = schedule_argument(fcinfo, 4, "rewrap_every");
 
 	if (name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("key name must not be null")));
-	pgseal_keyring_create(name, text_argument(fcinfo, 1));
+	if (parent != NULL && (server != NULL || rewrap_every != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a key with a parent has no server and no rewrap_every of its own"),
+				 errdetail("It is wrapped by its parent.")));
+	if (parent != NULL)
+		pgseal_keyring_create_child(name, parent, rotate_every);
+	else
+		pgseal_keyring_create(name, server, rotate_every, rewrap_every);
+	PG_RETURN_VOID();
+}
+
+/* alter_key(name, rotate_every, rewrap_every); NULL leaves as it is */
+Datum
+pgseal_alter_key(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_argument(fcinfo, 0);
+	Interval   *rotate_every = interval_argument(fcinfo, 1, "rotate_every");
+	Interval   *rewrap_every = interval_argument(fcinfo, 2, "rewrap_every");
+	PgsealKeyRow *key;
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key name must not be null")));
+	pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
+	key = pgseal_keyring_require(name);
+	if (key->parent != NULL && rewrap_every != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a key with a parent has no rewrap_every of its own"),
+				 errdetail("It is wrapped by its parent.")));
+	pgseal_catalog_set_schedule(key->hash, rotate_every, rewrap_every);
+	pgseal_catalog_event("key_altered", name, 0, NULL);
+	pgseal_wakeup_at_commit();
 	PG_RETURN_VOID();
 }
 
 Datum
 pgseal_rotate_key(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL));
+}
+
+/* rewrap(server) → how many; NULL: all servers */
+Datum
+pgseal_rewrap(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(pgseal_lifecycle_rewrap(text_argument(fcinfo, 0)));
+}
+
+Datum
+pgseal_move_key(PG_FUNCTION_ARGS)
+{
+	pgseal_lifecycle_move(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+						  text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	PG_RETURN_VOID();
+}
+
+/* destroy_key(name, confirm, force) */
+Datum
+pgseal_destroy_key(PG_FUNCTION_ARGS)
+{
+	pgseal_lifecycle_destroy(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							 text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_BOOL(2));
+	PG_RETURN_VOID();
+}
+
+/* destroy_version(name, version, confirm) */
+Datum
+pgseal_destroy_version(PG_FUNCTION_ARGS)
+{
+	pgseal_lifecycle_destroy_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1),
+									 text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	PG_RETURN_VOID();
 }
 
 /* rotate_master_key(server) → number of the new version */
@@ -84,10 +187,7 @@ pgseal_seal(PG_FUNCTION_ARGS)
 	char	   *known = pgseal_catalog_name(hash);
 
 	if (known == NULL || strcmp(known, name) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("key \"%s\" does not exist", name),
-				 errhint("Create it with pgseal.create_key().")));
+		(void) pgseal_keyring_require(name);	/* says so */
 	PG_RETURN_POINTER(pgseal_value_seal(type, PG_GETARG_DATUM(0), hash));
 }
 
