@@ -752,9 +752,10 @@ pgseal_catalog_event(const char *event, const char *key, int64 key_version_id,
 	insert_row("event", values, nulls);
 
 	ereport(LOG,
-			(errmsg("pgseal: event=%s%s%s", event,
-					key ? psprintf(" key=\"%s\" version=%016llx", key,
-								   (unsigned long long) key_version_id) : "",
+			(errmsg("pgseal: event=%s%s%s%s", event,
+					key ? psprintf(" key=\"%s\"", key) : "",
+					key_version_id != 0 ? psprintf(" version=%016llx",
+												   (unsigned long long) key_version_id) : "",
 					detail ? psprintf(" %s", detail) : ""),
 			 errhidestmt(true), errhidecontext(true)));
 }

@@ -80,21 +80,21 @@ relation_filenode(Oid relid)
  * Beginning a round
  */
 
-/* Old versions that aren't known yet get their row; true if there are any */
-static bool
+/* Old versions that aren't known yet get their row */
+static void
 note_old_versions(void)
 {
 	(void) pgseal_query("DELETE FROM pgseal.rotation r WHERE NOT EXISTS"
 						" (SELECT FROM pgseal.key_version v"
 						"  WHERE v.id = r.key_version_id AND v.wrapped IS NOT NULL AND v.retired IS NULL)",
 						0);
-	return pgseal_query("INSERT INTO pgseal.rotation (key_version_id, since)"
+	(void) pgseal_query("INSERT INTO pgseal.rotation (key_version_id, since)"
 						" SELECT DISTINCT v.id, pg_current_xact_id()"
 						" FROM pgseal.key_version n JOIN pgseal.key_version v USING (key)"
 						" WHERE n.number > 1 AND n.purpose = 'd' AND n.wrapped IS NOT NULL"
 						"  AND v.purpose = 'd' AND v.wrapped IS NOT NULL AND v.retired IS NULL"
 						"  AND (v.number, v.id) < (n.number, n.id)"
-						" ON CONFLICT DO NOTHING", 0) > 0;
+						" ON CONFLICT DO NOTHING", 0);
 }
 
 /*
@@ -173,11 +173,14 @@ note_tables(List *hashes)
 static PgsealReencryptStep
 begin_round(void)
 {
-	bool		any_new = note_old_versions();
-	List	   *hashes = choose_versions();
+	List	   *hashes;
 
+	note_old_versions();
+	hashes = choose_versions();
 	if (hashes == NIL)
-		return any_new ? PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_IDLE;
+		return pgseal_query("SELECT FROM pgseal.rotation"
+							" WHERE pause_until IS NULL OR pause_until <= now() LIMIT 1", 0) > 0 ?
+			PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_IDLE;
 	note_tables(hashes);
 	return PGSEAL_REENCRYPT_MORE;
 }

@@ -84,6 +84,8 @@
 #define INTERVALS_PER_VISIT		6
 /* How long a worker goes on with long work, in ms */
 #define SLICE					3000
+/* Pause when others are in the way, in ms */
+#define LATER					500
 /* Longest wait for a lock */
 #define LOCK_TIMEOUT			"2s"
 /* Rewraps, and exhausted versions, dealt with in one visit */
@@ -508,19 +510,22 @@ static void
 reencrypt(void)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SLICE);
+	uint32		wait_event = pgseal_wait_event("PgsealReencrypt");
 
 	while (do_reencrypt_step() && last_step != PGSEAL_REENCRYPT_IDLE)
 	{
-		if (last_step == PGSEAL_REENCRYPT_LATER || GetCurrentTimestamp() >= end)
+		int			delay = last_step == PGSEAL_REENCRYPT_LATER ? LATER : pgseal_reencrypt_delay;
+
+		if (delay > 0)
+		{
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 delay, wait_event);
+			ResetLatch(MyLatch);
+		}
+		if (GetCurrentTimestamp() >= end)
 		{
 			pgseal_wakeup_now();
 			break;
-		}
-		if (pgseal_reencrypt_delay > 0)
-		{
-			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 pgseal_reencrypt_delay, PG_WAIT_EXTENSION);
-			ResetLatch(MyLatch);
 		}
 	}
 }
