@@ -45,3 +45,18 @@ CREATE VIEW pgseal.progress_reencrypt AS
 		ON r.round_began IS NOT NULL AND (k.name_hash = ANY (t.key_hashes) OR 0 = ANY (t.key_hashes));
 COMMENT ON VIEW pgseal.progress_reencrypt IS 'what the worker is re-encrypting, by old key version and table';
 GRANT SELECT ON pgseal.progress_reencrypt TO PUBLIC;
+
+--
+-- Is all well?
+--
+
+CREATE FUNCTION pgseal.verify_table("table" regclass, OUT "column" name, OUT sealed int8,
+	OUT stale int8, OUT broken int8) RETURNS SETOF record
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_verify_table';
+REVOKE ALL ON FUNCTION pgseal.verify_table FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.verify_table IS 'opens every value of a table: how many there are, are under an old key version, do not open';
+
+CREATE FUNCTION pgseal.check(OUT object text, OUT status text, OUT detail text) RETURNS SETOF record
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_check';
+REVOKE ALL ON FUNCTION pgseal.check FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.check IS 'can every server be reached, every key unwrapped, every column resolved? changes nothing';
