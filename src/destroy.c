@@ -3,6 +3,8 @@
  * destroy.c
  *	  Making keys useless for ever.
  *
+ * Layer 4.
+ *
  * Destroying takes the wrapped bytes out of the catalog; the row stays, and
  * tells when.  Once that is committed, the key is dropped from the shared cache,
  * at which every backend of this server has to ask again before it uses its own
