@@ -22,7 +22,9 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -125,13 +127,53 @@ count_table(Census *census, Relation rel)
 	}
 }
 
-static void
-look_into(Census *census, const PgsealHolder *holder, LOCKMODE lockmode)
+static bool
+is_readable(const PgsealHolder *holder)
 {
-	bool		readable = !holder->opaque && holder->relkind != RELKIND_FOREIGN_TABLE &&
-		!(holder->persistence == RELPERSISTENCE_TEMP &&
-		  isOtherTempNamespace(holder->schema));
-	Relation	rel = readable ? try_relation_open(holder->relid, lockmode) : NULL;
+	return !holder->opaque && holder->relkind != RELKIND_FOREIGN_TABLE &&
+		!(holder->persistence == RELPERSISTENCE_TEMP && isOtherTempNamespace(holder->schema));
+}
+
+/*
+ * The tables that may hold values of the key, locked.  While we wait for a
+ * lock, who had it may have put values into a table that is new, so this goes on
+ * until there is none.
+ */
+static List *
+lock_holders(int32 key_hash, LOCKMODE lockmode)
+{
+	List	   *locked = NIL;
+	List	   *holders;
+	bool		any_new = true;
+	ListCell   *lc;
+
+	while (any_new)
+	{
+		any_new = false;
+		AcceptInvalidationMessages();
+		holders = NIL;
+		foreach(lc, pgseal_shape_holders())
+			if (pgseal_shape_may_hold(lfirst(lc), key_hash))
+				holders = lappend(holders, lfirst(lc));
+		foreach(lc, holders)
+		{
+			PgsealHolder *holder = lfirst(lc);
+
+			if (!is_readable(holder) || list_member_oid(locked, holder->relid))
+				continue;
+			LockRelationOid(holder->relid, lockmode);
+			locked = lappend_oid(locked, holder->relid);
+			any_new = true;
+		}
+	}
+	return holders;
+}
+
+static void
+look_into(Census *census, const PgsealHolder *holder)
+{
+	bool		readable = is_readable(holder);
+	Relation	rel = readable ? try_relation_open(holder->relid, NoLock) : NULL;
 
 	if (rel != NULL)
 	{
@@ -228,13 +270,8 @@ pgseal_census_take(PgsealCensus *out_census, int32 key_hash, const int64 *ids, i
 
 	memset(out_census, 0, sizeof(*out_census));
 	initStringInfo(&census.places);
-	foreach(lc, pgseal_shape_holders())
-	{
-		PgsealHolder *holder = lfirst(lc);
-
-		if (pgseal_shape_may_hold(holder, key_hash))
-			look_into(&census, holder, lockmode);
-	}
+	foreach(lc, lock_holders(key_hash, lockmode))
+		look_into(&census, lfirst(lc));
 	pgseal_query_begin();
 	for (int i = 0; i < num; i++)
 		find_constants(&census, ids[i]);

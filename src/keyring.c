@@ -653,6 +653,20 @@ seal_target(int32 key_hash, PgsealPurpose purpose)
 	return id;
 }
 
+/* The worker replaces versions that have sealed enough; once a second is enough */
+static void
+ask_for_rotation(void)
+{
+	static TimestampTz asked_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (TimestampDifferenceExceeds(asked_at, now, 1000))
+	{
+		asked_at = now;
+		pgseal_wakeup_now();
+	}
+}
+
 /*
  * Seals are reserved in shared memory before they are made, so that the count
  * is never too low.  A session that seals little under a key reserves little.
@@ -678,7 +692,7 @@ reserve_seals(PgsealKey *key)
 						key->number, pgseal_catalog_name(key->key_hash)),
 				 errhint("Replace it with pgseal.rotate_key(). The background worker does so at pgseal.max_seals_per_key, if it can run.")));
 	if (reserved >= (uint64) pgseal_max_seals_per_key)
-		pgseal_wakeup_now();
+		ask_for_rotation();
 	key->seals_left = key->seals_reserve;
 }
 
