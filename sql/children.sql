@@ -12,6 +12,20 @@ SELECT pgseal.create_key('child:2', parent => 'child_nobody');
 SELECT pgseal.create_key('child:2', server => 'local_keyring', parent => 'child_people');
 SELECT pgseal.alter_key('child:1', rewrap_every => '1 day');
 
+-- two names with the same 31-bit hash
+SELECT pgseal.create_key('person:58108', parent => 'child_people');
+SELECT pgseal.create_key('person:63923', parent => 'child_people');
+CREATE TABLE child_twins (id int, v encrypted_text('*'));
+INSERT INTO child_twins VALUES (1, pgseal.seal('first'::text, 'person:58108')), (2, pgseal.seal('second'::text, 'person:63923'));
+SELECT id, v, (pgseal.inspect(v)).key FROM child_twins ORDER BY id;
+SELECT blind_index('x'::text, key => 'person:58108') <> blind_index('x'::text, key => 'person:63923') AS different;
+SELECT pgseal.rotate_key('person:63923');
+SELECT pgseal.destroy_key('person:58108', 'person:58108', force => true);
+SELECT id, pgseal.try_open(v) FROM child_twins ORDER BY id;
+CREATE TABLE child_column (v encrypted_text('person:63923'));
+SELECT count(DISTINCT name_hash) FROM pgseal.key WHERE name IN ('person:58108', 'person:63923');
+DROP TABLE child_twins;
+
 -- many in one transaction need few locks and one unwrapping
 CREATE TABLE child_before AS SELECT misses FROM pgseal.stat_cache;
 DO $$ BEGIN

@@ -125,7 +125,7 @@ DO $$ BEGIN
 		PERFORM pg_sleep(0.1);
 	END LOOP;
 END $$;
-SELECT key, version, "table", phase, detail FROM pgseal.progress_reencrypt WHERE key = 'rotate_pub' ORDER BY "table"::text;
+SELECT key, version, "table", phase, detail FROM pgseal.progress_reencrypt WHERE key = 'rotate_pub' AND "table"::text LIKE 'rotate%' ORDER BY "table"::text;
 SELECT version, retired FROM pgseal.key_versions WHERE key = 'rotate_pub' AND purpose = 'data' ORDER BY 1;
 SELECT pgseal.destroy_version('rotate_pub', 1, 'rotate_pub');
 SELECT a FROM rotate_pub;

@@ -264,25 +264,56 @@ change_key(int32 hash, Change *change)
  * Keys
  */
 
-PgsealKeyRow *
-pgseal_catalog_key(int32 hash)
+static PgsealKeyRow *
+read_key(const char *index, AttrNumber attnum, RegProcedure equal, Datum value)
 {
 	PgsealKeyRow *row = NULL;
 	Lookup		lookup;
 	HeapTuple	tuple;
+	bool		isnull;
 
-	lookup_begin(&lookup, "key", "key_name_hash_key", AccessShareLock,
-				 KEY_HASH, F_INT4EQ, Int32GetDatum(hash));
+	lookup_begin(&lookup, "key", index, AccessShareLock, attnum, equal, value);
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 	{
-		row = palloc(sizeof(PgsealKeyRow));
-		row->hash = hash;
+		row = palloc0(sizeof(PgsealKeyRow));
+		row->hash = DatumGetInt32(column(&lookup, tuple, KEY_HASH, &isnull));
 		row->name = text_column(&lookup, tuple, KEY_NAME);
 		row->server = text_column(&lookup, tuple, KEY_SERVER);
 		row->parent = text_column(&lookup, tuple, KEY_PARENT);
 	}
 	lookup_end(&lookup);
 	return row;
+}
+
+PgsealKeyRow *
+pgseal_catalog_key(int32 hash)
+{
+	return read_key("key_name_hash_key", KEY_HASH, F_INT4EQ, Int32GetDatum(hash));
+}
+
+PgsealKeyRow *
+pgseal_catalog_key_by_name(const char *name)
+{
+	return read_key("key_pkey", KEY_NAME, F_TEXTEQ, CStringGetTextDatum(name));
+}
+
+int32
+pgseal_catalog_key_hash(const char *name)
+{
+	PgsealKeyRow *key = pgseal_catalog_key_by_name(name);
+
+	return key != NULL ? key->hash : pgseal_catalog_name_hash(name);
+}
+
+int32
+pgseal_catalog_free_hash(const char *name)
+{
+	int32		hash = pgseal_catalog_name_hash(name);
+
+	/* Any other name serves; this can't be a key's, as it is too long */
+	for (int i = 1; pgseal_catalog_name(hash) != NULL; i++)
+		hash = pgseal_catalog_name_hash(psprintf("%s%*d", name, PGSEAL_KEY_NAME_MAX + 1, i));
+	return hash;
 }
 
 void

@@ -55,8 +55,21 @@ typedef struct PgsealVersionRow
 	bool		retired;		/* a full pass found no value under it */
 } PgsealVersionRow;
 
-/* 31 bits of SHA-256 of the name, never 0 */
+/*
+ * 31 bits of SHA-256 of the name, never 0: the type modifier that stands for it.
+ * Two names may have the same.
+ */
 extern int32 pgseal_catalog_name_hash(const char *name);
+
+/*
+ * The hash by which the key with this name is known; if there is none, that of
+ * the name.  They differ only for child keys: of a million names some have the
+ * same hash, so a child key takes another one when its name's is taken.
+ */
+extern int32 pgseal_catalog_key_hash(const char *name);
+
+/* A hash that is free, for a new child key */
+extern int32 pgseal_catalog_free_hash(const char *name);
 
 /* 42602 unless the name can be a key's */
 extern void pgseal_catalog_check_name(const char *name);
@@ -65,6 +78,7 @@ extern void pgseal_catalog_check_name(const char *name);
 extern Oid	pgseal_catalog_version_relation(void);
 
 extern PgsealKeyRow *pgseal_catalog_key(int32 hash);
+extern PgsealKeyRow *pgseal_catalog_key_by_name(const char *name);
 extern PgsealVersionRow *pgseal_catalog_version(int64 id);
 
 /* The version with the highest number that still has its wrapped bytes */

@@ -236,7 +236,7 @@ pgseal_keyring_info(int64 id)
 	info->server = InvalidOid;
 	if (version != NULL)
 	{
-		info->key_hash = pgseal_catalog_name_hash(version->key);
+		info->key_hash = pgseal_catalog_key_hash(version->key);
 		info->server = get_foreign_server_oid(version->server, true);
 	}
 	return info;
@@ -437,7 +437,7 @@ refresh_key(int64 id)
 		obtain_key(version, material, &expires_at);
 		key = enter_key(id);
 		key->purpose = version->purpose;
-		key->key_hash = pgseal_catalog_name_hash(version->key);
+		key->key_hash = pgseal_catalog_key_hash(version->key);
 		key->number = version->number;
 		key->server = get_foreign_server_oid(version->server, false);
 		if (key->aead == NULL && key->hmac == NULL)
@@ -620,7 +620,7 @@ current_version(int32 key_hash, PgsealPurpose purpose)
 		version = pgseal_catalog_current_version(name, purpose);
 		if (version == NULL)
 		{
-			if (pgseal_catalog_key(pgseal_catalog_name_hash(name)) != NULL)
+			if (pgseal_catalog_key_by_name(name) != NULL)
 				ereport(ERROR,
 						(errcode(ERRCODE_UNDEFINED_OBJECT),
 						 errmsg("key \"%s\" was destroyed", name)));

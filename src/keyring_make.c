@@ -49,15 +49,12 @@ make_version(PgsealVersionRow *version)
 	ForceSyncCommit();
 }
 
-/* 42710 when the name is taken, or can't be told from one that is */
+/* 42710 when there is such a key */
 static void
 check_new_name(const char *name)
 {
-	char	   *known = pgseal_catalog_name(pgseal_catalog_name_hash(name));
-
-	if (known != NULL && strcmp(known, name) != 0)
-		pgseal_catalog_declare(name);	/* says so */
-	if (pgseal_catalog_key(pgseal_catalog_name_hash(name)) != NULL)
+	pgseal_catalog_check_name(name);
+	if (pgseal_catalog_key_by_name(name) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("key \"%s\" already exists", name)));
@@ -105,15 +102,11 @@ pgseal_keyring_create(const char *name, const char *server, const Interval *rota
 void
 pgseal_keyring_create_child(const char *name, const char *parent, const Interval *rotate_every)
 {
-	int32		hash = pgseal_catalog_name_hash(name);
-	PgsealKeyRow key = {
-		.hash = hash,
-		.name = pstrdup(name),
-		.rotate_every = rotate_every
-	};
+	PgsealKeyRow key = {.name = pstrdup(name), .rotate_every = rotate_every};
 	PgsealKeyRow *parent_key;
 
-	pgseal_catalog_lock_new_child(pgseal_catalog_name_hash(parent), hash);
+	pgseal_catalog_lock_new_child(pgseal_catalog_name_hash(parent),
+								  pgseal_catalog_name_hash(name));
 	parent_key = pgseal_keyring_require(parent);
 	key.server = parent_key->server;
 	key.parent = parent_key->name;
@@ -121,17 +114,17 @@ pgseal_keyring_create_child(const char *name, const char *parent, const Interval
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("key \"%s\" cannot be a parent: it has one itself", parent)));
-	pgseal_catalog_check_name(name);
 	check_new_name(name);
+	key.hash = pgseal_catalog_free_hash(name);
 	create_key(&key, current_data_version(parent)->id);
 }
 
 PgsealKeyRow *
 pgseal_keyring_require(const char *name)
 {
-	PgsealKeyRow *key = pgseal_catalog_key(pgseal_catalog_name_hash(name));
+	PgsealKeyRow *key = pgseal_catalog_key_by_name(name);
 
-	if (key == NULL || strcmp(key->name, name) != 0)
+	if (key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("key \"%s\" does not exist", name),

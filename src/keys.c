@@ -13,6 +13,7 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -183,7 +184,7 @@ pgseal_seal(PG_FUNCTION_ARGS)
 {
 	const PgsealType *type = pgseal_type_by_oid(get_func_rettype(fcinfo->flinfo->fn_oid));
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	int32		hash = pgseal_catalog_name_hash(name);
+	int32		hash = pgseal_catalog_key_hash(name);
 	char	   *known = pgseal_catalog_name(hash);
 
 	if (known == NULL || strcmp(known, name) != 0)
@@ -237,6 +238,22 @@ pgseal_key_name(PG_FUNCTION_ARGS)
  * INSERT: what is there already stays.
  */
 
+/* A child key takes another hash if that which it had elsewhere is taken here */
+static HeapTuple
+with_free_hash(HeapTuple tuple, TupleDesc desc)
+{
+	int			hash_column = SPI_fnumber(desc, "name_hash");
+	int			parent_column = SPI_fnumber(desc, "parent");
+	bool		isnull;
+	Datum		hash = heap_getattr(tuple, hash_column, desc, &isnull);
+
+	if (isnull || pgseal_catalog_name(DatumGetInt32(hash)) == NULL ||
+		heap_attisnull(tuple, parent_column, desc))
+		return tuple;
+	hash = Int32GetDatum(pgseal_catalog_free_hash(SPI_getvalue(tuple, desc, 1)));
+	return heap_modify_tuple_by_cols(tuple, desc, 1, &hash_column, &hash, &isnull);
+}
+
 Datum
 pgseal_merge_key(PG_FUNCTION_ARGS)
 {
@@ -261,10 +278,12 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 	if (isnull)
 		return PointerGetDatum(tuple);	/* NOT NULL will say so */
 	if (is_key)
-		exists = pgseal_catalog_key(pgseal_catalog_name_hash(TextDatumGetCString(first))) != NULL;
+		exists = pgseal_catalog_key_by_name(TextDatumGetCString(first)) != NULL;
 	else
 		exists = pgseal_catalog_version(DatumGetInt64(first)) != NULL;
-	return exists ? PointerGetDatum(NULL) : PointerGetDatum(tuple);
+	if (exists)
+		return PointerGetDatum(NULL);
+	return PointerGetDatum(is_key ? with_free_hash(tuple, desc) : tuple);
 }
 
 /* Lets all backends forget which key version is current */
