@@ -17,7 +17,7 @@ PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -fvisibility=hidden
 # PostgreSQL was compiled by gcc: clang does not know all its options and attributes.
 PG_CFLAGS += $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option -Wno-ignored-attributes -Wno-ignored-optimization-argument)
-SHLIB_LINK = -lcrypto -lcurl
+SHLIB_LINK = -lcrypto -lssl -lcurl
 
 REGRESS := $(patsubst sql/%.sql,%,$(filter-out $(DATA_built),$(sort $(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=pgseal

@@ -352,8 +352,10 @@ pgseal_type_decode(const PgsealType *type, const uint8 *payload, size_t len)
 				StringInfoData buf;
 				Datum		value;
 
-				/* receive functions want a terminated, writable buffer */
-				buf.data = pnstrdup((const char *) payload, len);
+				/* Receive functions want a terminated, writable buffer */
+				buf.data = palloc(len + 1);
+				memcpy(buf.data, payload, len);
+				buf.data[len] = '\0';
 				buf.len = len;
 				buf.maxlen = len + 1;
 				buf.cursor = 0;

@@ -14,8 +14,8 @@
  * index or a generated column, also for a role that may only write: the planner
  * support function marks the call in such a stored expression (it is simplified
  * outside any query, and its argument is a column), and a marked call asks for
- * no privilege.  Whoever declares a column under a key needs the privilege
- * already (ddl.c), so nobody can set up such an expression as an oracle.
+ * no privilege.  Whoever makes such an expression needs the privilege (stored.c),
+ * so nobody can set one up as an oracle.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,12 +25,12 @@
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
-#include "postmaster/autovacuum.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
+#include "stored.h"
 #include "token.h"
 #include "value.h"
 
@@ -125,10 +125,6 @@ token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 
 	pgseal_value_header(&envelope, PG_GETARG_DATUM(0));
 	info = pgseal_keyring_info(envelope.key_version_id);
-
-	/* ANALYZE of an expression index must not fail for want of a key */
-	if (IsAutoVacuumWorkerProcess() && (!info->known || info->destroyed))
-		return NULL;
 	key_hash = info->key_hash;
 	value = pgseal_value_open(arg->type, PG_GETARG_DATUM(0), arg->access, &isnull);
 	return isnull ? NULL : token_of(fcinfo, arg, value, key_hash, form);
@@ -174,9 +170,10 @@ pgseal_blind_index_of_plaintext(PG_FUNCTION_ARGS)
 	PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	int32		hash = pgseal_catalog_key_hash(name);
+	char	   *known = pgseal_catalog_name(hash);
 	bytea	   *token;
 
-	if (pgseal_catalog_name(hash) == NULL)
+	if (known == NULL || strcmp(known, name) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("key \"%s\" does not exist", name)));
@@ -205,10 +202,14 @@ plain_value(const Argument *arg, Datum value, bool *isnull)
 		pgseal_value_open(arg->type, value, PGSEAL_ACCESS_CHECKED, isnull) : value;
 }
 
-/* Appends the tokens under all index keys in use, newest first */
-static ArrayBuildState *
-append_tokens(FunctionCallInfo fcinfo, ArrayBuildState *state, const Argument *arg, Datum value)
+/*
+ * Appends the tokens under all index keys in use, newest first; false when the
+ * user may not know them
+ */
+static bool
+append_tokens(FunctionCallInfo fcinfo, ArrayBuildState **state, const Argument *arg, Datum value)
 {
+	bool		allowed = true;
 	PgsealTokenForm form = {text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(3)};
 	StringInfoData canonical;
 	List	   *versions = pgseal_keyring_index_versions(PG_GETARG_INT32(1));
@@ -221,14 +222,16 @@ append_tokens(FunctionCallInfo fcinfo, ArrayBuildState *state, const Argument *a
 		PgsealVersionRow *version = lfirst(lc);
 		PgsealKey  *key = pgseal_keyring_index_version(version->id, arg->access);
 
-		if (key != NULL)
-			state = accumArrayResult(state,
-									 PointerGetDatum(pgseal_token_make(key, arg->type, &form, &canonical)),
-									 false, BYTEAOID, CurrentMemoryContext);
+		allowed = (key != NULL);
+		if (!allowed)
+			break;
+		*state = accumArrayResult(*state,
+								  PointerGetDatum(pgseal_token_make(key, arg->type, &form, &canonical)),
+								  false, BYTEAOID, CurrentMemoryContext);
 	}
 	pgseal_wipe(canonical.data, canonical.len);
 	pfree(canonical.data);
-	return state;
+	return allowed;
 }
 
 static Datum
@@ -261,8 +264,11 @@ pgseal_tokens(PG_FUNCTION_ARGS)
 	const Argument *arg = argument(fcinfo);
 	bool		isnull;
 	Datum		value = plain_value(arg, PG_GETARG_DATUM(0), &isnull);
+	ArrayBuildState *state = NULL;
 
-	return array_result(isnull ? NULL : append_tokens(fcinfo, NULL, arg, value));
+	if (isnull || !append_tokens(fcinfo, &state, arg, value))
+		PG_RETURN_NULL();
+	return array_result(state);
 }
 
 /* tokens(array, typmod, normalizer, bits) */
@@ -283,8 +289,8 @@ pgseal_tokens_of_array(PG_FUNCTION_ARGS)
 		if (isnull)
 			continue;
 		value = plain_value(arg, element, &isnull);
-		if (!isnull)
-			state = append_tokens(fcinfo, state, arg, value);
+		if (isnull || !append_tokens(fcinfo, &state, arg, value))
+			PG_RETURN_NULL();
 	}
 	array_free_iterator(it);
 	return array_result(state);
@@ -297,10 +303,17 @@ pgseal_blind_index_support(PG_FUNCTION_ARGS)
 	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 	SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
 	FuncExpr   *marked;
+	Node	   *column;
 
 	if (!IsA(request, SupportRequestSimplify) || simplify->root != NULL ||
-		simplify->fcall->funcformat == STORED_EXPRESSION_FORMAT ||
-		!IsA(linitial(simplify->fcall->args), Var))
+		simplify->fcall->funcformat == STORED_EXPRESSION_FORMAT)
+		PG_RETURN_POINTER(NULL);
+	column = linitial(simplify->fcall->args);
+	if (IsA(column, RelabelType))	/* of a domain */
+		column = (Node *) ((RelabelType *) column)->arg;
+	/* What a column of any key holds, its owner may have no right to */
+	if (!IsA(column, Var) ||
+		pgseal_stored_typmod(linitial(simplify->fcall->args)) == PGSEAL_TYPMOD_ANY)
 		PG_RETURN_POINTER(NULL);
 	marked = makeNode(FuncExpr);
 	memcpy(marked, simplify->fcall, sizeof(FuncExpr));

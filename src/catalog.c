@@ -118,6 +118,12 @@ pgseal_catalog_version_relation(void)
 	return OidIsValid(schema) ? get_relname_relid("key_version", schema) : InvalidOid;
 }
 
+bool
+pgseal_catalog_is_relation(Oid relation)
+{
+	return get_rel_namespace(relation) == get_namespace_oid("pgseal", true);
+}
+
 static void
 changed(void)
 {
@@ -426,8 +432,14 @@ void
 pgseal_catalog_lock_new_child(int32 parent_hash, int32 hash)
 {
 	LockDatabaseObject(relation_oid("key"), (Oid) parent_hash, 0, ShareLock);
-	LockDatabaseObject(relation_oid("key"), (Oid) parent_hash, 1 + hash % NEW_CHILD_LOCKS,
+	LockDatabaseObject(relation_oid("key"), (Oid) parent_hash, 2 + hash % NEW_CHILD_LOCKS,
 					   ExclusiveLock);
+}
+
+void
+pgseal_catalog_lock_columns(int32 hash, bool exclusive)
+{
+	LockDatabaseObject(relation_oid("key"), (Oid) hash, 1, exclusive ? ExclusiveLock : ShareLock);
 }
 
 /*

@@ -77,6 +77,9 @@ extern void pgseal_catalog_check_name(const char *name);
 /* OID of pgseal.key_version, whose relcache invalidation tells of changes */
 extern Oid	pgseal_catalog_version_relation(void);
 
+/* Is it one of the catalog's tables or views? */
+extern bool pgseal_catalog_is_relation(Oid relation);
+
 extern PgsealKeyRow *pgseal_catalog_key(int32 hash);
 extern PgsealKeyRow *pgseal_catalog_key_by_name(const char *name);
 extern PgsealVersionRow *pgseal_catalog_version(int64 id);
@@ -149,6 +152,12 @@ extern void pgseal_catalog_lock_key(int32 hash);
  * However many children a transaction makes, it holds a bounded number of locks.
  */
 extern void pgseal_catalog_lock_new_child(int32 parent_hash, int32 hash);
+
+/*
+ * Until the end of the transaction: either columns are put under this key, by
+ * any number of sessions, or (exclusive) its index key is replaced.
+ */
+extern void pgseal_catalog_lock_columns(int32 hash, bool exclusive);
 
 /*
  * An event of a key's life: a row of pgseal.event and a log line.  detail may

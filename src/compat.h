@@ -59,11 +59,73 @@
 	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL))
 #endif
 
+/*
+ * typanalyze functions found the column's row in attr, which is gone since 17;
+ * tupattnum is the same for tables.  The target of a column may be unset.
+ */
+#include "commands/vacuum.h"
+#if PG_VERSION_NUM >= 170000
+#define pgseal_stats_target(stats) \
+	((stats)->attstattarget < 0 ? default_statistics_target : (stats)->attstattarget)
+#define pgseal_stats_relation(stats) ((stats)->rows[0]->t_tableOid)
+#define pgseal_stats_attnum(stats) ((stats)->tupattnum)
+#else
+#define pgseal_stats_relation(stats) ((stats)->attr->attrelid)
+#define pgseal_stats_attnum(stats) ((stats)->attr->attnum)
+#define pgseal_stats_target(stats) \
+	((stats)->attr->attstattarget < 0 ? default_statistics_target : (stats)->attr->attstattarget)
+#endif
+#if PG_VERSION_NUM >= 180000
+#define pgseal_vacuum_delay_point() vacuum_delay_point(true)
+#else
+#define pgseal_vacuum_delay_point() vacuum_delay_point()
+#endif
+
+/* The macros around varlena are a header of their own since 16 */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_wait_event(name) WaitEventExtensionNew(name)
 #else
 #define pgseal_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/*
+ * common/jsonapi.h: from 16 on the callbacks return a status; from 17 on the
+ * lexer may live in the caller's memory.
+ */
+#if PG_VERSION_NUM >= 160000
+#define PGSEAL_JSON_ACTION			JsonParseErrorType
+#define PGSEAL_JSON_ACTION_DONE		return JSON_SUCCESS
+#else
+#define PGSEAL_JSON_ACTION			void
+#define PGSEAL_JSON_ACTION_DONE		return
+#endif
+#if PG_VERSION_NUM >= 170000
+#define pgseal_make_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(NULL, (text), (len), PG_UTF8, true)
+#else
+#define pgseal_make_json_lexer(text, len) \
+	makeJsonLexContextCstringLen((text), (len), PG_UTF8, true)
+#endif
+
+/* storage/latch.h: from 17 on a resource owner keeps a wait event set */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_make_wait_event_set(num_events) \
+	CreateWaitEventSet(CurrentResourceOwner, (num_events))
+#else
+#define pgseal_make_wait_event_set(num_events) \
+	CreateWaitEventSet(CurrentMemoryContext, (num_events))
+#endif
+
+/* utils/wait_event.h: from 17 on an extension names what it waits for */
+#if PG_VERSION_NUM >= 170000
+#define PGSEAL_WAIT_EVENT(name)		WaitEventExtensionNew(name)
+#else
+#define PGSEAL_WAIT_EVENT(name)		PG_WAIT_EXTENSION
 #endif
 
 /*

@@ -78,4 +78,29 @@ extern bool pgseal_random_nonce(uint8 out_nonce[PGSEAL_NONCE_BYTES]);
 /* Constant-time equality. */
 extern bool pgseal_equal(const uint8 *a, const uint8 *b, size_t len);
 
+/* ----------
+ * For key management services: signatures and TLS
+ * ----------
+ */
+
+/* HMAC-SHA-256 with a key that is used once.  RFC 2104. */
+extern bool pgseal_hmac_once(uint8 out_mac[PGSEAL_HASH_BYTES],
+							 const uint8 *key, size_t key_len,
+							 const uint8 *data, size_t data_len);
+
+/* Bytes of the longest RSA signature (RSA-4096) */
+#define PGSEAL_RSA_SIGNATURE_MAX_BYTES	512
+
+/*
+ * RSASSA-PKCS1-v1_5 with SHA-256 (RS256 of RFC 7518) under a private key in
+ * PEM (unencrypted PKCS #8 or PKCS #1).  Returns the bytes of the signature,
+ * or 0 when the key can't be read, isn't RSA, or is longer than 4096 bits.
+ */
+extern size_t pgseal_rs256_sign(uint8 out_signature[PGSEAL_RSA_SIGNATURE_MAX_BYTES],
+								const char *pem, size_t pem_len,
+								const uint8 *data, size_t data_len);
+
+/* tls_context is libcurl's SSL_CTX: decrypted records are wiped after use. */
+extern void pgseal_tls_cleanse(void *tls_context);
+
 #endif							/* PGSEAL_CRYPTO_H */

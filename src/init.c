@@ -16,9 +16,13 @@
 #include "compat.h"
 #include "ddl.h"
 #include "guc.h"
+#include "hashindex.h"
 #include "keycache.h"
 #include "keyring.h"
+#include "kms/shared.h"
 #include "lookup.h"
+#include "redact.h"
+#include "stored.h"
 #include "transparent.h"
 #include "wakeup.h"
 #include "worker.h"
@@ -44,9 +48,13 @@ _PG_init(void)
 	pgseal_basetype_init();
 	pgseal_keycache_init();
 	pgseal_wakeup_init();
+	pgseal_kms_shared_init();
 	pgseal_keyring_init();
 	pgseal_lookup_init();
+	pgseal_stored_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
+	pgseal_hashindex_init();
+	pgseal_redact_init();
 	pgseal_worker_init();
 }

@@ -1038,6 +1038,22 @@ pgseal_keycache_generation(void)
 	return cache ? pg_atomic_read_u64(&cache->generation) : 0;
 }
 
+bool
+pgseal_keycache_has(int64 key_version_id)
+{
+	int32		i;
+	bool		has;
+
+	if (!cache)
+		return false;
+	LWLockAcquire(cache_lock, LW_SHARED);
+	i = find_slot(MyDatabaseId, key_version_id);
+	has = i != NO_SLOT && cache->slots[i].has_key &&
+		GetCurrentTimestamp() < cache->slots[i].expires_at;
+	LWLockRelease(cache_lock);
+	return has;
+}
+
 /* ---------- for the worker ---------- */
 
 /* Adds to a small set; false if it is full */

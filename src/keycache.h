@@ -101,6 +101,9 @@ extern void pgseal_keycache_drop_database(Oid database);
  */
 extern uint64 pgseal_keycache_generation(void);
 
+/* Would get() give a key of MyDatabaseId at once, without anybody's fetching it? */
+extern bool pgseal_keycache_has(int64 key_version_id);
+
 /*
  * For the worker.  An entry is due when it should be fetched again ahead of
  * its expiry: some time before it (jitter) if it was used since the last fetch.

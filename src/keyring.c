@@ -286,7 +286,7 @@ require_version(int64 id)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("key version %016llx is not known in this database",
 						(unsigned long long) id),
-				 errhint("The value comes from another database. Copy the rows of pgseal.key and pgseal.key_version from there.")));
+				 errhint("The value comes from another database. Restore or copy the tables pgseal.key and pgseal.key_version from there first.")));
 	if (version->wrapped == NULL)
 	{
 		/* On a standby, nobody else takes it out of the cache */
@@ -517,6 +517,17 @@ pgseal_keyring_wrapper(int64 id)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not set up a cipher context")));
 	return key->wrapper;
+}
+
+bool
+pgseal_keyring_at_hand(int64 id)
+{
+	PgsealKey  *key;
+
+	validate_facts();
+	key = hash_search(keys, &id, HASH_FIND, NULL);
+	return (key != NULL && is_usable(key)) ||
+		(pgseal_keyring_info(id)->known && pgseal_keycache_has(id));
 }
 
 static bool

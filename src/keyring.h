@@ -92,6 +92,9 @@ extern PgsealKey *pgseal_keyring_index_version(int64 id, PgsealAccess access);
 
 extern const PgsealKeyInfo *pgseal_keyring_info(int64 id);
 
+/* Can the key version be used without asking a KMS? */
+extern bool pgseal_keyring_at_hand(int64 id);
+
 /* Has the current user USAGE on the server?  Errors or false as on_denied says */
 extern bool pgseal_keyring_check_access(Oid server);
 
@@ -123,10 +126,11 @@ extern PgsealKeyRow *pgseal_keyring_require(const char *name);
 extern void pgseal_keyring_ensure(const char *name);
 
 /*
- * A new data key version, which seals as soon as the transaction has committed;
+ * A new version, which is the current one as soon as the transaction has committed;
  * returns its number.  reason: for the event, or NULL.
  */
-extern int32 pgseal_keyring_add_version(const char *name, const char *reason);
+extern int32 pgseal_keyring_add_version(const char *name, PgsealPurpose purpose,
+										const char *reason);
 
 /* For the worker: fetches a cached key again; false when that failed */
 extern bool pgseal_keyring_refresh(int64 key_version_id);

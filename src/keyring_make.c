@@ -24,9 +24,9 @@
 
 /* 42704 when the key was destroyed */
 static PgsealVersionRow *
-current_data_version(const char *name)
+current_version(const char *name, PgsealPurpose purpose)
 {
-	PgsealVersionRow *version = pgseal_catalog_current_version(name, PGSEAL_PURPOSE_DATA);
+	PgsealVersionRow *version = pgseal_catalog_current_version(name, purpose);
 
 	if (version == NULL)
 		ereport(ERROR,
@@ -116,7 +116,7 @@ pgseal_keyring_create_child(const char *name, const char *parent, const Interval
 				 errmsg("key \"%s\" cannot be a parent: it has one itself", parent)));
 	check_new_name(name);
 	key.hash = pgseal_catalog_free_hash(name);
-	create_key(&key, current_data_version(parent)->id);
+	create_key(&key, current_version(parent, PGSEAL_PURPOSE_DATA)->id);
 }
 
 PgsealKeyRow *
@@ -145,26 +145,27 @@ pgseal_keyring_ensure(const char *name)
 }
 
 int32
-pgseal_keyring_add_version(const char *name, const char *reason)
+pgseal_keyring_add_version(const char *name, PgsealPurpose purpose, const char *reason)
 {
-	PgsealVersionRow version = {.purpose = PGSEAL_PURPOSE_DATA};
+	PgsealVersionRow version = {.purpose = purpose};
 	PgsealKeyRow *key;
 
 	pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
 	key = pgseal_keyring_require(name);
 	version.key = key->name;
 	version.server = key->server;
-	version.number = current_data_version(name)->number + 1;
+	version.number = current_version(name, purpose)->number + 1;
 	if (key->parent != NULL)
 	{
 		int32		parent_hash = pgseal_catalog_name_hash(key->parent);
 
 		pgseal_catalog_lock_new_child(parent_hash, pgseal_catalog_name_hash(name));
 		version.server = pgseal_keyring_require(key->parent)->server;
-		version.parent_version = current_data_version(key->parent)->id;
+		version.parent_version = current_version(key->parent, PGSEAL_PURPOSE_DATA)->id;
 	}
 	make_version(&version);
-	pgseal_catalog_event("key_rotated", name, version.id, reason);
+	pgseal_catalog_event(purpose == PGSEAL_PURPOSE_DATA ? "key_rotated" : "index_key_rotated",
+						 name, version.id, reason);
 	pgseal_wakeup_at_commit();
 	return version.number;
 }

@@ -16,6 +16,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -89,6 +90,7 @@ pgseal_create_key(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("key name must not be null")));
+	PreventCommandIfReadOnly("pgseal.create_key()");
 	if (parent != NULL && (server != NULL || rewrap_every != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -130,7 +132,9 @@ pgseal_alter_key(PG_FUNCTION_ARGS)
 Datum
 pgseal_rotate_key(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL));
+	PreventCommandIfReadOnly("pgseal.rotate_key()");
+	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+										   PGSEAL_PURPOSE_DATA, NULL));
 }
 
 /* rewrap(server) → how many; NULL: all servers */
@@ -171,8 +175,10 @@ Datum
 pgseal_rotate_master_key(PG_FUNCTION_ARGS)
 {
 	PgsealKmsServer *server = pgseal_kms_server(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
-	int			version = pgseal_kms_local_rotate(server);
+	int			version;
 
+	PreventCommandIfReadOnly("pgseal.rotate_master_key()");
+	version = pgseal_kms_local_rotate(server);
 	pgseal_catalog_event("master_key_rotated", NULL, 0,
 						 psprintf("server=\"%s\" version=%d", server->name, version));
 	PG_RETURN_INT32(version);
@@ -254,15 +260,45 @@ with_free_hash(HeapTuple tuple, TupleDesc desc)
 	return heap_modify_tuple_by_cols(tuple, desc, 1, &hash_column, &hash, &isnull);
 }
 
+/*
+ * A key may have data key versions of several databases, but index keys of one:
+ * under another's, nothing that is indexed already would be found.  That it is
+ * another's shows in a number that is taken.
+ */
+static bool
+has_version(int64 id, const char *key, int32 number, PgsealPurpose purpose)
+{
+	ListCell   *lc;
+
+	if (pgseal_catalog_version(id) != NULL)
+		return true;
+	if (purpose != PGSEAL_PURPOSE_INDEX ||
+		pgseal_catalog_current_version(key, PGSEAL_PURPOSE_INDEX) == NULL)
+		return false;
+	foreach(lc, pgseal_catalog_versions(key))
+	{
+		PgsealVersionRow *row = lfirst(lc);
+
+		if (row->purpose != PGSEAL_PURPOSE_INDEX || row->number != number)
+			continue;
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("key \"%s\" keeps the index key that it has in this database", key),
+				 errdetail("Blind indexes that were stored as values under another index key will not be found.")));
+		return true;
+	}
+	return false;
+}
+
 Datum
 pgseal_merge_key(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	HeapTuple	tuple;
 	TupleDesc	desc;
+	Datum		values[4];
+	bool		nulls[4];
 	bool		is_key;
-	bool		isnull;
-	Datum		first;
 	bool		exists;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
@@ -271,16 +307,17 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 				 errmsg("pgseal.merge_key() must be called as a trigger")));
 	tuple = trigger->tg_trigtuple;
 	desc = RelationGetDescr(trigger->tg_relation);
-	is_key = strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0;
 
-	/* First column: the name of a key, the id of a version */
-	first = heap_getattr(tuple, 1, desc, &isnull);
-	if (isnull)
-		return PointerGetDatum(tuple);	/* NOT NULL will say so */
+	/* key: name, name_hash, server, ...; key_version: id, key, number, purpose, ... */
+	for (int i = 0; i < lengthof(values); i++)
+		values[i] = heap_getattr(tuple, i + 1, desc, &nulls[i]);
+	is_key = strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0;
 	if (is_key)
-		exists = pgseal_catalog_key_by_name(TextDatumGetCString(first)) != NULL;
+		exists = !nulls[0] && pgseal_catalog_key_by_name(TextDatumGetCString(values[0])) != NULL;
 	else
-		exists = pgseal_catalog_version(DatumGetInt64(first)) != NULL;
+		exists = !nulls[0] && !nulls[1] && !nulls[2] && !nulls[3] &&
+			has_version(DatumGetInt64(values[0]), TextDatumGetCString(values[1]),
+						DatumGetInt32(values[2]), (PgsealPurpose) DatumGetChar(values[3]));
 	if (exists)
 		return PointerGetDatum(NULL);
 	return PointerGetDatum(is_key ? with_free_hash(tuple, desc) : tuple);

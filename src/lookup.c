@@ -5,18 +5,24 @@
  *
  * Where a column has an index on blind_index(column), the planner turns
  *
- *		column = x		into	blind_index(column) = token(x) AND column = x
+ *		column = x		into	blind_index(column) = token(x) AND recheck(column, x)
  *		column IN (...)	into	blind_index(column) = ANY (tokens(...)) AND ...
  *
  * so that the index can be used, whatever x is: a constant, a parameter or a
  * column of another table.  The comparison stays as a recheck.  While an index
- * key is replaced, tokens under both versions are searched for.
+ * key is replaced, tokens under both versions are searched for (index_key.c).
  *
  * For = this is done by a support function, which also sees comparisons that
- * come out of views and inlined functions.  The recheck is the same operator
- * with another function behind it, which has no support function, so a clause
- * that is simplified twice is extended once.  IN has no such support; it is
- * extended before planning starts.
+ * come out of views and inlined functions.  The recheck has none, so a clause
+ * that is simplified twice is extended once.  It is a function, so that the
+ * planner doesn't count the same condition twice: the selectivity of the whole
+ * is that of the token's clause.  Only where the planner must see an operator,
+ * in joins (a semi-join can be turned round) and for partition pruning, it is
+ * the operator again with another function behind it.  IN has no such support;
+ * it is extended before planning starts.
+ *
+ * ANALYZE keeps nothing of tokens: stored.c tells the planner how they are
+ * distributed.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,27 +32,38 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parse_func.h"
 #include "parser/parsetree.h"
+#include "partitioning/partdefs.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "basetype.h"
 #include "compat.h"
 #include "keyring.h"
 #include "lookup.h"
+#include "stored.h"
 #include "token.h"
 
 PG_FUNCTION_INFO_V1(pgseal_equality_support);
+PG_FUNCTION_INFO_V1(pgseal_recheck_support);
+
+/* IN over a UNION is spelled out up to this many elements */
+#define MAX_SPELLED_OUT			100
 
 static planner_hook_type prev_planner = NULL;
 
@@ -56,7 +73,17 @@ typedef struct BlindIndex
 	FuncExpr   *call;			/* as the index has it */
 	AttrNumber	stored_in;		/* generated column that holds it, or 0 */
 	PgsealTokenForm form;
+	bool		prunes;			/* the table is partitioned by the column */
 } BlindIndex;
+
+/* A column that is compared, and its index */
+typedef struct Target
+{
+	Node	   *column;
+	int32		typmod;			/* whose tokens the index holds */
+	int			num_versions;	/* of the index key */
+	BlindIndex	index;
+} Target;
 
 /*
  * Finding the index
@@ -112,16 +139,10 @@ static bool
 is_blind_index_call(Node *expr, AttrNumber attnum, BlindIndex *out)
 {
 	FuncExpr   *call = (FuncExpr *) expr;
-	Node	   *column;
+	Var		   *column = pgseal_stored_column(expr);
 	ListCell   *lc;
 
-	if (!IsA(expr, FuncExpr) || call->funcresulttype != BYTEAOID)
-		return false;
-	column = linitial(call->args);
-	if (!IsA(column, Var) || ((Var *) column)->varattno != attnum ||
-		pgseal_type_by_oid(getBaseType(exprType(column))) == NULL ||
-		get_func_namespace(call->funcid) != pgseal_type_schema() ||
-		strcmp(get_func_name(call->funcid), "blind_index") != 0)
+	if (column == NULL || column->varattno != attnum)
 		return false;
 
 	out->call = call;
@@ -165,9 +186,49 @@ index_has_blind_index(Relation table, Relation index, AttrNumber attnum, BlindIn
 	return false;
 }
 
-/* An index of the most exact form, plain before normalized */
+/*
+ * Do equal values, as the comparison means it, have equal tokens?  Under a
+ * nondeterministic collation different strings may be equal; the tokens follow
+ * the collation of the index, and what a normalizer cuts off follows none.
+ */
 static bool
-find_blind_index(Oid relation, AttrNumber attnum, BlindIndex *out)
+collation_fits(const BlindIndex *index, Oid collation)
+{
+	Oid			own = index->call->inputcollid;
+
+	if (own == collation || !OidIsValid(own) || !OidIsValid(collation))
+		return !OidIsValid(own) || index->form.normalizer[0] == '\0' ||
+			get_collation_isdeterministic(own);
+	return get_collation_isdeterministic(own) && get_collation_isdeterministic(collation);
+}
+
+/* Is a more exact than b? */
+static bool
+is_better(const BlindIndex *a, const BlindIndex *b)
+{
+	bool		a_plain = a->form.normalizer[0] == '\0';
+	bool		b_plain = b->form.normalizer[0] == '\0';
+
+	return a_plain != b_plain ? a_plain : a->form.bits > b->form.bits;
+}
+
+static bool
+is_partitioned_by(Relation table, AttrNumber attnum)
+{
+	PartitionKey key = RelationGetPartitionKey(table);
+
+	for (int i = 0; key != NULL && i < key->partnatts; i++)
+		if (key->partattrs[i] == attnum)
+			return true;
+	return false;
+}
+
+/*
+ * The index of the most exact form, plain before normalized.  Where a parent
+ * table has none, those of its children count.
+ */
+static bool
+find_blind_index(Oid relation, AttrNumber attnum, Oid collation, BlindIndex *out)
 {
 	Relation	table = table_open(relation, AccessShareLock);
 	bool		found = false;
@@ -180,8 +241,7 @@ find_blind_index(Oid relation, AttrNumber attnum, BlindIndex *out)
 
 		if (index->rd_index->indisvalid &&
 			index_has_blind_index(table, index, attnum, &candidate) &&
-			(!found || candidate.form.bits > out->form.bits ||
-			 candidate.form.normalizer[0] == '\0'))
+			collation_fits(&candidate, collation) && (!found || is_better(&candidate, out)))
 		{
 			*out = candidate;
 			out->call = copyObject(candidate.call);
@@ -189,6 +249,23 @@ find_blind_index(Oid relation, AttrNumber attnum, BlindIndex *out)
 		}
 		index_close(index, NoLock);
 	}
+	if (!found && table->rd_rel->relhassubclass)
+	{
+		foreach(lc, find_inheritance_children(relation, AccessShareLock))
+		{
+			AttrNumber	child_attnum = get_attnum(lfirst_oid(lc),
+												  NameStr(TupleDescAttr(RelationGetDescr(table),
+																		attnum - 1)->attname));
+
+			/* A generated column may have another number there */
+			found = child_attnum != InvalidAttrNumber &&
+				find_blind_index(lfirst_oid(lc), child_attnum, collation, out) &&
+				out->stored_in == 0;
+			if (found)
+				break;
+		}
+	}
+	out->prunes = found && is_partitioned_by(table, attnum);
 	table_close(table, NoLock);
 	return found;
 }
@@ -240,41 +317,55 @@ indexed_side(Node *column, const BlindIndex *index)
 	return (Expr *) call;
 }
 
-/*
- * The clause that column = value, or column = ANY (value), allows to add; NULL
- * when there is no index for it.
- */
-static Expr *
-lookup_clause(List *rtable, Node *column, Node *value, Oid value_type, Oid collation)
+/* Is this side of a comparison an indexed column? */
+static bool
+find_target(List *rtable, Node *column, Oid collation, Target *out)
 {
-	int32		typmod = exprTypmod(column);
-	bool		many = OidIsValid(get_element_type(value_type));
 	Oid			relation;
 	AttrNumber	attnum;
 	bool		direct;
-	BlindIndex	index;
-	int			num_versions;
+
+	out->column = column;
+	out->typmod = pgseal_stored_typmod(column);
+	/* Without a key of its own, a column's tokens can't be computed */
+	if (out->typmod <= 0 || !find_column(rtable, column, &relation, &attnum, &direct) ||
+		!find_blind_index(relation, attnum, collation, &out->index) ||
+		(out->index.stored_in != 0 && !direct))
+		return false;
+	out->num_versions = pgseal_keyring_num_index_versions(out->typmod);
+	return out->num_versions > 0;
+}
+
+/* A volatile value can't be looked for; a subquery's result isn't known yet */
+static bool
+is_searchable(Node *value)
+{
+	return !contain_volatile_functions(value) &&
+		!(IsA(value, Param) && ((Param *) value)->paramkind == PARAM_SUBLINK);
+}
+
+/* The clause that column = value, or column = ANY (value), allows to add */
+static Expr *
+lookup_clause(const Target *target, Node *value, Oid value_type)
+{
+	bool		many = OidIsValid(get_element_type(value_type));
+	Oid			collation = target->index.call->inputcollid;
 	ScalarArrayOpExpr *any;
 
-	/* Without a key of its own, a column's tokens can't be computed */
-	if (typmod <= 0 || !find_column(rtable, column, &relation, &attnum, &direct) ||
-		contain_volatile_functions(value) ||
-		!find_blind_index(relation, attnum, &index) || (index.stored_in != 0 && !direct))
-		return NULL;
-	num_versions = pgseal_keyring_num_index_versions(typmod);
-	if (num_versions == 0)
-		return NULL;
-	if (num_versions == 1 && !many)
-		return make_opclause(ByteaEqualOperator, BOOLOID, false, indexed_side(column, &index),
-							 token_call("token", value, value_type, typmod, &index.form, collation),
+	if (target->num_versions == 1 && !many)
+		return make_opclause(ByteaEqualOperator, BOOLOID, false,
+							 indexed_side(target->column, &target->index),
+							 token_call("token", value, value_type, target->typmod,
+										&target->index.form, collation),
 							 InvalidOid, InvalidOid);
 
 	any = makeNode(ScalarArrayOpExpr);
 	any->opno = ByteaEqualOperator;
 	any->opfuncid = get_opcode(ByteaEqualOperator);
 	any->useOr = true;
-	any->args = list_make2(indexed_side(column, &index),
-						   token_call("tokens", value, value_type, typmod, &index.form, collation));
+	any->args = list_make2(indexed_side(target->column, &target->index),
+						   token_call("tokens", value, value_type, target->typmod,
+									  &target->index.form, collation));
 	any->location = -1;
 	return (Expr *) any;
 }
@@ -283,18 +374,23 @@ lookup_clause(List *rtable, Node *column, Node *value, Oid value_type, Oid colla
  * column = x
  */
 
-/* The operator again, behind it a function without support function */
+/* The comparison again, without the support function */
 static Expr *
-recheck_clause(FuncExpr *equality, Oid left, Oid right)
+recheck_clause(FuncExpr *equality, Oid left, Oid right, bool as_operator)
 {
 	List	   *operator_name = list_make2(makeString(get_namespace_name(pgseal_type_schema())),
 										   makeString("="));
 	List	   *function_name = list_make2(makeString("pgseal"), makeString("recheck"));
 	Oid			types[2] = {left, right};
-	OpExpr	   *recheck = makeNode(OpExpr);
+	Oid			function = LookupFuncName(function_name, 2, types, false);
+	OpExpr	   *recheck;
 
+	if (!as_operator)
+		return (Expr *) makeFuncExpr(function, BOOLOID, equality->args, InvalidOid,
+									 equality->inputcollid, COERCE_EXPLICIT_CALL);
+	recheck = makeNode(OpExpr);
 	recheck->opno = OpernameGetOprid(operator_name, left, right);
-	recheck->opfuncid = LookupFuncName(function_name, 2, types, false);
+	recheck->opfuncid = function;
 	recheck->opresulttype = BOOLOID;
 	recheck->inputcollid = equality->inputcollid;
 	recheck->args = equality->args;
@@ -302,82 +398,282 @@ recheck_clause(FuncExpr *equality, Oid left, Oid right)
 	return (Expr *) recheck;
 }
 
+/* Columns of one key have the same token for the same value. */
+static bool
+share_tokens(const Target *a, const Target *b)
+{
+	return a->typmod == b->typmod && a->num_versions == 1 && b->num_versions == 1 &&
+		a->index.form.bits == b->index.form.bits &&
+		strcmp(a->index.form.normalizer, b->index.form.normalizer) == 0 &&
+		a->index.call->funcid == b->index.call->funcid &&
+		a->index.call->inputcollid == b->index.call->inputcollid;
+}
+
+static Node *
+simplify_equality(PlannerInfo *root, FuncExpr *equality)
+{
+	List	   *clauses = NIL;
+	Target		targets[2];
+	bool		found[2] = {false, false};
+	Relids		left = pull_varnos(root, linitial(equality->args));
+	Relids		right = pull_varnos(root, lsecond(equality->args));
+	bool		as_operator = !bms_is_empty(left) && !bms_is_empty(right);
+	Oid		   *types;
+	int			num_types;
+
+	get_func_signature(equality->funcid, &types, &num_types);
+	if (bms_overlap(left, right))
+		return NULL;
+	for (int side = 0; side < 2; side++)
+	{
+		found[side] = pgseal_type_by_oid(types[side]) != NULL &&
+			is_searchable(list_nth(equality->args, 1 - side)) &&
+			find_target(root->parse->rtable, list_nth(equality->args, side),
+						equality->inputcollid, &targets[side]);
+		as_operator = as_operator || (found[side] && targets[side].index.prunes);
+	}
+
+	/* One clause serves both indexes, and counts once in estimates */
+	if (found[0] && found[1] && share_tokens(&targets[0], &targets[1]))
+		clauses = list_make1(make_opclause(ByteaEqualOperator, BOOLOID, false,
+										   indexed_side(targets[0].column, &targets[0].index),
+										   indexed_side(targets[1].column, &targets[1].index),
+										   InvalidOid, InvalidOid));
+	else
+		for (int side = 0; side < 2; side++)
+			if (found[side])
+				clauses = lappend(clauses, lookup_clause(&targets[side],
+														 list_nth(equality->args, 1 - side),
+														 types[1 - side]));
+	if (clauses == NIL)
+		return NULL;
+
+	/* Plan again when an index key is replaced */
+	root->glob->relationOids = list_append_unique_oid(root->glob->relationOids,
+													  pgseal_catalog_version_relation());
+	clauses = lappend(clauses, recheck_clause(equality, types[0], types[1], as_operator));
+	return (Node *) make_andclause(clauses);
+}
+
 Datum
 pgseal_equality_support(PG_FUNCTION_ARGS)
 {
 	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 	SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
-	FuncExpr   *equality;
-	PlannerInfo *root;
-	List	   *clauses = NIL;
-	Oid		   *types;
-	int			num_types;
 
 	if (!IsA(request, SupportRequestSimplify) || simplify->root == NULL)
 		PG_RETURN_POINTER(NULL);
-	root = simplify->root;
-	equality = simplify->fcall;
-	get_func_signature(equality->funcid, &types, &num_types);
+	PG_RETURN_POINTER(simplify_equality(simplify->root, simplify->fcall));
+}
 
-	for (int side = 0; side < 2; side++)
-	{
-		Node	   *column = list_nth(equality->args, side);
-		Node	   *value = list_nth(equality->args, 1 - side);
-		Expr	   *clause;
+/* The clause beside it has picked the rows */
+Datum
+pgseal_recheck_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 
-		if (pgseal_type_by_oid(types[side]) == NULL || exprTypmod(column) <= 0 ||
-			bms_overlap(pull_varnos(root, column), pull_varnos(root, value)))
-			continue;
-		clause = lookup_clause(root->parse->rtable, column, value, types[1 - side],
-							   equality->inputcollid);
-		if (clause != NULL)
-			clauses = lappend(clauses, clause);
-	}
-	if (clauses == NIL)
+	if (!IsA(request, SupportRequestSelectivity))
 		PG_RETURN_POINTER(NULL);
-
-	/* Plan again when an index key is replaced */
-	root->glob->relationOids = list_append_unique_oid(root->glob->relationOids,
-													  pgseal_catalog_version_relation());
-	clauses = lappend(clauses, recheck_clause(equality, types[0], types[1]));
-	PG_RETURN_POINTER(make_andclause(clauses));
+	((SupportRequestSelectivity *) request)->selectivity = 1;
+	PG_RETURN_POINTER(request);
 }
 
 /*
- * column IN (...), column = ANY (...)
+ * column IN (...), column = ANY (...), and tokens that the user computed
  */
 
-static Node *
-extend_any(Node *node, void *context)
+/* Is the operator the = of an encrypted type, with whatever on its right? */
+static bool
+is_our_equality(Oid operator)
 {
-	List	   *rtable = context;
+	Oid			left;
+	Oid			right;
+
+	if (operator < FirstNormalObjectId)
+		return false;
+	op_input_types(operator, &left, &right);
+	return pgseal_type_by_oid(left) != NULL &&
+		strcmp(get_opname(operator), "=") == 0 &&
+		get_func_namespace(get_opcode(operator)) == get_namespace_oid("pgseal", false);
+}
+
+/* What the queries of one statement are extended with */
+typedef struct Extension
+{
+	List	   *rtable;			/* of the query at hand */
+	bool		extended;		/* anything at all */
+} Extension;
+
+/* Does a column come out of a set operation? */
+static bool
+is_set_operation_column(List *rtable, Node *column)
+{
+	Var		   *var = (Var *) column;
+	RangeTblEntry *rte;
+
+	if (!IsA(column, Var) || var->varlevelsup != 0)
+		return false;
+	rte = rt_fetch(var->varno, rtable);
+	return rte->rtekind == RTE_SUBQUERY && rte->subquery->setOperations != NULL;
+}
+
+/*
+ * column IN (a, b) as column = a OR column = b; NULL for long lists and for
+ * arrays whose elements aren't known.
+ */
+static Node *
+spell_out(ScalarArrayOpExpr *any)
+{
+	Node	   *column = linitial(any->args);
+	Node	   *array = lsecond(any->args);
+	Oid			left;
+	Oid			right;
+	List	   *elements = NIL;
+	List	   *clauses = NIL;
+	ListCell   *lc;
+
+	op_input_types(any->opno, &left, &right);
+	if (IsA(array, ArrayExpr) && !((ArrayExpr *) array)->multidims)
+		elements = ((ArrayExpr *) array)->elements;
+	else if (IsA(array, Const) && !((Const *) array)->constisnull)
+	{
+		ArrayIterator it = array_create_iterator(DatumGetArrayTypeP(((Const *) array)->constvalue),
+												 0, NULL);
+		int16		len;
+		bool		byval;
+		Datum		element;
+		bool		isnull;
+
+		get_typlenbyval(right, &len, &byval);
+		while (array_iterate(it, &element, &isnull))
+			elements = lappend(elements, makeConst(right, -1, ((Const *) array)->constcollid, len,
+												   element, isnull, byval));
+	}
+	if (elements == NIL || list_length(elements) > MAX_SPELLED_OUT)
+		return NULL;
+	foreach(lc, elements)
+	{
+		Expr	   *clause = make_opclause(any->opno, BOOLOID, false,
+										   (Expr *) copyObject(column),
+										   (Expr *) lfirst(lc), InvalidOid, any->inputcollid);
+
+		clauses = lappend(clauses, clause);
+	}
+	return list_length(clauses) == 1 ? linitial(clauses) : (Node *) make_orclause(clauses);
+}
+
+/* Arguments of blind_index(plaintext, key, ...), NIL for all other expressions */
+static List *
+plaintext_call(Node *node)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+	HeapTuple	tuple;
+	List	   *args;
+
+	if (!IsA(node, FuncExpr) || call->funcresulttype != BYTEAOID ||
+		call->funcid < FirstNormalObjectId ||
+		get_func_namespace(call->funcid) != pgseal_type_schema() ||
+		strcmp(get_func_name(call->funcid), "blind_index") != 0)
+		return NIL;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", call->funcid);
+	args = expand_function_arguments(copyObject(call->args), false, call->funcresulttype, tuple);
+	ReleaseSysCache(tuple);
+	return pgseal_type_by_base(exprType(linitial(args))) != NULL ? args : NIL;
+}
+
+/*
+ * x = blind_index(plaintext, key, ...), written by the user, while the index
+ * key is replaced: x = ANY (tokens of all versions).  NULL for all else.
+ */
+static Node *
+extend_explicit(OpExpr *equality, Extension *extension)
+{
+	for (int side = 0; side < 2; side++)
+	{
+		Node	   *call = list_nth(equality->args, side);
+		List	   *args = plaintext_call(call);
+		Const	   *key = args != NIL && IsA(lsecond(args), Const) ? lsecond(args) : NULL;
+		PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
+		ScalarArrayOpExpr *any;
+		FuncExpr   *tokens;
+		int32		hash;
+
+		if (key == NULL || key->constisnull)
+			continue;
+		extension->extended = true;
+		hash = pgseal_catalog_name_hash(TextDatumGetCString(key->constvalue));
+		if (pgseal_keyring_num_index_versions(hash) < 2)
+			continue;
+		tokens = (FuncExpr *) token_call("tokens", linitial(args), exprType(linitial(args)), hash,
+										 &form, ((FuncExpr *) call)->inputcollid);
+		if (list_length(args) > 2)
+			lthird(tokens->args) = lthird(args);
+		if (list_length(args) > 3)
+			lfourth(tokens->args) = lfourth(args);
+		any = makeNode(ScalarArrayOpExpr);
+		any->opno = ByteaEqualOperator;
+		any->opfuncid = get_opcode(ByteaEqualOperator);
+		any->useOr = true;
+		any->args = list_make2(list_nth(equality->args, 1 - side), tokens);
+		any->location = -1;
+		return (Node *) any;
+	}
+	return NULL;
+}
+
+/*
+ * Only what decides whether a row stays: elsewhere, as below NOT, the added
+ * clause would turn an unknown result into false.
+ */
+static Node *
+extend_qual(Node *node, Extension *extension)
+{
 	ScalarArrayOpExpr *any = (ScalarArrayOpExpr *) node;
 
 	if (node == NULL)
 		return NULL;
-	if (IsA(node, ScalarArrayOpExpr) && any->useOr && any->opno >= FirstNormalObjectId)
+	if (is_andclause(node) || is_orclause(node))
 	{
-		Node	   *column = linitial(any->args);
-		Node	   *array = lsecond(any->args);
-		char	   *operator_name = get_opname(any->opno);
+		ListCell   *lc;
 
-		if (strcmp(operator_name, "=") == 0 && pgseal_type_by_oid(exprType(column)) != NULL)
-		{
-			Expr	   *clause = lookup_clause(rtable, column, array,
-											   getBaseType(exprType(array)), any->inputcollid);
-
-			if (clause != NULL)
-				return (Node *) make_andclause(list_make2(clause, node));
-		}
-		return node;
+		foreach(lc, ((BoolExpr *) node)->args)
+			lfirst(lc) = extend_qual(lfirst(lc), extension);
 	}
-	if (IsA(node, Query) || IsA(node, SubLink))
-		return node;
-	return expression_tree_mutator(node, extend_any, context);
+	else if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+	{
+		Node	   *extended = extend_explicit((OpExpr *) node, extension);
+
+		return extended != NULL ? extended : node;
+	}
+	else if (IsA(node, ScalarArrayOpExpr) && any->useOr && is_our_equality(any->opno))
+	{
+		Node	   *array = lsecond(any->args);
+		Target		target;
+
+		if (is_searchable(array) &&
+			find_target(extension->rtable, linitial(any->args), any->inputcollid, &target))
+		{
+			extension->extended = true;
+			return (Node *) make_andclause(list_make2(lookup_clause(&target, array,
+																	getBaseType(exprType(array))),
+													  node));
+		}
+
+		/* Each arm of a UNION will extend the equalities in its own way */
+		if (is_set_operation_column(extension->rtable, linitial(any->args)))
+		{
+			Node	   *spelled = spell_out(any);
+
+			return spelled != NULL ? spelled : node;
+		}
+	}
+	return node;
 }
 
 static void
-extend_jointree(Node *node, List *rtable)
+extend_jointree(Node *node, Extension *extension)
 {
 	ListCell   *lc;
 
@@ -387,56 +683,71 @@ extend_jointree(Node *node, List *rtable)
 	{
 		FromExpr   *from = (FromExpr *) node;
 
-		from->quals = extend_any(from->quals, rtable);
+		from->quals = extend_qual(from->quals, extension);
 		foreach(lc, from->fromlist)
-			extend_jointree(lfirst(lc), rtable);
+			extend_jointree(lfirst(lc), extension);
 	}
 	else if (IsA(node, JoinExpr))
 	{
 		JoinExpr   *join = (JoinExpr *) node;
 
-		join->quals = extend_any(join->quals, rtable);
-		extend_jointree(join->larg, rtable);
-		extend_jointree(join->rarg, rtable);
+		join->quals = extend_qual(join->quals, extension);
+		extend_jointree(join->larg, extension);
+		extend_jointree(join->rarg, extension);
 	}
 }
 
 static bool
 extend_queries(Node *node, void *context)
 {
+	Extension  *extension = context;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;
 
-		extend_jointree((Node *) query->jointree, query->rtable);
+		extension->rtable = query->rtable;
+		extend_jointree((Node *) query->jointree, extension);
 		return query_tree_walker(query, extend_queries, context, 0);
 	}
 	return expression_tree_walker(node, extend_queries, context);
 }
 
+/* Statements without them cost this walk and nothing else */
 static bool
-has_any_on_ours(Node *node, void *context)
+has_extensible(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, ScalarArrayOpExpr) &&
 		((ScalarArrayOpExpr *) node)->opno >= FirstNormalObjectId)
 		return true;
+	if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+		return true;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, has_any_on_ours, context, 0);
-	return expression_tree_walker(node, has_any_on_ours, context);
+		return query_tree_walker((Query *) node, has_extensible, context, 0);
+	return expression_tree_walker(node, has_extensible, context);
 }
 
 static PlannedStmt *
 lookup_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	if (has_any_on_ours((Node *) parse, NULL) && OidIsValid(pgseal_type_schema()))
-		extend_queries((Node *) parse, NULL);
-	return prev_planner ?
+	Extension	extension = {NIL, false};
+	PlannedStmt *plan;
+
+	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_type_schema()))
+		extend_queries((Node *) parse, &extension);
+	plan = prev_planner ?
 		prev_planner(parse, query_string, cursor_options, params) :
 		standard_planner(parse, query_string, cursor_options, params);
+
+	/* Plan again when an index key is replaced */
+	if (extension.extended)
+		plan->relationOids = list_append_unique_oid(plan->relationOids,
+													pgseal_catalog_version_relation());
+	return plan;
 }
 
 void

@@ -14,9 +14,10 @@
  * the database's default key): they are stored in hash indexes and spill
  * files, and are the same in all tables, so that these can be joined.
  *
- * Comparing tells something about a value, so it needs the privilege.  The hash
- * functions don't, because a role that only writes must be able to insert into
- * a table with a hash index; they can't be called from SQL by anybody else.
+ * Comparing tells something about a value, so it needs the privilege, and so
+ * does hashing: whether two hashes meet in a GROUP BY would answer a guess.
+ * Only the upkeep of a hash index and the routing to hash partitions ask for
+ * none, because a role that only writes must be able to insert.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +25,7 @@
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "nodes/memnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "port/pg_bswap.h"
@@ -46,7 +48,22 @@ typedef struct Operands
 {
 	const PgsealType *type;
 	bool		sealed[2];		/* or of the base type */
+	PgsealAccess hash_access;	/* if it is a hash function */
 } Operands;
+
+/*
+ * Called on behalf of an index or a partitioned table?  Their support functions
+ * are looked up into memory contexts of the relation cache (relcache.c,
+ * partcache.c), while the executor's belong to a query.
+ */
+static PgsealAccess
+hash_access(FunctionCallInfo fcinfo)
+{
+	const char *owner = fcinfo->flinfo->fn_mcxt->name;
+
+	return strcmp(owner, "index info") == 0 || strcmp(owner, "partition key") == 0 ?
+		PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
+}
 
 static const Operands *
 operands(FunctionCallInfo fcinfo)
@@ -75,6 +92,7 @@ operands(FunctionCallInfo fcinfo)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("function %u compares no encrypted type",
 							fcinfo->flinfo->fn_oid)));
+		op->hash_access = hash_access(fcinfo);
 		fcinfo->flinfo->fn_extra = op;
 	}
 	return op;
@@ -138,7 +156,16 @@ COMPARISON(pgseal_le, <=)
 COMPARISON(pgseal_gt, >)
 COMPARISON(pgseal_ge, >=)
 
-/* Support function of the btree class: has no way to say NULL */
+/* For the support functions of operator classes, which can't say NULL */
+static void
+report_denied(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to compare encrypted values")));
+}
+
+/* Support function of the btree class */
 Datum
 pgseal_cmp(PG_FUNCTION_ARGS)
 {
@@ -146,9 +173,7 @@ pgseal_cmp(PG_FUNCTION_ARGS)
 	int32		order = compare(fcinfo, &isnull);
 
 	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to sort encrypted values")));
+		report_denied();
 	PG_RETURN_INT32(order);
 }
 
@@ -157,7 +182,7 @@ hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 {
 	const Operands *op = operands(fcinfo);
 	bool		isnull;
-	Datum		value = operand(fcinfo, op, 0, PGSEAL_ACCESS_INTERNAL, &isnull);
+	Datum		value = operand(fcinfo, op, 0, op->hash_access, &isnull);
 	PgsealKey  *key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
 	uint8		prefix[1 + sizeof(uint64)];
 	uint8		mac[PGSEAL_HASH_BYTES];
@@ -169,6 +194,8 @@ hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 	void	   *allocated = NULL;
 	StringInfoData canonical = {0};
 
+	if (isnull)
+		report_denied();
 	if (op->type->base->canonical != NULL)
 	{
 		initStringInfo(&canonical);

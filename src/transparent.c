@@ -337,12 +337,12 @@ transparent_executor_finish(QueryDesc *desc)
 
 /* Source text of the query that this utility statement analyzes for the client */
 static const char *
-source_inside_utility(Node *stmt, const char *query_string)
+source_inside_utility(Node *stmt, const char *query_string, ProcessUtilityContext context)
 {
-	const char *client = inside ? inside_source : debug_query_string;
 	PreparedStatement *prepared;
 
-	if (client == NULL || query_string != client)
+	/* The Execute message runs a copy of debug_query_string */
+	if (inside ? query_string != inside_source : context != PROCESS_UTILITY_TOPLEVEL)
 		return NULL;
 	if (IsA(stmt, ExplainStmt))
 	{
@@ -367,7 +367,7 @@ transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool r
 							ProcessUtilityContext context, ParamListInfo params,
 							QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string));
+	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context));
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	else

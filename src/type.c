@@ -106,6 +106,38 @@ sealed_from_text(const PgsealType *type, const char *text)
 	return sealed;
 }
 
+/*
+ * The base type's input function, whose errors repeat the value.  Ours doesn't,
+ * nor does the log repeat the statement.
+ */
+static Datum
+base_input(const PgsealType *type, char *text)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum value = (Datum) 0;
+
+	PG_TRY();
+	{
+		value = InputFunctionCall((FmgrInfo *) &type->input, text, type->input_param, -1);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("invalid input for type encrypted_%s", type->base->name),
+				 errhidestmt(true)));
+	}
+	PG_END_TRY();
+	return value;
+}
+
 /* pgseal_in(cstring, type oid, typmod): plaintext, or the sealed text form */
 Datum
 pgseal_in(PG_FUNCTION_ARGS)
@@ -113,15 +145,19 @@ pgseal_in(PG_FUNCTION_ARGS)
 	char	   *text = PG_GETARG_CSTRING(0);
 	const PgsealType *type = input_type(fcinfo);
 	int32		typmod = PG_GETARG_INT32(2);
+	ErrorContextCallback *saved_context = error_context_stack;
+	struct varlena *sealed;
 
+	/* COPY would add the value to the context of an error */
+	error_context_stack = NULL;
 	if (pgseal_envelope_is_text(text))
-		PG_RETURN_POINTER(pgseal_value_reseal(type, sealed_from_text(type, text), typmod));
-	if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
-		PG_RETURN_POINTER(pgseal_value_seal_chars(type, text, strlen(text), typmod));
-	PG_RETURN_POINTER(pgseal_value_seal(type,
-										InputFunctionCall((FmgrInfo *) &type->input, text,
-														  type->input_param, -1),
-										typmod));
+		sealed = pgseal_value_reseal(type, sealed_from_text(type, text), typmod);
+	else if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
+		sealed = pgseal_value_seal_chars(type, text, strlen(text), typmod);
+	else
+		sealed = pgseal_value_seal(type, base_input(type, text), typmod);
+	error_context_stack = saved_context;
+	PG_RETURN_POINTER(sealed);
 }
 
 /* The sealed text form, whatever the type */

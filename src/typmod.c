@@ -56,15 +56,17 @@ pgseal_typmod_in(PG_FUNCTION_ARGS)
 	name = DatumGetCString(elements[0]);
 	if (strcmp(name, "*") == 0)
 		PG_RETURN_INT32(PGSEAL_TYPMOD_ANY);
-	if ((hash = hash_from_hex(name)) > 0)
-		PG_RETURN_INT32(hash);
-	pgseal_catalog_check_name(name);
-	if (strcmp(name, PGSEAL_DEFAULT_KEY) == 0)
+	if ((hash = hash_from_hex(name)) < 0)
+	{
+		pgseal_catalog_check_name(name);
+		hash = pgseal_catalog_name_hash(name);
+	}
+	if (hash == pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key \"%s\" cannot be the key of a column", PGSEAL_DEFAULT_KEY),
 				 errdetail("It seals values on their way to a column, and any role may have them resealed.")));
-	PG_RETURN_INT32(pgseal_catalog_name_hash(name));
+	PG_RETURN_INT32(hash);
 }
 
 Datum

@@ -10,7 +10,8 @@
  * Resealing opens a value without asking for the privilege, so that a role
  * that only writes can store a literal, which is sealed under the default key
  * before its column is known.  It must not be a way around the privilege
- * either: from another server than the target's, it takes USAGE there.
+ * either: from another server than the target's, it takes USAGE there.  So it
+ * does to the default key, from where anybody may go on to a server of theirs.
  *
  *-------------------------------------------------------------------------
  */
@@ -121,6 +122,19 @@ pgseal_value_try_header(PgsealEnvelope *out_envelope, Datum sealed)
  * Sealing
  */
 
+/*
+ * A column of any key takes values that were sealed under one.  The default key
+ * doesn't count: destroying a person's key must erase all that is theirs.
+ */
+static void
+report_keyless(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("value for a column of any key must be sealed under one"),
+			 errhint("Use pgseal.seal(value, key).")));
+}
+
 /* NULL when it would not get smaller.  The caller wipes and frees. */
 static uint8 *
 compress_payload(const uint8 *payload, size_t len, size_t *out_len)
@@ -153,8 +167,9 @@ seal_payload(const PgsealType *type, const uint8 *payload, size_t len, int32 typ
 	struct varlena *result;
 	bool		sealed;
 
-	/* '*' has no key of its own; what has none either is sealed by default's */
-	key = pgseal_keyring_seal(typmod == PGSEAL_TYPMOD_ANY ? PGSEAL_TYPMOD_NONE : typmod);
+	if (typmod == PGSEAL_TYPMOD_ANY)
+		report_keyless();
+	key = pgseal_keyring_seal(typmod);
 	compressed = compress_payload(payload, len, &len);
 	if (len > MaxAllocSize - VARHDRSZ - PGSEAL_ENVELOPE_OVERHEAD)
 		ereport(ERROR,
@@ -311,22 +326,30 @@ pgseal_value_open(const PgsealType *type, Datum sealed, PgsealAccess access, boo
  * Resealing
  */
 
-static void
-check_reseal(const PgsealKeyInfo *source, int32 typmod)
+/* Sealed on its way, by the default key or one of this backend's own? */
+static bool
+is_on_its_way(const PgsealKeyInfo *info)
 {
 	static int32 default_hash = 0;
-	const PgsealKeyInfo *target;
-	AclResult	result;
-	Oid			server = source->server;
-	bool		is_default;
 
 	if (default_hash == 0)
 		default_hash = pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY);
-	is_default = source->ephemeral || source->key_hash == default_hash;
-	if (is_default)
+	return info->ephemeral || info->key_hash == default_hash;
+}
+
+static void
+check_reseal(const PgsealKeyInfo *source, int32 typmod)
+{
+	Oid			server = source->server;
+	bool		on_its_way = is_on_its_way(source);
+	const PgsealKeyInfo *target;
+	AclResult	result;
+
+	if (on_its_way)
 		return;
+	/* From the default key anybody may go on to a server of theirs */
 	target = pgseal_keyring_info(pgseal_keyring_seal(typmod)->id);
-	if (target->server == server)
+	if (target->server == server && !is_on_its_way(target))
 		return;
 	result = pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE);
 	if (result != ACLCHECK_OK)
@@ -346,6 +369,9 @@ pgseal_value_reseal(const PgsealType *type, struct varlena *sealed, int32 typmod
 		return sealed;
 	pgseal_value_header(&envelope, PointerGetDatum(sealed));
 	info = pgseal_keyring_info(envelope.key_version_id);
+
+	if (typmod == PGSEAL_TYPMOD_ANY && is_on_its_way(info))
+		report_keyless();
 
 	/* '*' keeps the key, but not a version that nothing is stored under any more */
 	if (typmod == PGSEAL_TYPMOD_ANY && info->retired && !info->destroyed)

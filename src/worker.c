@@ -86,8 +86,11 @@
 #define SLICE					3000
 /* Pause when others are in the way, in ms */
 #define LATER					500
-/* Longest wait for a lock */
-#define LOCK_TIMEOUT			"2s"
+/*
+ * Longest wait for a lock: shorter than deadlock_timeout, so that of a DROP
+ * EXTENSION and a worker it is the worker that gives in
+ */
+#define LOCK_TIMEOUT			"500ms"
 /* Rewraps, and exhausted versions, dealt with in one visit */
 #define REWRAPS_MAX				1000
 #define EXHAUSTED_MAX			64
@@ -108,7 +111,8 @@ pgseal_worker_init(void)
 {
 	BackgroundWorker worker;
 
-	if (!process_shared_preload_libraries_in_progress)
+	/* pg_upgrade must be alone in both servers */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 
 	memset(&worker, 0, sizeof(worker));
@@ -345,7 +349,21 @@ pgseal_worker_launcher_main(Datum arg)
 /* Message of the error that ended the last piece of work that failed */
 static char last_failure[256];
 
-/* Logs an error that ends a piece of work, with our prefix */
+static bool
+is_installed(void)
+{
+	bool		installed;
+
+	StartTransactionCommand();
+	installed = OidIsValid(get_extension_oid(PGSEAL_MODULE, true));
+	CommitTransactionCommand();
+	return installed;
+}
+
+/*
+ * Logs an error that ends a piece of work, with our prefix; unless the reason
+ * is that the extension was dropped meanwhile.
+ */
 static void
 log_failure(const char *work, int64 argument)
 {
@@ -355,12 +373,13 @@ log_failure(const char *work, int64 argument)
 	error = CopyErrorData();
 	FlushErrorState();
 	AbortCurrentTransaction();
-	ereport(LOG,
-			(errcode(error->sqlerrcode),
-			 argument == 0 ? errmsg("pgseal: could not %s: %s", work, error->message) :
-			 errmsg("pgseal: could not %s " INT64_FORMAT ": %s", work, argument, error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0));
+	if (is_installed())
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 argument == 0 ? errmsg("pgseal: could not %s: %s", work, error->message) :
+				 errmsg("pgseal: could not %s " INT64_FORMAT ": %s", work, argument, error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0));
 	strlcpy(last_failure, error->message, sizeof(last_failure));
 	FreeErrorData(error);
 }
@@ -433,7 +452,8 @@ rotate_exhausted(int64 key_version_id)
 
 	if (version != NULL && version->wrapped != NULL && version->purpose == PGSEAL_PURPOSE_DATA &&
 		!pgseal_keyring_is_stale(key_version_id))
-		(void) pgseal_keyring_add_version(version->key, "reason=max_seals_per_key");
+		(void) pgseal_keyring_add_version(version->key, PGSEAL_PURPOSE_DATA,
+										  "reason=max_seals_per_key");
 }
 
 /*
@@ -460,7 +480,7 @@ rotate_due(int64 key_hash)
 	PgsealKeyRow *key = pgseal_catalog_key((int32) key_hash);
 
 	if (key != NULL)
-		(void) pgseal_keyring_add_version(key->name, "reason=rotate_every");
+		(void) pgseal_keyring_add_version(key->name, PGSEAL_PURPOSE_DATA, "reason=rotate_every");
 }
 
 static void
@@ -528,17 +548,6 @@ reencrypt(void)
 			break;
 		}
 	}
-}
-
-static bool
-is_installed(void)
-{
-	bool		installed;
-
-	StartTransactionCommand();
-	installed = OidIsValid(get_extension_oid(PGSEAL_MODULE, true));
-	CommitTransactionCommand();
-	return installed;
 }
 
 static void

@@ -127,6 +127,7 @@ then
 	elif [ -n "$debian" ]
 	then
 		need postgresql
+		version=$(. /etc/os-release; case ${VERSION_ID:-} in 12) echo 15 ;; 13) echo 17 ;; *) echo 18 ;; esac)
 	else
 		die "found no PostgreSQL 15 to 18; name one with PG_CONFIG=/path/to/pg_config"
 	fi
@@ -134,6 +135,15 @@ fi
 
 if [ -n "$debian" ]
 then
+	# The tests of drivers install theirs with these tools.
+	case $* in
+		*test/suite.pl*)
+			[ -z "${version:-}" ] || need "postgresql-$version-pgaudit"
+			command -v node >/dev/null || need nodejs
+			command -v npm >/dev/null || need npm
+			python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
+			;;
+	esac
 	need gcc libc6-dev make libssl-dev libcurl4-openssl-dev perl libipc-run-perl python3 openssl
 	if [ -n "$missing" ]
 	then
@@ -213,6 +223,16 @@ tar -C "$checkout" -cf "$scratch/tmp/src.tar" --exclude=./.git --exclude=./sql/p
 	--exclude=tmp_check --exclude='*.o' --exclude='*.bc' --exclude='*.so' . &&
 	tar -C "$scratch/src" -xf "$scratch/tmp/src.tar" --no-same-owner &&
 	rm "$scratch/tmp/src.tar" || die "could not copy the checkout"
+
+# Sample data and test vectors that may lie beside the checkout: where tests
+# look for them, and readable for the user.
+for part in data vectors
+do
+	[ -d "$checkout/../shared/$part" ] || continue
+	mkdir -p "$scratch/shared"
+	cp -R "$checkout/../shared/$part" "$scratch/shared/" || die "could not copy ../shared/$part"
+	chmod -R u+w,a+rX "$scratch/shared"
+done
 
 # Programs resolve symbolic links to find out where they are: copies.
 bindir=$scratch/pg$("$PG_CONFIG" --bindir)

@@ -70,12 +70,19 @@ ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER merge;
 CREATE FUNCTION pgseal.key_changed() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_key_changed';
 REVOKE ALL ON FUNCTION pgseal.key_changed() FROM PUBLIC;
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgseal.key
-	FOR EACH STATEMENT EXECUTE FUNCTION pgseal.key_changed();
+-- For each row: rows that come by logical replication fire no others.
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON pgseal.key
+	FOR EACH ROW EXECUTE FUNCTION pgseal.key_changed();
 ALTER TABLE pgseal.key ENABLE ALWAYS TRIGGER changed;
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgseal.key_version
-	FOR EACH STATEMENT EXECUTE FUNCTION pgseal.key_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON pgseal.key_version
+	FOR EACH ROW EXECUTE FUNCTION pgseal.key_changed();
 ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER changed;
+CREATE TRIGGER truncated AFTER TRUNCATE ON pgseal.key
+	FOR EACH STATEMENT EXECUTE FUNCTION pgseal.key_changed();
+ALTER TABLE pgseal.key ENABLE ALWAYS TRIGGER truncated;
+CREATE TRIGGER truncated AFTER TRUNCATE ON pgseal.key_version
+	FOR EACH STATEMENT EXECUTE FUNCTION pgseal.key_changed();
+ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER truncated;
 
 SELECT pg_catalog.pg_extension_config_dump('pgseal.key', '');
 SELECT pg_catalog.pg_extension_config_dump('pgseal.key_version', '');

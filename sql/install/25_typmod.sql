@@ -15,3 +15,8 @@ CREATE FUNCTION pgseal.blind_index_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_blind_index_support';
 CREATE FUNCTION pgseal.equality_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_equality_support';
+CREATE FUNCTION pgseal.recheck_support(internal) RETURNS internal
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_recheck_support';
+
+CREATE FUNCTION pgseal.sortsupport(internal) RETURNS void
+LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'pgseal_sortsupport';

@@ -67,10 +67,15 @@ CREATE FUNCTION pgseal.key_name(typmod int4) RETURNS text
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_key_name';
 COMMENT ON FUNCTION pgseal.key_name IS 'the key that the type modifier of a column stands for';
 
+CREATE FUNCTION pgseal.equality_index("table" regclass, "column" int2) RETURNS text
+LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'pgseal_equality_index';
+COMMENT ON FUNCTION pgseal.equality_index IS 'an index that finds rows by equality of the column: on blind_index(column), or USING hash (column)';
+
 CREATE VIEW pgseal.columns AS
 	SELECT a.attrelid::regclass AS "table", a.attname AS "column",
 		format_type(a.atttypid, NULL) AS type,
-		CASE WHEN a.atttypmod = 0 THEN '*' ELSE pgseal.key_name(a.atttypmod) END AS key
+		CASE WHEN a.atttypmod = 0 THEN '*' ELSE pgseal.key_name(a.atttypmod) END AS key,
+		pgseal.equality_index(a.attrelid, a.attnum) AS equality_index
 	FROM pg_catalog.pg_attribute a
 	JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 	LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
@@ -78,7 +83,7 @@ CREATE VIEW pgseal.columns AS
 	WHERE coalesce(e.typinput, t.typinput) IN
 			(SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.prosrc = 'pgseal_in')
 		AND c.relkind IN ('r', 'p', 'm', 'f') AND NOT a.attisdropped;
-COMMENT ON VIEW pgseal.columns IS 'encrypted columns and their keys';
+COMMENT ON VIEW pgseal.columns IS 'encrypted columns, their keys, and the index that serves = (NULL: there is none)';
 
 CREATE FUNCTION pgseal.cache_stats(OUT slots int8, OUT used int8, OUT hits int8, OUT misses int8,
 	OUT waits int8, OUT refreshes int8, OUT evictions int8, OUT expirations int8,

@@ -35,9 +35,14 @@
 #include "../compat.h"
 #include "../crypto.h"
 #include "kms.h"
+#include "transport.h"
 
 static const PgsealKmsProvider *const providers[] = {
-	&pgseal_kms_local
+	&pgseal_kms_local,
+	&pgseal_kms_aws.base,
+	&pgseal_kms_vault.base,
+	&pgseal_kms_azure.base,
+	&pgseal_kms_gcp.base
 };
 
 /* How a failed operation is named in "could not ..." */

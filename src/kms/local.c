@@ -411,7 +411,7 @@ local_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_descript
 static PgsealKmsStatus
 rotate_file(int *out_version, PgsealKmsError *out_error, const char *file)
 {
-	PgsealKmsStatus status;
+	volatile PgsealKmsStatus status = PGSEAL_KMS_UNREACHABLE;
 	PgsealKeyring *keyring = pgseal_local_new();
 
 	PG_TRY();

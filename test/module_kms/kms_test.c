@@ -18,6 +18,7 @@
 #include "guc.h"
 #include "kms.h"
 #include "local.h"
+#include "shared.h"
 
 PG_MODULE_MAGIC;
 
@@ -35,6 +36,7 @@ void
 _PG_init(void)
 {
 	pgseal_guc_init();
+	pgseal_kms_shared_init();
 }
 
 static char *
@@ -168,7 +170,8 @@ kms_describe(PG_FUNCTION_ARGS)
 	Datum		values[2];
 
 	check(pgseal_kms_describe(server, &description, &error), server, &error);
-	values[0] = CStringGetTextDatum(description.newest_master_key);
+	values[0] = CStringGetTextDatum(description.newest_master_key ?
+									description.newest_master_key : "");
 	values[1] = CStringGetTextDatum(description.detail);
 	return return_row(fcinfo, values);
 }

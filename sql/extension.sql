@@ -1,0 +1,94 @@
+--
+-- The extension is dropped, made again and moved within one session, in a
+-- database of its own.
+--
+SET client_min_messages = warning;
+SELECT current_database() AS regression_db \gset
+CREATE DATABASE pgseal_regress_ext;
+\c pgseal_regress_ext
+SET client_min_messages = warning;
+-- before there is an extension, the hooks keep out of the way
+CREATE TABLE plain (id int, v text);
+INSERT INTO plain VALUES (1, 'x') RETURNING v;
+CREATE TABLE nope (v encrypted_text);
+CREATE EXTENSION pgseal;
+CREATE TABLE t (id int, v encrypted_text);
+INSERT INTO t VALUES (1, 'first');
+SELECT v FROM t;
+PREPARE p AS SELECT v FROM t;
+EXECUTE p;
+\set VERBOSITY terse
+DROP EXTENSION pgseal;
+\echo :LAST_ERROR_SQLSTATE
+DROP SCHEMA pgseal CASCADE;
+DROP TYPE encrypted_text CASCADE;
+DROP FUNCTION pgseal.open(encrypted_text) CASCADE;
+\set VERBOSITY default
+SELECT v FROM t;
+BEGIN;
+DROP EXTENSION pgseal CASCADE;
+SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'v';
+CREATE TABLE between_two (v text);
+INSERT INTO between_two VALUES ('x') RETURNING v;
+ROLLBACK;
+SELECT v FROM t;
+EXECUTE p;
+INSERT INTO t VALUES (2, 'second');
+-- for good, and again
+DROP EXTENSION pgseal CASCADE;
+SELECT * FROM t;
+EXECUTE p;
+SELECT to_regtype('encrypted_text') IS NULL AND to_regnamespace('pgseal') IS NULL AS "nothing left";
+SELECT count(*) AS servers FROM pg_foreign_server;
+CREATE EXTENSION pgseal;
+SELECT count(*) AS "no keys" FROM pgseal.keys;
+ALTER TABLE t ADD v encrypted_text;
+INSERT INTO t VALUES (3, 'third');
+UPDATE t SET v = 'again' WHERE id < 3;
+SELECT * FROM t ORDER BY id;
+SELECT id FROM t WHERE v = 'third' ORDER BY v;
+SELECT v, count(*) FROM t GROUP BY v ORDER BY v;
+SELECT DISTINCT (pgseal.inspect(v)).key FROM t;
+-- twice in a transaction
+BEGIN;
+DROP EXTENSION pgseal CASCADE;
+CREATE EXTENSION pgseal;
+CREATE TABLE u (v encrypted_int4);
+INSERT INTO u VALUES (1), (2);
+SELECT v FROM u ORDER BY v DESC;
+COMMIT;
+SELECT v, v + 1 AS w FROM u ORDER BY v;
+DROP EXTENSION pgseal CASCADE;
+
+-- in another schema, not in the search_path (only || needs it there)
+CREATE SCHEMA ext;
+CREATE EXTENSION pgseal SCHEMA ext;
+CREATE TABLE x (id int, v ext.encrypted_text, n ext.encrypted_int4('k'));
+INSERT INTO x VALUES (1, 'a', 1), (2, 'b', 2), (3, 'a', 3);
+SELECT v, n FROM x ORDER BY v, n;
+SELECT v, count(*) FROM x GROUP BY v ORDER BY v;
+SELECT DISTINCT v FROM x ORDER BY v;
+SELECT id FROM x WHERE v = 'a' AND n > 1;
+SELECT v OPERATOR(ext.||) '!', n + 1 FROM x WHERE id = 1;
+SET search_path = public, ext;
+SELECT v || '!' FROM x WHERE id = 1;
+RESET search_path;
+SELECT row_to_json(x) FROM x WHERE id = 1;
+CREATE INDEX ON x (v);
+CREATE INDEX ON x USING hash (v);
+SELECT "table", "column", type, key FROM pgseal.columns ORDER BY 2;
+SELECT v FROM x WHERE id = 1;
+SELECT nspname FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace WHERE typname = 'encrypted_text';
+INSERT INTO x VALUES (4, 'd', 4) RETURNING v, n;
+CREATE TABLE y (v ext.encrypted_text);
+INSERT INTO y VALUES ('y') RETURNING v;
+
+-- a copy of the database has the keys of its template
+\c :regression_db
+CREATE DATABASE pgseal_regress_ext2 TEMPLATE pgseal_regress_ext;
+\c pgseal_regress_ext2
+SELECT v, n FROM x ORDER BY id;
+INSERT INTO x VALUES (5, 'e', 5) RETURNING v;
+\c :regression_db
+DROP DATABASE pgseal_regress_ext2;
+DROP DATABASE pgseal_regress_ext;

@@ -1,0 +1,103 @@
+--
+-- = with values of the base type's relatives, so that a parameter of whatever
+-- integer or number type finds the index.  Inlined: what the planner sees is
+-- the = of the column's own base type.  A value that has no counterpart in the
+-- column's type equals nothing (and NULL stays unknown).
+--
+
+CREATE FUNCTION pgseal.eq(encrypted_int2, int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = CASE WHEN $2 BETWEEN -32768 AND 32767 THEN $2::int2 END AND (($2 BETWEEN -32768 AND 32767) IS NOT FALSE OR $1 IS NULL);
+CREATE FUNCTION pgseal.eq(int4, encrypted_int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = CASE WHEN $1 BETWEEN -32768 AND 32767 THEN $1::int2 END AND (($1 BETWEEN -32768 AND 32767) IS NOT FALSE OR $2 IS NULL);
+CREATE FUNCTION pgseal.eq(encrypted_int2, int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = CASE WHEN $2 BETWEEN -32768 AND 32767 THEN $2::int2 END AND (($2 BETWEEN -32768 AND 32767) IS NOT FALSE OR $1 IS NULL);
+CREATE FUNCTION pgseal.eq(int8, encrypted_int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = CASE WHEN $1 BETWEEN -32768 AND 32767 THEN $1::int2 END AND (($1 BETWEEN -32768 AND 32767) IS NOT FALSE OR $2 IS NULL);
+CREATE FUNCTION pgseal.eq(encrypted_int2, numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = CASE WHEN $2 BETWEEN -32768 AND 32767 AND $2 % 1 = 0 THEN $2::int2 END AND (($2 BETWEEN -32768 AND 32767 AND $2 % 1 = 0) IS NOT FALSE OR $1 IS NULL);
+CREATE FUNCTION pgseal.eq(numeric, encrypted_int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = CASE WHEN $1 BETWEEN -32768 AND 32767 AND $1 % 1 = 0 THEN $1::int2 END AND (($1 BETWEEN -32768 AND 32767 AND $1 % 1 = 0) IS NOT FALSE OR $2 IS NULL);
+CREATE FUNCTION pgseal.eq(encrypted_int4, int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::int4;
+CREATE FUNCTION pgseal.eq(int2, encrypted_int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::int4;
+CREATE FUNCTION pgseal.eq(encrypted_int4, int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = CASE WHEN $2 BETWEEN -2147483648 AND 2147483647 THEN $2::int4 END AND (($2 BETWEEN -2147483648 AND 2147483647) IS NOT FALSE OR $1 IS NULL);
+CREATE FUNCTION pgseal.eq(int8, encrypted_int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = CASE WHEN $1 BETWEEN -2147483648 AND 2147483647 THEN $1::int4 END AND (($1 BETWEEN -2147483648 AND 2147483647) IS NOT FALSE OR $2 IS NULL);
+CREATE FUNCTION pgseal.eq(encrypted_int4, numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = CASE WHEN $2 BETWEEN -2147483648 AND 2147483647 AND $2 % 1 = 0 THEN $2::int4 END AND (($2 BETWEEN -2147483648 AND 2147483647 AND $2 % 1 = 0) IS NOT FALSE OR $1 IS NULL);
+CREATE FUNCTION pgseal.eq(numeric, encrypted_int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = CASE WHEN $1 BETWEEN -2147483648 AND 2147483647 AND $1 % 1 = 0 THEN $1::int4 END AND (($1 BETWEEN -2147483648 AND 2147483647 AND $1 % 1 = 0) IS NOT FALSE OR $2 IS NULL);
+CREATE FUNCTION pgseal.eq(encrypted_int8, int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::int8;
+CREATE FUNCTION pgseal.eq(int2, encrypted_int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::int8;
+CREATE FUNCTION pgseal.eq(encrypted_int8, int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::int8;
+CREATE FUNCTION pgseal.eq(int4, encrypted_int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::int8;
+CREATE FUNCTION pgseal.eq(encrypted_int8, numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = CASE WHEN $2 BETWEEN -9223372036854775808 AND 9223372036854775807 AND $2 % 1 = 0 THEN $2::int8 END AND (($2 BETWEEN -9223372036854775808 AND 9223372036854775807 AND $2 % 1 = 0) IS NOT FALSE OR $1 IS NULL);
+CREATE FUNCTION pgseal.eq(numeric, encrypted_int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = CASE WHEN $1 BETWEEN -9223372036854775808 AND 9223372036854775807 AND $1 % 1 = 0 THEN $1::int8 END AND (($1 BETWEEN -9223372036854775808 AND 9223372036854775807 AND $1 % 1 = 0) IS NOT FALSE OR $2 IS NULL);
+CREATE FUNCTION pgseal.eq(encrypted_numeric, int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::numeric;
+CREATE FUNCTION pgseal.eq(int2, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::numeric;
+CREATE FUNCTION pgseal.eq(encrypted_numeric, int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::numeric;
+CREATE FUNCTION pgseal.eq(int4, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::numeric;
+CREATE FUNCTION pgseal.eq(encrypted_numeric, int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::numeric;
+CREATE FUNCTION pgseal.eq(int8, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::numeric;
+CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = numeric, RIGHTARG = encrypted_int8, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);

@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * hashindex.h
+ *	  Who may use a hash index on encrypted values.
+ *
+ * Layer 5.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_HASHINDEX_H
+#define PGSEAL_HASHINDEX_H
+
+/* Sets the planner's hook; called once, from _PG_init() */
+extern void pgseal_hashindex_init(void);
+
+#endif							/* PGSEAL_HASHINDEX_H */

@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * azure.h
+ *	  The login of the azure_key_vault provider.
+ *
+ * Layer 2.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_AZURE_H
+#define PGSEAL_AZURE_H
+
+#include "transport.h"
+
+/* PgsealRemoteProvider.login */
+extern PgsealVerdict pgseal_azure_login(PgsealCredential *out_credential,
+										const PgsealCredential *old, PgsealKmsCall *call);
+
+/*
+ * What a token must be for to be sent to that vault ("https://vault.azure.net"),
+ * by the vault's host name; NULL if that isn't one of Microsoft's.
+ */
+extern const char *pgseal_azure_resource(const char *vault_url);
+
+/*
+ * Pure.  secret: what the file holds; is_assertion: a federated token rather
+ * than a client secret.
+ */
+extern void pgseal_azure_build_client_login(PgsealHttpRequest *out_request,
+											const PgsealKmsServer *server,
+											const char *tenant_id, const char *client_id,
+											const char *secret, bool is_assertion);
+extern void pgseal_azure_build_managed_identity(PgsealHttpRequest *out_request,
+												const PgsealKmsServer *server,
+												const char *base);
+
+#endif							/* PGSEAL_AZURE_H */

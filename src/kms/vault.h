@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * vault.h
+ *	  The login of the vault_transit provider.
+ *
+ * Layer 2.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_VAULT_H
+#define PGSEAL_VAULT_H
+
+#include "transport.h"
+
+/* A request to the first address, with the headers that all need.  token: or NULL */
+extern void pgseal_vault_begin(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+							   const char *method, const char *path, const char *token);
+
+/* Verdict, code and hint of an error reply */
+extern PgsealVerdict pgseal_vault_judge_error(PgsealKmsError *out_error,
+											  const PgsealHttpResponse *response);
+
+/* PgsealRemoteProvider.login */
+extern PgsealVerdict pgseal_vault_login(PgsealCredential *out_credential,
+										const PgsealCredential *old, PgsealKmsCall *call);
+
+/*
+ * Pure: the login with what the method takes from a file (secret id or JWT; ""
+ * with cert), the renewal of a token, and the reply to both.
+ */
+extern void pgseal_vault_build_login(PgsealHttpRequest *out_request,
+									 const PgsealKmsServer *server, const char *secret);
+extern void pgseal_vault_build_renewal(PgsealHttpRequest *out_request,
+									   const PgsealKmsServer *server, const char *token);
+extern PgsealVerdict pgseal_vault_read_login(void *out_credential, PgsealKmsError *out_error,
+											 const PgsealHttpResponse *response, const void *now);
+
+#endif							/* PGSEAL_VAULT_H */

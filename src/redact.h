@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * redact.h
+ *	  Keeping plaintext out of the messages of COPY.
+ *
+ * Layer 5.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_REDACT_H
+#define PGSEAL_REDACT_H
+
+extern void pgseal_redact_init(void);
+
+#endif							/* PGSEAL_REDACT_H */

@@ -1,0 +1,59 @@
+# Starts a third-party server by its script in test/kms and talks to it by lines
+# of JSON.
+package RealKms;
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use File::Spec;
+use IPC::Run;
+use JSON::PP;
+use Test::More;
+
+my $here = File::Spec->rel2abs(dirname(__FILE__));
+
+# Skips the whole test if the server can't be had, but dies where that must not
+# happen.  Returns ($server, what it printed first).
+sub start
+{
+	my ($class, $script) = @_;
+	my $self = bless { stdout => '', stderr => '', stdin => '' }, $class;
+	$self->{handle} = IPC::Run::start([ 'sh', "$here/$script" ], '<', \$self->{stdin}, '>', \$self->{stdout}, '2>', \$self->{stderr});
+	my $facts = $self->read_line;
+	if (!defined $facts)
+	{
+		my $why = "$script: " . ($self->{stderr} || 'did not start');
+		die $why if $ENV{CI} || $ENV{PGSEAL_NO_SKIP};
+		plan(skip_all => $why);
+	}
+	return ($self, $facts);
+}
+
+sub read_line
+{
+	my ($self) = @_;
+	while ($self->{stdout} !~ /\n/)
+	{
+		return undef unless $self->{handle}->pumpable;
+		eval { $self->{handle}->pump; 1 } or return undef;
+	}
+	$self->{stdout} =~ s/^(.*)\n//;
+	return decode_json($1);
+}
+
+sub ask
+{
+	my ($self, $question) = @_;
+	$self->{stdin} .= encode_json($question) . "\n";
+	return $self->read_line;
+}
+
+sub stop
+{
+	my ($self) = @_;
+	$self->{handle}->kill_kill;
+	return;
+}
+
+1;

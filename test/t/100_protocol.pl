@@ -1,0 +1,257 @@
+# The wire protocol as drivers speak it: simple and extended, text and binary
+# formats, unnamed and named statements, portals, pipelining.  What a driver
+# sees of an encrypted column is the base type.
+
+use strict;
+use warnings;
+
+use IO::Socket::UNIX;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use constant { TEXT => 25, INT4 => 23, TEXT_ARRAY => 1009 };
+
+my $node = PostgreSQL::Test::Cluster->new('protocol');
+$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION pgseal;
+	CREATE TABLE t (id int, v encrypted_text, n encrypted_int4, a encrypted_text[]);
+	INSERT INTO t VALUES (1, 'ada', 10, '{x,y}'), (2, 'bob', 20, NULL)});
+
+# ---- a small client
+
+my $socket;
+
+sub connect_to
+{
+	my ($host, $port) = ($node->host, $node->port);
+	my $user = getpwuid($<);
+
+	$socket = IO::Socket::UNIX->new(Peer => "$host/.s.PGSQL.$port") or die "connect: $!";
+	my $startup = pack('N', 196608) . "user\0$user\0database\0postgres\0\0";
+	print $socket pack('N', length($startup) + 4), $startup;
+	receive();
+}
+
+sub message { return $_[0] . pack('N', length($_[1]) + 4) . $_[1] }
+
+# Everything up to ReadyForQuery: [ type, payload ], ...
+sub receive
+{
+	my @messages;
+
+	for (;;)
+	{
+		my ($header, $payload) = ('', '');
+		read($socket, $header, 5) == 5 or die 'connection closed';
+		my ($type, $length) = unpack('aN', $header);
+		read($socket, $payload, $length - 4) if $length > 4;
+		push @messages, [ $type, $payload ];
+		return digest(@messages) if $type eq 'Z';
+	}
+}
+
+# { names, oids, formats, rows, tags, error (SQLSTATE), parameters }
+sub digest
+{
+	my %digest = (names => [], oids => [], rows => [], tags => [], error => '', parameters => []);
+
+	for (@_)
+	{
+		my ($type, $payload) = @$_;
+		if ($type eq 'T')
+		{
+			my $rest = substr($payload, 2);
+			($digest{names}, $digest{oids}) = ([], []);
+			while ($rest ne '')
+			{
+				my ($name, $table, $column, $oid, $size, $typmod, $format) = unpack('Z*NnNnNn', $rest);
+				push @{ $digest{names} }, $name;
+				push @{ $digest{oids} }, $oid;
+				push @{ $digest{tables} }, $table != 0;
+				$rest = substr($rest, length($name) + 19);
+			}
+		}
+		elsif ($type eq 'D')
+		{
+			my ($count, @row) = unpack('n', $payload);
+			my $at = 2;
+			for (1 .. $count)
+			{
+				my $length = unpack('N', substr($payload, $at));
+				$at += 4;
+				if ($length == 0xFFFFFFFF) { push @row, undef; next }
+				push @row, substr($payload, $at, $length);
+				$at += $length;
+			}
+			push @{ $digest{rows} }, \@row;
+		}
+		elsif ($type eq 't') { $digest{parameters} = [ unpack('x2N*', $payload) ] }
+		elsif ($type eq 'C') { push @{ $digest{tags} }, unpack('Z*', $payload) }
+		elsif ($type eq 'E') { ($digest{error}) = $payload =~ /(?:^|\0)C(\w{5})\0/ }
+		elsif ($type eq 's') { push @{ $digest{tags} }, 'suspended' }
+	}
+	return \%digest;
+}
+
+sub ask { print $socket @_; $socket->flush; return receive() }
+sub simple { return ask(message('Q', "$_[0]\0")) }
+
+sub parse
+{
+	my ($sql, %o) = @_;
+	my @types = @{ $o{types} // [] };
+	return message('P', ($o{name} // '') . "\0$sql\0" . pack('nN*', scalar @types, @types));
+}
+
+sub bind_to
+{
+	my (%o) = @_;
+	my @values = @{ $o{values} // [] };
+	return message('B', ($o{portal} // '') . "\0" . ($o{name} // '') . "\0"
+		  . pack('nn', 1, $o{binary_in} // 0) . pack('n', scalar @values)
+		  . join('', map { defined $_ ? pack('N', length($_)) . $_ : pack('N', 0xFFFFFFFF) } @values)
+		  . pack('nn', 1, $o{binary} // 0));
+}
+
+sub describe { return message('D', "$_[0]" . ($_[1] // '') . "\0") }
+sub execute { return message('E', ($_[0] // '') . "\0" . pack('N', $_[1] // 0)) }
+sub sync { return message('S', '') }
+
+sub extended
+{
+	my ($sql, %o) = @_;
+	return ask(parse($sql, %o), describe('S', $o{name}), bind_to(%o), execute(), sync());
+}
+
+connect_to();
+
+# ---- simple
+
+my $r = simple('SELECT id, v, n, a FROM t ORDER BY id');
+is_deeply($r->{oids}, [ INT4, TEXT, INT4, TEXT_ARRAY ], 'simple: OIDs of the base types');
+is_deeply($r->{tables}, [ 1, 1, 1, 1 ], 'simple: opened columns name their table');
+is_deeply($r->{rows}, [ [ 1, 'ada', 10, '{x,y}' ], [ 2, 'bob', 20, undef ] ], 'simple: values');
+$r = simple(q{SELECT v FROM t WHERE id = 1; UPDATE t SET n = n + 1 WHERE id = 1 RETURNING n; SELECT 1});
+is_deeply($r->{rows}, [ ['ada'], [11], [1] ], 'simple: several statements in one message');
+is_deeply($r->{tags}, [ 'SELECT 1', 'UPDATE 1', 'SELECT 1' ], 'simple: their tags');
+simple('UPDATE t SET n = 10 WHERE id = 1');
+
+# ---- extended, text and binary
+
+for my $binary (0, 1)
+{
+	my $format = $binary ? 'binary' : 'text';
+	my $ten = $binary ? pack('N', 10) : 10;
+
+	$r = extended('SELECT v, n FROM t WHERE id = 1', binary => $binary);
+	is_deeply($r->{oids}, [ TEXT, INT4 ], "$format: OIDs");
+	is_deeply($r->{rows}, [ [ 'ada', $ten ] ], "$format: values");
+	$r = extended('SELECT DISTINCT v FROM t WHERE n = $1 ORDER BY v', values => [10], binary => $binary);
+	is_deeply($r->{rows}, [ ['ada'] ], "$format: untyped parameter");
+	$r = extended('SELECT v FROM t WHERE v = $1', types => [TEXT], values => ['bob'], binary => $binary);
+	is_deeply($r->{rows}, [ ['bob'] ], "$format: typed parameter");
+	$r = extended('SELECT count(*)::int4 FROM t WHERE n > $1', types => [INT4], values => [ pack('N', 15) ],
+		binary_in => 1, binary => $binary);
+	is_deeply($r->{rows}, [ [ $binary ? pack('N', 1) : 1 ] ], "$format: binary parameter");
+}
+$r = extended('SELECT a FROM t WHERE id = 1', binary => 1);
+is_deeply([ unpack('N3', $r->{rows}[0][0]) ], [ 1, 0, TEXT ], 'binary array has elements of the base type');
+
+# ---- writing
+
+$r = extended('INSERT INTO t VALUES ($1, $2, $3) RETURNING v, n', values => [ 3, 'eve', 30 ]);
+is_deeply($r->{rows}, [ [ 'eve', 30 ] ], 'untyped parameters are sealed and come back');
+isnt($r->{parameters}[1], TEXT, 'an untyped parameter has the encrypted type');
+$r = extended('INSERT INTO t VALUES ($1, $2, $3) RETURNING v, n', types => [ INT4, TEXT, INT4 ],
+	values => [ pack('N', 4), 'fay', pack('N', 40) ], binary_in => 1, binary => 1);
+is_deeply($r->{rows}, [ [ 'fay', pack('N', 40) ] ], 'typed binary parameters');
+$r = extended('UPDATE t SET v = $1 WHERE id = $2 RETURNING v', values => [ undef, 4 ]);
+is_deeply($r->{rows}, [ [undef] ], 'null');
+$r = extended('INSERT INTO t (id, v) VALUES ($1, $2)', values => [ pack('N', 5), 'not sealed' ], binary_in => 1);
+is($r->{error}, '0A000', 'binary plaintext for an encrypted parameter is refused');
+is($node->safe_psql('postgres',
+		q{SELECT count(*) FROM t WHERE (pgseal.inspect(v)).key = 'public.t' AND (pgseal.inspect(n)).key = 'public.t'}),
+	3, 'all under the key of the table');
+
+# ---- named statements, across the setting and DDL
+
+ask(parse('SELECT id, v FROM t WHERE id = $1', name => 's', types => [INT4]), sync());
+ask(parse('SELECT v FROM t WHERE id = 1', name => 's0'), sync());
+sub run_s { return ask(bind_to(name => 's', values => [1]), describe('P'), execute(), sync()) }
+is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'named statement');
+simple('SET pgseal.transparent = off');
+is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'named statement after the setting');
+simple('ALTER TABLE t ADD extra int');
+is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'named statement after the setting and DDL');
+is_deeply(run_s()->{oids}, [ INT4, TEXT ], 'its OIDs');
+simple('RESET pgseal.transparent');
+is_deeply(ask(bind_to(name => 's0'), execute(), sync())->{rows}, [ ['ada'] ], 'one without parameters, after DDL');
+ask(parse('SELECT v FROM t WHERE id = $1', name => 'again', types => [INT4]), sync());
+simple('ALTER TABLE t DROP extra');
+is_deeply(ask(bind_to(name => 'again', values => [$_]), execute(), sync())->{rows}, [ ['ada'] ], "execution $_ after DDL")
+  for (1) x 7;	# generic plan from the sixth on
+
+# ---- portals: fetching in parts, two at once
+
+$r = ask(message('Q', "BEGIN\0"));
+$r = ask(parse('SELECT id, v FROM t ORDER BY id', name => 'all'), bind_to(name => 'all', portal => 'p1'),
+	bind_to(name => 'all', portal => 'p2'), describe('P', 'p1'), execute('p1', 1), execute('p2', 2), execute('p1', 1), sync());
+is_deeply([ map { $_->[1] } @{ $r->{rows} } ], [qw(ada ada bob bob)], 'two portals, fetched in parts');
+is_deeply($r->{tags}, [ ('suspended') x 3 ], 'suspended');
+simple('COMMIT');
+
+# ---- pipelines: an error skips to Sync, what follows works
+
+$r = ask(parse('SELECT v FROM t WHERE id = 1'), bind_to(), execute(), parse('SELECT nosuch FROM t'), bind_to(), execute(),
+	parse('SELECT v FROM t WHERE id = 2'), bind_to(), execute(), sync());
+is_deeply([ $r->{rows}, $r->{error} ], [ [ ['ada'] ], '42703' ], 'pipeline stops at an error');
+is_deeply(extended('SELECT v FROM t WHERE id = 2')->{rows}, [ ['bob'] ], 'and goes on after Sync');
+simple(q{DO $$ BEGIN PERFORM v FROM t; RAISE EXCEPTION 'x'; END $$});
+is_deeply(simple('SELECT v FROM t WHERE id = 2')->{rows}, [ ['bob'] ], 'after an error inside a statement');
+
+# ---- SQL-level PREPARE through the extended protocol, cursors, the sealed form
+
+extended('PREPARE sqlp (int) AS SELECT v FROM t WHERE id = $1');
+is_deeply(extended('EXECUTE sqlp (1)')->{rows}, [ ['ada'] ], 'EXECUTE through the extended protocol');
+is_deeply(extended('EXECUTE sqlp (1)')->{oids}, [TEXT], 'its row description');
+simple('BEGIN; DECLARE c CURSOR FOR SELECT v FROM t ORDER BY id');
+is_deeply(extended('FETCH c')->{rows}, [ ['ada'] ], 'FETCH');
+is_deeply(extended('FETCH 2 FROM c', binary => 1)->{rows}, [ ['bob'], ['eve'] ], 'FETCH in binary');
+simple('COMMIT');
+simple('SET pgseal.transparent = off');
+$r = extended('SELECT v FROM t WHERE id = 1');
+like($r->{rows}[0][0], qr/^pgseal:1:/, 'off: sealed text');
+isnt($r->{oids}[0], TEXT, 'off: its own OID');
+$r = extended('SELECT v FROM t WHERE id = 1', binary => 1);
+like($r->{rows}[0][0], qr/^\x01\x01.{8}.{12}.{3}.{16}$/s, 'off: the envelope in binary');
+my $sealed = $r->{rows}[0][0];
+$r = extended('INSERT INTO t (id, v) VALUES ($1, $2)', values => [ pack('N', 6), $sealed ], binary_in => 1);
+is_deeply($r->{tags}, ['INSERT 0 1'], 'and the envelope goes in again');
+simple('RESET pgseal.transparent');
+is_deeply(simple('SELECT v FROM t WHERE id = 6')->{rows}, [ ['ada'] ], 'as the same value');
+
+close $socket;
+
+# ---- pgbench speaks all three, many times, from several sessions
+
+$node->safe_psql('postgres', 'CREATE TABLE b (id int PRIMARY KEY, v encrypted_text, n encrypted_int4);
+	INSERT INTO b SELECT i, i::text, i::int FROM generate_series(1, 100) i');
+my $script = $PostgreSQL::Test::Utils::tmp_check . '/protocol.bench';
+append_to_file($script, q{\set id random(1, 100)
+SELECT v, n FROM b WHERE id = :id \gset
+UPDATE b SET n = :n, v = :v::text WHERE id = :v::int RETURNING n;
+});
+for my $mode (qw(simple extended prepared))
+{
+	$node->command_ok(
+		[ 'pgbench', '-n', '-M', $mode, '-c', 3, '-t', 60, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ],
+		"pgbench -M $mode");
+}
+is($node->safe_psql('postgres', 'SELECT count(*) FROM b WHERE v = id::text AND n = id'), 100, 'every value is what it was');
+
+$node->stop;
+done_testing();
