@@ -169,7 +169,7 @@ pgseal_blind_index_of_plaintext(PG_FUNCTION_ARGS)
 	const Argument *arg = argument(fcinfo);
 	PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	int32		hash = pgseal_catalog_name_hash(name);
+	int32		hash = pgseal_catalog_key_hash(name);
 	char	   *known = pgseal_catalog_name(hash);
 	bytea	   *token;
 

@@ -63,6 +63,9 @@ enum
 	EVENT_NATTS = EVENT_DETAIL
 };
 
+/* Locks that new child keys of one parent share */
+#define NEW_CHILD_LOCKS			64
+
 int32
 pgseal_catalog_name_hash(const char *name)
 {
@@ -198,28 +201,125 @@ insert_row(const char *table, Datum *values, bool *nulls)
 }
 
 /*
+ * Changing a row.  The lock, which conflicts with itself and is kept until the
+ * transaction ends, makes those who change rows wait for each other.
+ */
+#define CHANGE_LOCK				ShareUpdateExclusiveLock
+
+/* Of either table; key_version has more columns than key */
+typedef struct Change
+{
+	Datum		values[VERSION_NATTS];
+	bool		nulls[VERSION_NATTS];
+	bool		replace[VERSION_NATTS];
+} Change;
+
+static void
+change_column(Change *change, AttrNumber attnum, Datum value, bool isnull)
+{
+	change->values[attnum - 1] = value;
+	change->nulls[attnum - 1] = isnull;
+	change->replace[attnum - 1] = true;
+}
+
+static void
+change_text(Change *change, AttrNumber attnum, const char *string)
+{
+	change_column(change, attnum, string ? CStringGetTextDatum(string) : (Datum) 0, string == NULL);
+}
+
+static void
+change_row(Lookup *lookup, HeapTuple tuple, Change *change)
+{
+	HeapTuple	changed_tuple = heap_modify_tuple(tuple, RelationGetDescr(lookup->rel),
+												  change->values, change->nulls, change->replace);
+
+	CatalogTupleUpdate(lookup->rel, &changed_tuple->t_self, changed_tuple);
+	heap_freetuple(changed_tuple);
+}
+
+static void
+change_version(int64 id, Change *change)
+{
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	lookup_begin(&lookup, "key_version", "key_version_pkey", CHANGE_LOCK,
+				 VERSION_ID, F_INT8EQ, Int64GetDatum(id));
+	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+		change_row(&lookup, tuple, change);
+	lookup_end(&lookup);
+	changed();
+}
+
+static void
+change_key(int32 hash, Change *change)
+{
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	lookup_begin(&lookup, "key", "key_name_hash_key", CHANGE_LOCK,
+				 KEY_HASH, F_INT4EQ, Int32GetDatum(hash));
+	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+		change_row(&lookup, tuple, change);
+	lookup_end(&lookup);
+	changed();
+}
+
+/*
  * Keys
  */
 
-PgsealKeyRow *
-pgseal_catalog_key(int32 hash)
+static PgsealKeyRow *
+read_key(const char *index, AttrNumber attnum, RegProcedure equal, Datum value)
 {
 	PgsealKeyRow *row = NULL;
 	Lookup		lookup;
 	HeapTuple	tuple;
+	bool		isnull;
 
-	lookup_begin(&lookup, "key", "key_name_hash_key", AccessShareLock,
-				 KEY_HASH, F_INT4EQ, Int32GetDatum(hash));
+	lookup_begin(&lookup, "key", index, AccessShareLock, attnum, equal, value);
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 	{
-		row = palloc(sizeof(PgsealKeyRow));
-		row->hash = hash;
+		row = palloc0(sizeof(PgsealKeyRow));
+		row->hash = DatumGetInt32(column(&lookup, tuple, KEY_HASH, &isnull));
 		row->name = text_column(&lookup, tuple, KEY_NAME);
 		row->server = text_column(&lookup, tuple, KEY_SERVER);
 		row->parent = text_column(&lookup, tuple, KEY_PARENT);
 	}
 	lookup_end(&lookup);
 	return row;
+}
+
+PgsealKeyRow *
+pgseal_catalog_key(int32 hash)
+{
+	return read_key("key_name_hash_key", KEY_HASH, F_INT4EQ, Int32GetDatum(hash));
+}
+
+PgsealKeyRow *
+pgseal_catalog_key_by_name(const char *name)
+{
+	return read_key("key_pkey", KEY_NAME, F_TEXTEQ, CStringGetTextDatum(name));
+}
+
+int32
+pgseal_catalog_key_hash(const char *name)
+{
+	PgsealKeyRow *key = pgseal_catalog_key_by_name(name);
+
+	return key != NULL ? key->hash : pgseal_catalog_name_hash(name);
+}
+
+int32
+pgseal_catalog_free_hash(const char *name)
+{
+	int32		hash = pgseal_catalog_name_hash(name);
+
+	/* Any other name serves; this can't be a key's, as it is too long */
+	for (int i = 1; pgseal_catalog_name(hash) != NULL; i++)
+		hash = pgseal_catalog_name_hash(psprintf("%s%*d", name, PGSEAL_KEY_NAME_MAX + 1, i));
+	return hash;
 }
 
 void
@@ -232,11 +332,40 @@ pgseal_catalog_insert_key(const PgsealKeyRow *key)
 	values[KEY_HASH - 1] = Int32GetDatum(key->hash);
 	set_text(values, nulls, KEY_SERVER, key->server);
 	set_text(values, nulls, KEY_PARENT, key->parent);
-	nulls[KEY_ROTATE_EVERY - 1] = true;
-	nulls[KEY_REWRAP_EVERY - 1] = true;
+	nulls[KEY_ROTATE_EVERY - 1] = (key->rotate_every == NULL);
+	values[KEY_ROTATE_EVERY - 1] = PointerGetDatum(key->rotate_every);
+	nulls[KEY_REWRAP_EVERY - 1] = (key->rewrap_every == NULL);
+	values[KEY_REWRAP_EVERY - 1] = PointerGetDatum(key->rewrap_every);
 	values[KEY_CREATED - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	insert_row("key", values, nulls);
 	changed();
+}
+
+void
+pgseal_catalog_set_server(int32 hash, const char *server)
+{
+	Change		change = {0};
+
+	change_text(&change, KEY_SERVER, server);
+	change_key(hash, &change);
+}
+
+static void
+change_interval(Change *change, AttrNumber attnum, const Interval *interval)
+{
+	if (interval != NULL)
+		change_column(change, attnum, PointerGetDatum(interval),
+					  interval->month == 0 && interval->day == 0 && interval->time == 0);
+}
+
+void
+pgseal_catalog_set_schedule(int32 hash, const Interval *rotate_every, const Interval *rewrap_every)
+{
+	Change		change = {0};
+
+	change_interval(&change, KEY_ROTATE_EVERY, rotate_every);
+	change_interval(&change, KEY_REWRAP_EVERY, rewrap_every);
+	change_key(hash, &change);
 }
 
 static char *
@@ -300,6 +429,14 @@ pgseal_catalog_lock_key(int32 hash)
 }
 
 void
+pgseal_catalog_lock_new_child(int32 parent_hash, int32 hash)
+{
+	LockDatabaseObject(relation_oid("key"), (Oid) parent_hash, 0, ShareLock);
+	LockDatabaseObject(relation_oid("key"), (Oid) parent_hash, 2 + hash % NEW_CHILD_LOCKS,
+					   ExclusiveLock);
+}
+
+void
 pgseal_catalog_lock_columns(int32 hash, bool exclusive)
 {
 	LockDatabaseObject(relation_oid("key"), (Oid) hash, 1, exclusive ? ExclusiveLock : ShareLock);
@@ -326,6 +463,8 @@ read_version(Lookup *lookup, HeapTuple tuple)
 	wrapped = column(lookup, tuple, VERSION_WRAPPED, &isnull);
 	row->wrapped = isnull ? NULL : DatumGetByteaPCopy(wrapped);
 	row->seals = int64_column(lookup, tuple, VERSION_SEALS);
+	(void) column(lookup, tuple, VERSION_RETIRED, &isnull);
+	row->retired = !isnull;
 	return row;
 }
 
@@ -409,23 +548,74 @@ pgseal_catalog_raise_seals(int64 id, int64 seals)
 	Lookup		lookup;
 	HeapTuple	tuple;
 
-	lookup_begin(&lookup, "key_version", "key_version_pkey", RowExclusiveLock,
+	lookup_begin(&lookup, "key_version", "key_version_pkey", CHANGE_LOCK,
 				 VERSION_ID, F_INT8EQ, Int64GetDatum(id));
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)) &&
 		int64_column(&lookup, tuple, VERSION_SEALS) < seals)
 	{
-		Datum		values[VERSION_NATTS] = {0};
-		bool		nulls[VERSION_NATTS] = {false};
-		bool		replace[VERSION_NATTS] = {false};
-		HeapTuple	raised;
+		Change		change = {0};
 
-		values[VERSION_SEALS - 1] = Int64GetDatum(seals);
-		replace[VERSION_SEALS - 1] = true;
-		raised = heap_modify_tuple(tuple, RelationGetDescr(lookup.rel), values, nulls, replace);
-		CatalogTupleUpdate(lookup.rel, &raised->t_self, raised);
-		heap_freetuple(raised);
+		change_column(&change, VERSION_SEALS, Int64GetDatum(seals), false);
+		change_row(&lookup, tuple, &change);
 	}
 	lookup_end(&lookup);
+}
+
+static bool
+same_bytes(const bytea *a, const bytea *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return VARSIZE(a) == VARSIZE(b) &&
+		memcmp(VARDATA(a), VARDATA(b), VARSIZE(a) - VARHDRSZ) == 0;
+}
+
+bool
+pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const bytea *expected)
+{
+	Change		change = {0};
+	Lookup		lookup;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	change_text(&change, VERSION_SERVER, version->server);
+	change_column(&change, VERSION_PARENT, Int64GetDatum(version->parent_version),
+				  version->parent_version == 0);
+	change_text(&change, VERSION_MASTER_KEY, version->master_key);
+	change_column(&change, VERSION_WRAPPED, PointerGetDatum(version->wrapped),
+				  version->wrapped == NULL);
+	change_column(&change, VERSION_REWRAPPED, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+
+	lookup_begin(&lookup, "key_version", "key_version_pkey", CHANGE_LOCK,
+				 VERSION_ID, F_INT8EQ, Int64GetDatum(version->id));
+	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)) &&
+		same_bytes(read_version(&lookup, tuple)->wrapped, expected))
+	{
+		change_row(&lookup, tuple, &change);
+		found = true;
+	}
+	lookup_end(&lookup);
+	changed();
+	return found;
+}
+
+void
+pgseal_catalog_retire_version(int64 id)
+{
+	Change		change = {0};
+
+	change_column(&change, VERSION_RETIRED, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	change_version(id, &change);
+}
+
+void
+pgseal_catalog_destroy_version(int64 id)
+{
+	Change		change = {0};
+
+	change_column(&change, VERSION_WRAPPED, (Datum) 0, true);
+	change_column(&change, VERSION_DESTROYED, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	change_version(id, &change);
 }
 
 /*
@@ -455,35 +645,132 @@ pgseal_catalog_server_in_use(const char *server)
 }
 
 static void
-rename_in(const char *table, const char *index, AttrNumber attnum, int natts,
-		  const char *from, const char *to)
+rename_in(const char *table, const char *index, AttrNumber attnum, const char *from, const char *to)
 {
-	Datum	   *values = palloc0(natts * sizeof(Datum));
-	bool	   *nulls = palloc0(natts * sizeof(bool));
-	bool	   *replace = palloc0(natts * sizeof(bool));
+	Change		change = {0};
 	Lookup		lookup;
 	HeapTuple	tuple;
 
-	values[attnum - 1] = CStringGetTextDatum(to);
-	replace[attnum - 1] = true;
-	lookup_begin(&lookup, table, index, RowExclusiveLock,
+	change_text(&change, attnum, to);
+	lookup_begin(&lookup, table, index, CHANGE_LOCK,
 				 attnum, F_TEXTEQ, CStringGetTextDatum(from));
 	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
-	{
-		HeapTuple	renamed = heap_modify_tuple(tuple, RelationGetDescr(lookup.rel),
-												values, nulls, replace);
+		change_row(&lookup, tuple, &change);
+	lookup_end(&lookup);
+}
 
-		CatalogTupleUpdate(lookup.rel, &renamed->t_self, renamed);
-		heap_freetuple(renamed);
+List *
+pgseal_catalog_server_versions(const char *server)
+{
+	List	   *rows = NIL;
+	Lookup		lookup;
+	HeapTuple	tuple;
+
+	lookup_begin(&lookup, "key_version", "key_version_server_idx", AccessShareLock,
+				 VERSION_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
+	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+	{
+		bool		destroyed;
+
+		(void) column(&lookup, tuple, VERSION_WRAPPED, &destroyed);
+		if (!destroyed && int64_column(&lookup, tuple, VERSION_PARENT) == 0)
+			rows = lappend(rows, read_version(&lookup, tuple));
 	}
 	lookup_end(&lookup);
+	return rows;
+}
+
+/*
+ * Children
+ */
+
+bool
+pgseal_catalog_wraps_children(int64 id)
+{
+	Lookup		lookup;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	lookup_begin(&lookup, "key_version", "key_version_parent_idx", AccessShareLock,
+				 VERSION_PARENT, F_INT8EQ, Int64GetDatum(id));
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+	{
+		bool		destroyed;
+
+		(void) column(&lookup, tuple, VERSION_WRAPPED, &destroyed);
+		found = !destroyed;
+	}
+	lookup_end(&lookup);
+	return found;
+}
+
+int64
+pgseal_catalog_num_children(const char *parent)
+{
+	int64		num = 0;
+	ListCell   *lc;
+
+	/* A living child has an index key version, which is made once */
+	foreach(lc, pgseal_catalog_versions(parent))
+	{
+		Lookup		lookup;
+		HeapTuple	tuple;
+
+		lookup_begin(&lookup, "key_version", "key_version_parent_idx", AccessShareLock,
+					 VERSION_PARENT, F_INT8EQ, Int64GetDatum(((PgsealVersionRow *) lfirst(lc))->id));
+		while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+		{
+			bool		isnull;
+
+			(void) column(&lookup, tuple, VERSION_WRAPPED, &isnull);
+			if (!isnull && DatumGetChar(column(&lookup, tuple, VERSION_PURPOSE, &isnull)) ==
+				PGSEAL_PURPOSE_INDEX)
+				num++;
+		}
+		lookup_end(&lookup);
+	}
+	return num;
+}
+
+void
+pgseal_catalog_move_children(const char *parent, const char *server)
+{
+	Change		key_change = {0};
+	Change		version_change = {0};
+	PgsealKeyRow *key = pgseal_catalog_key(pgseal_catalog_name_hash(parent));
+	Lookup		lookup;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	change_text(&key_change, KEY_SERVER, server);
+	lookup_begin(&lookup, "key", "key_server_idx", CHANGE_LOCK,
+				 KEY_SERVER, F_TEXTEQ, CStringGetTextDatum(key->server));
+	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+	{
+		char	   *its_parent = text_column(&lookup, tuple, KEY_PARENT);
+
+		if (its_parent != NULL && strcmp(its_parent, parent) == 0)
+			change_row(&lookup, tuple, &key_change);
+	}
+	lookup_end(&lookup);
+
+	change_text(&version_change, VERSION_SERVER, server);
+	foreach(lc, pgseal_catalog_versions(parent))
+	{
+		lookup_begin(&lookup, "key_version", "key_version_parent_idx", CHANGE_LOCK,
+					 VERSION_PARENT, F_INT8EQ, Int64GetDatum(((PgsealVersionRow *) lfirst(lc))->id));
+		while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+			change_row(&lookup, tuple, &version_change);
+		lookup_end(&lookup);
+	}
+	changed();
 }
 
 void
 pgseal_catalog_rename_server(const char *from, const char *to)
 {
-	rename_in("key", "key_server_idx", KEY_SERVER, KEY_NATTS, from, to);
-	rename_in("key_version", "key_version_server_idx", VERSION_SERVER, VERSION_NATTS, from, to);
+	rename_in("key", "key_server_idx", KEY_SERVER, from, to);
+	rename_in("key_version", "key_version_server_idx", VERSION_SERVER, from, to);
 	changed();
 }
 
@@ -508,7 +795,10 @@ pgseal_catalog_event(const char *event, const char *key, int64 key_version_id,
 	insert_row("event", values, nulls);
 
 	ereport(LOG,
-			(errmsg("pgseal: event=%s key=\"%s\" version=%016llx%s%s", event, key,
-					(unsigned long long) key_version_id, detail ? " " : "", detail ? detail : ""),
+			(errmsg("pgseal: event=%s%s%s%s", event,
+					key ? psprintf(" key=\"%s\"", key) : "",
+					key_version_id != 0 ? psprintf(" version=%016llx",
+												   (unsigned long long) key_version_id) : "",
+					detail ? psprintf(" %s", detail) : ""),
 			 errhidestmt(true), errhidecontext(true)));
 }

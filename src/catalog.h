@@ -12,6 +12,7 @@
 #define PGSEAL_CATALOG_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 /* A key's name has at most this many bytes */
@@ -36,6 +37,8 @@ typedef struct PgsealKeyRow
 	char	   *name;
 	char	   *server;			/* for new versions */
 	char	   *parent;			/* NULL, or the key that wraps this one */
+	const Interval *rotate_every;	/* NULL: never by itself; only written */
+	const Interval *rewrap_every;
 } PgsealKeyRow;
 
 typedef struct PgsealVersionRow
@@ -49,10 +52,24 @@ typedef struct PgsealVersionRow
 	char	   *master_key;
 	bytea	   *wrapped;		/* NULL once destroyed */
 	int64		seals;			/* how many may have been made, at most */
+	bool		retired;		/* a full pass found no value under it */
 } PgsealVersionRow;
 
-/* 31 bits of SHA-256 of the name, never 0 */
+/*
+ * 31 bits of SHA-256 of the name, never 0: the type modifier that stands for it.
+ * Two names may have the same.
+ */
 extern int32 pgseal_catalog_name_hash(const char *name);
+
+/*
+ * The hash by which the key with this name is known; if there is none, that of
+ * the name.  They differ only for child keys: of a million names some have the
+ * same hash, so a child key takes another one when its name's is taken.
+ */
+extern int32 pgseal_catalog_key_hash(const char *name);
+
+/* A hash that is free, for a new child key */
+extern int32 pgseal_catalog_free_hash(const char *name);
 
 /* 42602 unless the name can be a key's */
 extern void pgseal_catalog_check_name(const char *name);
@@ -64,10 +81,23 @@ extern Oid	pgseal_catalog_version_relation(void);
 extern bool pgseal_catalog_is_relation(Oid relation);
 
 extern PgsealKeyRow *pgseal_catalog_key(int32 hash);
+extern PgsealKeyRow *pgseal_catalog_key_by_name(const char *name);
 extern PgsealVersionRow *pgseal_catalog_version(int64 id);
 
 /* The version with the highest number that still has its wrapped bytes */
 extern PgsealVersionRow *pgseal_catalog_current_version(const char *key, PgsealPurpose purpose);
+
+/*
+ * Versions that the server's master key wraps, as PgsealVersionRow; not those
+ * wrapped by a parent, nor destroyed ones.
+ */
+extern List *pgseal_catalog_server_versions(const char *server);
+
+/* How many keys are children of this one and not destroyed */
+extern int64 pgseal_catalog_num_children(const char *parent);
+
+/* Does this version wrap versions of child keys? */
+extern bool pgseal_catalog_wraps_children(int64 id);
 
 /* All versions of a key, any purpose, destroyed ones included */
 extern List *pgseal_catalog_versions(const char *key);
@@ -88,11 +118,40 @@ extern void pgseal_catalog_insert_version(const PgsealVersionRow *version);
 /* Raises the durable seal count of a version to at least seals */
 extern void pgseal_catalog_raise_seals(int64 id, int64 seals);
 
+/* These change one row; nobody else changes it until the transaction ends */
+
+/*
+ * Stores what wraps a version: server, parent_version, master_key and wrapped.
+ * False, and nothing changed, when its wrapped bytes aren't the expected ones
+ * any more, because somebody else has been at it.
+ */
+extern bool pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const bytea *expected);
+
+/* The child keys of a key, and their versions, follow it to another server */
+extern void pgseal_catalog_move_children(const char *parent, const char *server);
+extern void pgseal_catalog_retire_version(int64 id);
+
+/* Takes the wrapped bytes away; the row stays and says when */
+extern void pgseal_catalog_destroy_version(int64 id);
+
+/* The server that wraps new versions of a key */
+extern void pgseal_catalog_set_server(int32 hash, const char *server);
+
+/* NULL: stays; an interval of 0: none */
+extern void pgseal_catalog_set_schedule(int32 hash, const Interval *rotate_every,
+										const Interval *rewrap_every);
+
 extern bool pgseal_catalog_server_in_use(const char *server);
 extern void pgseal_catalog_rename_server(const char *from, const char *to);
 
 /* Until the end of the transaction, nobody else makes or changes this key */
 extern void pgseal_catalog_lock_key(int32 hash);
+
+/*
+ * The same for a child key that is being made; nobody changes its parent either.
+ * However many children a transaction makes, it holds a bounded number of locks.
+ */
+extern void pgseal_catalog_lock_new_child(int32 parent_hash, int32 hash);
 
 /*
  * Until the end of the transaction: either columns are put under this key, by

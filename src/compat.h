@@ -43,6 +43,23 @@
 #endif
 
 /*
+ * What a table access method says about indexes after an update: yes or no, or
+ * since 16 also that only summarizing indexes need an entry.
+ */
+#if PG_VERSION_NUM >= 160000
+#define PgsealUpdateIndexes TU_UpdateIndexes
+#define pgseal_needs_index_entries(update) ((update) != TU_None)
+#define pgseal_insert_index_entries(result_rel, slot, estate, update) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL, \
+									(update) == TU_Summarizing))
+#else
+#define PgsealUpdateIndexes bool
+#define pgseal_needs_index_entries(update) (update)
+#define pgseal_insert_index_entries(result_rel, slot, estate, update) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL))
+#endif
+
+/*
  * typanalyze functions found the column's row in attr, which is gone since 17;
  * tupattnum is the same for tables.  The target of a column may be unset.
  */

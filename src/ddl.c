@@ -64,6 +64,7 @@
 #include "ddl.h"
 #include "keyring.h"
 #include "kms/kms.h"
+#include "lifecycle.h"
 #include "stored.h"
 #include "targets.h"
 #include "transparent.h"
@@ -704,6 +705,22 @@ pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	PG_END_TRY();
 }
 
+/*
+ * New options may name another master key.  They must not make unreadable what
+ * the old one wraps; then everything is rewrapped by the new one.
+ */
+static void
+check_server_options(AlterForeignServerStmt *stmt)
+{
+	ForeignServer *server = GetForeignServerByName(stmt->servername, false);
+
+	if (stmt->options == NIL ||
+		pgseal_kms_provider(GetForeignDataWrapper(server->fdwid)->fdwname) == NULL)
+		return;
+	pgseal_lifecycle_check_server(stmt->servername);
+	(void) pgseal_lifecycle_rewrap(stmt->servername);
+}
+
 static void
 ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 					ProcessUtilityContext context, ParamListInfo params,
@@ -722,6 +739,9 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	if (ours)
 		follow_up(pstmt->utilityStmt);
+
+	if (IsA(pstmt->utilityStmt, AlterForeignServerStmt) && OidIsValid(pgseal_type_schema()))
+		check_server_options((AlterForeignServerStmt *) pstmt->utilityStmt);
 
 	/* Keys name their server */
 	if (IsA(rename, RenameStmt) && rename->renameType == OBJECT_FOREIGN_SERVER &&

@@ -266,7 +266,7 @@ pgseal_rotate_index_key(PG_FUNCTION_ARGS)
 		table_close(table, NoLock);
 	}
 
-	number = pgseal_keyring_add_version(name, PGSEAL_PURPOSE_INDEX);
+	number = pgseal_keyring_add_version(name, PGSEAL_PURPOSE_INDEX, NULL);
 	CommandCounterIncrement();
 	foreach(lc, rebuild)
 		if (SPI_execute(psprintf("REINDEX INDEX %s", qualified_name(lfirst_oid(lc))),

@@ -24,6 +24,7 @@
 #include "redact.h"
 #include "stored.h"
 #include "transparent.h"
+#include "wakeup.h"
 #include "worker.h"
 
 PG_MODULE_MAGIC;
@@ -46,6 +47,7 @@ _PG_init(void)
 	pgseal_guc_init();
 	pgseal_basetype_init();
 	pgseal_keycache_init();
+	pgseal_wakeup_init();
 	pgseal_kms_shared_init();
 	pgseal_keyring_init();
 	pgseal_lookup_init();

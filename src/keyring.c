@@ -12,10 +12,9 @@
  *	 3. catalog.c and kms/: wrapped keys, unwrapped by whoever finds the shared
  *		cache empty, while the others wait for it.
  *
- * What the KMS wraps and unwraps is a secret from which the key is derived
- * with HKDF-SHA-256, bound to the version's id and purpose: wrapped bytes that
- * were moved to another row or used for another purpose give a different key,
- * which opens nothing, also where the KMS binds no context.
+ * The versions of a child key are wrapped by a version of its parent.  They
+ * don't take room in the shared cache: whoever has the parent's key unwraps
+ * them, as cheaply as it would look them up.
  *
  * A new version is never used from the memory in which it was made: the first
  * use unwraps what the catalog holds.  So no value is sealed under a key that
@@ -36,7 +35,6 @@
 #include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
-#include "port/pg_bswap.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -50,7 +48,9 @@
 #include "keycache.h"
 #include "keyring.h"
 #include "kms/kms.h"
+#include "material.h"
 #include "process.h"
+#include "wakeup.h"
 
 /* Cipher contexts that a backend keeps; one takes about 1 kB */
 #define MAX_KEPT_KEYS		1024
@@ -65,6 +65,9 @@
 #define RESERVE_SEALS_MIN	64
 #define RESERVE_SEALS_MAX	65536
 
+/* NIST SP 800-38D, 8.3: seals under one key with random nonces */
+#define SEALS_LIMIT				(UINT64CONST(1) << 32)
+
 typedef struct SealTarget
 {
 	int32		key_hash;		/* hash key: must be first */
@@ -77,6 +80,8 @@ typedef struct IndexCount
 	int32		key_hash;		/* hash key: must be first */
 	int			num;			/* index key versions in use */
 } IndexCount;
+
+static PgsealKey *usable_key(int64 id);
 
 static HTAB *keys = NULL;		/* of PgsealKey */
 static HTAB *infos = NULL;		/* of PgsealKeyInfo */
@@ -168,7 +173,11 @@ validate_facts(void)
 	empty_table(index_counts);
 	hash_seq_init(&scan, keys);
 	while ((key = hash_seq_search(&scan)) != NULL)
+	{
+		/* Its server may be another one now, or it may be destroyed */
 		key->allowed_role = InvalidOid;
+		key->expires_at = 0;
+	}
 	version_relation = pgseal_catalog_version_relation();
 }
 
@@ -177,8 +186,10 @@ unload_key(PgsealKey *key)
 {
 	pgseal_aead_free(key->aead);
 	pgseal_hmac_free(key->hmac);
+	pgseal_aead_free(key->wrapper);
 	key->aead = NULL;
 	key->hmac = NULL;
+	key->wrapper = NULL;
 }
 
 /* Makes room; the backend's own key must stay, nobody else has it. */
@@ -218,12 +229,14 @@ pgseal_keyring_info(int64 id)
 	info = hash_search(infos, &id, HASH_ENTER, NULL);
 	info->known = (version != NULL);
 	info->destroyed = (version != NULL && version->wrapped == NULL);
+	info->retired = (version != NULL && version->retired);
 	info->ephemeral = (id == ephemeral_id && id != 0);
+	info->currency = PGSEAL_CURRENCY_UNKNOWN;
 	info->key_hash = PGSEAL_TYPMOD_NONE;
 	info->server = InvalidOid;
 	if (version != NULL)
 	{
-		info->key_hash = pgseal_catalog_name_hash(version->key);
+		info->key_hash = pgseal_catalog_key_hash(version->key);
 		info->server = get_foreign_server_oid(version->server, true);
 	}
 	return info;
@@ -262,39 +275,6 @@ pgseal_keyring_check_access(Oid server)
  * Unwrapping
  */
 
-static void
-derive_key(uint8 out_key[PGSEAL_KEY_BYTES], const uint8 secret[PGSEAL_KEY_BYTES],
-		   PgsealPurpose purpose, int64 id)
-{
-	static const char label[] = "pgseal key v1";
-	uint8		info[sizeof(label) + 1 + sizeof(int64)];
-	uint64		id_be = pg_hton64((uint64) id);
-
-	memcpy(info, label, sizeof(label));
-	info[sizeof(label)] = (uint8) purpose;
-	memcpy(info + sizeof(label) + 1, &id_be, sizeof(id_be));
-	if (!pgseal_hkdf_sha256(out_key, PGSEAL_KEY_BYTES, secret, PGSEAL_KEY_BYTES,
-							NULL, 0, info, sizeof(info)))
-	{
-		pgseal_wipe((void *) out_key, PGSEAL_KEY_BYTES);
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not derive key")));
-	}
-}
-
-static PgsealKmsContext
-kms_context(const PgsealVersionRow *version)
-{
-	PgsealKmsContext context = {
-		.key_name = version->key,
-		.purpose = version->purpose == PGSEAL_PURPOSE_DATA ? "data" : "index",
-		.key_version_id = version->id
-	};
-
-	return context;
-}
-
 /* The version's row, or 42704. */
 static PgsealVersionRow *
 require_version(int64 id)
@@ -308,30 +288,15 @@ require_version(int64 id)
 						(unsigned long long) id),
 				 errhint("The value comes from another database. Restore or copy the tables pgseal.key and pgseal.key_version from there first.")));
 	if (version->wrapped == NULL)
+	{
+		/* On a standby, nobody else takes it out of the cache */
+		if (RecoveryInProgress())
+			pgseal_keycache_drop(MyDatabaseId, id);
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("version %d of key \"%s\" was destroyed", version->number, version->key)));
+	}
 	return version;
-}
-
-/* Unwraps a version at its KMS and derives the key. */
-static PgsealKmsStatus
-fetch_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
-		  PgsealKmsError *out_error)
-{
-	PgsealKmsServer *server = pgseal_kms_server(version->server, false);
-	PgsealKmsContext context = kms_context(version);
-	uint8		secret[PGSEAL_KEY_BYTES];
-	PgsealKmsStatus status;
-
-	status = pgseal_kms_unwrap(server, secret, out_error, &context,
-							   (uint8 *) VARDATA(version->wrapped),
-							   VARSIZE(version->wrapped) - VARHDRSZ,
-							   version->master_key);
-	if (status == PGSEAL_KMS_OK)
-		derive_key(out_key, secret, version->purpose, version->id);
-	pgseal_wipe(secret, sizeof(secret));
-	return status;
 }
 
 /* Fetches a key that this backend has claimed in the shared cache. */
@@ -343,7 +308,7 @@ fetch_claimed_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTE
 
 	PG_TRY();
 	{
-		status = fetch_key(version, out_key, out_error);
+		status = pgseal_material_fetch(version, out_key, out_error);
 	}
 	PG_CATCH();
 	{
@@ -357,6 +322,19 @@ fetch_claimed_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTE
 	return status;
 }
 
+/* A child key lives as long as the parent's key by which it is unwrapped. */
+static void
+obtain_child_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
+				 TimestampTz *out_expires_at)
+{
+	PgsealKmsError error = {0};
+	PgsealKmsStatus status = pgseal_material_fetch(version, out_key, &error);
+
+	if (status != PGSEAL_KMS_OK)
+		pgseal_material_report(ERROR, status, version->server, &error);
+	*out_expires_at = usable_key(version->parent_version)->expires_at;
+}
+
 /*
  * The key, from the shared cache or the KMS.  Reports what went wrong.
  */
@@ -364,6 +342,11 @@ static void
 obtain_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
 		   TimestampTz *out_expires_at)
 {
+	if (version->parent_version != 0)
+	{
+		obtain_child_key(version, out_key, out_expires_at);
+		return;
+	}
 	for (;;)
 	{
 		PgsealKmsStatus status = PGSEAL_KMS_OK;
@@ -382,17 +365,13 @@ obtain_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
 			case PGSEAL_CACHE_FAILED:
 				break;
 			case PGSEAL_CACHE_FULL:
-				status = fetch_key(version, out_key, &error);
+				status = pgseal_material_fetch(version, out_key, &error);
 				*out_expires_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 															  INT64CONST(1000) * pgseal_cache_ttl);
 				break;
 		}
 		if (status != PGSEAL_KMS_OK)
-		{
-			PgsealKmsServer *server = pgseal_kms_server(version->server, false);
-
-			pgseal_kms_report(ERROR, status, server->provider->name, server->name, &error);
-		}
+			pgseal_material_report(ERROR, status, version->server, &error);
 		return;
 	}
 }
@@ -415,42 +394,55 @@ load_material(PgsealKey *key, const uint8 material[PGSEAL_KEY_BYTES])
 				 errmsg("could not set up a cipher context")));
 }
 
+/* The entry of a key version, empty if it is new */
 static PgsealKey *
-find_key(int64 id)
+enter_key(int64 id)
 {
 	bool		found;
-	PgsealKey  *key;
+	PgsealKey  *key = hash_search(keys, &id, HASH_ENTER, &found);
 
-	validate_facts();
-	if (hash_get_num_entries(keys) >= MAX_KEPT_KEYS)
-		unload_all_keys();
-	key = hash_search(keys, &id, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) key + sizeof(key->id), 0, sizeof(*key) - sizeof(key->id));
 	return key;
 }
 
+static PgsealKey *
+find_key(int64 id)
+{
+	validate_facts();
+	if (hash_get_num_entries(keys) >= MAX_KEPT_KEYS)
+		unload_all_keys();
+	return enter_key(id);
+}
+
 /*
- * Makes the key usable until generation or time take it away.  The material
- * of a version never changes, so a context that exists is only confirmed.
+ * Makes a key usable until generation, time or an invalidation take it away.
+ * The material of a version never changes, so a context that exists is only
+ * confirmed.  Facts are not validated between reading the version's row and
+ * the end, so that an invalidation that arrives meanwhile counts.
  */
-static void
-refresh_key(PgsealKey *key)
+static PgsealKey *
+refresh_key(int64 id)
 {
 	uint64		generation = pgseal_keycache_generation();
-	PgsealVersionRow *version = require_version(key->id);
 	uint8		material[PGSEAL_KEY_BYTES];
 	volatile bool confirmed = false;
+	PgsealKey  *volatile key = NULL;
 
 	PG_TRY();
 	{
-		obtain_key(version, material, &key->expires_at);
+		PgsealVersionRow *version = require_version(id);
+		TimestampTz expires_at;
+
+		obtain_key(version, material, &expires_at);
+		key = enter_key(id);
 		key->purpose = version->purpose;
-		key->key_hash = pgseal_catalog_name_hash(version->key);
+		key->key_hash = pgseal_catalog_key_hash(version->key);
 		key->number = version->number;
 		key->server = get_foreign_server_oid(version->server, false);
 		if (key->aead == NULL && key->hmac == NULL)
 			load_material(key, material);
+		key->expires_at = expires_at;
 		key->generation = generation;
 		key->uses_left = USES_PER_CLOCK_CHECK;
 		confirmed = true;
@@ -459,9 +451,10 @@ refresh_key(PgsealKey *key)
 	{
 		pgseal_wipe(material, sizeof(material));
 		if (!confirmed)
-			unload_key(key);
+			unload_key(enter_key(id));
 	}
 	PG_END_TRY();
+	return key;
 }
 
 static inline bool
@@ -488,9 +481,42 @@ usable_key(int64 id)
 {
 	PgsealKey  *key = find_key(id);
 
-	if (!is_usable(key))
-		refresh_key(key);
-	return key;
+	return is_usable(key) ? key : refresh_key(id);
+}
+
+/*
+ * The context by which a version wraps the versions of its child keys.  Its key
+ * is derived from the version's key, not from the secret, which nobody keeps.
+ */
+PgsealAead *
+pgseal_keyring_wrapper(int64 id)
+{
+	static const char label[] = "pgseal wrap v1";
+	PgsealKey  *key = usable_key(id);
+	uint8		material[PGSEAL_KEY_BYTES];
+	uint8		wrapping[PGSEAL_KEY_BYTES];
+	TimestampTz expires_at;
+
+	if (key->wrapper != NULL)
+		return key->wrapper;
+	PG_TRY();
+	{
+		obtain_key(require_version(id), material, &expires_at);
+		if (pgseal_hkdf_sha256(wrapping, sizeof(wrapping), material, sizeof(material),
+							   NULL, 0, (const uint8 *) label, sizeof(label)))
+			key->wrapper = pgseal_aead_new(wrapping);
+	}
+	PG_FINALLY();
+	{
+		pgseal_wipe(material, sizeof(material));
+		pgseal_wipe(wrapping, sizeof(wrapping));
+	}
+	PG_END_TRY();
+	if (key->wrapper == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not set up a cipher context")));
+	return key->wrapper;
 }
 
 bool
@@ -605,11 +631,11 @@ current_version(int32 key_hash, PgsealPurpose purpose)
 		version = pgseal_catalog_current_version(name, purpose);
 		if (version == NULL)
 		{
-			if (pgseal_catalog_key(pgseal_catalog_name_hash(name)) != NULL)
+			if (pgseal_catalog_key_by_name(name) != NULL)
 				ereport(ERROR,
 						(errcode(ERRCODE_UNDEFINED_OBJECT),
 						 errmsg("key \"%s\" was destroyed", name)));
-			pgseal_keyring_create(name, NULL);
+			pgseal_keyring_create(name, NULL, NULL, NULL);
 			version = pgseal_catalog_current_version(name, purpose);
 		}
 	}
@@ -638,25 +664,47 @@ seal_target(int32 key_hash, PgsealPurpose purpose)
 	return id;
 }
 
+/* The worker replaces versions that have sealed enough; once a second is enough */
+static void
+ask_for_rotation(void)
+{
+	static TimestampTz asked_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (TimestampDifferenceExceeds(asked_at, now, 1000))
+	{
+		asked_at = now;
+		pgseal_wakeup_now();
+	}
+}
+
 /*
  * Seals are reserved in shared memory before they are made, so that the count
- * is never too low.  A session that seals little reserves little.
+ * is never too low.  A session that seals little under a key reserves little.
  */
 static void
 reserve_seals(PgsealKey *key)
 {
-	static uint32 amount = RESERVE_SEALS_MIN;
-	PgsealVersionRow *version;
+	uint64		reserved;
 
 	if (key->ephemeral)
 	{
 		key->seals_left = RESERVE_SEALS_MAX;
 		return;
 	}
-	version = require_version(key->id);
-	pgseal_keycache_reserve_seals(key->id, (uint64) version->seals, amount);
-	key->seals_left = amount;
-	amount = Min(amount * 2, RESERVE_SEALS_MAX);
+	key->seals_reserve = key->seals_reserve == 0 ? RESERVE_SEALS_MIN :
+		Min(key->seals_reserve * 2, RESERVE_SEALS_MAX);
+	reserved = pgseal_keycache_reserve_seals(key->id, (uint64) require_version(key->id)->seals,
+											 key->seals_reserve);
+	if (reserved > SEALS_LIMIT)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("version %d of key \"%s\" has sealed as many values as it may",
+						key->number, pgseal_catalog_name(key->key_hash)),
+				 errhint("Replace it with pgseal.rotate_key(). The background worker does so at pgseal.max_seals_per_key, if it can run.")));
+	if (reserved >= (uint64) pgseal_max_seals_per_key)
+		ask_for_rotation();
+	key->seals_left = key->seals_reserve;
 }
 
 PgsealKey *
@@ -738,113 +786,27 @@ pgseal_keyring_num_index_versions(int32 key_hash)
 }
 
 /*
- * Making keys
+ * Which versions are old
  */
 
-static int64
-random_id(void)
+bool
+pgseal_keyring_is_stale(int64 id)
 {
-	int64		id = 0;
+	PgsealKeyInfo *info = (PgsealKeyInfo *) pgseal_keyring_info(id);
 
-	while (id == 0)
-		if (!pgseal_random((uint8 *) &id, sizeof(id)))
-			ereport(ERROR,
-					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-					 errmsg("could not obtain random bytes")));
-	return id;
-}
+	if (!info->known || info->destroyed)
+		return false;
+	if (info->currency == PGSEAL_CURRENCY_UNKNOWN)
+	{
+		PgsealVersionRow *version = pgseal_catalog_version(id);
+		PgsealVersionRow *current = version == NULL ? NULL :
+			pgseal_catalog_current_version(version->key, version->purpose);
 
-/*
- * Lets the KMS make a secret for the version and stores it, wrapped.  The
- * secret itself is wiped: the first use unwraps the stored one.
- */
-static void
-make_version(PgsealVersionRow *version)
-{
-	PgsealKmsServer *server = pgseal_kms_server(version->server, false);
-	bool		may_initialize = !pgseal_catalog_server_in_use(version->server);
-	PgsealKmsContext context;
-	PgsealKmsWrapped wrapped = {0};
-	PgsealKmsError error = {0};
-	uint8		secret[PGSEAL_KEY_BYTES];
-	PgsealKmsStatus status;
-
-	version->id = random_id();
-	context = kms_context(version);
-	status = pgseal_kms_generate(server, secret, &wrapped, &error, &context, may_initialize);
-	pgseal_wipe(secret, sizeof(secret));
-	if (status != PGSEAL_KMS_OK)
-		pgseal_kms_report(ERROR, status, server->provider->name, server->name, &error);
-
-	version->master_key = wrapped.master_key;
-	version->wrapped = palloc(VARHDRSZ + wrapped.len);
-	SET_VARSIZE(version->wrapped, VARHDRSZ + wrapped.len);
-	memcpy(VARDATA(version->wrapped), wrapped.bytes, wrapped.len);
-	pgseal_catalog_insert_version(version);
-}
-
-void
-pgseal_keyring_create(const char *name, const char *server)
-{
-	int32		hash = pgseal_catalog_name_hash(name);
-	PgsealKeyRow key = {
-		.hash = hash,
-		.name = pstrdup(name),
-		.server = pstrdup(server ? server : pgseal_default_server)
-	};
-	PgsealVersionRow version = {.key = key.name, .number = 1, .server = key.server};
-
-	pgseal_catalog_check_name(name);
-	pgseal_catalog_declare(name);
-	pgseal_catalog_lock_key(hash);
-	if (pgseal_catalog_key(hash) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("key \"%s\" already exists", name)));
-
-	version.purpose = PGSEAL_PURPOSE_DATA;
-	make_version(&version);
-	pgseal_catalog_event("key_created", name, version.id, NULL);
-	version.purpose = PGSEAL_PURPOSE_INDEX;
-	make_version(&version);
-	/* Last: until here, the server may be one that no key uses yet */
-	pgseal_catalog_insert_key(&key);
-}
-
-void
-pgseal_keyring_ensure(const char *name)
-{
-	int32		hash = pgseal_catalog_name_hash(name);
-
-	if (pgseal_catalog_key(hash) != NULL)
-		return;
-	pgseal_catalog_lock_key(hash);
-	if (pgseal_catalog_key(hash) == NULL)
-		pgseal_keyring_create(name, NULL);
-}
-
-int32
-pgseal_keyring_add_version(const char *name, PgsealPurpose purpose)
-{
-	int32		hash = pgseal_catalog_name_hash(name);
-	PgsealKeyRow *key;
-	PgsealVersionRow *current;
-	PgsealVersionRow version = {.purpose = purpose};
-
-	pgseal_catalog_lock_key(hash);
-	key = pgseal_catalog_key(hash);
-	if (key == NULL || strcmp(key->name, name) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("key \"%s\" does not exist", name)));
-	current = pgseal_catalog_current_version(name, purpose);
-	version.key = key->name;
-	version.server = key->server;
-	version.number = current ? current->number + 1 : 1;
-	make_version(&version);
-	pgseal_catalog_event(purpose == PGSEAL_PURPOSE_DATA ? "key_rotated" : "index_key_rotated",
-						 name, version.id, NULL);
-	return version.number;
+		/* Reading the catalog may have made facts doubtful, but frees none */
+		info->currency = current != NULL && current->id != id ?
+			PGSEAL_CURRENCY_STALE : PGSEAL_CURRENCY_CURRENT;
+	}
+	return info->currency == PGSEAL_CURRENCY_STALE;
 }
 
 /*
@@ -874,11 +836,7 @@ pgseal_keyring_refresh(int64 key_version_id)
 	if (status == PGSEAL_KMS_OK)
 		return true;
 	pgseal_keycache_fail(key_version_id, status, &error);
-	{
-		PgsealKmsServer *server = pgseal_kms_server(version->server, false);
-
-		pgseal_kms_report(LOG, status, server->provider->name, server->name, &error);
-	}
+	pgseal_material_report(LOG, status, version->server, &error);
 	return false;
 }
 
@@ -886,16 +844,22 @@ pgseal_keyring_refresh(int64 key_version_id)
  * Seal counts, from shared memory to the catalog.  Counts of versions that the
  * catalog doesn't have any more are forgotten with the rest.
  */
-void
-pgseal_keyring_persist_seals(void)
+int
+pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 {
 	PgsealSealCount counts[64];
 	int			num_counts;
+	int			num_exhausted = 0;
 
 	while ((num_counts = pgseal_keycache_unsaved_seals(counts, lengthof(counts))) > 0)
 	{
 		for (int i = 0; i < num_counts; i++)
+		{
 			pgseal_catalog_raise_seals(counts[i].key_version_id, (int64) counts[i].seals);
+			if (counts[i].seals >= (uint64) pgseal_max_seals_per_key && num_exhausted < max)
+				out_exhausted[num_exhausted++] = counts[i].key_version_id;
+		}
 		pgseal_keycache_seals_saved(counts, num_counts);
 	}
+	return num_exhausted;
 }

@@ -13,6 +13,7 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -20,14 +21,22 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "keycache.h"
 #include "kms/local.h"
+#include "lifecycle.h"
 #include "value.h"
+#include "wakeup.h"
 
 PG_FUNCTION_INFO_V1(pgseal_create_key);
+PG_FUNCTION_INFO_V1(pgseal_alter_key);
 PG_FUNCTION_INFO_V1(pgseal_rotate_key);
+PG_FUNCTION_INFO_V1(pgseal_rewrap);
+PG_FUNCTION_INFO_V1(pgseal_move_key);
+PG_FUNCTION_INFO_V1(pgseal_destroy_key);
+PG_FUNCTION_INFO_V1(pgseal_destroy_version);
 PG_FUNCTION_INFO_V1(pgseal_rotate_master_key);
 PG_FUNCTION_INFO_V1(pgseal_seal);
 PG_FUNCTION_INFO_V1(pgseal_inspect);
@@ -43,18 +52,80 @@ text_argument(FunctionCallInfo fcinfo, int i)
 	return PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i));
 }
 
+/* An interval that must not be negative; NULL stays NULL */
+static Interval *
+interval_argument(FunctionCallInfo fcinfo, int i, const char *what)
+{
+	Interval   *interval = PG_ARGISNULL(i) ? NULL : PG_GETARG_INTERVAL_P(i);
+
+	if (interval != NULL && (interval->month < 0 || interval->day < 0 || interval->time < 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be negative", what)));
+	return interval;
+}
+
+/* An interval of 0 says "never", which a new key's NULL says, too */
+static Interval *
+schedule_argument(FunctionCallInfo fcinfo, int i, const char *what)
+{
+	Interval   *interval = interval_argument(fcinfo, i, what);
+
+	if (interval != NULL && interval->month == 0 && interval->day == 0 && interval->time == 0)
+		return NULL;
+	return interval;
+}
+
 /* create_key(name, server, parent, rotate_every, rewrap_every) */
 Datum
 pgseal_create_key(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_argument(fcinfo, 0);
+	char	   *server = text_argument(fcinfo, 1);
+	char	   *parent = text_argument(fcinfo, 2);
+	Interval   *rotate_every = schedule_argument(fcinfo, 3, "rotate_every");
+	Interval   *rewrap_every = schedule_argument(fcinfo, 4, "rewrap_every");
 
 	if (name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("key name must not be null")));
 	PreventCommandIfReadOnly("pgseal.create_key()");
-	pgseal_keyring_create(name, text_argument(fcinfo, 1));
+	if (parent != NULL && (server != NULL || rewrap_every != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a key with a parent has no server and no rewrap_every of its own"),
+				 errdetail("It is wrapped by its parent.")));
+	if (parent != NULL)
+		pgseal_keyring_create_child(name, parent, rotate_every);
+	else
+		pgseal_keyring_create(name, server, rotate_every, rewrap_every);
+	PG_RETURN_VOID();
+}
+
+/* alter_key(name, rotate_every, rewrap_every); NULL leaves as it is */
+Datum
+pgseal_alter_key(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_argument(fcinfo, 0);
+	Interval   *rotate_every = interval_argument(fcinfo, 1, "rotate_every");
+	Interval   *rewrap_every = interval_argument(fcinfo, 2, "rewrap_every");
+	PgsealKeyRow *key;
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key name must not be null")));
+	pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
+	key = pgseal_keyring_require(name);
+	if (key->parent != NULL && rewrap_every != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a key with a parent has no rewrap_every of its own"),
+				 errdetail("It is wrapped by its parent.")));
+	pgseal_catalog_set_schedule(key->hash, rotate_every, rewrap_every);
+	pgseal_catalog_event("key_altered", name, 0, NULL);
+	pgseal_wakeup_at_commit();
 	PG_RETURN_VOID();
 }
 
@@ -63,7 +134,40 @@ pgseal_rotate_key(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("pgseal.rotate_key()");
 	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-											   PGSEAL_PURPOSE_DATA));
+										   PGSEAL_PURPOSE_DATA, NULL));
+}
+
+/* rewrap(server) → how many; NULL: all servers */
+Datum
+pgseal_rewrap(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(pgseal_lifecycle_rewrap(text_argument(fcinfo, 0)));
+}
+
+Datum
+pgseal_move_key(PG_FUNCTION_ARGS)
+{
+	pgseal_lifecycle_move(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+						  text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	PG_RETURN_VOID();
+}
+
+/* destroy_key(name, confirm, force) */
+Datum
+pgseal_destroy_key(PG_FUNCTION_ARGS)
+{
+	pgseal_lifecycle_destroy(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							 text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_BOOL(2));
+	PG_RETURN_VOID();
+}
+
+/* destroy_version(name, version, confirm) */
+Datum
+pgseal_destroy_version(PG_FUNCTION_ARGS)
+{
+	pgseal_lifecycle_destroy_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1),
+									 text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	PG_RETURN_VOID();
 }
 
 /* rotate_master_key(server) → number of the new version */
@@ -86,14 +190,11 @@ pgseal_seal(PG_FUNCTION_ARGS)
 {
 	const PgsealType *type = pgseal_type_by_oid(get_func_rettype(fcinfo->flinfo->fn_oid));
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	int32		hash = pgseal_catalog_name_hash(name);
+	int32		hash = pgseal_catalog_key_hash(name);
 	char	   *known = pgseal_catalog_name(hash);
 
 	if (known == NULL || strcmp(known, name) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("key \"%s\" does not exist", name),
-				 errhint("Create it with pgseal.create_key().")));
+		(void) pgseal_keyring_require(name);	/* says so */
 	PG_RETURN_POINTER(pgseal_value_seal(type, PG_GETARG_DATUM(0), hash));
 }
 
@@ -143,13 +244,20 @@ pgseal_key_name(PG_FUNCTION_ARGS)
  * INSERT: what is there already stays.
  */
 
-/* Name of a key: another name with the same hash is left to the unique index */
-static bool
-has_key(const char *name)
+/* A child key takes another hash if that which it had elsewhere is taken here */
+static HeapTuple
+with_free_hash(HeapTuple tuple, TupleDesc desc)
 {
-	PgsealKeyRow *key = pgseal_catalog_key(pgseal_catalog_name_hash(name));
+	int			hash_column = SPI_fnumber(desc, "name_hash");
+	int			parent_column = SPI_fnumber(desc, "parent");
+	bool		isnull;
+	Datum		hash = heap_getattr(tuple, hash_column, desc, &isnull);
 
-	return key != NULL && strcmp(key->name, name) == 0;
+	if (isnull || pgseal_catalog_name(DatumGetInt32(hash)) == NULL ||
+		heap_attisnull(tuple, parent_column, desc))
+		return tuple;
+	hash = Int32GetDatum(pgseal_catalog_free_hash(SPI_getvalue(tuple, desc, 1)));
+	return heap_modify_tuple_by_cols(tuple, desc, 1, &hash_column, &hash, &isnull);
 }
 
 /*
@@ -190,6 +298,7 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Datum		values[4];
 	bool		nulls[4];
+	bool		is_key;
 	bool		exists;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
@@ -202,13 +311,16 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 	/* key: name, name_hash, server, ...; key_version: id, key, number, purpose, ... */
 	for (int i = 0; i < lengthof(values); i++)
 		values[i] = heap_getattr(tuple, i + 1, desc, &nulls[i]);
-	if (strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0)
-		exists = !nulls[0] && has_key(TextDatumGetCString(values[0]));
+	is_key = strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0;
+	if (is_key)
+		exists = !nulls[0] && pgseal_catalog_key_by_name(TextDatumGetCString(values[0])) != NULL;
 	else
 		exists = !nulls[0] && !nulls[1] && !nulls[2] && !nulls[3] &&
 			has_version(DatumGetInt64(values[0]), TextDatumGetCString(values[1]),
 						DatumGetInt32(values[2]), (PgsealPurpose) DatumGetChar(values[3]));
-	return exists ? PointerGetDatum(NULL) : PointerGetDatum(tuple);
+	if (exists)
+		return PointerGetDatum(NULL);
+	return PointerGetDatum(is_key ? with_free_hash(tuple, desc) : tuple);
 }
 
 /* Lets all backends forget which key version is current */

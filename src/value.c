@@ -92,17 +92,30 @@ pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_t len, int s
 	check_type(type, &envelope);
 }
 
-void
-pgseal_value_header(PgsealEnvelope *out_envelope, Datum sealed)
+static PgsealEnvelopeStatus
+parse_header(PgsealEnvelope *out_envelope, Datum sealed)
 {
 	/* All that a valid value is at least; parse() wants to see the tag's room */
 	struct varlena *start = PG_DETOAST_DATUM_SLICE(sealed, 0, PGSEAL_ENVELOPE_OVERHEAD);
+	PgsealEnvelopeStatus status = pgseal_envelope_parse(out_envelope,
+														(uint8 *) VARDATA_ANY(start),
+														VARSIZE_ANY_EXHDR(start));
 
-	report_status(pgseal_envelope_parse(out_envelope, (uint8 *) VARDATA_ANY(start),
-										VARSIZE_ANY_EXHDR(start)),
-				  ERRCODE_DATA_CORRUPTED);
 	if (start != (struct varlena *) DatumGetPointer(sealed))
 		pfree(start);
+	return status;
+}
+
+void
+pgseal_value_header(PgsealEnvelope *out_envelope, Datum sealed)
+{
+	report_status(parse_header(out_envelope, sealed), ERRCODE_DATA_CORRUPTED);
+}
+
+bool
+pgseal_value_try_header(PgsealEnvelope *out_envelope, Datum sealed)
+{
+	return parse_header(out_envelope, sealed) == PGSEAL_ENVELOPE_OK;
 }
 
 /*
@@ -359,7 +372,16 @@ pgseal_value_reseal(const PgsealType *type, struct varlena *sealed, int32 typmod
 
 	if (typmod == PGSEAL_TYPMOD_ANY && is_on_its_way(info))
 		report_keyless();
-	if (!info->ephemeral &&
+
+	/* '*' keeps the key, but not a version that nothing is stored under any more */
+	if (typmod == PGSEAL_TYPMOD_ANY && info->retired && !info->destroyed)
+		typmod = info->key_hash;
+
+	/*
+	 * Nothing may store a value under a key that dies with this session, or
+	 * under one that may be destroyed because no value was left.
+	 */
+	if (!info->ephemeral && (!info->retired || info->destroyed) &&
 		(typmod == PGSEAL_TYPMOD_ANY || !info->known || info->key_hash == typmod))
 		return sealed;
 
@@ -374,4 +396,89 @@ pgseal_value_reseal(const PgsealType *type, struct varlena *sealed, int32 typmod
 		pfree(DatumGetPointer(value));
 	}
 	return result;
+}
+
+/*
+ * Any type
+ */
+
+/*
+ * Opens a sealed datum of any type as far as its payload, which the caller
+ * wipes and frees.  NULL when it is malformed, of another format, without a
+ * usable key, or not authentic.
+ */
+static uint8 *
+open_payload(PgsealEnvelope *out_envelope, size_t *out_len, Datum sealed)
+{
+	struct varlena *packed = PG_DETOAST_DATUM_PACKED(sealed);
+	const uint8 *bytes = (uint8 *) VARDATA_ANY(packed);
+	size_t		len = VARSIZE_ANY_EXHDR(packed);
+	const PgsealKeyInfo *info;
+	PgsealKey  *key;
+	uint8	   *payload = NULL;
+
+	if (pgseal_envelope_parse(out_envelope, bytes, len) == PGSEAL_ENVELOPE_OK)
+	{
+		info = pgseal_keyring_info(out_envelope->key_version_id);
+		if (info->known && !info->destroyed)
+		{
+			key = pgseal_keyring_open(out_envelope->key_version_id, PGSEAL_ACCESS_INTERNAL);
+			*out_len = len - PGSEAL_ENVELOPE_OVERHEAD;
+			payload = palloc(*out_len + 1);
+			if (pgseal_envelope_open(key->aead, payload, bytes, len) != PGSEAL_ENVELOPE_OK)
+			{
+				pfree(payload);
+				payload = NULL;
+			}
+		}
+	}
+	if (packed != (struct varlena *) DatumGetPointer(sealed))
+		pfree(packed);
+	return payload;
+}
+
+struct varlena *
+pgseal_value_renew(Datum sealed)
+{
+	PgsealEnvelope envelope;
+	size_t		len;
+	uint8	   *payload = open_payload(&envelope, &len, sealed);
+	struct varlena *volatile result = NULL;
+
+	if (payload == NULL)
+		return NULL;
+	PG_TRY();
+	{
+		int32		key_hash = pgseal_keyring_info(envelope.key_version_id)->key_hash;
+		PgsealKey  *key = pgseal_keyring_seal(key_hash);
+
+		envelope.key_version_id = key->id;
+		result = palloc(VARHDRSZ + PGSEAL_ENVELOPE_OVERHEAD + len);
+		SET_VARSIZE(result, VARHDRSZ + PGSEAL_ENVELOPE_OVERHEAD + len);
+		if (!pgseal_envelope_seal(key->aead, (uint8 *) VARDATA(result), &envelope, payload, len))
+			ereport(ERROR,
+					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+					 errmsg("could not seal value")));
+	}
+	PG_FINALLY();
+	{
+		pgseal_wipe(payload, len);
+		pfree(payload);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+bool
+pgseal_value_is_sound(const PgsealType *type, Datum sealed)
+{
+	PgsealEnvelope envelope;
+	size_t		len;
+	uint8	   *payload = open_payload(&envelope, &len, sealed);
+
+	if (payload == NULL)
+		return false;
+	pgseal_wipe(payload, len);
+	pfree(payload);
+	return envelope.type_code == type->base->code;
 }

@@ -31,13 +31,26 @@ extern Datum pgseal_value_open(const PgsealType *type, Datum sealed, PgsealAcces
 
 /*
  * The sealed value as a column with this type modifier stores it: itself when
- * the key is the column's or isn't known here, resealed otherwise.
+ * the key is the column's or isn't known here, resealed otherwise, or when its
+ * key version is retired.
  */
 extern struct varlena *pgseal_value_reseal(const PgsealType *type, struct varlena *sealed,
 										   int32 typmod);
 
+/*
+ * The same value sealed by the current version of its key, whatever its type;
+ * no privilege is asked for.  NULL when it doesn't open.  58000 as keyring.h.
+ */
+extern struct varlena *pgseal_value_renew(Datum sealed);
+
+/* Does the value open, its bytes being what was sealed?  58000 as keyring.h */
+extern bool pgseal_value_is_sound(const PgsealType *type, Datum sealed);
+
 /* Header of a sealed datum, without fetching all of a toasted one */
 extern void pgseal_value_header(PgsealEnvelope *out_envelope, Datum sealed);
+
+/* The same; false instead of an error when the value is malformed */
+extern bool pgseal_value_try_header(PgsealEnvelope *out_envelope, Datum sealed);
 
 /*
  * Checks bytes that came from outside; sqlstate is for malformed ones (22P02,

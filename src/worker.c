@@ -6,21 +6,29 @@
  * One launcher runs as long as the server does.  It is connected to no
  * database, so that it stands in the way of no DROP DATABASE; it wipes expired
  * keys, and starts a worker for each database where there is work: entries of
- * the key cache that should be fetched again ahead of their expiry, and, once
- * per pgseal.worker_interval, seal counts that should be saved.
+ * the key cache that should be fetched again ahead of their expiry; once per
+ * pgseal.worker_interval, seal counts that should be saved; what a session asked
+ * for (wakeup.c).  What only a database's catalog tells (keys whose schedule is
+ * due, re-encryption that a crash has interrupted) is found by a visit to every
+ * database when the server has started, and every few intervals from then on.
  *
- * A worker does what is due in its database and exits.  Each piece of work is
- * a transaction of its own; one that fails is logged and doesn't stop the
- * others.  While it runs, a DROP DATABASE has to wait for it, or use FORCE.
+ * A worker does what is due in its database and exits: seal counts, rotation of
+ * keys that are due, rewrapping, re-encryption.  Each piece of work is a
+ * transaction of its own; one that fails is logged and doesn't stop the others.
+ * Long work goes on for some seconds at a time, so that DROP DATABASE, which
+ * waits five, gets its turn.
  *
- * On a hot standby keys are refreshed, but nothing is saved: there is nothing
- * to save, as only the primary seals what is stored.
+ * On a hot standby keys are refreshed, but nothing is changed: all the rest is
+ * the primary's.  A standby that is promoted takes over with the next round.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_database.h"
@@ -43,6 +51,9 @@
 #include "guc.h"
 #include "keycache.h"
 #include "keyring.h"
+#include "lifecycle.h"
+#include "reencrypt.h"
+#include "wakeup.h"
 #include "worker.h"
 
 /* The library and the extension; the tests build this file under another */
@@ -68,6 +79,21 @@
 
 /* At most one line about a lack of worker slots in this time, in ms */
 #define NO_WORKER_LOG_PAUSE		60000
+
+/* All databases are visited once in so many intervals */
+#define INTERVALS_PER_VISIT		6
+/* How long a worker goes on with long work, in ms */
+#define SLICE					3000
+/* Pause when others are in the way, in ms */
+#define LATER					500
+/*
+ * Longest wait for a lock: shorter than deadlock_timeout, so that of a DROP
+ * EXTENSION and a worker it is the worker that gives in
+ */
+#define LOCK_TIMEOUT			"500ms"
+/* Rewraps, and exhausted versions, dealt with in one visit */
+#define REWRAPS_MAX				1000
+#define EXHAUSTED_MAX			64
 
 /* A piece of a worker's work, run in a transaction with a snapshot */
 typedef void (*WorkFunction) (int64 argument);
@@ -178,6 +204,8 @@ start_worker(RunningWorker *place, Oid database)
 	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "pgseal worker for database %u", database);
 	strlcpy(worker.bgw_type, "pgseal worker", sizeof(worker.bgw_type));
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	/* Tells when it has ended: there may be another request by then */
+	worker.bgw_notify_pid = MyProcPid;
 
 	old_context = MemoryContextSwitchTo(TopMemoryContext);
 	started = RegisterDynamicBackgroundWorker(&worker, &place->handle);
@@ -197,11 +225,9 @@ start_worker(RunningWorker *place, Oid database)
 
 /* False when places ran out: the next round starts where this one stopped */
 static bool
-start_workers(bool with_seals)
+start_workers(const Oid *databases, int num)
 {
 	static int	first = 0;
-	Oid			databases[DATABASES_MAX];
-	int			num = pgseal_keycache_due_databases(databases, DATABASES_MAX, with_seals);
 
 	for (int i = 0; i < num; i++)
 	{
@@ -213,10 +239,36 @@ start_workers(bool with_seals)
 			first = (first + i) % num;
 			return false;
 		}
-		if (!has_worker(database) && check_database(database))
+		if (has_worker(database))
+			continue;
+		pgseal_wakeup_answered(database);
+		if (check_database(database))
 			start_worker(place, database);
 	}
 	return true;
+}
+
+/* All databases, for a visit; true when that was done */
+static bool
+visit_databases(void)
+{
+	Oid			databases[DATABASES_MAX];
+	int			num = 0;
+	Relation	rel;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while (num < DATABASES_MAX && HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
+		if (((Form_pg_database) GETSTRUCT(tuple))->datallowconn)
+			databases[num++] = ((Form_pg_database) GETSTRUCT(tuple))->oid;
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+	return start_workers(databases, num);
 }
 
 /* How long the launcher may sleep, in ms */
@@ -233,10 +285,26 @@ sleep_time(TimestampTz next_seals)
 	return Max(sleep, ROUND_MIN);
 }
 
+/* Work that this server's memory knows of */
+static bool
+do_round(bool with_seals)
+{
+	Oid			databases[DATABASES_MAX];
+	int			num = pgseal_keycache_due_databases(databases, DATABASES_MAX, with_seals);
+
+	if (!start_workers(databases, num))
+		return false;
+	if (RecoveryInProgress())
+		return true;
+	num = pgseal_wakeup_databases(databases, DATABASES_MAX);
+	return start_workers(databases, num);
+}
+
 void
 pgseal_worker_launcher_main(Datum arg)
 {
 	TimestampTz next_seals = 0;
+	TimestampTz next_visit = 0;
 	uint32		wait_event;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -245,15 +313,19 @@ pgseal_worker_launcher_main(Datum arg)
 
 	/* The shared catalogs only, to see which databases there are */
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	pgseal_wakeup_attach();
 	wait_event = pgseal_wait_event("PgsealLauncherMain");
 
 	while (!ShutdownRequestPending)
 	{
 		TimestampTz now = GetCurrentTimestamp();
+		int64		interval = pgseal_worker_interval * INT64CONST(1000);
 		bool		with_seals = now >= next_seals && !RecoveryInProgress();
 
-		if (start_workers(with_seals) && now >= next_seals)
-			next_seals = TimestampTzPlusMilliseconds(now, pgseal_worker_interval * INT64CONST(1000));
+		if (do_round(with_seals) && now >= next_seals)
+			next_seals = TimestampTzPlusMilliseconds(now, interval);
+		if (now >= next_visit && !RecoveryInProgress() && visit_databases())
+			next_visit = TimestampTzPlusMilliseconds(now, interval * INTERVALS_PER_VISIT);
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 sleep_time(next_seals), wait_event);
@@ -264,7 +336,7 @@ pgseal_worker_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			next_seals = 0;
+			next_seals = next_visit = 0;
 		}
 	}
 
@@ -273,6 +345,9 @@ pgseal_worker_launcher_main(Datum arg)
 }
 
 /* ---------- the worker of one database ---------- */
+
+/* Message of the error that ended the last piece of work that failed */
+static char last_failure[256];
 
 static bool
 is_installed(void)
@@ -305,14 +380,19 @@ log_failure(const char *work, int64 argument)
 				 errmsg("pgseal: could not %s " INT64_FORMAT ": %s", work, argument, error->message),
 				 error->detail ? errdetail_internal("%s", error->detail) : 0,
 				 error->hint ? errhint("%s", error->hint) : 0));
+	strlcpy(last_failure, error->message, sizeof(last_failure));
 	FreeErrorData(error);
 }
 
-/* "Could not <work> [<argument>]" is what the log says when it fails */
-static void
+/*
+ * "Could not <work> [<argument>]" is what the log says when it fails; then the
+ * result is false
+ */
+static bool
 run(const char *work, WorkFunction function, int64 argument)
 {
 	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
 
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
@@ -330,6 +410,7 @@ run(const char *work, WorkFunction function, int64 argument)
 		function(argument);
 		PopActiveSnapshot();
 		CommitTransactionCommand();
+		done = true;
 	}
 	PG_CATCH();
 	{
@@ -341,6 +422,7 @@ run(const char *work, WorkFunction function, int64 argument)
 
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(context);
+	return done;
 }
 
 /* The reasons for a failed refresh are the keyring's to log */
@@ -350,10 +432,122 @@ refresh_key(int64 key_version_id)
 	(void) pgseal_keyring_refresh(key_version_id);
 }
 
+/*
+ * Seal counts, and keys that have sealed as much as they should
+ */
+
+static int64 exhausted[EXHAUSTED_MAX];
+static int	num_exhausted = 0;
+
 static void
 save_seals(int64 unused)
 {
-	pgseal_keyring_persist_seals();
+	num_exhausted = pgseal_keyring_persist_seals(exhausted, EXHAUSTED_MAX);
+}
+
+static void
+rotate_exhausted(int64 key_version_id)
+{
+	PgsealVersionRow *version = pgseal_catalog_version(key_version_id);
+
+	if (version != NULL && version->wrapped != NULL && version->purpose == PGSEAL_PURPOSE_DATA &&
+		!pgseal_keyring_is_stale(key_version_id))
+		(void) pgseal_keyring_add_version(version->key, PGSEAL_PURPOSE_DATA,
+										  "reason=max_seals_per_key");
+}
+
+/*
+ * Schedules
+ */
+
+static List *due_rotations = NIL;
+static int64 due_rewraps[REWRAPS_MAX];
+static int	num_due_rewraps = 0;
+
+static void
+look_at_schedules(int64 unused)
+{
+	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+
+	due_rotations = pgseal_lifecycle_due_rotations();
+	MemoryContextSwitchTo(context);
+	num_due_rewraps = pgseal_lifecycle_due_rewraps(due_rewraps, REWRAPS_MAX);
+}
+
+static void
+rotate_due(int64 key_hash)
+{
+	PgsealKeyRow *key = pgseal_catalog_key((int32) key_hash);
+
+	if (key != NULL)
+		(void) pgseal_keyring_add_version(key->name, PGSEAL_PURPOSE_DATA, "reason=rotate_every");
+}
+
+static void
+follow_schedules(void)
+{
+	ListCell   *lc;
+
+	if (!run("look at the schedules of keys", look_at_schedules, 0))
+		return;
+	foreach(lc, due_rotations)
+		(void) run("rotate key", rotate_due, lfirst_int(lc));
+	for (int i = 0; i < num_due_rewraps; i++)
+		(void) run("rewrap key version", pgseal_lifecycle_rewrap_version, due_rewraps[i]);
+}
+
+/*
+ * Re-encryption
+ */
+
+static PgsealReencryptStep last_step;
+
+static void
+reencrypt_step(int64 unused)
+{
+	last_step = pgseal_reencrypt_step();
+}
+
+static bool left_out;
+
+static void
+leave_out(int64 unused)
+{
+	left_out = pgseal_reencrypt_failed(last_failure);
+}
+
+/* A table on which work fails is left out, so that it doesn't stop the others */
+static bool
+do_reencrypt_step(void)
+{
+	if (run("re-encrypt", reencrypt_step, 0))
+		return true;
+	left_out = false;
+	return run("note a failure", leave_out, 0) && left_out;
+}
+
+static void
+reencrypt(void)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SLICE);
+	uint32		wait_event = pgseal_wait_event("PgsealReencrypt");
+
+	while (do_reencrypt_step() && last_step != PGSEAL_REENCRYPT_IDLE)
+	{
+		int			delay = last_step == PGSEAL_REENCRYPT_LATER ? LATER : pgseal_reencrypt_delay;
+
+		if (delay > 0)
+		{
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 delay, wait_event);
+			ResetLatch(MyLatch);
+		}
+		if (GetCurrentTimestamp() >= end)
+		{
+			pgseal_wakeup_now();
+			break;
+		}
+	}
 }
 
 static void
@@ -364,7 +558,7 @@ refresh_keys(void)
 
 	for (int i = 0; i < num; i++)
 	{
-		run("refresh key version", refresh_key, ids[i]);
+		(void) run("refresh key version", refresh_key, ids[i]);
 
 		/* An error between claim and result; harmless when there is no claim */
 		pgseal_keycache_abandon(ids[i]);
@@ -378,7 +572,7 @@ override_settings(void)
 {
 	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
@@ -405,7 +599,13 @@ pgseal_worker_main(Datum arg)
 
 	refresh_keys();
 	if (!RecoveryInProgress())
-		run("save seal counts", save_seals, 0);
+	{
+		(void) run("save seal counts", save_seals, 0);
+		for (int i = 0; i < num_exhausted; i++)
+			(void) run("rotate the key of version", rotate_exhausted, exhausted[i]);
+		follow_schedules();
+		reencrypt();
+	}
 
 	proc_exit(0);
 }

@@ -14,6 +14,32 @@ LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_rotate_key';
 REVOKE ALL ON FUNCTION pgseal.rotate_key FROM PUBLIC;
 COMMENT ON FUNCTION pgseal.rotate_key IS 'makes a new version of a key, which seals from now on; returns its number';
 
+CREATE FUNCTION pgseal.alter_key(name text, rotate_every interval DEFAULT NULL,
+	rewrap_every interval DEFAULT NULL) RETURNS void
+LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_alter_key';
+REVOKE ALL ON FUNCTION pgseal.alter_key FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.alter_key IS 'changes a key''s schedules; what isn''t given stays, an interval of 0 ends a schedule';
+
+CREATE FUNCTION pgseal.rewrap(server text DEFAULT NULL) RETURNS int8
+LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_rewrap';
+REVOKE ALL ON FUNCTION pgseal.rewrap FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.rewrap IS 'rewraps key versions under the newest master key version; how many';
+
+CREATE FUNCTION pgseal.move_key(name text, server text) RETURNS void
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_move_key';
+REVOKE ALL ON FUNCTION pgseal.move_key FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.move_key IS 'lets another server''s master key wrap a key and its child keys; no data is touched';
+
+CREATE FUNCTION pgseal.destroy_key(name text, confirm text, force bool DEFAULT false) RETURNS void
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_destroy_key';
+REVOKE ALL ON FUNCTION pgseal.destroy_key FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.destroy_key IS 'irrevocable; confirm repeats the name; force: also while values exist that need it';
+
+CREATE FUNCTION pgseal.destroy_version(name text, version int4, confirm text) RETURNS void
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_destroy_version';
+REVOKE ALL ON FUNCTION pgseal.destroy_version FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.destroy_version IS 'destroys a retired version of a key, if nothing needs it; confirm repeats the key''s name';
+
 CREATE FUNCTION pgseal.rotate_master_key(server text) RETURNS int4
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_rotate_master_key';
 REVOKE ALL ON FUNCTION pgseal.rotate_master_key FROM PUBLIC;

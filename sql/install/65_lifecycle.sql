@@ -1,0 +1,62 @@
+
+--
+-- Re-encryption of what is sealed under old key versions (reencrypt.c).  The
+-- state of the worker's work: not dumped, as it is found again from the keys.
+--
+
+CREATE TABLE pgseal.rotation (
+	key_version_id int8 NOT NULL PRIMARY KEY,
+	since          xid8 NOT NULL,
+	in_round       bool NOT NULL DEFAULT false,
+	found          int8 NOT NULL DEFAULT 0,
+	round_began    timestamptz,
+	pause_until    timestamptz
+);
+COMMENT ON TABLE pgseal.rotation IS 'old key versions, under which values may still be sealed';
+COMMENT ON COLUMN pgseal.rotation.since IS 'transactions from before this one may still seal under it';
+COMMENT ON COLUMN pgseal.rotation.in_round IS 'the present round goes through all tables that may have its values';
+COMMENT ON COLUMN pgseal.rotation.found IS 'values found under it in this round';
+
+CREATE TABLE pgseal.rotation_table (
+	relid      oid NOT NULL PRIMARY KEY,
+	filenode   oid NOT NULL,
+	key_hashes int4[] NOT NULL,
+	phase      text COLLATE "C" NOT NULL,
+	next_block int8 NOT NULL DEFAULT 0,
+	blocks     int8 NOT NULL DEFAULT 0,
+	resealed   int8 NOT NULL DEFAULT 0,
+	skipped    int8 NOT NULL DEFAULT 0,
+	broken     int8 NOT NULL DEFAULT 0,
+	detail     text COLLATE "C"
+);
+COMMENT ON TABLE pgseal.rotation_table IS 'tables that the present round of re-encryption goes through';
+COMMENT ON COLUMN pgseal.rotation_table.phase IS 'waiting, scanning, locked (by others), done, or untouchable (see detail)';
+
+CREATE VIEW pgseal.progress_reencrypt AS
+	SELECT v.key, v.number AS version, t.relid::regclass AS "table",
+		coalesce(t.phase, 'waiting for older transactions') AS phase,
+		t.blocks AS blocks_total, t.next_block AS blocks_scanned,
+		t.resealed AS values_resealed, t.skipped AS rows_skipped, t.broken AS values_broken,
+		t.detail
+	FROM pgseal.rotation r
+	JOIN pgseal.key_version v ON v.id = r.key_version_id
+	JOIN pgseal.key k ON k.name = v.key
+	LEFT JOIN pgseal.rotation_table t
+		ON r.round_began IS NOT NULL AND (k.name_hash = ANY (t.key_hashes) OR 0 = ANY (t.key_hashes));
+COMMENT ON VIEW pgseal.progress_reencrypt IS 'what the worker is re-encrypting, by old key version and table';
+GRANT SELECT ON pgseal.progress_reencrypt TO PUBLIC;
+
+--
+-- Is all well?
+--
+
+CREATE FUNCTION pgseal.verify_table("table" regclass, OUT "column" name, OUT sealed int8,
+	OUT stale int8, OUT broken int8) RETURNS SETOF record
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_verify_table';
+REVOKE ALL ON FUNCTION pgseal.verify_table FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.verify_table IS 'opens every value of a table: how many there are, are under an old key version, do not open';
+
+CREATE FUNCTION pgseal.check(OUT object text, OUT status text, OUT detail text) RETURNS SETOF record
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_check';
+REVOKE ALL ON FUNCTION pgseal.check FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.check IS 'can every server be reached, every key unwrapped, every column resolved? changes nothing';

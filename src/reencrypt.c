@@ -1,0 +1,439 @@
+/*-------------------------------------------------------------------------
+ *
+ * reencrypt.c
+ *	  Moving stored values from old key versions to the current ones.
+ *
+ * A key version that is no longer the newest of its key gets a row in
+ * pgseal.rotation.  Once every transaction that may still seal under it has
+ * ended, it takes part in the next round.  A round goes through all tables that
+ * may have values of the keys in it, some blocks per transaction
+ * (reencrypt_table.c), and counts what it finds under each version.
+ *
+ * A version under which a whole round has found nothing is retired: reencryption
+ * is done with it.  If something was found there is another round, which also
+ * comes back for the rows that were skipped as others had locked them.  A table
+ * that was made, rewritten or given a column meanwhile counts as not seen; one
+ * that can't be dealt with is named in pgseal.rotation_table and keeps the
+ * version from being retired.  Retired is a statement about what is stored, not
+ * a deletion: destroying a version is for its owner to ask (destroy.c).
+ *
+ * Child keys that an old version of their parent wraps are wrapped by the
+ * current one before the tables' turn.
+ *
+ * All state is in the two tables, changed in the transaction that does the work,
+ * so a crash at any point repeats or loses nothing.
+ *
+ * No transaction waits for a lock on a table: it tries, and otherwise comes
+ * back later.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "keyring.h"
+#include "lifecycle.h"
+#include "query.h"
+#include "reencrypt.h"
+#include "reencrypt_table.h"
+
+/* Child keys rewrapped in one transaction */
+#define CHILDREN_PER_STEP		500
+
+/* A round that got nothing done is repeated after so many times its duration */
+#define PAUSE_FACTOR			10
+
+/* The table that the present step is about, for pgseal_reencrypt_failed() */
+static Oid	present_table = InvalidOid;
+
+static Oid
+relation_filenode(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			filenode = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		filenode = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+		ReleaseSysCache(tuple);
+	}
+	return filenode;
+}
+
+/*
+ * Beginning a round
+ */
+
+/* Old versions that aren't known yet get their row */
+static void
+note_old_versions(void)
+{
+	(void) pgseal_query("DELETE FROM pgseal.rotation r WHERE NOT EXISTS"
+						" (SELECT FROM pgseal.key_version v"
+						"  WHERE v.id = r.key_version_id AND v.wrapped IS NOT NULL AND v.retired IS NULL)",
+						0);
+	(void) pgseal_query("INSERT INTO pgseal.rotation (key_version_id, since)"
+						" SELECT DISTINCT v.id, pg_current_xact_id()"
+						" FROM pgseal.key_version n JOIN pgseal.key_version v USING (key)"
+						" WHERE n.number > 1 AND n.purpose = 'd' AND n.wrapped IS NOT NULL"
+						"  AND v.purpose = 'd' AND v.wrapped IS NOT NULL AND v.retired IS NULL"
+						"  AND (v.number, v.id) < (n.number, n.id)"
+						" ON CONFLICT DO NOTHING", 0);
+}
+
+/*
+ * Marks the versions whose turn it is; returns the hashes of their keys.  A
+ * transaction that began before `since` holds the horizon back, as does one that
+ * only reads: it could insert what it has read.
+ */
+static List *
+choose_versions(void)
+{
+	Relation	rel = relation_open(pgseal_catalog_version_relation(), AccessShareLock);
+	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
+	List	   *hashes = NIL;
+	uint64		num;
+
+	relation_close(rel, AccessShareLock);
+	num = pgseal_query("UPDATE pgseal.rotation r"
+					   " SET in_round = true, found = 0, round_began = now(), pause_until = NULL"
+					   " FROM pgseal.key_version v JOIN pgseal.key k ON k.name = v.key"
+					   " WHERE v.id = r.key_version_id"
+					   "  AND (pause_until IS NULL OR pause_until <= now())"
+					   "  AND age(since::xid) > age($1)"
+					   " RETURNING k.name_hash", 1, XIDOID, TransactionIdGetDatum(horizon));
+	for (uint64 i = 0; i < num; i++)
+		hashes = list_append_unique_int(hashes, (int32) pgseal_query_int64(i, 1));
+	return hashes;
+}
+
+static Datum
+int4_array(List *ints)
+{
+	Datum	   *elements = palloc(Max(list_length(ints), 1) * sizeof(Datum));
+	int			num = 0;
+	ListCell   *lc;
+
+	foreach(lc, ints)
+		elements[num++] = Int32GetDatum(lfirst_int(lc));
+	return PointerGetDatum(construct_array(elements, num, INT4OID, sizeof(int32), true,
+										   TYPALIGN_INT));
+}
+
+static bool
+may_hold_any(const PgsealHolder *holder, List *hashes)
+{
+	ListCell   *lc;
+
+	foreach(lc, hashes)
+		if (pgseal_shape_may_hold(holder, lfirst_int(lc)))
+			return true;
+	return false;
+}
+
+static void
+note_tables(List *hashes)
+{
+	ListCell   *lc;
+
+	(void) pgseal_query("DELETE FROM pgseal.rotation_table", 0);
+	foreach(lc, pgseal_shape_holders())
+	{
+		PgsealHolder *holder = lfirst(lc);
+		const char *obstacle = pgseal_reencrypt_obstacle(holder);
+
+		if (may_hold_any(holder, hashes))
+			(void) pgseal_query("INSERT INTO pgseal.rotation_table"
+								" (relid, filenode, key_hashes, phase, detail)"
+								" VALUES ($1, $2, $3, $4, nullif($5, ''))", 5,
+								OIDOID, ObjectIdGetDatum(holder->relid),
+								OIDOID, ObjectIdGetDatum(relation_filenode(holder->relid)),
+								INT4ARRAYOID, int4_array(holder->key_hashes),
+								TEXTOID, CStringGetTextDatum(obstacle ? "untouchable" : "waiting"),
+								TEXTOID, CStringGetTextDatum(obstacle ? obstacle : ""));
+	}
+}
+
+static PgsealReencryptStep
+begin_round(void)
+{
+	List	   *hashes;
+
+	note_old_versions();
+	hashes = choose_versions();
+	if (hashes == NIL)
+		return pgseal_query("SELECT FROM pgseal.rotation"
+							" WHERE pause_until IS NULL OR pause_until <= now() LIMIT 1", 0) > 0 ?
+			PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_IDLE;
+	note_tables(hashes);
+	return PGSEAL_REENCRYPT_MORE;
+}
+
+/*
+ * Within a round
+ */
+
+static bool
+rewrap_children(void)
+{
+	uint64		num = pgseal_query("SELECT c.id FROM pgseal.rotation r"
+								   " JOIN pgseal.key_version c ON c.parent_version = r.key_version_id"
+								   " WHERE r.in_round AND c.wrapped IS NOT NULL LIMIT $1", 1,
+								   INT4OID, Int32GetDatum(CHILDREN_PER_STEP));
+	int64	   *ids = palloc(Max(num, 1) * sizeof(int64));
+
+	for (uint64 i = 0; i < num; i++)
+		ids[i] = pgseal_query_int64(i, 1);
+	for (uint64 i = 0; i < num; i++)
+		pgseal_lifecycle_rewrap_child(ids[i]);
+	return num > 0;
+}
+
+static void
+set_phase(Oid relid, const char *phase, const char *detail)
+{
+	(void) pgseal_query("UPDATE pgseal.rotation_table SET phase = $2, detail = nullif($3, '')"
+						" WHERE relid = $1", 3,
+						OIDOID, ObjectIdGetDatum(relid),
+						TEXTOID, CStringGetTextDatum(phase),
+						TEXTOID, CStringGetTextDatum(detail ? detail : ""));
+}
+
+static void
+save_batch(Relation rel, const PgsealBatchResult *result, BlockNumber next, BlockNumber blocks)
+{
+	ListCell   *lc;
+
+	(void) pgseal_query("UPDATE pgseal.rotation_table SET phase = $2, next_block = $3, blocks = $4,"
+						" resealed = resealed + $5, skipped = skipped + $6, broken = broken + $7,"
+						" filenode = $8, detail = NULL WHERE relid = $1", 8,
+						OIDOID, ObjectIdGetDatum(RelationGetRelid(rel)),
+						TEXTOID, CStringGetTextDatum(next >= blocks ? "done" : "scanning"),
+						INT8OID, Int64GetDatum((int64) next),
+						INT8OID, Int64GetDatum((int64) blocks),
+						INT8OID, Int64GetDatum(result->resealed),
+						INT8OID, Int64GetDatum(result->skipped),
+						INT8OID, Int64GetDatum(result->broken),
+						OIDOID, ObjectIdGetDatum(rel->rd_rel->relfilenode));
+	foreach(lc, result->found)
+	{
+		PgsealFound *found = lfirst(lc);
+
+		(void) pgseal_query("UPDATE pgseal.rotation SET found = found + $2"
+							" WHERE key_version_id = $1 AND in_round", 2,
+							INT8OID, Int64GetDatum(found->key_version_id),
+							INT8OID, Int64GetDatum(found->values));
+	}
+}
+
+static void
+do_batch(Relation rel, Oid filenode, BlockNumber next)
+{
+	const char *obstacle = pgseal_reencrypt_relation_obstacle(rel);
+	PgsealBatchResult result = {0};
+	BlockNumber blocks;
+	BlockNumber end;
+
+	if (obstacle != NULL)
+	{
+		set_phase(RelationGetRelid(rel), "untouchable", obstacle);
+		return;
+	}
+	/* Rewritten: the rows lie elsewhere now */
+	if (rel->rd_rel->relfilenode != filenode)
+		next = 0;
+	blocks = RelationGetNumberOfBlocks(rel);
+	end = blocks - Min(next, blocks) > (BlockNumber) pgseal_reencrypt_batch ?
+		next + pgseal_reencrypt_batch : blocks;
+	if (next < end)
+		pgseal_reencrypt_blocks(rel, next, end, &result);
+	save_batch(rel, &result, end, blocks);
+}
+
+static PgsealReencryptStep
+continue_table(Oid relid, Oid filenode, BlockNumber next, bool was_locked)
+{
+	Relation	rel;
+
+	if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
+	{
+		set_phase(relid, "locked", NULL);
+		return was_locked ? PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_MORE;
+	}
+	rel = try_relation_open(relid, NoLock);
+	if (rel == NULL)
+	{
+		(void) pgseal_query("DELETE FROM pgseal.rotation_table WHERE relid = $1", 1,
+							OIDOID, ObjectIdGetDatum(relid));
+		return PGSEAL_REENCRYPT_MORE;
+	}
+	present_table = relid;
+	do_batch(rel, filenode, next);
+	relation_close(rel, NoLock);
+	return PGSEAL_REENCRYPT_MORE;
+}
+
+/*
+ * The end of a round
+ */
+
+/* The tables, as they are now, of which the round hasn't seen all */
+static List *
+unseen_holders(void)
+{
+	List	   *unseen = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pgseal_shape_holders())
+	{
+		PgsealHolder *holder = lfirst(lc);
+
+		if (pgseal_query("SELECT FROM pgseal.rotation_table"
+						 " WHERE relid = $1 AND phase = 'done' AND filenode = $2"
+						 "  AND key_hashes @> $3", 3,
+						 OIDOID, ObjectIdGetDatum(holder->relid),
+						 OIDOID, ObjectIdGetDatum(relation_filenode(holder->relid)),
+						 INT4ARRAYOID, int4_array(holder->key_hashes)) == 0)
+			unseen = lappend(unseen, holder);
+	}
+	return unseen;
+}
+
+/* Names of the tables that keep a key's old version from being retired */
+static char *
+obstacles(List *unseen, int32 key_hash)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, unseen)
+	{
+		PgsealHolder *holder = lfirst(lc);
+		char	   *name = get_rel_name(holder->relid);
+
+		if (name != NULL && pgseal_shape_may_hold(holder, key_hash))
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 quote_qualified_identifier(get_namespace_name(holder->schema), name));
+	}
+	return names.data;
+}
+
+static void
+finish_version(int64 id, const char *key, int64 found, const char *unseen, bool progress)
+{
+	if (found == 0 && unseen[0] == '\0')
+	{
+		pgseal_catalog_retire_version(id);
+		(void) pgseal_query("DELETE FROM pgseal.rotation WHERE key_version_id = $1", 1,
+							INT8OID, Int64GetDatum(id));
+		pgseal_catalog_event("version_retired", key, id, NULL);
+		return;
+	}
+	if (!progress)
+		pgseal_catalog_event("reencrypt_incomplete", key, id,
+							 psprintf("values=" INT64_FORMAT " tables=\"%s\"", found, unseen));
+	(void) pgseal_query("UPDATE pgseal.rotation SET in_round = false, pause_until = CASE WHEN $2"
+						" THEN NULL ELSE clock_timestamp() + greatest($3 * interval '1 second',"
+						"  $4 * (clock_timestamp() - round_began)) END"
+						" WHERE key_version_id = $1", 4,
+						INT8OID, Int64GetDatum(id),
+						BOOLOID, BoolGetDatum(progress),
+						INT4OID, Int32GetDatum(pgseal_worker_interval),
+						INT4OID, Int32GetDatum(PAUSE_FACTOR));
+}
+
+static void
+finish_round(void)
+{
+	bool		progress = pgseal_query("SELECT FROM pgseal.rotation_table WHERE resealed > 0", 0) > 0;
+	List	   *unseen = unseen_holders();
+	uint64		num = pgseal_query("SELECT r.key_version_id, v.key, r.found, k.name_hash"
+								   " FROM pgseal.rotation r"
+								   " LEFT JOIN pgseal.key_version v ON v.id = r.key_version_id"
+								   " LEFT JOIN pgseal.key k ON k.name = v.key"
+								   " WHERE r.in_round", 0);
+	SPITupleTable *versions = SPI_tuptable;
+
+	for (uint64 i = 0; i < num; i++)
+	{
+		int64		id;
+		int64		found;
+		int32		key_hash;
+		char	   *key;
+
+		SPI_tuptable = versions;
+		id = pgseal_query_int64(i, 1);
+		key = pgseal_query_text(i, 2);
+		found = pgseal_query_int64(i, 3);
+		key_hash = (int32) pgseal_query_int64(i, 4);
+		finish_version(id, key, found, obstacles(unseen, key_hash), progress);
+	}
+	(void) pgseal_query("DELETE FROM pgseal.rotation_table"
+						" WHERE NOT EXISTS (SELECT FROM pgseal.rotation)", 0);
+}
+
+/*
+ * Steps
+ */
+
+static PgsealReencryptStep
+step(void)
+{
+	/* A worker of a launcher that is gone may still be at it */
+	if (!ConditionalLockRelationOid(get_relname_relid("rotation",
+													  get_namespace_oid("pgseal", false)),
+									ShareUpdateExclusiveLock))
+		return PGSEAL_REENCRYPT_LATER;
+	if (pgseal_query("SELECT FROM pgseal.rotation WHERE in_round LIMIT 1", 0) == 0)
+		return begin_round();
+	if (rewrap_children())
+		return PGSEAL_REENCRYPT_MORE;
+	if (pgseal_query("SELECT relid, filenode, next_block, phase = 'locked'"
+					 " FROM pgseal.rotation_table WHERE phase IN ('waiting', 'scanning', 'locked')"
+					 " ORDER BY phase = 'locked', phase = 'waiting', random() LIMIT 1", 0) > 0)
+		return continue_table((Oid) pgseal_query_int64(0, 1), (Oid) pgseal_query_int64(0, 2),
+							  (BlockNumber) pgseal_query_int64(0, 3),
+							  pgseal_query_int64(0, 4) != 0);
+	finish_round();
+	return PGSEAL_REENCRYPT_MORE;
+}
+
+PgsealReencryptStep
+pgseal_reencrypt_step(void)
+{
+	PgsealReencryptStep result;
+
+	present_table = InvalidOid;
+	pgseal_query_begin();
+	result = step();
+	pgseal_query_end();
+	return result;
+}
+
+bool
+pgseal_reencrypt_failed(const char *message)
+{
+	if (!OidIsValid(present_table))
+		return false;
+	pgseal_query_begin();
+	set_phase(present_table, "untouchable", message);
+	pgseal_query_end();
+	return true;
+}

@@ -1,0 +1,160 @@
+# Keys are rotated, rewrapped and moved under load while the server is killed
+# at any moment: no value may be lost, none stays under an old version.
+#
+# Environment: PGSEAL_CRASH_ROWS (rows of the table, default 10000),
+# PGSEAL_CRASH_KILLS (default 4).
+
+use strict;
+use warnings;
+
+use File::Spec::Functions qw(rel2abs);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $rows = $ENV{PGSEAL_CRASH_ROWS} // 10000;
+my $kills = $ENV{PGSEAL_CRASH_KILLS} // 4;
+
+my $node = PostgreSQL::Test::Cluster->new('crash');
+$node->init;
+my $keyring = rel2abs($node->basedir . '/second.keyring');
+$node->append_conf('postgresql.conf', qq{
+shared_preload_libraries = 'pgseal'
+pgseal.worker_interval = 1
+pgseal.reencrypt_batch = 8
+pgseal.reencrypt_delay = 2
+restart_after_crash = on
+log_min_messages = log
+});
+$node->start;
+
+$node->safe_psql('postgres', qq{
+	CREATE EXTENSION pgseal;
+	CREATE SERVER second FOREIGN DATA WRAPPER local_keyring OPTIONS (file '$keyring');
+	SELECT pgseal.create_key('amounts');
+	CREATE TABLE account (id int PRIMARY KEY, plain int8, email encrypted_text,
+		amount encrypted_int8('amounts'), tags encrypted_text[]);
+	CREATE INDEX ON account (blind_index(email));
+	INSERT INTO account SELECT i, i, i::text, i::int8, ARRAY[i::text, 'x'] FROM generate_series(1, $rows) i;
+});
+
+# Whatever changes, all columns of a row say the same.
+my $script = $node->basedir . '/load.sql';
+append_to_file($script, qq{
+\\set id random(1, $rows)
+\\set value random(1, 1000000000)
+UPDATE account SET plain = :value, email = :value::text, amount = :value::int8, tags = ARRAY[:value::text, 'x'] WHERE id = :id;
+SELECT email FROM account WHERE id = :id;
+SELECT id FROM account WHERE email = :value::text;
+});
+
+# Each is done in a session of its own, which the kill may end
+my @changes = (
+	"SELECT pgseal.rotate_key('public.account')",
+	"SELECT pgseal.rotate_master_key('local_keyring'); SELECT pgseal.rewrap()",
+	"SELECT pgseal.rotate_key('amounts'); SELECT pgseal.rotate_key('public.account')",
+	"SELECT pgseal.move_key('public.account', 'second'); SELECT pgseal.move_key('amounts', 'second')",
+	"SELECT pgseal.rotate_key('public.account'); SELECT pgseal.rewrap('second')",
+	"SELECT pgseal.move_key('public.account', 'local_keyring')");
+
+sub start_load
+{
+	return IPC::Run::start(
+		[ 'pgbench', '-n', '-T', 600, '-c', 4, '-f', $script,
+		  '-h', $node->host, '-p', $node->port, 'postgres' ],
+		'>', '/dev/null', '2>', '/dev/null');
+}
+
+# After kill -9 of the postmaster, its children need a moment to notice
+sub restart
+{
+	$node->kill9;
+	for (1 .. 100)
+	{
+		return if $node->start(fail_ok => 1);
+		$node->{_pid} = undef;	# of the postmaster.pid that was left behind
+		usleep(100_000);
+	}
+	die 'the server did not start again';
+}
+
+sub pids
+{
+	my ($type) = @_;
+	my ($status, $pids) = $node->psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' AND pid <> pg_backend_pid()");
+	return split /\n/, ($pids // '');
+}
+
+my $moved = 0;
+for my $round (0 .. $kills - 1)
+{
+	my $load = start_load();
+	usleep(300_000 + int(rand(700_000)));
+	my $change = IPC::Run::start(
+		[ 'psql', '-X', '-q', '-h', $node->host, '-p', $node->port,
+		  (map { ('-c', $_) } split /;/, $changes[$round % @changes]), 'postgres' ],
+		'>', '/dev/null', '2>', '/dev/null');
+	usleep(int(rand(1_500_000)));
+
+	# The postmaster; or one process, after which it restarts all others
+	my @victims = $round % 2 ? (pids('pgseal worker'), pids('client backend')) : ();
+	if (@victims)
+	{
+		kill 'KILL', $victims[0];
+		eval { $load->finish; };
+		eval { $change->finish; };
+		ok($node->poll_query_until('postgres', 'SELECT true'), "round $round: back after a crash of one process");
+	}
+	else
+	{
+		restart();
+		eval { $load->finish; };
+		eval { $change->finish; };
+		is($node->safe_psql('postgres', 'SELECT true'), 't', "round $round: back after a crash of the server");
+	}
+	is($node->safe_psql('postgres', q{
+		SELECT count(*) FROM account WHERE email::text IS DISTINCT FROM plain::text
+			OR amount::int8 IS DISTINCT FROM plain OR tags::text[] IS DISTINCT FROM ARRAY[plain::text, 'x']}),
+		0, "round $round: every value is what it was");
+}
+
+# Once more without a crash, and under load until all is done
+my $load = start_load();
+$node->safe_psql('postgres', "SELECT pgseal.rotate_key('public.account'); SELECT pgseal.rotate_key('amounts')");
+ok($node->poll_query_until('postgres', q{
+	SELECT count(*) = 0 FROM pgseal.key_versions o JOIN pgseal.key_versions n USING (key, purpose)
+	WHERE n.version > o.version AND o.retired IS NULL}), 'all old versions are retired');
+$load->kill_kill;
+
+is($node->safe_psql('postgres', q{
+	SELECT count(*) FROM account WHERE NOT (pgseal.inspect(email)).current
+		OR NOT (pgseal.inspect(amount)).current OR NOT (pgseal.inspect(tags[2])).current}),
+	0, 'no value is under an old version');
+is($node->safe_psql('postgres', q{
+	SELECT count(*), count(*) FILTER (WHERE email::text = plain::text AND amount::int8 = plain
+		AND tags::text[] = ARRAY[plain::text, 'x']) FROM account}),
+	"$rows|$rows", 'every value equals the plain column beside it');
+is($node->safe_psql('postgres', q{
+	SET enable_seqscan = off;
+	SELECT count(*) FROM account a WHERE NOT EXISTS (SELECT FROM account b WHERE b.email = a.plain::text)}),
+	0, 'the blind index finds every row');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal.rotation'), 0, 'nothing is left to do');
+
+# Old versions aren't needed any more: without them, all is still there
+$node->safe_psql('postgres', q{
+	DO $$
+	DECLARE v record;
+	BEGIN
+		FOR v IN SELECT key, version FROM pgseal.key_versions WHERE retired IS NOT NULL LOOP
+			PERFORM pgseal.destroy_version(v.key, v.version, v.key);
+		END LOOP;
+	END $$});
+$node->restart;
+is($node->safe_psql('postgres', q{
+	SELECT count(*) FROM account WHERE email::text = plain::text AND amount::int8 = plain}),
+	$rows, 'the old versions are destroyed, and every value opens');
+
+$node->stop;
+done_testing();
