@@ -22,6 +22,7 @@
 #include "kms/shared.h"
 #include "lookup.h"
 #include "redact.h"
+#include "refuse.h"
 #include "stored.h"
 #include "transparent.h"
 #include "wakeup.h"
@@ -54,6 +55,7 @@ _PG_init(void)
 	pgseal_stored_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
+	pgseal_refuse_init();
 	pgseal_hashindex_init();
 	pgseal_redact_init();
 	pgseal_worker_init();
