@@ -23,6 +23,9 @@
 #include "guc.h"
 #include "keycache.h"
 #include "keyring.h"
+#include "lifecycle.h"
+#include "reencrypt.h"
+#include "wakeup.h"
 #include "worker.h"
 
 PG_MODULE_MAGIC;
@@ -39,6 +42,7 @@ _PG_init(void)
 		return;
 	pgseal_guc_init();
 	pgseal_keycache_init();
+	pgseal_wakeup_init();
 	pgseal_worker_init();
 }
 
@@ -317,8 +321,8 @@ pgseal_keyring_refresh(int64 key_version_id)
 	return usable;
 }
 
-void
-pgseal_keyring_persist_seals(void)
+int
+pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 {
 	PgsealSealCount *counts = palloc(UNSAVED_MAX * sizeof(PgsealSealCount));
 	int			num = pgseal_keycache_unsaved_seals(counts, UNSAVED_MAX);
@@ -330,4 +334,75 @@ pgseal_keyring_persist_seals(void)
 							 counts[i].key_version_id, counts[i].seals), false, 0);
 	SPI_finish();
 	pgseal_keycache_seals_saved(counts, num);
+	return 0;
+}
+
+/*
+ * The rest of what a worker does needs a key catalog.  Here there is none, so
+ * nothing is due.
+ */
+
+List *
+pgseal_lifecycle_due_rotations(void)
+{
+	return NIL;
+}
+
+int
+pgseal_lifecycle_due_rewraps(int64 *out_ids, int max)
+{
+	return 0;
+}
+
+PgsealReencryptStep
+pgseal_reencrypt_step(void)
+{
+	return PGSEAL_REENCRYPT_IDLE;
+}
+
+static void
+not_due(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("nothing was due")));
+}
+
+bool
+pgseal_reencrypt_failed(const char *message)
+{
+	not_due();
+	return false;
+}
+
+void
+pgseal_lifecycle_rewrap_version(int64 id)
+{
+	not_due();
+}
+
+bool
+pgseal_keyring_is_stale(int64 id)
+{
+	not_due();
+	return false;
+}
+
+int32
+pgseal_keyring_add_version(const char *name, PgsealPurpose purpose, const char *reason)
+{
+	not_due();
+	return 0;
+}
+
+PgsealVersionRow *
+pgseal_catalog_version(int64 id)
+{
+	not_due();
+	return NULL;
+}
+
+PgsealKeyRow *
+pgseal_catalog_key(int32 hash)
+{
+	not_due();
+	return NULL;
 }
