@@ -362,7 +362,8 @@ is_installed(void)
 
 /*
  * Logs an error that ends a piece of work, with our prefix; unless the reason
- * is that the extension was dropped meanwhile.
+ * is that the extension was dropped meanwhile.  That others have locked what is
+ * needed is ordinary: there will be another round.
  */
 static void
 log_failure(const char *work, int64 argument)
@@ -374,7 +375,7 @@ log_failure(const char *work, int64 argument)
 	FlushErrorState();
 	AbortCurrentTransaction();
 	if (is_installed())
-		ereport(LOG,
+		ereport(error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? DEBUG1 : LOG,
 				(errcode(error->sqlerrcode),
 				 argument == 0 ? errmsg("pgseal: could not %s: %s", work, error->message) :
 				 errmsg("pgseal: could not %s " INT64_FORMAT ": %s", work, argument, error->message),

@@ -338,33 +338,9 @@ pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 }
 
 /*
- * What else the worker does: here there are no schedules and no tables to
- * re-encrypt.
+ * The rest of what a worker does needs a key catalog.  Here there is none, so
+ * nothing is due.
  */
-
-PgsealVersionRow *
-pgseal_catalog_version(int64 id)
-{
-	return NULL;
-}
-
-PgsealKeyRow *
-pgseal_catalog_key(int32 hash)
-{
-	return NULL;
-}
-
-bool
-pgseal_keyring_is_stale(int64 id)
-{
-	return false;
-}
-
-int32
-pgseal_keyring_add_version(const char *name, PgsealPurpose purpose, const char *reason)
-{
-	return 0;
-}
 
 List *
 pgseal_lifecycle_due_rotations(void)
@@ -378,19 +354,55 @@ pgseal_lifecycle_due_rewraps(int64 *out_ids, int max)
 	return 0;
 }
 
-void
-pgseal_lifecycle_rewrap_version(int64 id)
-{
-}
-
 PgsealReencryptStep
 pgseal_reencrypt_step(void)
 {
 	return PGSEAL_REENCRYPT_IDLE;
 }
 
+static void
+not_due(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("nothing was due")));
+}
+
 bool
 pgseal_reencrypt_failed(const char *message)
 {
+	not_due();
 	return false;
+}
+
+void
+pgseal_lifecycle_rewrap_version(int64 id)
+{
+	not_due();
+}
+
+bool
+pgseal_keyring_is_stale(int64 id)
+{
+	not_due();
+	return false;
+}
+
+int32
+pgseal_keyring_add_version(const char *name, PgsealPurpose purpose, const char *reason)
+{
+	not_due();
+	return 0;
+}
+
+PgsealVersionRow *
+pgseal_catalog_version(int64 id)
+{
+	not_due();
+	return NULL;
+}
+
+PgsealKeyRow *
+pgseal_catalog_key(int32 hash)
+{
+	not_due();
+	return NULL;
 }
