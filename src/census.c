@@ -248,7 +248,8 @@ find_constants(Census *census, int64 id)
 		" UNION ALL SELECT 'pg_class'::regclass, attrelid, attnum, attmissingval::text FROM pg_attribute"
 		"  WHERE attmissingval IS NOT NULL)"
 		" SELECT pg_describe_object(class, id, sub) FROM tree WHERE strpos(expression, $1) > 0"
-		" UNION SELECT pg_describe_object(class, id, sub) FROM source WHERE strpos(text, $2) > 0";
+		" UNION SELECT pg_describe_object(class, id, sub) FROM source WHERE strpos(text, $2) > 0"
+		" ORDER BY 1";
 	uint64		num;
 
 	num = pgseal_query(sql, 2,
