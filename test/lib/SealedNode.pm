@@ -185,6 +185,10 @@ sub make_sample
 		CREATE VIEW who AS SELECT id FROM app.people WHERE title = '$SECRET by default';
 		CREATE MATERIALIZED VIEW names AS SELECT id, name, name_md5 FROM app.people;
 EOSQL
+
+	# Rows that the worker still re-encrypts would not be the same twice
+	$self->poll_query_until($db, 'SELECT count(*) = 0 FROM pgseal.rotation')
+	  or die 'the rotation of payroll does not end';
 	return;
 }
 
