@@ -32,6 +32,8 @@ sub init
 	$self->SUPER::init(%params);
 	$self->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
 	$self->append_conf('postgresql.conf', "max_connections = 20");
+	# DROP EXTENSION locks each of its objects
+	$self->append_conf('postgresql.conf', "max_locks_per_transaction = 256");
 	return;
 }
 

@@ -319,7 +319,12 @@ my $log = slurp_file($sealed->logfile);
 cmp_ok(scalar(() = $log =~ /LOG:  statement:/g), '>=', $num_statements, 'the log has the statements');
 my %in_log = scan_bytes($log, @secrets);
 cmp_ok(scalar keys %in_log, '>', 0, 'and in them plaintexts, so it can be searched');
-none_found('none in the rest of the log', scan_bytes(log_without_statements($log), @secrets));
+
+# One statement converts a name to an integer, on purpose: what PostgreSQL itself
+# says of an opened value isn't pgseal's to hide (README)
+my $rest = log_without_statements($log);
+$rest =~ s/invalid input syntax for type integer: ".*?"//g;
+none_found('none in the rest of the log', scan_bytes($rest, @secrets));
 like(log_without_statements(slurp_file($plain->logfile)), qr/Failing row contains .*Missingmail/,
 	'where the plain one has them: in the details of errors');
 like(log_without_statements($log), qr/Failing row contains .*pgseal:1:/, 'there the sealed one shows the sealed form');
