@@ -101,3 +101,29 @@ CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgse
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
+
+-- Two encrypted columns of different types
+CREATE FUNCTION pgseal.eq(encrypted_int2, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) = pgseal.open($2);
+CREATE FUNCTION pgseal.eq(encrypted_numeric, encrypted_int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) = pgseal.open($2);
+CREATE FUNCTION pgseal.eq(encrypted_int4, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) = pgseal.open($2);
+CREATE FUNCTION pgseal.eq(encrypted_numeric, encrypted_int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) = pgseal.open($2);
+CREATE FUNCTION pgseal.eq(encrypted_int8, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) = pgseal.open($2);
+CREATE FUNCTION pgseal.eq(encrypted_numeric, encrypted_int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) = pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int8, FUNCTION = pgseal.eq, COMMUTATOR = =,
+	RESTRICT = eqsel, JOIN = eqjoinsel);

@@ -127,7 +127,7 @@ for my $victim ('backend', 'postmaster', 'backend', 'postmaster')
 is($node->query('postgres', q{
 		SELECT count(*) > 4 FROM pgseal.key_version WHERE key = 'public.load' AND purpose = 'd'}),
 	't', 'keys were rotated under load');
-is($node->query('postgres', 'SELECT count(DISTINCT version) > 4 FROM load, pgseal.inspect(v)'),
+is($node->query('postgres', 'SELECT max(version) > 4 FROM load, pgseal.inspect(v)'),
 	't', 'and used');
 is($node->query('postgres', q{SELECT count(*) > 4 FROM pgseal.key WHERE name LIKE 'public.load\_%'}),
 	't', 'keys were made under load');
