@@ -136,7 +136,9 @@ my @running;
 for my $name (sort keys %load)
 {
 	my ($out, $err) = ('', '');
-	my $h = IPC::Run::start(pgbench("load_$name", $load{$name}, '-c', '3', '-T', '8'), '>', \$out, '2>', \$err);
+	# A thread for each: pgbench prepares statements one after the other in a
+	# thread, so one that waits for a lock would keep others from releasing it
+	my $h = IPC::Run::start(pgbench("load_$name", $load{$name}, '-c', '3', '-j', '3', '-T', '8'), '>', \$out, '2>', \$err);
 	push @running, [ $name, $h, \$err ];
 }
 for my $round (2 .. 4)
