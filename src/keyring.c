@@ -860,6 +860,8 @@ pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 				out_exhausted[num_exhausted++] = counts[i].key_version_id;
 		}
 		pgseal_keycache_seals_saved(counts, num_counts);
+		/* The next round may have one of them again */
+		CommandCounterIncrement();
 	}
 	return num_exhausted;
 }

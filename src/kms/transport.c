@@ -41,6 +41,9 @@
 #define BACKOFF_MAX_MS		2000
 #define BACKOFF_DOUBLINGS	5
 #define ATTEMPT_MIN_MS		1000
+
+/* With less time left, no other attempt: the error of the last tells more */
+#define ATTEMPT_WORTH_MS	50
 #define MAX_REDIRECTS		2
 
 uint64		pgseal_kms_num_retries = 0;
@@ -226,7 +229,7 @@ pgseal_kms_send(PgsealKmsCall *call, void *out_result, PgsealHttpRequest *reques
 			return verdict;
 
 		pause = backoff(attempt, &response);
-		if (pause >= time_left(call))
+		if (pause + ATTEMPT_WORTH_MS >= time_left(call))
 			return verdict;
 		elog(DEBUG1, "pgseal: server \"%s\" gave no usable answer (HTTP status %d, code \"%s\"), trying again in %ld ms",
 			 call->server->name, call->error->http_status, call->error->code, pause);
