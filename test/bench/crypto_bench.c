@@ -9,7 +9,7 @@
  *
  *	 cc -O2 -D_GNU_SOURCE -Isrc -I$(pg_config --includedir-server) \
  *		-o test/bench/crypto_bench test/bench/crypto_bench.c \
- *		src/crypto.c src/envelope.c -lcrypto
+ *		src/crypto.c src/envelope.c -lcrypto -lssl
  *
  *-------------------------------------------------------------------------
  */

@@ -130,7 +130,7 @@ secret="'0123456789abcdef0123456789abcdef'::bytea"
 
 row "ns for one value in a query" "pgseal" "budget" "bare OpenSSL; pgcrypto encrypt(), pgp_sym"
 cc -O2 -D_GNU_SOURCE -Isrc -I"$(pg_config --includedir-server)" -o "$PGSEAL_SCRATCH/tmp/crypto_bench" \
-	test/bench/crypto_bench.c src/crypto.c src/envelope.c -lcrypto || die "crypto_bench does not compile"
+	test/bench/crypto_bench.c src/crypto.c src/envelope.c -lcrypto -lssl || die "crypto_bench does not compile"
 "$PGSEAL_SCRATCH/tmp/crypto_bench" >"$PGSEAL_SCRATCH/tmp/bare"
 
 column=4
