@@ -135,9 +135,11 @@ fi
 
 if [ -n "$debian" ]
 then
-	# The tests of drivers install theirs with these tools.
+	# The tests of drivers install theirs with these tools; the vectors are
+	# NIST's, for test/t/010_vectors.pl.
 	case $* in
 		*test/suite.pl*)
+			need python3-cryptography-vectors
 			[ -z "${version:-}" ] || need "postgresql-$version-pgaudit"
 			command -v node >/dev/null || need nodejs
 			command -v npm >/dev/null || need npm
