@@ -30,3 +30,20 @@ DROP FUNCTION printed_function();
 DROP VIEW printed_view;
 DROP TABLE printed, printed_copy;
 DROP ROLE regress_printed;
+
+-- casts by way of the text form, which PostgreSQL makes up for strings
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE DOMAIN moody AS mood;
+CREATE TABLE cast_via_text (d encrypted_text, m encrypted_text, u encrypted_text, n encrypted_int4, a encrypted_text[]);
+INSERT INTO cast_via_text VALUES ('2024-02-29', 'ok', '10.0.0.1', 7, '{2024-02-29,NULL}');
+SELECT d::date + 1 AS date, m::mood AS enum, m::moody AS domain, u::inet AS inet, a::date[] AS array FROM cast_via_text;
+SELECT d::timestamp AS timestamp, n::varchar AS varchar, n::bpchar AS bpchar, n::name AS name FROM cast_via_text;
+CREATE FUNCTION leap(cast_via_text) RETURNS date LANGUAGE plpgsql AS 'BEGIN RETURN $1.d::date; END';
+SELECT leap(t) FROM cast_via_text t;
+CREATE VIEW leaps AS SELECT d::date FROM cast_via_text;
+SELECT * FROM leaps;
+DROP VIEW leaps;
+DROP FUNCTION leap;
+DROP TABLE cast_via_text;
+DROP DOMAIN moody;
+DROP TYPE mood;

@@ -25,6 +25,7 @@
 #include "refuse.h"
 #include "stored.h"
 #include "transparent.h"
+#include "value.h"
 #include "wakeup.h"
 #include "worker.h"
 
@@ -51,6 +52,7 @@ _PG_init(void)
 	pgseal_wakeup_init();
 	pgseal_kms_shared_init();
 	pgseal_keyring_init();
+	pgseal_value_init();
 	pgseal_lookup_init();
 	pgseal_stored_init();
 	pgseal_transparent_init();

@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * printed.c
- *	  Opening the arguments of functions that print what they are given.
+ *	  Opening the arguments of what prints what it is given.
  *
  * concat(), format(), json_object_agg() and their like take arguments of "any"
  * type and print them with the type's output function, which for an encrypted
- * type is the sealed form; no cast and no overload comes into play.  So in
- * every query that is analyzed, also in functions, such an argument is put
- * through pgseal.open(), the public cast: it checks the privilege and is no
- * more than what "concat(email::text)" would be.
+ * type is the sealed form; no cast and no overload comes into play.  A cast
+ * that PostgreSQL makes of an output and an input function, as from text to
+ * date or to an enum, does the same.  So in every query that is analyzed, also
+ * in functions, such an argument is put through pgseal.open(), the public cast:
+ * it checks the privilege and is no more than what "concat(email::text)" would
+ * be.
  *
  * Bodies of SQL functions in standard form (BEGIN ATOMIC, RETURN) are not
  * analyzed through the hook; there the cast must be written.
@@ -109,6 +111,8 @@ open_printed_walker(Node *node, void *context)
 		open_arguments(((WindowFunc *) node)->args);
 	else if (IsA(node, Aggref) && prints_arguments(((Aggref *) node)->aggfnoid))
 		open_aggregated((Aggref *) node);
+	else if (IsA(node, CoerceViaIO))
+		((CoerceViaIO *) node)->arg = (Expr *) open_argument((Node *) ((CoerceViaIO *) node)->arg);
 	else if (IsA(node, XmlExpr))
 	{
 		open_arguments(((XmlExpr *) node)->named_args);

@@ -1,11 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * redact.c
- *	  Keeping plaintext out of the messages of COPY.
+ *	  Keeping plaintext out of PostgreSQL's own messages.
  *
- * When COPY FROM fails, PostgreSQL adds the input line to the context of the
- * error: to the client, and to the log.  For a table with encrypted columns
+ * COPY: when COPY FROM fails, PostgreSQL adds the input line to the context of
+ * the error: to the client, and to the log.  For a table with encrypted columns
  * the line number stays and the line goes.
+ *
+ * Opened values: what fails to compute with one names it, as in: invalid input
+ * syntax for type integer: "Ada".  Who may open it may see that, so the client
+ * gets the message as it is.  The log, which others read, gets the message
+ * without what was filled in, for every data exception (class 22) of a
+ * transaction that has opened a value.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,8 +28,14 @@
 #include "basetype.h"
 #include "compat.h"
 #include "redact.h"
+#include "value.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
+static emit_log_hook_type prev_emit_log = NULL;
+
+/*
+ * COPY
+ */
 
 /* Is this a COPY into a table that may have encrypted columns? */
 static bool
@@ -120,9 +132,81 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 	PG_END_TRY();
 }
 
+/*
+ * Opened values
+ */
+
+/*
+ * Parallel workers open values for their leader, who gets their errors as text
+ * alone, without the format that it was made from.
+ */
+static bool
+may_name_opened_value(const ErrorData *error)
+{
+	return error->elevel >= WARNING &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION &&
+		(pgseal_value_opened || error->message_id == NULL);
+}
+
+/* "JSON data, line 1: ..." shows the input, the other lines where it happened. */
+static char *
+without_json(const char *context)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	while (*context != '\0')
+	{
+		const char *end = strchrnul(context, '\n');
+
+		end += (*end == '\n');
+		if (strncmp(context, "JSON data", strlen("JSON data")) != 0)
+			appendBinaryStringInfo(&out, context, end - context);
+		context = end;
+	}
+	return out.data;
+}
+
+/*
+ * The log is written first, from a message that was exchanged meanwhile, then
+ * the client gets what the error was.  ErrorContext, where we are, is emptied
+ * when the error has been dealt with.
+ */
+static void
+redact_emit_log(ErrorData *error)
+{
+	static bool logging = false;
+	ErrorData	original = *error;
+
+	if (logging || !error->output_to_server || !may_name_opened_value(error))
+	{
+		if (prev_emit_log)
+			prev_emit_log(error);
+		return;
+	}
+
+	error->output_to_client = false;
+	error->message = (char *) (error->message_id ? error->message_id : "data exception");
+	error->detail = (char *) "Values are left out of the log because the transaction has opened encrypted ones.";
+	error->detail_log = NULL;
+	error->context = error->context ? without_json(error->context) : NULL;
+	logging = true;
+	EmitErrorReport();
+	logging = false;
+
+	error->output_to_client = original.output_to_client;
+	error->output_to_server = false;
+	error->message = original.message;
+	error->detail = original.detail;
+	error->detail_log = original.detail_log;
+	error->context = original.context;
+}
+
 void
 pgseal_redact_init(void)
 {
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = redact_process_utility;
+	prev_emit_log = emit_log_hook;
+	emit_log_hook = redact_emit_log;
 }

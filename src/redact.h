@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * redact.h
- *	  Keeping plaintext out of the messages of COPY.
+ *	  Keeping plaintext out of PostgreSQL's own messages.
  *
  * Layer 5.
  *

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "common/pg_lzcompress.h"
 #include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
@@ -38,6 +39,8 @@
 
 /* Opened payloads up to this size need no palloc */
 #define SMALL_PAYLOAD_BYTES		256
+
+bool		pgseal_value_opened = false;
 
 static void
 report_status(PgsealEnvelopeStatus status, int sqlstate_malformed)
@@ -316,7 +319,10 @@ pgseal_value_open(const PgsealType *type, Datum sealed, PgsealAccess access, boo
 	key = pgseal_keyring_open(envelope.key_version_id, access);
 	*out_isnull = (key == NULL);
 	if (key != NULL)
+	{
+		pgseal_value_opened = true;
 		value = open_envelope(type, key, &envelope, bytes, len);
+	}
 	if (packed != (struct varlena *) DatumGetPointer(sealed))
 		pfree(packed);
 	return value;
@@ -481,4 +487,19 @@ pgseal_value_is_sound(const PgsealType *type, Datum sealed)
 	pgseal_wipe(payload, len);
 	pfree(payload);
 	return envelope.type_code == type->base->code;
+}
+
+/* An error is reported before its transaction ends */
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE &&
+		event != XACT_EVENT_PARALLEL_PRE_COMMIT)
+		pgseal_value_opened = false;
+}
+
+void
+pgseal_value_init(void)
+{
+	RegisterXactCallback(end_of_transaction, NULL);
 }

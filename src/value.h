@@ -14,6 +14,9 @@
 #include "envelope.h"
 #include "keyring.h"
 
+/* Has this process opened a value in the present transaction? */
+extern bool pgseal_value_opened;
+
 /* Seals a value of the base type under the key that typmod stands for. */
 extern struct varlena *pgseal_value_seal(const PgsealType *type, Datum value, int32 typmod);
 
@@ -58,5 +61,7 @@ extern bool pgseal_value_try_header(PgsealEnvelope *out_envelope, Datum sealed);
  */
 extern void pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_t len,
 							   int sqlstate);
+
+extern void pgseal_value_init(void);
 
 #endif							/* PGSEAL_VALUE_H */

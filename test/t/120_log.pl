@@ -1,0 +1,85 @@
+# What PostgreSQL itself says of an opened value that it can't compute with: all
+# of it to the client, who may open it, and none of it to the log.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('log');
+$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'pgseal'
+logging_collector = on
+log_destination = 'stderr,csvlog,jsonlog'
+log_min_messages = debug1
+log_error_verbosity = verbose
+});
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION pgseal;
+	CREATE TABLE t (id int, v encrypted_text, n encrypted_int8, d encrypted_numeric);
+	INSERT INTO t SELECT i, reverse('yrana') || 'c' || i, 4611686018427387904, 1e60
+		FROM generate_series(1, 2000) i;
+	CREATE TABLE plain AS SELECT 'pelican7'::text AS v;
+	CREATE FUNCTION again() RETURNS int LANGUAGE plpgsql AS $$
+		BEGIN
+			RETURN (SELECT v::text::int FROM t WHERE id = 1);
+		EXCEPTION WHEN invalid_text_representation THEN RAISE;
+		END $$});
+
+sub logs
+{
+	my $dir = $node->data_dir . '/log';
+	return join '', map { slurp_file($_) } glob("$dir/*");
+}
+
+# The client's message, after the log has it too
+sub fails
+{
+	my ($sql) = @_;
+	my ($status, undef, $stderr) = $node->psql('postgres', $sql);
+
+	isnt($status, 0, "fails: $sql");
+	return $stderr;
+}
+
+my %client = (
+	'SELECT v::int FROM t WHERE id = 1' => qr/invalid input syntax for type integer: "anaryc1"/,
+	'SELECT v::date FROM t WHERE id = 1' => qr/anaryc1/,
+	'SELECT v::text::json FROM t WHERE id = 1' => qr/JSON data, line 1: anaryc1/,
+	'SELECT v::numeric, count(*) FROM t GROUP BY 1' => qr/anaryc\d/,
+	'SELECT n + n FROM t' => qr/bigint out of range/,
+	'SELECT again()' => qr/anaryc1.*again\(\) line/s,
+	'BEGIN; SELECT count(v::text) FROM t; SELECT v::int FROM t WHERE id = 2' => qr/anaryc2/,
+	'SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
+	 SET min_parallel_table_scan_size = 0; SELECT sum(length(v)) FROM t WHERE v::text::int > 0' => qr/anaryc\d/);
+
+for my $sql (sort keys %client)
+{
+	my $run = $sql;
+
+	$run =~ s/force_parallel_mode/debug_parallel_query/ if $node->pg_version->major >= 16;
+	like(fails($run), $client{$sql}, 'the client is told');
+}
+like(fails('SELECT v::int FROM plain'), qr/pelican7/, 'a plain value');
+
+# The last of what was said has reached all three files
+my $log;
+for (1 .. 100)
+{
+	$log = logs();
+	last if (() = $log =~ /pelican7/g) >= 3;
+	sleep 1;
+}
+unlike($log, qr/anaryc/, 'no opened value is in any log');
+is(scalar(() = $log =~ /invalid input syntax for type integer: \W{1,4}pelican7/g), 3,
+	'of a plain value all is in the log, in each format');
+like($log, qr/ERROR:  22P02: invalid input syntax for type %s: "%s"/, 'the kind of error is');
+like($log, qr/Values are left out of the log/, 'and why it has no value');
+like($log, qr/PL\/pgSQL function again\(\) line/, 'and where it happened');
+
+$node->stop;
+done_testing();
