@@ -112,6 +112,41 @@
 	makeJsonLexContextCstringLen((text), (len), PG_UTF8, true)
 #endif
 
+/*
+ * Since 16 an input function hands an error of the input to a caller that takes
+ * it (COPY ... ON_ERROR, pg_input_is_valid), and raises it otherwise.
+ * pgseal_call_input calls one and returns the SQLSTATE of such an error, or 0;
+ * before 16 it is raised.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#define pgseal_ereturn(context, ...) ereturn((context), __VA_ARGS__)
+
+static inline int
+pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
+{
+	ErrorSaveContext error = {.type = T_ErrorSaveContext,.details_wanted = true};
+
+	return InputFunctionCallSafe(input, text, param, -1, (Node *) &error, out_value) ?
+		0 : error.error_data->sqlerrcode;
+}
+#else
+#define pgseal_ereturn(context, dummy_value, ...) \
+	do \
+	{ \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+		return dummy_value; \
+	} while (0)
+
+static inline int
+pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
+{
+	*out_value = InputFunctionCall(input, text, param, -1);
+	return 0;
+}
+#endif
+
 /* storage/latch.h: from 17 on a resource owner keeps a wait event set */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_make_wait_event_set(num_events) \
