@@ -113,10 +113,28 @@
 #endif
 
 /*
+ * SQL/JSON since 16: constructors, whose arguments are printed as those of
+ * json_build_object() are, and aggregates of their own
+ */
+#if PG_VERSION_NUM >= 160000
+#define PGSEAL_CASE_JSON_AGGREGATES \
+	case F_JSON_OBJECT_AGG_STRICT: \
+	case F_JSON_OBJECT_AGG_UNIQUE: \
+	case F_JSON_OBJECT_AGG_UNIQUE_STRICT: \
+	case F_JSONB_OBJECT_AGG_STRICT: \
+	case F_JSONB_OBJECT_AGG_UNIQUE: \
+	case F_JSONB_OBJECT_AGG_UNIQUE_STRICT:
+#define pgseal_json_constructor_args(node) \
+	(IsA((node), JsonConstructorExpr) ? ((JsonConstructorExpr *) (node))->args : NIL)
+#else
+#define PGSEAL_CASE_JSON_AGGREGATES
+#define pgseal_json_constructor_args(node) NIL
+#endif
+
+/*
  * Since 16 an input function hands an error of the input to a caller that takes
  * it (COPY ... ON_ERROR, pg_input_is_valid), and raises it otherwise.
- * pgseal_call_input calls one and returns the SQLSTATE of such an error, or 0;
- * before 16 it is raised.
+ * pgseal_call_input calls one and returns the SQLSTATE of such an error, or 0.
  */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
@@ -142,8 +160,26 @@ pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
 static inline int
 pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
 {
-	*out_value = InputFunctionCall(input, text, param, -1);
-	return 0;
+	MemoryContext context = CurrentMemoryContext;
+	volatile int sqlstate = 0;
+
+	PG_TRY();
+	{
+		*out_value = InputFunctionCall(input, text, param, -1);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		sqlstate = error->sqlerrcode;
+	}
+	PG_END_TRY();
+	return sqlstate;
 }
 #endif
 

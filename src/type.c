@@ -112,26 +112,9 @@ sealed_from_text(const PgsealType *type, const char *text, Node *escontext)
 static bool
 base_input(const PgsealType *type, char *text, Node *escontext, Datum *out_value)
 {
-	MemoryContext context = CurrentMemoryContext;
-	volatile int sqlstate = 0;
+	int			sqlstate = pgseal_call_input((FmgrInfo *) &type->input, text,
+											 type->input_param, out_value);
 
-	PG_TRY();
-	{
-		sqlstate = pgseal_call_input((FmgrInfo *) &type->input, text, type->input_param, out_value);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		sqlstate = error->sqlerrcode;
-		escontext = NULL;
-	}
-	PG_END_TRY();
 	if (sqlstate != 0)
 		pgseal_ereturn(escontext, false,
 					   (errcode(sqlstate),
