@@ -10,7 +10,7 @@
 CREATE FUNCTION pg_catalog.timezone(encrypted_timestamp) RETURNS timestamptz
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::timestamptz;
 
--- to_bin, to_oct (16)
+-- to_bin, to_oct (17)
 CREATE FUNCTION to_bin(encrypted_int4) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT pg_catalog.to_bin(pgseal.open($1))';
 
