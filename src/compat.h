@@ -112,6 +112,77 @@
 	makeJsonLexContextCstringLen((text), (len), PG_UTF8, true)
 #endif
 
+/*
+ * SQL/JSON since 16: constructors, whose arguments are printed as those of
+ * json_build_object() are, and aggregates of their own
+ */
+#if PG_VERSION_NUM >= 160000
+#define PGSEAL_CASE_JSON_AGGREGATES \
+	case F_JSON_OBJECT_AGG_STRICT: \
+	case F_JSON_OBJECT_AGG_UNIQUE: \
+	case F_JSON_OBJECT_AGG_UNIQUE_STRICT: \
+	case F_JSONB_OBJECT_AGG_STRICT: \
+	case F_JSONB_OBJECT_AGG_UNIQUE: \
+	case F_JSONB_OBJECT_AGG_UNIQUE_STRICT:
+#define pgseal_json_constructor_args(node) \
+	(IsA((node), JsonConstructorExpr) ? ((JsonConstructorExpr *) (node))->args : NIL)
+#else
+#define PGSEAL_CASE_JSON_AGGREGATES
+#define pgseal_json_constructor_args(node) NIL
+#endif
+
+/*
+ * Since 16 an input function hands an error of the input to a caller that takes
+ * it (COPY ... ON_ERROR, pg_input_is_valid), and raises it otherwise.
+ * pgseal_call_input calls one and returns the SQLSTATE of such an error, or 0.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#define pgseal_ereturn(context, ...) ereturn((context), __VA_ARGS__)
+
+static inline int
+pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
+{
+	ErrorSaveContext error = {.type = T_ErrorSaveContext,.details_wanted = true};
+
+	return InputFunctionCallSafe(input, text, param, -1, (Node *) &error, out_value) ?
+		0 : error.error_data->sqlerrcode;
+}
+#else
+#define pgseal_ereturn(context, dummy_value, ...) \
+	do \
+	{ \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+		return dummy_value; \
+	} while (0)
+
+static inline int
+pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int sqlstate = 0;
+
+	PG_TRY();
+	{
+		*out_value = InputFunctionCall(input, text, param, -1);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		sqlstate = error->sqlerrcode;
+	}
+	PG_END_TRY();
+	return sqlstate;
+}
+#endif
+
 /* storage/latch.h: from 17 on a resource owner keeps a wait event set */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_make_wait_event_set(num_events) \

@@ -21,6 +21,7 @@
 
 #include "port/pg_bswap.h"
 
+#include "compat.h"
 #include "crypto.h"
 #include "keyring.h"
 #include "material.h"

@@ -3,7 +3,7 @@
  * printed.c
  *	  Opening the arguments of what prints what it is given.
  *
- * concat(), format(), json_object_agg() and their like take arguments of "any"
+ * concat(), format(), json_object_agg(), JSON_OBJECT() and their like take arguments of "any"
  * type and print them with the type's output function, which for an encrypted
  * type is the sealed form; no cast and no overload comes into play.  A cast
  * that PostgreSQL makes of an output and an input function, as from text to
@@ -44,6 +44,7 @@ prints_arguments(Oid function)
 		case F_JSONB_BUILD_OBJECT_ANY:
 		case F_JSON_OBJECT_AGG:
 		case F_JSONB_OBJECT_AGG:
+		PGSEAL_CASE_JSON_AGGREGATES
 			return true;
 		default:
 			return false;
@@ -118,6 +119,8 @@ open_printed_walker(Node *node, void *context)
 		open_arguments(((XmlExpr *) node)->named_args);
 		open_arguments(((XmlExpr *) node)->args);
 	}
+	else
+		open_arguments(pgseal_json_constructor_args(node));
 	return expression_tree_walker(node, open_printed_walker, context);
 }
 

@@ -5,7 +5,10 @@
  *
  * COPY: when COPY FROM fails, PostgreSQL adds the input line to the context of
  * the error: to the client, and to the log.  For a table with encrypted columns
- * the line number stays and the line goes.
+ * the line number stays and the line goes.  The context of a lesser message (the
+ * WARNING of a trigger) can't be changed; it is kept out of the log, and the
+ * client has sent the line itself.  The text can: the NOTICE of a skipped row,
+ * COPY (LOG_VERBOSITY verbose) since 17, ends with the value.
  *
  * Opened values: what fails to compute with one names it, as in: invalid input
  * syntax for type integer: "Ada".  Who may open it may see that, so the client
@@ -89,6 +92,38 @@ without_input(const char *context)
 	return out.data;
 }
 
+/* Message of COPY about a row that it skips, followed by the column and the value */
+#define SKIPPING_ROW	"skipping row due to data type incompatibility"
+
+/*
+ * Error context callback around COPY's own, so it is called after that one.
+ * The argument is a memory context to work in.
+ */
+static void
+redact_lesser_message(void *arg)
+{
+	MemoryContext error_context = MemoryContextSwitchTo((MemoryContext) arg);
+	ErrorData  *error = CopyErrorData();
+
+	if (error->elevel < ERROR)
+	{
+		if (error->context != NULL && strstr(error->context, ": \"") != NULL)
+			errhidecontext(true);
+		if (error->message_id != NULL &&
+			strncmp(error->message_id, SKIPPING_ROW, strlen(SKIPPING_ROW)) == 0)
+		{
+			/* Translations have other quotation marks */
+			char	   *value = strstr(error->message, ": \"");
+
+			if (value != NULL)
+				*value = '\0';
+			errmsg_internal("%s", value != NULL ? error->message : SKIPPING_ROW);
+		}
+	}
+	FreeErrorData(error);
+	MemoryContextSwitchTo(error_context);
+}
+
 static void
 pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
@@ -107,12 +142,18 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 					   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	MemoryContext memory = CurrentMemoryContext;
+	ErrorContextCallback callback = {
+		.previous = error_context_stack,
+		.callback = redact_lesser_message,
+		.arg = memory
+	};
 
 	if (!copies_into_encrypted(pstmt->utilityStmt))
 	{
 		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 		return;
 	}
+	error_context_stack = &callback;
 	PG_TRY();
 	{
 		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
@@ -121,6 +162,7 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 	{
 		ErrorData  *error;
 
+		error_context_stack = callback.previous;
 		MemoryContextSwitchTo(memory);
 		error = CopyErrorData();
 		if (error->context == NULL)
@@ -130,6 +172,7 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+	error_context_stack = callback.previous;
 }
 
 /*

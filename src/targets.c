@@ -64,8 +64,10 @@ maps_any(List *targets, PgsealTargetMap map, void *context)
 
 /* References to the query's CTEs, from depth query levels below it */
 static bool
-raise_cte_references(Node *node, int *depth)
+raise_cte_references(Node *node, void *context)
 {
+	int		   *depth = (int *) context;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, RangeTblEntry))

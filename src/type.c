@@ -86,77 +86,75 @@ input_type(FunctionCallInfo fcinfo)
 	return fcinfo->flinfo->fn_extra;
 }
 
-/* The sealed value that a text form holds */
+/* The sealed value that a text form holds; NULL if escontext took an error */
 static struct varlena *
-sealed_from_text(const PgsealType *type, const char *text)
+sealed_from_text(const PgsealType *type, const char *text, Node *escontext)
 {
 	struct varlena *sealed = palloc(VARHDRSZ + strlen(text));
 	int			len = pgseal_envelope_from_text((uint8 *) VARDATA(sealed), text);
 
 	/* No detail: what looks like a sealed value may be a botched secret */
 	if (len < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("malformed sealed value"),
-				 errhint("Text that begins with \"%s\" is taken for a sealed value.",
-						 PGSEAL_TEXT_PREFIX)));
+		pgseal_ereturn(escontext, NULL,
+					   (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+						errmsg("malformed sealed value"),
+						errhint("Text that begins with \"%s\" is taken for a sealed value.",
+								PGSEAL_TEXT_PREFIX)));
 	SET_VARSIZE(sealed, VARHDRSZ + len);
-	pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
-					   ERRCODE_INVALID_TEXT_REPRESENTATION);
-	return sealed;
+	return pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
+							  ERRCODE_INVALID_TEXT_REPRESENTATION, escontext) ? sealed : NULL;
 }
 
 /*
  * The base type's input function, whose errors repeat the value.  Ours doesn't,
- * nor does the log repeat the statement.
+ * nor does the log repeat the statement.  False if escontext took an error.
  */
-static Datum
-base_input(const PgsealType *type, char *text)
+static bool
+base_input(const PgsealType *type, char *text, Node *escontext, Datum *out_value)
 {
-	MemoryContext context = CurrentMemoryContext;
-	volatile Datum value = (Datum) 0;
+	int			sqlstate = pgseal_call_input((FmgrInfo *) &type->input, text,
+											 type->input_param, out_value);
 
-	PG_TRY();
-	{
-		value = InputFunctionCall((FmgrInfo *) &type->input, text, type->input_param, -1);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+	if (sqlstate != 0)
+		pgseal_ereturn(escontext, false,
+					   (errcode(sqlstate),
+						errmsg("invalid input for type encrypted_%s", type->base->name),
+						errhidestmt(true)));
+	return true;
+}
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		ereport(ERROR,
-				(errcode(error->sqlerrcode),
-				 errmsg("invalid input for type encrypted_%s", type->base->name),
-				 errhidestmt(true)));
+/* What pgseal_in() makes of the text; NULL if escontext took an error */
+static struct varlena *
+sealed_input(const PgsealType *type, char *text, int32 typmod, Node *escontext)
+{
+	struct varlena *sealed;
+	Datum		value;
+
+	if (pgseal_envelope_is_text(text))
+	{
+		sealed = sealed_from_text(type, text, escontext);
+		return sealed != NULL ? pgseal_value_reseal(type, sealed, typmod) : NULL;
 	}
-	PG_END_TRY();
-	return value;
+	if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
+		return pgseal_value_seal_chars(type, text, strlen(text), typmod);
+	return base_input(type, text, escontext, &value) ?
+		pgseal_value_seal(type, value, typmod) : NULL;
 }
 
 /* pgseal_in(cstring, type oid, typmod): plaintext, or the sealed text form */
 Datum
 pgseal_in(PG_FUNCTION_ARGS)
 {
-	char	   *text = PG_GETARG_CSTRING(0);
 	const PgsealType *type = input_type(fcinfo);
-	int32		typmod = PG_GETARG_INT32(2);
 	ErrorContextCallback *saved_context = error_context_stack;
 	struct varlena *sealed;
 
 	/* COPY would add the value to the context of an error */
 	error_context_stack = NULL;
-	if (pgseal_envelope_is_text(text))
-		sealed = pgseal_value_reseal(type, sealed_from_text(type, text), typmod);
-	else if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
-		sealed = pgseal_value_seal_chars(type, text, strlen(text), typmod);
-	else
-		sealed = pgseal_value_seal(type, base_input(type, text), typmod);
+	sealed = sealed_input(type, PG_GETARG_CSTRING(0), PG_GETARG_INT32(2), fcinfo->context);
 	error_context_stack = saved_context;
+	if (sealed == NULL)
+		PG_RETURN_NULL();
 	PG_RETURN_POINTER(sealed);
 }
 
@@ -183,8 +181,8 @@ pgseal_recv(PG_FUNCTION_ARGS)
 
 	SET_VARSIZE(sealed, VARHDRSZ + len);
 	pq_copymsgbytes(buf, VARDATA(sealed), len);
-	pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
-					   ERRCODE_INVALID_BINARY_REPRESENTATION);
+	(void) pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
+							  ERRCODE_INVALID_BINARY_REPRESENTATION, NULL);
 	PG_RETURN_POINTER(pgseal_value_reseal(type, sealed, PG_GETARG_INT32(2)));
 }
 

@@ -42,57 +42,63 @@
 
 bool		pgseal_value_opened = false;
 
-static void
-report_status(PgsealEnvelopeStatus status, int sqlstate_malformed)
+/* What isn't all right is an error, or false if escontext takes it */
+static bool
+check_status(PgsealEnvelopeStatus status, int sqlstate_malformed, Node *escontext)
 {
 	switch (status)
 	{
 		case PGSEAL_ENVELOPE_OK:
 			break;
 		case PGSEAL_ENVELOPE_TRUNCATED:
-			ereport(ERROR,
-					(errcode(sqlstate_malformed),
-					 errmsg("malformed sealed value")));
-			break;
+			pgseal_ereturn(escontext, false,
+						   (errcode(sqlstate_malformed),
+							errmsg("malformed sealed value")));
 		case PGSEAL_ENVELOPE_UNKNOWN_FORMAT:
 		case PGSEAL_ENVELOPE_UNKNOWN_FLAG:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("sealed value has a format that this version of pgseal does not know")));
-			break;
+			pgseal_ereturn(escontext, false,
+						   (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("sealed value has a format that this version of pgseal does not know")));
 		case PGSEAL_ENVELOPE_NOT_AUTHENTIC:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("sealed value failed authentication")));
-			break;
+			pgseal_ereturn(escontext, false,
+						   (errcode(ERRCODE_DATA_CORRUPTED),
+							errmsg("sealed value failed authentication")));
 	}
+	return true;
 }
 
 static void
-check_type(const PgsealType *type, const PgsealEnvelope *envelope)
+report_status(PgsealEnvelopeStatus status, int sqlstate_malformed)
+{
+	(void) check_status(status, sqlstate_malformed, NULL);
+}
+
+static bool
+check_type(const PgsealType *type, const PgsealEnvelope *envelope, Node *escontext)
 {
 	const PgsealType *sealed_type;
 
 	if (envelope->type_code == type->base->code)
-		return;
+		return true;
 	sealed_type = pgseal_type_by_code(envelope->type_code);
 	if (sealed_type != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("sealed value is of type encrypted_%s, not encrypted_%s",
-						sealed_type->base->name, type->base->name)));
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("sealed value is of a type that this version of pgseal does not know")));
+		pgseal_ereturn(escontext, false,
+					   (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("sealed value is of type encrypted_%s, not encrypted_%s",
+							   sealed_type->base->name, type->base->name)));
+	pgseal_ereturn(escontext, false,
+				   (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("sealed value is of a type that this version of pgseal does not know")));
 }
 
-void
-pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_t len, int sqlstate)
+bool
+pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_t len, int sqlstate,
+				   Node *escontext)
 {
 	PgsealEnvelope envelope;
 
-	report_status(pgseal_envelope_parse(&envelope, bytes, len), sqlstate);
-	check_type(type, &envelope);
+	return check_status(pgseal_envelope_parse(&envelope, bytes, len), sqlstate, escontext) &&
+		check_type(type, &envelope, escontext);
 }
 
 static PgsealEnvelopeStatus
@@ -315,7 +321,7 @@ pgseal_value_open(const PgsealType *type, Datum sealed, PgsealAccess access, boo
 	Datum		value = (Datum) 0;
 
 	report_status(pgseal_envelope_parse(&envelope, bytes, len), ERRCODE_DATA_CORRUPTED);
-	check_type(type, &envelope);
+	(void) check_type(type, &envelope, NULL);
 	key = pgseal_keyring_open(envelope.key_version_id, access);
 	*out_isnull = (key == NULL);
 	if (key != NULL)

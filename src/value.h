@@ -57,10 +57,11 @@ extern bool pgseal_value_try_header(PgsealEnvelope *out_envelope, Datum sealed);
 
 /*
  * Checks bytes that came from outside; sqlstate is for malformed ones (22P02,
- * 22P03).  An unknown format or another base type is 0A000.
+ * 22P03).  An unknown format or another base type is 0A000.  False instead of an
+ * error if escontext, which may be NULL, takes it.
  */
-extern void pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_t len,
-							   int sqlstate);
+extern bool pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_t len,
+							   int sqlstate, Node *escontext);
 
 extern void pgseal_value_init(void);
 

@@ -55,7 +55,7 @@ CREATE FUNCTION aws_read_login(kind text, status int, body bytea, now int8)
 	RETURNS text AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
 CREATE FUNCTION aws_profile(content text, profile text, in_config bool)
 	RETURNS text AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
-CREATE FUNCTION json_value(document bytea, path text) RETURNS text
+CREATE FUNCTION json_member(document bytea, path text) RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
 CREATE FUNCTION parse_date(text) RETURNS int8
 	AS 'MODULE_PATHNAME', 'parse_http_date' LANGUAGE C STRICT;

@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(sigv4_steps);
 PG_FUNCTION_INFO_V1(aws_build_login);
 PG_FUNCTION_INFO_V1(aws_read_login);
 PG_FUNCTION_INFO_V1(aws_profile);
-PG_FUNCTION_INFO_V1(json_value);
+PG_FUNCTION_INFO_V1(json_member);
 PG_FUNCTION_INFO_V1(parse_http_date);
 
 static const char *const verdicts[] = {"ok", "retry", "retry once", "relogin", "skewed",
@@ -310,7 +310,7 @@ aws_profile(PG_FUNCTION_ARGS)
 }
 
 Datum
-json_value(PG_FUNCTION_ARGS)
+json_member(PG_FUNCTION_ARGS)
 {
 	bytea	   *document = PG_GETARG_BYTEA_PP(0);
 	size_t		len = VARSIZE_ANY_EXHDR(document);

@@ -24,7 +24,8 @@
 #
 # An object of the catalog counts as working for a type when all its uses do.  The
 # percentages are of objects; --failed writes all failed uses to a file, tab-separated.
-# With --known, the objects that don't work must be exactly those in the file.
+# With --known, the objects that don't work must be exactly those in the file, where
+# "since N" names the version of PostgreSQL that first has the object.
 
 use strict;
 use warnings;
@@ -81,7 +82,8 @@ if ($failed)
 if ($known)
 {
 	open(my $in, '<:utf8', $known) or die "$known: $!\n";
-	my %known = map { chomp; ($_ => 1) } grep { !/^(#|$)/ } <$in>;
+	my ($version) = map { int($_->[0] / 10000) } ParityRun::psql('postgres', 'SHOW server_version_num');
+	my %known = map { chomp; /^(.*?)(?:\tsince (\d+))?$/ && $version >= ($2 // 0) ? ($1 => 1) : () } grep { !/^(#|$)/ } <$in>;
 	my @new = grep { !$known{$_} } sort keys %left;
 	my @gone = grep { !$left{$_} } sort keys %known;
 	print "not in $known: $_ ($left{$_}[0]{why}: $left{$_}[0]{encrypted})\n" for @new;

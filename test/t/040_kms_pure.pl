@@ -108,7 +108,7 @@ SQL
 sub json_is
 {
 	my ($document, $path, $expected, $name) = @_;
-	is(query(sprintf "SELECT json_value(decode('%s', 'hex'), %s)", unpack('H*', $document), sql_text($path)),
+	is(query(sprintf "SELECT json_member(decode('%s', 'hex'), %s)", unpack('H*', $document), sql_text($path)),
 		$expected, "json: $name");
 	return;
 }

@@ -13,20 +13,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Cases that do not give the same yet, as patterns of their names.  They run as
-# TODO tests.
-my %awaited = (
-	# A parameter's type follows from the Python value; an int is an int2 where it fits
-	psycopg => [
-		'c_int4 (?:14 .*|any)',
-		'c_int8 (?:17 .*|range|any)',
-		'c_float4 (?:19 .*|20 .*|range|any)',
-		'c_\w+ \d+ (?:from|with) \w+',
-		'error without the value: out of range'
-	],
-	# A Buffer is sent in binary without a type, so it is taken for a sealed value
-	'node-postgres' => [ 'c_bytea (?:4 .*|5 .*|range|any|binary)' ],
-);
+# node-postgres sends a Buffer in binary without a type, so PostgreSQL takes it for
+# one of the column's type, a sealed value ($1::bytea would help; see README.md).
+# These cases insert one, search for one, or read what was not inserted.
+my $untyped_binary = qr/c_bytea (?:4|5) (?:insert|select|where|update)|c_bytea (?:range|any|binary)/;
 
 my ($cache, $why);
 if (!IPC::Run::run([ 'sh', "$FindBin::Bin/../drivers/setup.sh" ], '>', \$cache, '2>', \$why))
@@ -89,12 +79,16 @@ foreach my $driver (sort keys %command)
 		my ($name, $expected) = @{ $plain->[$i] };
 		my ($sealed_name, $got) = @{ $sealed->[$i] // [ 'nothing', '' ] };
 
-		local $TODO = 'parameters of other types than the column'
-		  if grep { $name =~ /^$_$/ } @{ $awaited{$driver} };
 		is($expected =~ /^error/, $name =~ /^error/, "$driver: $name: works on the plain one");
-		# The SQLSTATE is the same
+		# Where the plain one's message has the value, the SQLSTATE is the same
 		$expected =~ s/^(error \w+) .*/$1 invalid input for type encrypted_int/, $got =~ s/(?<=encrypted_int)\d$//
-		  if $name =~ /without the value/;
+		  if $name =~ /without the value/ && $expected =~ /"/;
+		if ($driver eq 'node-postgres' && $name =~ /^$untyped_binary$/)
+		{
+			ok($name eq $sealed_name && $got =~ /^(?:error (?:0A000|22P03)|SELECT 0) /,
+				"$driver: $name: a Buffer without a type is taken for a sealed value, and refused");
+			next;
+		}
 		ok($name eq $sealed_name && $got eq $expected, "$driver: $name")
 		  or diag('got:      ' . substr($got, 0, 300) . "\nexpected: " . substr($expected, 0, 300));
 	}
