@@ -23,4 +23,25 @@ sub blocks
 	return @blocks;
 }
 
+# The policy for AWS.  The key's ARN becomes "*": moto looks at no resources.
+sub aws_policy
+{
+	my ($class) = @_;
+	my ($policy) = $class->blocks('AWS KMS', 'json');
+	$policy =~ s/"arn:aws:kms:[^"]*"/"*"/ or die 'README.md: the policy names no key';
+	return $policy;
+}
+
+# The CREATE SERVER statements of a section: a list of [ name, statement ]
+sub servers
+{
+	my ($class, $heading) = @_;
+	my @servers;
+	foreach my $block ($class->blocks($heading, 'sql'))
+	{
+		push @servers, [ $2, $1 ] while $block =~ /(CREATE SERVER (\w+) .*?;)/sg;
+	}
+	return @servers;
+}
+
 1;

@@ -90,7 +90,7 @@ class Server:
             make_certificates(directory)
             self.context = ssl.create_default_context(cafile=os.path.join(directory, "ca.pem"))
             config = os.path.join(directory, "bao.hcl")
-            os.mkdir(os.path.join(directory, "raft"))
+            os.makedirs(os.path.join(directory, "raft"), exist_ok=True)
             with open(config, "w") as f:
                 f.write("""
                     storage "raft" { path = "%(d)s/raft" node_id = "one" performance_multiplier = 1 }
@@ -151,7 +151,11 @@ def main():
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         os.environ.pop(name, None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server = Server(mode, directory)
+    try:
+        server = Server(mode, directory)
+    except RuntimeError:
+        # someone else may have taken its port meanwhile
+        server = Server(mode, directory)
     try:
         kubernetes = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Kubernetes)
         threading.Thread(target=kubernetes.serve_forever, daemon=True).start()

@@ -140,14 +140,13 @@ write_file('pod.jwt', jwt(qq({"iss":"https://kubernetes.default.svc","sub":"syst
 
 my $told = administer(here(join("\n", Readme->blocks('Vault and OpenBao', 'sh'))));
 my ($role_id) = $told =~ /([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/ or die "no role id: $told";
-my @statements = map { here($_) =~ /(CREATE SERVER .*?;)/sg } Readme->blocks('Vault and OpenBao', 'sql');
 query('CREATE EXTENSION pgseal');
 my @servers;
-foreach my $statement (@statements)
+foreach my $server (Readme->servers('Vault and OpenBao'))
 {
+	my ($name, $statement) = @$server;
 	$statement =~ s/59d6d1ca-[0-9a-f-]*/$role_id/;
-	query($statement);
-	my ($name) = $statement =~ /CREATE SERVER (\w+)/;
+	query(here($statement));
 	query("ALTER SERVER $name OPTIONS (ADD ca_file '$dir/ca.pem')");
 	push @servers, $name;
 }
