@@ -401,12 +401,28 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	return PGSEAL_VERDICT_OK;
 }
 
+/*
+ * A token that may "create" makes a key with the first encryption under it: a
+ * mistyped name would go unnoticed.  So the key must be there already.
+ */
+static PgsealKmsStatus
+wrap_under_existing_key(const PgsealKmsServer *server, PgsealKmsWrapped *out_wrapped,
+						PgsealKmsError *out_error, const PgsealKmsContext *context,
+						const uint8 secret[PGSEAL_KEY_BYTES], bool may_initialize)
+{
+	PgsealKmsDescription description;
+	PgsealKmsStatus status = pgseal_remote_describe(server, &description, out_error);
+
+	return status != PGSEAL_KMS_OK ? status :
+		pgseal_remote_wrap(server, out_wrapped, out_error, context, secret, may_initialize);
+}
+
 const PgsealRemoteProvider pgseal_kms_vault = {
 	.base = {
 		.name = "vault_transit",
 		.options = options,
 		.validate = validate,
-		.wrap = pgseal_remote_wrap,
+		.wrap = wrap_under_existing_key,
 		.unwrap = pgseal_remote_unwrap,
 		.generate = pgseal_remote_generate,
 		.rewrap = pgseal_remote_rewrap,

@@ -274,7 +274,8 @@ server('no_mount', "$as_root 'pii', mount 'kv'");
 fails("SELECT pgseal.create_key('none', server => 'no_mount')", qr/refused.*code "not_mounted".*HINT:  Check the options "mount"/s, 'no such mount');
 server('no_key', "$as_root 'nothing'");
 fails("SELECT pgseal.create_key('none', server => 'no_key')", qr/refused.*code "key_not_found".*HINT:  Check the options "key_name"/s, 'no such key');
-is(api('GET', 'transit/keys/nothing')->{status}, 404, 'which is not made');
+fails("SELECT pgseal.move_key('vault', 'no_key')", qr/refused.*HTTP status 404, code "not_found".*HINT:  Check the options "key_name"/s, 'no such key in move_key');
+is(api('GET', 'transit/keys/nothing')->{status}, 404, 'which is not made, though root may');
 
 # ---- kinds of keys ----
 
