@@ -17,5 +17,5 @@ install()
 			--fetch-timeout=30000 --fetch-retries=1 'pg@^8.11'
 }
 
-once drivers-2 install
+once drivers-1 install
 printf '%s\n' "$installed"

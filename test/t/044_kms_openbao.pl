@@ -82,7 +82,7 @@ my $clock_library = "$dir/clock.so";
 system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', $clock_library, dirname(__FILE__) . '/../module_kms/clock.c');
 my $node = PostgreSQL::Test::Cluster->new('openbao');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nlog_min_messages = debug2\npgseal.kms_timeout = '5s'\n");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nlog_min_messages = debug2\npgseal.kms_timeout = '20s'\n");
 # The lives of tokens are tested with a clock that runs ahead
 sub start
 {
@@ -212,7 +212,7 @@ administer('bao write transit/keys/pii/config min_decryption_version=1');
 
 # ---- tokens: renewed, at the end of their life replaced ----
 
-administer('bao write auth/approle/role/short token_policies=pgseal token_ttl=90s token_max_ttl=95s;'
+administer('bao write auth/approle/role/short token_policies=pgseal token_ttl=600s token_max_ttl=700s;'
 	  . 'bao write -f -field=secret_id auth/approle/role/short/secret-id >' . "$dir/short");
 my $short_id = administer('bao read -field=role_id auth/approle/role/short/role-id');
 server('short', "key_name 'pii', auth_method 'approle', role_id '$short_id', secret_id_file '$dir/short'");
@@ -230,7 +230,7 @@ sub asks_for
 }
 audited('');
 asks_for(0, 0, 'a fresh token');
-write_file('clock', '61');
+write_file('clock', '401');
 asks_for(0, 1, 'at two thirds of its life');
 asks_for(0, 0, 'after its renewal');
 write_file('clock', '86400');
@@ -239,7 +239,7 @@ write_file('clock', '0');
 administer('bao write auth/approle/role/short token_ttl=59s token_max_ttl=59s');
 api('POST', 'sys/leases/revoke-prefix/auth/approle', {});
 asks_for(1, 0, 'revoked');
-write_file('clock', '58');
+write_file('clock', '41');
 asks_for(1, 1, 'at its maximum TTL');
 write_file('clock', '0');
 write_file('short', 'no-secret-id');
@@ -306,7 +306,7 @@ like(check_of('doomed'), qr/^refused .*not found/, 'deleted');
 # ---- sealed ----
 
 api('PUT', 'sys/seal', {});
-fails("SET pgseal.kms_timeout = '1s'; SELECT pgseal.create_key('none', server => 'team')", qr/not available.*HTTP status 503, code "sealed".*HINT:  Unseal/s, 'sealed');
+fails("SET pgseal.kms_timeout = '3s'; SELECT pgseal.create_key('none', server => 'team')", qr/not available.*HTTP status 503, code "sealed".*HINT:  Unseal/s, 'sealed');
 is(query('SELECT v FROM t_vault'), 'plain vault', 'keys in the cache go on');
 api('PUT', 'sys/unseal', { key => $facts->{unseal_key} });
 ok($node->poll_query_until('postgres', "SELECT bool_and(status = 'ok') FROM pgseal.check() WHERE object LIKE 'key vault,%'"),

@@ -40,7 +40,7 @@ write_file('google.json', qq({"type":"service_account","client_email":"sealer\@e
 # Statements that name no file take their credentials from the environment
 my $node = PostgreSQL::Test::Cluster->new('readme');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\npgseal.kms_timeout = '5s'\n");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\npgseal.kms_timeout = '20s'\n");
 sub start
 {
 	local %ENV = %ENV;
