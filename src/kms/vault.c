@@ -261,6 +261,8 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
  * ----------
  */
 
+#define MAKE_KEY	"Make the key with type aes256-gcm96 and derived=true."
+
 /* Errors are sentences; what in them tells one from the other */
 static const struct
 {
@@ -271,6 +273,7 @@ static const struct
 }			error_texts[] = {
 	{"sealed", PGSEAL_VERDICT_RETRY, "sealed", "Unseal Vault."},
 	{"encryption key not found", PGSEAL_VERDICT_REFUSED, "key_not_found", "Check the options \"key_name\" and \"mount\"."},
+	{"not supported for key type", PGSEAL_VERDICT_REFUSED, "key_type", MAKE_KEY},
 	{"version is too new", PGSEAL_VERDICT_RETRY_ONCE, "version_too_new", "Was the key replaced by an older copy of it?"},
 	{"disallowed by policy (too old)", PGSEAL_VERDICT_REFUSED, "version_too_old", "Lower the key's min_decryption_version, rewrap, and raise it again."},
 	{"soft-deleted", PGSEAL_VERDICT_REFUSED, "key_deleted", "Restore the key with transit/keys/<name>/soft-delete-restore."},
@@ -346,7 +349,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 	if (!pgseal_json_true(json, "data.supports_encryption"))
 		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_type",
 							  psprintf("Key \"%s\" of type %s does not encrypt.", key_name, type),
-							  "Make the key with type aes256-gcm96.");
+							  MAKE_KEY);
 	out_reply->master_key = psprintf("%s:v" INT64_FORMAT, key_name, latest);
 	out_reply->detail = psprintf("Key \"%s\" is of type %s, its newest version is " INT64_FORMAT "; it %s.%s",
 								 key_name, type, latest,
@@ -398,12 +401,28 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	return PGSEAL_VERDICT_OK;
 }
 
+/*
+ * A token that may "create" makes a key with the first encryption under it: a
+ * mistyped name would go unnoticed.  So the key must be there already.
+ */
+static PgsealKmsStatus
+wrap_under_existing_key(const PgsealKmsServer *server, PgsealKmsWrapped *out_wrapped,
+						PgsealKmsError *out_error, const PgsealKmsContext *context,
+						const uint8 secret[PGSEAL_KEY_BYTES], bool may_initialize)
+{
+	PgsealKmsDescription description;
+	PgsealKmsStatus status = pgseal_remote_describe(server, &description, out_error);
+
+	return status != PGSEAL_KMS_OK ? status :
+		pgseal_remote_wrap(server, out_wrapped, out_error, context, secret, may_initialize);
+}
+
 const PgsealRemoteProvider pgseal_kms_vault = {
 	.base = {
 		.name = "vault_transit",
 		.options = options,
 		.validate = validate,
-		.wrap = pgseal_remote_wrap,
+		.wrap = wrap_under_existing_key,
 		.unwrap = pgseal_remote_unwrap,
 		.generate = pgseal_remote_generate,
 		.rewrap = pgseal_remote_rewrap,

@@ -17,9 +17,9 @@ my $here = File::Spec->rel2abs(dirname(__FILE__));
 # happen.  Returns ($server, what it printed first).
 sub start
 {
-	my ($class, $script) = @_;
+	my ($class, $script, @arguments) = @_;
 	my $self = bless { stdout => '', stderr => '', stdin => '' }, $class;
-	$self->{handle} = IPC::Run::start([ 'sh', "$here/$script" ], '<', \$self->{stdin}, '>', \$self->{stdout}, '2>', \$self->{stderr});
+	$self->{handle} = IPC::Run::start([ 'sh', "$here/$script", @arguments ], '<', \$self->{stdin}, '>', \$self->{stdout}, '2>', \$self->{stderr});
 	my $facts = $self->read_line;
 	if (!defined $facts)
 	{

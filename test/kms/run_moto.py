@@ -1,4 +1,5 @@
-"""Runs moto's server with signature and IAM checks, and a key and users in it.
+"""Runs moto's server with signature and IAM checks, and a key and users in it:
+run_moto.py POLICY, which is what the user "app" may do.
 
 Prints a line of JSON: what the test needs.  Then answers lines of JSON on
 stdin, by AWS's own client (boto3): {"client": "kms", "call": "decrypt",
@@ -15,13 +16,10 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 REGION = "eu-west-1"
-# What the README tells to grant, no more
-ACTIONS = ["kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:ReEncrypt",
-           "kms:DescribeKey"]
 
 
-def policy(actions, resource="*"):
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resource}]})
+def policy(actions):
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]})
 
 
 def to_bytes(value):
@@ -47,24 +45,27 @@ def main():
 
     iam = client("iam")
     keys = {}
-    for user, actions in (("admin", ["*"]), ("app", ACTIONS), ("reader", ["kms:DescribeKey"]), ("assumer", ["sts:AssumeRole"])):
+    for user, document in (("admin", policy(["*"])), ("app", sys.argv[1]), ("reader", policy(["kms:DescribeKey"])),
+                           ("assumer", policy(["sts:AssumeRole"]))):
         iam.create_user(UserName=user)
-        iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=policy(actions))
+        iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=document)
         keys[user] = iam.create_access_key(UserName=user)["AccessKey"]
     role = iam.create_role(RoleName="sealer", AssumeRolePolicyDocument=json.dumps(
         {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
                                                  "Principal": {"AWS": "*"}}]}))["Role"]["Arn"]
-    iam.put_role_policy(RoleName="sealer", PolicyName="p", PolicyDocument=policy(ACTIONS))
+    iam.put_role_policy(RoleName="sealer", PolicyName="p", PolicyDocument=sys.argv[1])
     kms = client("kms")
     arn = kms.create_key()["KeyMetadata"]["Arn"]
     other = kms.create_key()["KeyMetadata"]["Arn"]
+    session = client("sts", keys["assumer"]).assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     kms.create_alias(AliasName="alias/pii", TargetKeyId=arn)
     # from now on (after 0 more requests) signatures and policies are checked
     urllib.request.urlopen(urllib.request.Request(url + "/moto-api/reset-auth", data=b"0",
                                                   headers={"Content-Type": "text/plain"}))
 
     print(json.dumps({"url": url, "arn": arn, "other": other, "role": role, "region": REGION,
-                      "users": {u: [k["AccessKeyId"], k["SecretAccessKey"]] for u, k in keys.items()}}), flush=True)
+                      "users": {u: [k["AccessKeyId"], k["SecretAccessKey"]] for u, k in keys.items()},
+                      "session": [session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]]}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         arguments = {k: to_bytes(v) for k, v in request["arguments"].items()}

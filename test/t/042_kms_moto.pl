@@ -1,5 +1,6 @@
-# aws_kms against moto, with its signature and IAM checks turned on: keys that
-# one side wraps, AWS's own client unwraps, and the other way round.
+# aws_kms against moto, with its signature and IAM checks turned on, by a user
+# who may do what the README's policy says: keys that one side wraps, AWS's own
+# client unwraps, and the other way round.
 #
 # Needs the extension in test/module_kms, installed; test/kms/moto.sh.
 
@@ -12,16 +13,18 @@ use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
 use MIME::Base64;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Readme;
 use RealKms;
 use Test::More;
 
-my ($moto, $facts) = RealKms->start('moto.sh');
+my ($moto, $facts) = RealKms->start('moto.sh', Readme->aws_policy);
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my $arn = $facts->{arn};
 
 open(my $fh, '>', "$dir/credentials") or die;
 print $fh "[$_]\naws_access_key_id = $facts->{users}{$_}[0]\naws_secret_access_key = $facts->{users}{$_}[1]\n"
   foreach sort keys %{ $facts->{users} };
+printf $fh "[temporary]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n", @{ $facts->{session} };
 close($fh);
 
 my $node = PostgreSQL::Test::Cluster->new('moto');
@@ -90,9 +93,12 @@ like(query("SELECT * FROM kms_describe('app')"), qr/^\Q$arn\E/, 'describe');
 
 server('assumed', 'assumer', "role_arn '$facts->{role}'");
 is(query("SELECT encode(kms_unwrap('assumed', 'payroll', 'data', 42, '\\x$wrapped', '$master_key'), 'hex')"), $secret, 'assumed role, with a session token');
+server('temporary', 'temporary');
+is(query("SELECT encode(kms_unwrap('temporary', 'payroll', 'data', 42, '\\x$wrapped', '$master_key'), 'hex')"), $secret, 'keys with a session token from a file');
 server('reader', 'reader');
 like(query("SELECT * FROM kms_describe('reader')"), qr/^\Q$arn\E/, 'a user who may only describe');
 fails("SELECT kms_unwrap('reader', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'may not unwrap');
+fails("SELECT kms_rewrap('reader', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'nor rewrap');
 fails("SELECT kms_unwrap('app', 'payroll', 'data', 42, '\\x$wrapped', '$facts->{other}')", qr/refused|wrong or damaged/, 'another key does not unwrap');
 
 # a wrong secret key is a wrong signature
@@ -103,6 +109,15 @@ print $fh $credentials;
 close($fh);
 server('wrong', 'app', "role_session_name 'wrong'");
 fails("SELECT kms_unwrap('wrong', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'wrong secret key');
+
+# what the key's own policy denies
+boto('put_key_policy', KeyId => $arn =~ s{.*/}{}r, PolicyName => 'default',
+	Policy => '{"Statement":[{"Effect":"Deny","Principal":"*","Action":["kms:DescribeKey"],"Resource":"*"}]}');
+fails("SELECT * FROM kms_describe('app')", qr/refused.*AccessDenied/s, "denied by the key's policy");
+boto('put_key_policy', KeyId => $arn =~ s{.*/}{}r, PolicyName => 'default', Policy => '{"Statement":[]}');
+server('elsewhere', 'app');
+query("ALTER SERVER elsewhere OPTIONS (SET key_id 'alias/nothing')");
+fails("SELECT kms_generate('elsewhere', 'payroll', 'data', 42, true)", qr/refused.*NotFound.*HINT:  Check the options "key_id" and "region"/s, 'no such alias');
 
 admin('disable_key');
 fails("SELECT * FROM kms_describe('app')", qr/refused.*code "Disabled".*HINT:  Enable the key/s, 'describe tells that the key is disabled');
