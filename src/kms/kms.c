@@ -35,6 +35,7 @@
 #include "../compat.h"
 #include "../crypto.h"
 #include "kms.h"
+#include "stat.h"
 #include "transport.h"
 
 static const PgsealKmsProvider *const providers[] = {
@@ -194,14 +195,24 @@ pgseal_kms_validate(const PgsealKmsProvider *provider, Datum options_array, Oid 
 
 /* ---- operations ---- */
 
+static void
+begin(PgsealKmsTimer *out_timer, PgsealKmsError *out_error, const PgsealKmsServer *server,
+	  const char *operation)
+{
+	memset(out_error, 0, sizeof(*out_error));
+	pgseal_kms_stat_begin(out_timer, server, operation);
+}
+
 /* Names the operation in the error, unless the provider named its own */
 static PgsealKmsStatus
-finish(PgsealKmsStatus status, PgsealKmsError *error, const char *operation)
+finish(const PgsealKmsTimer *timer, PgsealKmsStatus status, PgsealKmsError *error)
 {
 	if (status == PGSEAL_KMS_OK)
 		memset(error, 0, sizeof(*error));
 	else if (error->operation[0] == '\0')
-		strlcpy(error->operation, operation, sizeof(error->operation));
+		strlcpy(error->operation, pgseal_kms_stat_operation(timer->operation),
+				sizeof(error->operation));
+	pgseal_kms_stat_end(timer, status, error);
 	return status;
 }
 
@@ -221,9 +232,10 @@ pgseal_kms_generate(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_B
 					PgsealKmsWrapped *out_wrapped, PgsealKmsError *out_error,
 					const PgsealKmsContext *context, bool may_initialize)
 {
+	PgsealKmsTimer timer;
 	PgsealKmsStatus status;
 
-	memset(out_error, 0, sizeof(*out_error));
+	begin(&timer, out_error, server, "generate");
 	PG_TRY();
 	{
 		if (server->provider->generate)
@@ -246,7 +258,7 @@ pgseal_kms_generate(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_B
 
 	if (status != PGSEAL_KMS_OK)
 		pgseal_wipe(out_secret, PGSEAL_KEY_BYTES);
-	return finish(status, out_error, "generate");
+	return finish(&timer, status, out_error);
 }
 
 PgsealKmsStatus
@@ -255,13 +267,14 @@ pgseal_kms_wrap(const PgsealKmsServer *server,
 				const PgsealKmsContext *context,
 				const uint8 secret[PGSEAL_KEY_BYTES], bool may_initialize)
 {
+	PgsealKmsTimer timer;
 	PgsealKmsStatus status;
 
-	memset(out_error, 0, sizeof(*out_error));
+	begin(&timer, out_error, server, "wrap");
 	status = server->provider->wrap(server, out_wrapped, out_error, context, secret,
 									may_initialize);
 	status = check_wrapped(status, out_wrapped, out_error);
-	return finish(status, out_error, "wrap");
+	return finish(&timer, status, out_error);
 }
 
 PgsealKmsStatus
@@ -269,9 +282,10 @@ pgseal_kms_unwrap(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_BYT
 				  PgsealKmsError *out_error, const PgsealKmsContext *context,
 				  const uint8 *wrapped, size_t wrapped_len, const char *master_key)
 {
+	PgsealKmsTimer timer;
 	PgsealKmsStatus status;
 
-	memset(out_error, 0, sizeof(*out_error));
+	begin(&timer, out_error, server, "unwrap");
 	PG_TRY();
 	{
 		status = server->provider->unwrap(server, out_secret, out_error, context,
@@ -286,7 +300,7 @@ pgseal_kms_unwrap(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_BYT
 
 	if (status != PGSEAL_KMS_OK)
 		pgseal_wipe(out_secret, PGSEAL_KEY_BYTES);
-	return finish(status, out_error, "unwrap");
+	return finish(&timer, status, out_error);
 }
 
 PgsealKmsStatus
@@ -296,10 +310,11 @@ pgseal_kms_rewrap(const PgsealKmsServer *server,
 				  const uint8 *wrapped, size_t wrapped_len, const char *master_key)
 {
 	const PgsealKmsProvider *provider = server->provider;
+	PgsealKmsTimer timer;
 	PgsealKmsStatus status;
 	uint8		secret[PGSEAL_KEY_BYTES];
 
-	memset(out_error, 0, sizeof(*out_error));
+	begin(&timer, out_error, server, "rewrap");
 	if (provider->rewrap)
 		status = provider->rewrap(server, out_wrapped, out_error, context,
 								  wrapped, wrapped_len, master_key);
@@ -320,16 +335,18 @@ pgseal_kms_rewrap(const PgsealKmsServer *server,
 		PG_END_TRY();
 	}
 	status = check_wrapped(status, out_wrapped, out_error);
-	return finish(status, out_error, "rewrap");
+	return finish(&timer, status, out_error);
 }
 
 PgsealKmsStatus
 pgseal_kms_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_description,
 					PgsealKmsError *out_error)
 {
-	memset(out_error, 0, sizeof(*out_error));
-	return finish(server->provider->describe(server, out_description, out_error),
-				  out_error, "describe");
+	PgsealKmsTimer timer;
+
+	begin(&timer, out_error, server, "describe");
+	return finish(&timer, server->provider->describe(server, out_description, out_error),
+				  out_error);
 }
 
 /* ---- errors ---- */
