@@ -334,6 +334,12 @@ get_credential(PgsealCredential *out_credential, uint64 *out_version, PgsealKmsC
 	PG_END_ENSURE_ERROR_CLEANUP(abandon_login, PointerGetDatum(key));
 	pgseal_kms_stat_end(&timer, status_of(verdict), call->error);
 
+	if (verdict == PGSEAL_VERDICT_SKEWED)
+	{
+		/* The caller corrects the clock and comes again at once */
+		pgseal_credential_abandon(key);
+		return verdict;
+	}
 	if (verdict != PGSEAL_VERDICT_OK)
 	{
 		pgseal_credential_fail(key, verdict, call->error);
