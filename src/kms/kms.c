@@ -394,6 +394,35 @@ operation_phrase(const char *operation)
 	return operation;
 }
 
+/* Operation and what the service answered, as far as that is known */
+static void
+append_facts(StringInfo out, const PgsealKmsError *error)
+{
+	appendStringInfo(out, "operation \"%s\"", error->operation);
+	if (error->http_status != 0)
+		appendStringInfo(out, ", HTTP status %d", error->http_status);
+	if (error->code[0] != '\0')
+		appendStringInfo(out, ", code \"%s\"", error->code);
+	if (error->request_id[0] != '\0')
+		appendStringInfo(out, ", request id \"%s\"", error->request_id);
+	appendStringInfoChar(out, '.');
+	if (error->detail[0] != '\0')
+		appendStringInfo(out, " %s", error->detail);
+}
+
+char *
+pgseal_kms_error_text(const PgsealKmsError *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_facts(&text, error);
+	text.data[0] = pg_toupper(text.data[0]);
+	if (error->hint[0] != '\0')
+		appendStringInfo(&text, " %s", error->hint);
+	return text.data;
+}
+
 void
 pgseal_kms_report(int elevel, PgsealKmsStatus status,
 				  const char *provider_name, const char *server_name,
@@ -403,17 +432,8 @@ pgseal_kms_report(int elevel, PgsealKmsStatus status,
 	StringInfoData detail;
 
 	initStringInfo(&detail);
-	appendStringInfo(&detail, "Provider \"%s\", server \"%s\", operation \"%s\"",
-					 provider_name, server_name, error->operation);
-	if (error->http_status != 0)
-		appendStringInfo(&detail, ", HTTP status %d", error->http_status);
-	if (error->code[0] != '\0')
-		appendStringInfo(&detail, ", code \"%s\"", error->code);
-	if (error->request_id[0] != '\0')
-		appendStringInfo(&detail, ", request id \"%s\"", error->request_id);
-	appendStringInfoChar(&detail, '.');
-	if (error->detail[0] != '\0')
-		appendStringInfo(&detail, " %s", error->detail);
+	appendStringInfo(&detail, "Provider \"%s\", server \"%s\", ", provider_name, server_name);
+	append_facts(&detail, error);
 
 	/*
 	 * The statement isn't to blame, and may hold the plaintext that was to be
