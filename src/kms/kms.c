@@ -19,7 +19,8 @@
  * Options are stored in a catalog that everybody may read, are dumped, and
  * appear in the server's log with the statement.  So no option ever holds a
  * secret: the names under which a user would look for one are in the
- * provider's table with a hint at what to use instead.
+ * provider's table with a hint at what to use instead.  Who tried it anyway
+ * doesn't find the statement in the log because of the error.
  *
  *-------------------------------------------------------------------------
  */
@@ -146,6 +147,7 @@ validate_option(const PgsealKmsProvider *provider, DefElem *def)
 	if (option->refused_hint)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errhidestmt(true),
 				 errmsg("option \"%s\" is refused because it would hold a secret", def->defname),
 				 errdetail("Options of a server are stored and dumped in clear, and everyone can read them."),
 				 errhint("%s", option->refused_hint)));
@@ -164,6 +166,7 @@ pgseal_kms_validate(const PgsealKmsProvider *provider, Datum options_array, Oid 
 		if (options != NIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errhidestmt(true),
 					 errmsg("invalid option \"%s\"", linitial_node(DefElem, options)->defname),
 					 errdetail("With foreign-data wrapper \"%s\" only a server takes options.",
 							   provider->name),

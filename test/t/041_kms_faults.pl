@@ -554,13 +554,31 @@ foreach my $case (
 	like($stderr, $pattern, "refused: $wrapper $options");
 }
 
+# the same when they are changed; and nowhere else
+my $altered = aws_server();
+foreach my $case (
+	[ "ALTER SERVER $altered OPTIONS (ADD session_token 'inline-secret')", qr/option "session_token" is refused.*credentials_file/s ],
+	[ "ALTER SERVER $altered OPTIONS (SET endpoint 'https://user:inline-secret\@kms.example.com')", qr/invalid value for option "endpoint"\nHINT/ ],
+	[ "ALTER SERVER $altered OPTIONS (SET endpoint 'http://kms.example.com')", qr/invalid value for option "endpoint".*allow_http/s ],
+	[ "ALTER SERVER $altered OPTIONS (ADD proxy 'http://user:inline-secret\@proxy.example.com')", qr/invalid value for option "proxy"\nHINT/ ],
+	[ "ALTER SERVER $altered OPTIONS (DROP key_id)", qr/option "key_id" is required/ ],
+	[ "ALTER SERVER $altered OPTIONS (ADD colour 'blue')", qr/invalid option "colour".*Valid options.*key_id, region/s ],
+	[ "CREATE USER MAPPING FOR CURRENT_USER SERVER $altered OPTIONS (password 'inline-secret')", qr/invalid option "password".*only a server takes options/s ],
+	[ "ALTER FOREIGN DATA WRAPPER aws_kms OPTIONS (secret_access_key 'inline-secret')", qr/invalid option "secret_access_key"/ ])
+{
+	my ($sql, $pattern) = @$case;
+	$node->psql('postgres', $sql, stderr => \$stderr);
+	like($stderr, $pattern, "refused: $sql");
+	unlike($stderr, qr/ERROR.*inline-secret/, 'without naming the secret');
+}
+
 # ---- nothing secret in the log, at debug5 ----
 
 my $log = slurp_file($node->logfile);
 like($log, qr/pgseal: POST \Q$url\E/, 'requests are in the log');
 like($log, qr/Authorization: \[redacted\]/, 'without what is secret');
 foreach my $word ('secretEXAMPLE', 'Signature=', 'session/token', 'metadata/token', 'imds-token', 'container-token',
-	'web-token', 'new-token', 'login-token', 'secret-1', 'client&secret', 'client%26secret', 'bearer-', 'impersonated', 'PRIVATE', 'q6urq6ur', $secret)
+	'web-token', 'new-token', 'login-token', 'secret-1', 'client&secret', 'client%26secret', 'bearer-', 'inline-secret', 'impersonated', 'PRIVATE', 'q6urq6ur', $secret)
 {
 	# the secret itself is in the test's own statements, which aren't logged
 	unlike($log, qr/\Q$word\E/, "not in the log: $word");
