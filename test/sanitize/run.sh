@@ -22,11 +22,12 @@ exec sh "$top/test/scratch.sh" sh -c '
 	gcc -shared -fPIC -o "$PGSEAL_SCRATCH/early.so" test/sanitize/early.c &&
 	mv "$bin/postgres" "$bin/postgres.plain" &&
 	cat >"$bin/postgres" <<-EOF &&
-		#!/bin/sh
+		#!/bin/bash
+		# by the same name, as pg_ctl restart looks what was started
 		LD_PRELOAD="$(gcc -print-file-name=libasan.so) $PGSEAL_SCRATCH/early.so" \
 		ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:disable_coredump=1:log_path=$reports/asan" \
 		UBSAN_OPTIONS="print_stacktrace=1:log_path=$reports/ubsan" \
-		exec "$bin/postgres.plain" "\$@"
+		exec -a "\$0" "$bin/postgres.plain" "\$@"
 	EOF
 	chmod +x "$bin/postgres" || exit 1
 	perl test/suite.pl "$@"
