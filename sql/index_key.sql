@@ -54,6 +54,11 @@ SELECT pgseal.retire_index_key('rotating');
 REINDEX INDEX people_lower;
 SELECT pgseal.retire_index_key('rotating');
 UPDATE people SET note = note WHERE get_byte(token, 0) <> 2;
+-- autovacuum or the worker may have a snapshot that still sees the old tokens
+DO $$ BEGIN
+	WHILE EXISTS (SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_xmin IS NOT NULL)
+	LOOP PERFORM pg_sleep(0.02), pg_stat_clear_snapshot(); END LOOP;
+END $$;
 SELECT * FROM lookups;
 SELECT pgseal.retire_index_key('rotating');
 \echo -- done

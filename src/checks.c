@@ -193,7 +193,7 @@ check_server(ReturnSetInfo *result, const char *name)
 	}
 	status = pgseal_kms_describe(pgseal_kms_server(name, false), &description, &error);
 	put(result, object, status_name(status),
-		status == PGSEAL_KMS_OK ? description.detail : error.detail);
+		status == PGSEAL_KMS_OK ? description.detail : pgseal_kms_error_text(&error));
 }
 
 static void
@@ -218,7 +218,8 @@ check_version(ReturnSetInfo *result, const PgsealVersionRow *version)
 	}
 	status = pgseal_material_fetch(version, key, &error);
 	pgseal_wipe(key, sizeof(key));
-	put(result, object, status_name(status), error.detail);
+	put(result, object, status_name(status),
+		status == PGSEAL_KMS_OK ? NULL : pgseal_kms_error_text(&error));
 }
 
 static void

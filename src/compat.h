@@ -192,13 +192,6 @@ pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
 	CreateWaitEventSet(CurrentMemoryContext, (num_events))
 #endif
 
-/* utils/wait_event.h: from 17 on an extension names what it waits for */
-#if PG_VERSION_NUM >= 170000
-#define PGSEAL_WAIT_EVENT(name)		WaitEventExtensionNew(name)
-#else
-#define PGSEAL_WAIT_EVENT(name)		PG_WAIT_EXTENSION
-#endif
-
 /*
  * Everything is compiled with -fvisibility=hidden; before 16 PostgreSQL's
  * macros don't exempt the functions that SQL calls.

@@ -314,7 +314,7 @@ pgseal_http_wait_event(void)
 	static uint32 wait_event = 0;
 
 	if (wait_event == 0)
-		wait_event = PGSEAL_WAIT_EVENT("PgsealKms");
+		wait_event = pgseal_wait_event("PgsealKms");
 	return wait_event;
 }
 

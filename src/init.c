@@ -20,6 +20,7 @@
 #include "keycache.h"
 #include "keyring.h"
 #include "kms/shared.h"
+#include "kms/stat.h"
 #include "lookup.h"
 #include "redact.h"
 #include "refuse.h"
@@ -51,6 +52,7 @@ _PG_init(void)
 	pgseal_keycache_init();
 	pgseal_wakeup_init();
 	pgseal_kms_shared_init();
+	pgseal_kms_stat_init();
 	pgseal_keyring_init();
 	pgseal_value_init();
 	pgseal_lookup_init();

@@ -1208,3 +1208,34 @@ pgseal_keycache_stats(PgsealCacheStats *out_stats)
 	out_stats->failures = pg_atomic_read_u64(&cache->failures);
 	out_stats->locked = cache->locked;
 }
+
+void
+pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats)
+{
+	SealCounter *counter;
+	int32		i;
+
+	memset(out_stats, 0, sizeof(*out_stats));
+	if (!cache)
+		return;
+
+	LWLockAcquire(cache_lock, LW_SHARED);
+	i = find_slot(MyDatabaseId, key_version_id);
+	if (i != NO_SLOT && cache->slots[i].has_key)
+	{
+		CacheSlot  *slot = &cache->slots[i];
+
+		out_stats->cached = true;
+		out_stats->published_at = slot->published_at;
+		out_stats->used_at = pg_atomic_read_u64(&slot->used_at);
+		out_stats->expires_at = slot->expires_at;
+	}
+	LWLockRelease(cache_lock);
+
+	LWLockAcquire(seal_lock, LW_SHARED);
+	counter = find_seal_counter(seal_bucket_of(MyDatabaseId, key_version_id),
+								MyDatabaseId, key_version_id);
+	if (counter)
+		out_stats->seals = counter->reserved;
+	LWLockRelease(seal_lock);
+}

@@ -42,6 +42,16 @@ typedef struct PgsealCacheStats
 	bool		locked;			/* mlock() succeeded */
 } PgsealCacheStats;
 
+/* What is known of one key version, for pgseal.stat_keys */
+typedef struct PgsealKeyStats
+{
+	int64		seals;			/* reserved; 0 when there is no counter */
+	bool		cached;
+	TimestampTz published_at;	/* these three: if cached */
+	TimestampTz used_at;
+	TimestampTz expires_at;
+} PgsealKeyStats;
+
 /* How many values one key version has sealed; of MyDatabaseId */
 typedef struct PgsealSealCount
 {
@@ -147,5 +157,8 @@ extern int	pgseal_keycache_unsaved_seals(PgsealSealCount *out_counts, int max);
 extern void pgseal_keycache_seals_saved(const PgsealSealCount *counts, int num_counts);
 
 extern void pgseal_keycache_stats(PgsealCacheStats *out_stats);
+
+/* Of a key version of MyDatabaseId */
+extern void pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats);
 
 #endif							/* PGSEAL_KEYCACHE_H */

@@ -43,7 +43,6 @@ PG_FUNCTION_INFO_V1(pgseal_inspect);
 PG_FUNCTION_INFO_V1(pgseal_key_name);
 PG_FUNCTION_INFO_V1(pgseal_merge_key);
 PG_FUNCTION_INFO_V1(pgseal_key_changed);
-PG_FUNCTION_INFO_V1(pgseal_cache_stats);
 
 /* The argument as a C string; NULL stands for a default */
 static char *
@@ -333,31 +332,4 @@ pgseal_key_changed(PG_FUNCTION_ARGS)
 				 errmsg("pgseal.key_changed() must be called as a trigger")));
 	CacheInvalidateRelcacheByRelid(pgseal_catalog_version_relation());
 	return PointerGetDatum(NULL);
-}
-
-/* cache_stats(): columns as in PgsealCacheStats */
-Datum
-pgseal_cache_stats(PG_FUNCTION_ARGS)
-{
-	TupleDesc	desc;
-	Datum		values[11];
-	bool		nulls[11] = {false};
-	PgsealCacheStats stats;
-	int			i = 0;
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	pgseal_keycache_stats(&stats);
-	values[i++] = Int64GetDatum(stats.slots);
-	values[i++] = Int64GetDatum(stats.used);
-	values[i++] = Int64GetDatum(stats.hits);
-	values[i++] = Int64GetDatum(stats.misses);
-	values[i++] = Int64GetDatum(stats.waits);
-	values[i++] = Int64GetDatum(stats.refreshes);
-	values[i++] = Int64GetDatum(stats.evictions);
-	values[i++] = Int64GetDatum(stats.expirations);
-	values[i++] = Int64GetDatum(stats.overflows);
-	values[i++] = Int64GetDatum(stats.failures);
-	values[i++] = BoolGetDatum(stats.locked);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

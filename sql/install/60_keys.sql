@@ -85,11 +85,4 @@ CREATE VIEW pgseal.columns AS
 		AND c.relkind IN ('r', 'p', 'm', 'f') AND NOT a.attisdropped;
 COMMENT ON VIEW pgseal.columns IS 'encrypted columns, their keys, and the index that serves = (NULL: there is none)';
 
-CREATE FUNCTION pgseal.cache_stats(OUT slots int8, OUT used int8, OUT hits int8, OUT misses int8,
-	OUT waits int8, OUT refreshes int8, OUT evictions int8, OUT expirations int8,
-	OUT overflows int8, OUT failures int8, OUT locked bool)
-LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_cache_stats';
-CREATE VIEW pgseal.stat_cache AS SELECT * FROM pgseal.cache_stats();
-COMMENT ON VIEW pgseal.stat_cache IS 'counters of the shared key cache since the server was started';
-
-GRANT SELECT ON pgseal.keys, pgseal.key_versions, pgseal.columns, pgseal.stat_cache TO PUBLIC;
+GRANT SELECT ON pgseal.keys, pgseal.key_versions, pgseal.columns TO PUBLIC;

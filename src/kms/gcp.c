@@ -170,6 +170,15 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
  * ----------
  */
 
+/* What to do about a version in the state that the text names */
+static const char *
+state_hint(const char *text)
+{
+	return text && strstr(text, "DESTROY_SCHEDULED") ?
+		"Restore the key's version in Cloud KMS before it is destroyed, and enable it." :
+		"Enable the key's version in Cloud KMS.";
+}
+
 /* https://cloud.google.com/kms/docs/reference/rest/v1/Code */
 static PgsealVerdict
 judge_error(PgsealKmsError *out_error, const PgsealHttpResponse *response,
@@ -191,8 +200,7 @@ judge_error(PgsealKmsError *out_error, const PgsealHttpResponse *response,
 						  code == NULL ? NULL :
 						  strcmp(code, "PERMISSION_DENIED") == 0 ?
 						  "Grant the service account roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on the key." :
-						  strcmp(code, "FAILED_PRECONDITION") == 0 ?
-						  "Enable the key's version in Cloud KMS." :
+						  strcmp(code, "FAILED_PRECONDITION") == 0 ? state_hint(message) :
 						  strcmp(code, "NOT_FOUND") == 0 ? "Check the option \"key_name\"." : NULL);
 }
 
@@ -254,7 +262,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 	if (strcmp(state, "ENABLED") != 0)
 		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, state,
 							  psprintf("The primary version %s is in state %s.", version, state),
-							  "Enable the key's version in Cloud KMS.");
+							  state_hint(state));
 	out_reply->master_key = pstrdup(version);
 	out_reply->detail = psprintf("The primary version %s is enabled.", version);
 	return PGSEAL_VERDICT_OK;

@@ -19,7 +19,8 @@
  * Options are stored in a catalog that everybody may read, are dumped, and
  * appear in the server's log with the statement.  So no option ever holds a
  * secret: the names under which a user would look for one are in the
- * provider's table with a hint at what to use instead.
+ * provider's table with a hint at what to use instead.  Who tried it anyway
+ * doesn't find the statement in the log because of the error.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,6 +36,7 @@
 #include "../compat.h"
 #include "../crypto.h"
 #include "kms.h"
+#include "stat.h"
 #include "transport.h"
 
 static const PgsealKmsProvider *const providers[] = {
@@ -145,6 +147,7 @@ validate_option(const PgsealKmsProvider *provider, DefElem *def)
 	if (option->refused_hint)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errhidestmt(true),
 				 errmsg("option \"%s\" is refused because it would hold a secret", def->defname),
 				 errdetail("Options of a server are stored and dumped in clear, and everyone can read them."),
 				 errhint("%s", option->refused_hint)));
@@ -163,6 +166,7 @@ pgseal_kms_validate(const PgsealKmsProvider *provider, Datum options_array, Oid 
 		if (options != NIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errhidestmt(true),
 					 errmsg("invalid option \"%s\"", linitial_node(DefElem, options)->defname),
 					 errdetail("With foreign-data wrapper \"%s\" only a server takes options.",
 							   provider->name),
@@ -194,14 +198,24 @@ pgseal_kms_validate(const PgsealKmsProvider *provider, Datum options_array, Oid 
 
 /* ---- operations ---- */
 
+static void
+begin(PgsealKmsTimer *out_timer, PgsealKmsError *out_error, const PgsealKmsServer *server,
+	  const char *operation)
+{
+	memset(out_error, 0, sizeof(*out_error));
+	pgseal_kms_stat_begin(out_timer, server, operation);
+}
+
 /* Names the operation in the error, unless the provider named its own */
 static PgsealKmsStatus
-finish(PgsealKmsStatus status, PgsealKmsError *error, const char *operation)
+finish(const PgsealKmsTimer *timer, PgsealKmsStatus status, PgsealKmsError *error)
 {
 	if (status == PGSEAL_KMS_OK)
 		memset(error, 0, sizeof(*error));
 	else if (error->operation[0] == '\0')
-		strlcpy(error->operation, operation, sizeof(error->operation));
+		strlcpy(error->operation, pgseal_kms_stat_operation(timer->operation),
+				sizeof(error->operation));
+	pgseal_kms_stat_end(timer, status, error);
 	return status;
 }
 
@@ -221,9 +235,10 @@ pgseal_kms_generate(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_B
 					PgsealKmsWrapped *out_wrapped, PgsealKmsError *out_error,
 					const PgsealKmsContext *context, bool may_initialize)
 {
+	PgsealKmsTimer timer;
 	PgsealKmsStatus status;
 
-	memset(out_error, 0, sizeof(*out_error));
+	begin(&timer, out_error, server, "generate");
 	PG_TRY();
 	{
 		if (server->provider->generate)
@@ -246,7 +261,7 @@ pgseal_kms_generate(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_B
 
 	if (status != PGSEAL_KMS_OK)
 		pgseal_wipe(out_secret, PGSEAL_KEY_BYTES);
-	return finish(status, out_error, "generate");
+	return finish(&timer, status, out_error);
 }
 
 PgsealKmsStatus
@@ -255,13 +270,14 @@ pgseal_kms_wrap(const PgsealKmsServer *server,
 				const PgsealKmsContext *context,
 				const uint8 secret[PGSEAL_KEY_BYTES], bool may_initialize)
 {
+	PgsealKmsTimer timer;
 	PgsealKmsStatus status;
 
-	memset(out_error, 0, sizeof(*out_error));
+	begin(&timer, out_error, server, "wrap");
 	status = server->provider->wrap(server, out_wrapped, out_error, context, secret,
 									may_initialize);
 	status = check_wrapped(status, out_wrapped, out_error);
-	return finish(status, out_error, "wrap");
+	return finish(&timer, status, out_error);
 }
 
 PgsealKmsStatus
@@ -269,9 +285,10 @@ pgseal_kms_unwrap(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_BYT
 				  PgsealKmsError *out_error, const PgsealKmsContext *context,
 				  const uint8 *wrapped, size_t wrapped_len, const char *master_key)
 {
+	PgsealKmsTimer timer;
 	PgsealKmsStatus status;
 
-	memset(out_error, 0, sizeof(*out_error));
+	begin(&timer, out_error, server, "unwrap");
 	PG_TRY();
 	{
 		status = server->provider->unwrap(server, out_secret, out_error, context,
@@ -286,7 +303,7 @@ pgseal_kms_unwrap(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_BYT
 
 	if (status != PGSEAL_KMS_OK)
 		pgseal_wipe(out_secret, PGSEAL_KEY_BYTES);
-	return finish(status, out_error, "unwrap");
+	return finish(&timer, status, out_error);
 }
 
 PgsealKmsStatus
@@ -296,10 +313,11 @@ pgseal_kms_rewrap(const PgsealKmsServer *server,
 				  const uint8 *wrapped, size_t wrapped_len, const char *master_key)
 {
 	const PgsealKmsProvider *provider = server->provider;
+	PgsealKmsTimer timer;
 	PgsealKmsStatus status;
 	uint8		secret[PGSEAL_KEY_BYTES];
 
-	memset(out_error, 0, sizeof(*out_error));
+	begin(&timer, out_error, server, "rewrap");
 	if (provider->rewrap)
 		status = provider->rewrap(server, out_wrapped, out_error, context,
 								  wrapped, wrapped_len, master_key);
@@ -320,16 +338,18 @@ pgseal_kms_rewrap(const PgsealKmsServer *server,
 		PG_END_TRY();
 	}
 	status = check_wrapped(status, out_wrapped, out_error);
-	return finish(status, out_error, "rewrap");
+	return finish(&timer, status, out_error);
 }
 
 PgsealKmsStatus
 pgseal_kms_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_description,
 					PgsealKmsError *out_error)
 {
-	memset(out_error, 0, sizeof(*out_error));
-	return finish(server->provider->describe(server, out_description, out_error),
-				  out_error, "describe");
+	PgsealKmsTimer timer;
+
+	begin(&timer, out_error, server, "describe");
+	return finish(&timer, server->provider->describe(server, out_description, out_error),
+				  out_error);
 }
 
 /* ---- errors ---- */
@@ -377,6 +397,35 @@ operation_phrase(const char *operation)
 	return operation;
 }
 
+/* Operation and what the service answered, as far as that is known */
+static void
+append_facts(StringInfo out, const PgsealKmsError *error)
+{
+	appendStringInfo(out, "operation \"%s\"", error->operation);
+	if (error->http_status != 0)
+		appendStringInfo(out, ", HTTP status %d", error->http_status);
+	if (error->code[0] != '\0')
+		appendStringInfo(out, ", code \"%s\"", error->code);
+	if (error->request_id[0] != '\0')
+		appendStringInfo(out, ", request id \"%s\"", error->request_id);
+	appendStringInfoChar(out, '.');
+	if (error->detail[0] != '\0')
+		appendStringInfo(out, " %s", error->detail);
+}
+
+char *
+pgseal_kms_error_text(const PgsealKmsError *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_facts(&text, error);
+	text.data[0] = pg_toupper(text.data[0]);
+	if (error->hint[0] != '\0')
+		appendStringInfo(&text, " %s", error->hint);
+	return text.data;
+}
+
 void
 pgseal_kms_report(int elevel, PgsealKmsStatus status,
 				  const char *provider_name, const char *server_name,
@@ -386,17 +435,8 @@ pgseal_kms_report(int elevel, PgsealKmsStatus status,
 	StringInfoData detail;
 
 	initStringInfo(&detail);
-	appendStringInfo(&detail, "Provider \"%s\", server \"%s\", operation \"%s\"",
-					 provider_name, server_name, error->operation);
-	if (error->http_status != 0)
-		appendStringInfo(&detail, ", HTTP status %d", error->http_status);
-	if (error->code[0] != '\0')
-		appendStringInfo(&detail, ", code \"%s\"", error->code);
-	if (error->request_id[0] != '\0')
-		appendStringInfo(&detail, ", request id \"%s\"", error->request_id);
-	appendStringInfoChar(&detail, '.');
-	if (error->detail[0] != '\0')
-		appendStringInfo(&detail, " %s", error->detail);
+	appendStringInfo(&detail, "Provider \"%s\", server \"%s\", ", provider_name, server_name);
+	append_facts(&detail, error);
 
 	/*
 	 * The statement isn't to blame, and may hold the plaintext that was to be

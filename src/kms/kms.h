@@ -182,6 +182,12 @@ extern void pgseal_kms_report(int elevel, PgsealKmsStatus status,
 							  const PgsealKmsError *error);
 
 /*
+ * What there is to say about a failed operation, in one line (palloc'd):
+ * HTTP status, the provider's code, its sentence, the hint.
+ */
+extern char *pgseal_kms_error_text(const PgsealKmsError *error);
+
+/*
  * Fills code, detail and hint of an error, and returns status.  The strings
  * are cut to their field; control characters and what isn't valid in the
  * database's encoding become '?' (they may come from the network), also in

@@ -36,10 +36,10 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "../compat.h"
 #include "../guc.h"
+#include "../http.h"
 #include "local.h"
 
 #define SHELL			"/bin/sh"
@@ -139,10 +139,10 @@ wait_until(TimestampTz deadline, int fd)
 	if (fd >= 0)
 		(void) WaitLatchOrSocket(MyLatch,
 								 WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-								 fd, left, PG_WAIT_EXTENSION);
+								 fd, left, pgseal_http_wait_event());
 	else
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(left, EXIT_RETRY_MS), PG_WAIT_EXTENSION);
+						 Min(left, EXIT_RETRY_MS), pgseal_http_wait_event());
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 	return true;

@@ -57,11 +57,11 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "../compat.h"
 #include "../crypto.h"
 #include "../guc.h"
+#include "../http.h"
 #include "local.h"
 
 #define HEADER_WORDS		"pgseal keyring "
@@ -490,7 +490,7 @@ lock_file(int *out_fd, PgsealKmsError *out_error, const char *file)
 						pgseal_kms_timeout, lock);
 		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOCK_RETRY_MS, PG_WAIT_EXTENSION);
+						 LOCK_RETRY_MS, pgseal_http_wait_event());
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -32,6 +32,11 @@ pgseal_oauth_read_token(void *out_credential, PgsealKmsError *out_error,
 		if (pgseal_status_is_transient(response->status) || response->status == 404 ||
 			response->status == 410)
 			return pgseal_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message, NULL);
+
+		/* Google, about the times in a JWT that we signed */
+		if (message && strstr(message, "iat and exp") != NULL)
+			return pgseal_verdict(out_error, PGSEAL_VERDICT_SKEWED, code, message,
+								  "Set the machine's clock.");
 		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message,
 							  "Check the identity's name and secret or token, and that it has not expired.");
 	}

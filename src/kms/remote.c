@@ -132,6 +132,17 @@ pgseal_check_choice(const char *name, const char *value, const char *const *choi
 	refuse_value(name, value, psprintf("Valid values are: %s.", text.data));
 }
 
+/* Without the value, and without the statement: a password may be in it */
+static void
+refuse_url(const char *name, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+			 errhidestmt(true),
+			 errmsg("invalid value for option \"%s\"", name),
+			 errhint("%s", hint)));
+}
+
 /*
  * One URL: origin and perhaps a path, no user, query or fragment (a password
  * could hide there).
@@ -151,14 +162,14 @@ void
 pgseal_check_url(const char *name, const char *value)
 {
 	if (!url_is_good(value))
-		refuse_value(name, value, "Give a URL such as https://kms.example.com:8443, without user, password or query.");
+		refuse_url(name, "Give a URL such as https://kms.example.com:8443, without user, password or query.");
 }
 
 void
 pgseal_check_proxy(const char *name, const char *value)
 {
 	if (!url_is_good(value))
-		refuse_value(name, value, "Give a URL such as http://proxy.example.com:3128, without user or password.");
+		refuse_url(name, "Give a URL such as http://proxy.example.com:3128, without user or password.");
 }
 
 void

@@ -35,6 +35,7 @@
 #include "../crypto.h"
 #include "../guc.h"
 #include "shared.h"
+#include "stat.h"
 #include "transport.h"
 
 #define BACKOFF_FIRST_MS	100
@@ -45,8 +46,6 @@
 /* With less time left, no other attempt: the error of the last tells more */
 #define ATTEMPT_WORTH_MS	50
 #define MAX_REDIRECTS		2
-
-uint64		pgseal_kms_num_retries = 0;
 
 /* ----------
  * Sending
@@ -233,9 +232,30 @@ pgseal_kms_send(PgsealKmsCall *call, void *out_result, PgsealHttpRequest *reques
 			return verdict;
 		elog(DEBUG1, "pgseal: server \"%s\" gave no usable answer (HTTP status %d, code \"%s\"), trying again in %ld ms",
 			 call->server->name, call->error->http_status, call->error->code, pause);
-		pgseal_kms_num_retries++;
+		pgseal_kms_stat_retry();
 		sleep_interruptibly(pause);
 	}
+}
+
+static PgsealKmsStatus
+status_of(PgsealVerdict verdict)
+{
+	switch (verdict)
+	{
+		case PGSEAL_VERDICT_OK:
+			return PGSEAL_KMS_OK;
+		case PGSEAL_VERDICT_RETRY:
+		case PGSEAL_VERDICT_UNREACHABLE:
+			return PGSEAL_KMS_UNREACHABLE;
+		case PGSEAL_VERDICT_RELOGIN:
+		case PGSEAL_VERDICT_SKEWED:
+		case PGSEAL_VERDICT_REFUSED:
+			return PGSEAL_KMS_REFUSED;
+		case PGSEAL_VERDICT_RETRY_ONCE:
+		case PGSEAL_VERDICT_INVALID:
+			break;
+	}
+	return PGSEAL_KMS_INVALID;
 }
 
 /* ----------
@@ -289,6 +309,7 @@ get_credential(PgsealCredential *out_credential, uint64 *out_version, PgsealKmsC
 {
 	PgsealVerdict verdict = PGSEAL_VERDICT_OK;
 	PgsealCredential *fresh;
+	PgsealKmsTimer timer;
 
 	switch (pgseal_credential_get(key, out_credential, out_version, &verdict, call->error,
 								  call->now, call->deadline))
@@ -303,6 +324,7 @@ get_credential(PgsealCredential *out_credential, uint64 *out_version, PgsealKmsC
 
 	fresh = pgseal_secmem_alloc(sizeof(PgsealCredential));
 	strlcpy(call->error->operation, "login", sizeof(call->error->operation));
+	pgseal_kms_stat_begin(&timer, call->server, "login");
 	PG_ENSURE_ERROR_CLEANUP(abandon_login, PointerGetDatum(key));
 	{
 		verdict = remote_provider(call->server)->login(fresh,
@@ -310,7 +332,14 @@ get_credential(PgsealCredential *out_credential, uint64 *out_version, PgsealKmsC
 													   call);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(abandon_login, PointerGetDatum(key));
+	pgseal_kms_stat_end(&timer, status_of(verdict), call->error);
 
+	if (verdict == PGSEAL_VERDICT_SKEWED)
+	{
+		/* The caller corrects the clock and comes again at once */
+		pgseal_credential_abandon(key);
+		return verdict;
+	}
 	if (verdict != PGSEAL_VERDICT_OK)
 	{
 		pgseal_credential_fail(key, verdict, call->error);
@@ -395,27 +424,6 @@ exchange(PgsealKmsCall *call, PgsealKmsReply *out_reply, const PgsealKmsOp *op)
 			return verdict;
 		}
 	}
-}
-
-static PgsealKmsStatus
-status_of(PgsealVerdict verdict)
-{
-	switch (verdict)
-	{
-		case PGSEAL_VERDICT_OK:
-			return PGSEAL_KMS_OK;
-		case PGSEAL_VERDICT_RETRY:
-		case PGSEAL_VERDICT_UNREACHABLE:
-			return PGSEAL_KMS_UNREACHABLE;
-		case PGSEAL_VERDICT_RELOGIN:
-		case PGSEAL_VERDICT_SKEWED:
-		case PGSEAL_VERDICT_REFUSED:
-			return PGSEAL_KMS_REFUSED;
-		case PGSEAL_VERDICT_RETRY_ONCE:
-		case PGSEAL_VERDICT_INVALID:
-			break;
-	}
-	return PGSEAL_KMS_INVALID;
 }
 
 /*

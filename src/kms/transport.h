@@ -132,9 +132,6 @@ extern const PgsealRemoteProvider pgseal_kms_vault;
 extern const PgsealRemoteProvider pgseal_kms_azure;
 extern const PgsealRemoteProvider pgseal_kms_gcp;
 
-/* Exchanges that this process had to repeat, for statistics */
-extern uint64 pgseal_kms_num_retries;
-
 /* The operations of every remote provider, for its PgsealKmsProvider */
 extern PgsealKmsStatus pgseal_remote_wrap(const PgsealKmsServer *server,
 										  PgsealKmsWrapped *out_wrapped, PgsealKmsError *out_error,

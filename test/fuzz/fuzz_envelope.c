@@ -4,111 +4,24 @@
  *	  Mutation fuzzing of parse, open and the text form of sealed values.
  *
  * Each round seals a random payload, mutates the envelope and its text form,
- * and checks what must hold of whatever comes out.  Inputs and outputs lie in
- * heap buffers of exactly their size, so that the sanitizers or Valgrind see
- * every byte read or written beyond.
- *
- *	 fuzz_envelope SECONDS [SEED]
- *
- * The seed is printed: the mutations (not nonces and keys) can be repeated.
+ * and checks what must hold of whatever comes out.  See fuzz.h.
  *
  *-------------------------------------------------------------------------
  */
-#include "postgres.h"
-
-#undef printf					/* PostgreSQL's own needs its library */
-#undef fprintf
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "fuzz.h"
 
 #include "envelope.h"
 
 #define MAX_PAYLOAD_BYTES	100
-#define MAX_MUTATIONS		4
-#define ROUNDS_PER_CHECK	256 /* between two looks at the clock */
 
-#define CHECK(condition) \
-	do { \
-		if (!(condition)) \
-		{ \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
-	} while (0)
+/* What the text form is likely to be mistaken for */
+#define LIKELY				"=+/-_ \nAZaz09:\x80\xFF"
 
-static uint64 state;
-
-/* xorshift64*: repeatable, and none of the library's business */
-static uint32
-Random(uint32 below)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return (uint32) ((state * UINT64CONST(2685821657736338717)) >> 33) % below;
-}
-
-/* An exact copy on the heap, as malloc(0) may be NULL at least one byte */
-static uint8 *
-Copy(const uint8 *bytes, size_t len)
-{
-	uint8	   *copy = malloc(len == 0 ? 1 : len);
-
-	CHECK(copy != NULL);
-	if (len > 0)
-		memcpy(copy, bytes, len);
-	return copy;
-}
-
-/*
- * Some of: flip a bit, set a byte, insert one, remove one, cut off.  bytes has
- * room for MAX_MUTATIONS more.  A zero never gets into text.
- */
-static size_t
-Mutate(uint8 *bytes, size_t len, bool text)
-{
-	static const char likely[] = "=+/-_ \nAZaz09:\x80\xFF";
-
-	for (int n = 1 + Random(MAX_MUTATIONS); n > 0; n--)
-	{
-		size_t		at = Random(len + 1);
-		uint8		byte = text && Random(2) ? likely[Random(sizeof(likely) - 1)] : 1 + Random(255);
-
-		switch (Random(5))
-		{
-			case 0:
-				if (at < len && bytes[at] != (1 << (at % 8)))
-					bytes[at] ^= 1 << (at % 8);
-				break;
-			case 1:
-				if (at < len)
-					bytes[at] = byte;
-				break;
-			case 2:
-				memmove(bytes + at + 1, bytes + at, len - at);
-				bytes[at] = byte;
-				len++;
-				break;
-			case 3:
-				if (at < len)
-				{
-					memmove(bytes + at, bytes + at + 1, len - at - 1);
-					len--;
-				}
-				break;
-			case 4:
-				if (Random(8) == 0)
-					len = at;
-				break;
-		}
-	}
-	return len;
-}
+static PgsealAead *aead;
 
 /* Opens only if it is what was sealed; leaves no plaintext if not */
 static void
-CheckOpen(PgsealAead *aead, const uint8 *bytes, size_t len, bool genuine,
+CheckOpen(const uint8 *bytes, size_t len, bool genuine,
 		  const uint8 *payload, size_t payload_len)
 {
 	uint8	   *exact = Copy(bytes, len);
@@ -158,9 +71,8 @@ CheckText(const char *text)
 	return len >= 0;
 }
 
-/* Returns whether the mutated text was accepted */
-static bool
-Round(PgsealAead *aead)
+bool
+FuzzRound(void)
 {
 	uint8		payload[MAX_PAYLOAD_BYTES];
 	size_t		payload_len = Random(MAX_PAYLOAD_BYTES + 1);
@@ -175,7 +87,7 @@ Round(PgsealAead *aead)
 	PgsealEnvelope envelope = {
 		.type_code = 1 + Random(PGSEAL_ENVELOPE_TYPE_MASK),
 		.compressed = Random(2),
-		.key_version_id = (int64) state
+		.key_version_id = (int64) Random(PG_INT32_MAX) << 32 | Random(PG_INT32_MAX)
 	};
 	PgsealEnvelope parsed;
 
@@ -188,18 +100,18 @@ Round(PgsealAead *aead)
 	CHECK(parsed.type_code == envelope.type_code &&
 		  parsed.compressed == envelope.compressed &&
 		  parsed.key_version_id == envelope.key_version_id);
-	CheckOpen(aead, sealed, len, true, payload, payload_len);
+	CheckOpen(sealed, len, true, payload, payload_len);
 
 	memcpy(mutated, sealed, len);
-	mutated_len = Mutate(mutated, len, false);
-	CheckOpen(aead, mutated, mutated_len,
+	mutated_len = Mutate(mutated, len, NULL);
+	CheckOpen(mutated, mutated_len,
 			  mutated_len == len && memcmp(mutated, sealed, len) == 0,
 			  payload, payload_len);
 
 	pgseal_envelope_to_text(text, sealed, len);
 	CHECK(CheckText(text));
 	memcpy(mutated_text, text, text_size - 1);
-	mutated_len = Mutate((uint8 *) mutated_text, text_size - 1, true);
+	mutated_len = Mutate((uint8 *) mutated_text, text_size - 1, LIKELY);
 	mutated_text[mutated_len] = '\0';
 	accepted = CheckText(mutated_text);
 
@@ -210,29 +122,18 @@ Round(PgsealAead *aead)
 	return accepted;
 }
 
-int
-main(int argc, char **argv)
+void
+FuzzStart(void)
 {
-	time_t		end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 30);
-	uint64		seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64) time(NULL);
 	uint8		key[PGSEAL_KEY_BYTES];
-	PgsealAead *aead;
-	long		rounds = 0;
-	long		accepted = 0;
 
-	printf("seed %llu\n", (unsigned long long) seed);
-	state = seed | 1;
 	CHECK(pgseal_random(key, sizeof(key)));
 	aead = pgseal_aead_new(key);
 	CHECK(aead != NULL);
-	do
-	{
-		for (int i = 0; i < ROUNDS_PER_CHECK; i++)
-			accepted += Round(aead);
-		rounds += ROUNDS_PER_CHECK;
-	} while (time(NULL) < end);
-	pgseal_aead_free(aead);
+}
 
-	printf("%ld rounds, mutated text accepted in %ld\n", rounds, accepted);
-	return 0;
+void
+FuzzEnd(void)
+{
+	pgseal_aead_free(aead);
 }

@@ -209,13 +209,22 @@ def new_access_key(token):
 
 
 def sts(handler, body):
+    def error(status, code, message):
+        return Refusal(status, f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>")
+
     form = dict(urllib.parse.parse_qsl(body.decode(), strict_parsing=True))
     if form["Action"] == "AssumeRole":
-        check_sigv4(handler, body, "sts")
+        try:
+            check_sigv4(handler, body, "sts")
+        except Refusal as refusal:
+            reason = json.loads(refusal.body)
+            code = {"InvalidSignatureException": "SignatureDoesNotMatch", "UnrecognizedClientException": "InvalidClientTokenId",
+                    "ExpiredTokenException": "ExpiredToken"}[reason["__type"]]
+            raise error(403, code, reason["message"]) from None
         if form["RoleArn"].endswith("forbidden"):
-            raise Refusal(403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized</Message></Error></ErrorResponse>")
+            raise error(403, "AccessDenied", "not authorized")
     elif form["WebIdentityToken"] != "web-token":
-        raise Refusal(400, "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>no</Message></Error></ErrorResponse>")
+        raise error(400, "InvalidIdentityToken", "no")
     key_id, secret, token, expires = new_access_key("session/token==")
     return (f"<{form['Action']}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Credentials>"
             f"<AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>"
@@ -287,8 +296,10 @@ def vault(handler, path, body):
     action, key = "/".join(parts[3:-1]), urllib.parse.unquote(parts[-1])
     if action in STATE["deny"]:
         raise vault_error(403, "1 error occurred:\n\t* permission denied\n\n")
-    if key != "pii":
+    if key != "pii" or STATE["key_state"] == "PendingDeletion":
         raise vault_error(400, "encryption key not found") if action != "keys" else vault_error(404)
+    if STATE["key_state"] != "Enabled" and action != "keys":
+        raise vault_error(400, "refusing to use soft-deleted key")
     if action == "keys":
         return {"data": {"name": "pii", "type": "aes256-gcm96", "latest_version": STATE["version"], "derived": True,
                          "supports_encryption": True, "keys": {str(v): 1 for v in range(1, STATE["version"] + 1)}}}
@@ -339,6 +350,10 @@ def oauth(handler, path, body):
         claims = json.loads(base64.urlsafe_b64decode(claims + "=="))
         if claims["iss"] != "sealer@example.com" or len(base64.urlsafe_b64decode(signature + "==")) != 256:
             raise Refusal(400, json.dumps({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}))
+        if not claims["iat"] - 300 < now().timestamp() < claims["exp"]:
+            raise Refusal(400, json.dumps({"error": "invalid_grant", "error_description":
+                          "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. "
+                          "Check your iat and exp values in the JWT claim."}))
     elif path == "/google/sts":
         if form["subject_token"] != "web-token":
             raise Refusal(400, json.dumps({"error": "invalid_grant", "error_description": "no"}))
@@ -368,8 +383,11 @@ def azure(handler, path, body):
     if "api-version=7.4" not in url.query:
         raise error(400, "BadParameter", "api-version")
     parts = url.path.split("/")[2:]
-    kid = f"https://{handler.headers['Host']}/keys/pii/v{STATE['version']}".replace("https:", "http:")
-    if parts[0] != "pii":
+    scheme = "https" if isinstance(handler.connection, ssl.SSLSocket) else "http"
+    kid = f"{scheme}://{handler.headers['Host']}/keys/pii/v{STATE['version']}"
+    if parts[-1] in STATE["deny"]:
+        raise error(403, "Forbidden", "Caller is not authorized to perform action on resource.", "ForbiddenByRbac")
+    if parts[0] != "pii" or STATE["key_state"] == "PendingDeletion":
         raise error(404, "KeyNotFound", "A key with (name/id) was not found in this key vault.")
     if handler.command == "GET":
         return {"key": {"kid": kid, "kty": "RSA"}, "attributes": {"enabled": STATE["key_state"] == "Enabled"}}
@@ -409,13 +427,13 @@ def google(handler, path, body):
     if name != "projects/p/locations/l/keyRings/r/cryptoKeys/pii":
         raise error(404, "NOT_FOUND", f"CryptoKey {name} not found.")
     version = f"{name}/cryptoKeyVersions/{STATE['version']}"
+    state = {"Enabled": "ENABLED", "PendingDeletion": "DESTROY_SCHEDULED"}.get(STATE["key_state"], "DISABLED")
     if handler.command == "GET":
-        return {"name": name, "purpose": "ENCRYPT_DECRYPT",
-                "primary": {"name": version, "state": "ENABLED" if STATE["key_state"] == "Enabled" else "DISABLED"}}
+        return {"name": name, "purpose": "ENCRYPT_DECRYPT", "primary": {"name": version, "state": state}}
     if verb in STATE["deny"]:
         raise error(403, "PERMISSION_DENIED", f"Permission 'cloudkms.cryptoKeyVersions.useTo{verb}' denied")
     if STATE["key_state"] != "Enabled":
-        raise error(400, "FAILED_PRECONDITION", f"{version} is not enabled, current state is: DISABLED.")
+        raise error(400, "FAILED_PRECONDITION", f"{version} is not enabled, current state is: {state}.")
     request = json.loads(body)
     parts = {k: strict_b64(request[k]) for k in ("plaintext", "ciphertext", "additionalAuthenticatedData") if k in request}
     for part, data in parts.items():
@@ -438,6 +456,7 @@ def google(handler, path, body):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are written separately
 
     def log_message(self, *args):
         pass

@@ -354,6 +354,7 @@ ok($node->poll_query_until('postgres',
 }
 
 $node->stop('fast');
+# A worker may be started for a database that is dropped meanwhile
 unlike(substr(slurp_file($node->logfile), $log_position), qr/FATAL(?!:  database \d+ does not exist)|PANIC|(?<!pgseal: )could not/,
 	'no other trouble was logged');
 

@@ -287,6 +287,26 @@ foreach my $op (sort keys %login)
 	works(unwrap_sql($login{$op}, $kept), qr/^$secret$/, "$op: works after the session was revoked");
 	is(scalar(grep { $_ eq $op } $fake->operations), 1, "$op: with one new login");
 }
+
+# ahead of its end, by the KMS's clock: a new session, or the old one as long as it lasts
+my $early = server('aws_kms', "$base, credentials_file '$profile_file', role_arn '$role', role_session_name 'early'");
+$fake->set(state => { lease => 3600, access_keys => $good_keys });
+works(unwrap_sql($early, $kept), qr/^$secret$/, 'new session');
+$fake->set(state => { clock_offset => 2600 }, faults => [ { match => 'AssumeRole', kind => 'status', status => 403, times => 9,
+	body => '<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>' } ]);
+works(unwrap_sql($early, $kept), qr/^$secret$/, 'two thirds of its life later, STS refuses: the old session is used');
+is(scalar(grep { $_ eq 'AssumeRole' } $fake->operations), 1, 'STS was asked');
+usleep(1_100_000);
+$fake->set(faults => []);
+works(unwrap_sql($early, $kept), qr/^$secret$/, 'STS gives a new one: works');
+is(join(' ', $fake->operations), 'AssumeRole Decrypt', 'with the new session, ahead of the end of the old one');
+$fake->set(state => { clock_offset => 0 });
+my $skewed = server('aws_kms', "$base, credentials_file '$profile_file', role_arn '$role', role_session_name 'skewed'");
+$fake->set(state => { clock_offset => 3600 });
+works(unwrap_sql($skewed, $kept), qr/^$secret$/, 'clock off by an hour at STS: corrected');
+is(join(' ', $fake->operations), 'AssumeRole AssumeRole Decrypt', 'with one more request');
+$fake->set(state => { clock_offset => 0 });
+
 my $forbidden = server('aws_kms', "$base, credentials_file '$profile_file', role_arn '${role}forbidden'");
 fails(unwrap_sql($forbidden, $kept), qr/could not log in: .*refused.*AccessDenied.*HINT.*trust policy/s, 'role that may not be assumed');
 my $no_file = server('aws_kms', "$base, credentials 'web_identity', web_identity_token_file '$dir/none', web_identity_role_arn '$role'");
@@ -440,8 +460,8 @@ $fake->set(faults => []);
 my $bad_secret = write_file('bad_secret', 'wrong');
 fails(unwrap_sql(server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', client_secret_file '$bad_secret'"), $azure_kept),
 	qr/could not log in.*invalid_client.*AADSTS/s, 'azure: wrong client secret');
-works(unwrap_sql(server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', federated_token_file '$jwt'"), $azure_kept),
-	qr/^$secret$/, 'azure: workload identity');
+my $azure_federated = server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', federated_token_file '$jwt'");
+works(unwrap_sql($azure_federated, $azure_kept), qr/^$secret$/, 'azure: workload identity');
 works(unwrap_sql(server('azure_key_vault', "$azure_base, credentials 'managed_identity'"), $azure_kept), qr/^$secret$/, 'azure: managed identity');
 
 # ---- Google ----
@@ -470,11 +490,35 @@ $fake->set(state => { key_state => 'Enabled', deny => ['decrypt'] });
 fails(unwrap_sql($gcp, $gcp_kept), qr/refused.*PERMISSION_DENIED.*HINT:  Grant/s, 'gcp: no permission');
 $fake->set(state => { deny => [], bearer => [] });
 works(unwrap_sql($gcp, $gcp_kept), qr/^$secret$/, 'gcp: token revoked');
-works(unwrap_sql(server('gcp_kms', "$gcp_base, credentials_file '$federated'"), $gcp_kept), qr/^$secret$/, 'gcp: workload identity federation');
+my $gcp_federated = server('gcp_kms', "$gcp_base, credentials_file '$federated'");
+works(unwrap_sql($gcp_federated, $gcp_kept), qr/^$secret$/, 'gcp: workload identity federation');
 works(unwrap_sql(server('gcp_kms', "$gcp_base, credentials 'metadata'"), $gcp_kept), qr/^$secret$/, 'gcp: metadata server');
 (my $not_key = slurp_file($account)) =~ s/PRIVATE/PUBLIC/g;
 fails(unwrap_sql(server('gcp_kms', "$gcp_base, credentials_file '" . write_file('not_key.json', $not_key) . "'"), $gcp_kept),
 	qr/could not log in.*not a usable key/s, 'gcp: unusable private key');
+
+# ---- files with tokens and secrets are read again for each login ----
+
+foreach my $case (
+	[ 'aws web identity', $login{AssumeRoleWithWebIdentity}, $kept, 'web_token', 'web-token' ],
+	[ 'aws container', $login{'/container'}, $kept, 'container_token', 'container-token' ],
+	[ 'vault approle', server('vault_transit', "address '$url', key_name 'pii', $vault_login{approle}, mount 'transit'"), $vault_new, 'secret_id', 'secret-1' ],
+	[ 'vault kubernetes', server('vault_transit', "address '$url', key_name 'pii', $vault_login{kubernetes}, mount 'transit'"), $vault_new, 'jwt', 'web-token' ],
+	[ 'azure client secret', $azure, $azure_kept, 'client_secret', 'client&secret' ],
+	[ 'azure workload identity', $azure_federated, $azure_kept, 'jwt', 'web-token' ],
+	[ 'gcp federation', $gcp_federated, $gcp_kept, 'jwt', 'web-token' ])
+{
+	my ($name, $reader, $wrapped_key, $file, $good) = @$case;
+	my $revoked = { access_keys => $good_keys, tokens => [], bearer => [], version => 2 };
+	$fake->set(state => $revoked);
+	works(unwrap_sql($reader, $wrapped_key), qr/^$secret$/, "$name: works");
+	write_file($file, 'replaced');
+	$fake->set(state => $revoked);
+	fails(unwrap_sql($reader, $wrapped_key), qr/could not log in.*refused.*HINT/s, "$name: the file has another secret");
+	write_file($file, $good);
+	usleep(1_100_000);
+	works(unwrap_sql($reader, $wrapped_key), qr/^$secret$/, "$name: it has the right one again");
+}
 
 # ---- options ----
 
@@ -510,13 +554,31 @@ foreach my $case (
 	like($stderr, $pattern, "refused: $wrapper $options");
 }
 
+# the same when they are changed; and nowhere else
+my $altered = aws_server();
+foreach my $case (
+	[ "ALTER SERVER $altered OPTIONS (ADD session_token 'inline-secret')", qr/option "session_token" is refused.*credentials_file/s ],
+	[ "ALTER SERVER $altered OPTIONS (SET endpoint 'https://user:inline-secret\@kms.example.com')", qr/invalid value for option "endpoint"\nHINT/ ],
+	[ "ALTER SERVER $altered OPTIONS (SET endpoint 'http://kms.example.com')", qr/invalid value for option "endpoint".*allow_http/s ],
+	[ "ALTER SERVER $altered OPTIONS (ADD proxy 'http://user:inline-secret\@proxy.example.com')", qr/invalid value for option "proxy"\nHINT/ ],
+	[ "ALTER SERVER $altered OPTIONS (DROP key_id)", qr/option "key_id" is required/ ],
+	[ "ALTER SERVER $altered OPTIONS (ADD colour 'blue')", qr/invalid option "colour".*Valid options.*key_id, region/s ],
+	[ "CREATE USER MAPPING FOR CURRENT_USER SERVER $altered OPTIONS (password 'inline-secret')", qr/invalid option "password".*only a server takes options/s ],
+	[ "ALTER FOREIGN DATA WRAPPER aws_kms OPTIONS (secret_access_key 'inline-secret')", qr/invalid option "secret_access_key"/ ])
+{
+	my ($sql, $pattern) = @$case;
+	$node->psql('postgres', $sql, stderr => \$stderr);
+	like($stderr, $pattern, "refused: $sql");
+	unlike($stderr, qr/ERROR.*inline-secret/, 'without naming the secret');
+}
+
 # ---- nothing secret in the log, at debug5 ----
 
 my $log = slurp_file($node->logfile);
 like($log, qr/pgseal: POST \Q$url\E/, 'requests are in the log');
 like($log, qr/Authorization: \[redacted\]/, 'without what is secret');
 foreach my $word ('secretEXAMPLE', 'Signature=', 'session/token', 'metadata/token', 'imds-token', 'container-token',
-	'web-token', 'new-token', 'login-token', 'secret-1', 'client&secret', 'client%26secret', 'bearer-', 'impersonated', 'PRIVATE', 'q6urq6ur', $secret)
+	'web-token', 'new-token', 'login-token', 'secret-1', 'client&secret', 'client%26secret', 'bearer-', 'inline-secret', 'impersonated', 'PRIVATE', 'q6urq6ur', $secret)
 {
 	# the secret itself is in the test's own statements, which aren't logged
 	unlike($log, qr/\Q$word\E/, "not in the log: $word");
