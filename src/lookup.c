@@ -344,15 +344,17 @@ is_searchable(Node *value)
 		!(IsA(value, Param) && ((Param *) value)->paramkind == PARAM_SUBLINK);
 }
 
-/* The clause that column = value, or column = ANY (value), allows to add */
+/*
+ * The clause that column = value, or column = ANY (value), allows to add; for
+ * that, tokens_function makes the tokens.
+ */
 static Expr *
-lookup_clause(const Target *target, Node *value, Oid value_type)
+lookup_clause(const Target *target, Node *value, Oid value_type, const char *tokens_function)
 {
-	bool		many = OidIsValid(get_element_type(value_type));
 	Oid			collation = target->index.call->inputcollid;
 	ScalarArrayOpExpr *any;
 
-	if (target->num_versions == 1 && !many)
+	if (target->num_versions == 1 && !OidIsValid(get_element_type(value_type)))
 		return make_opclause(ByteaEqualOperator, BOOLOID, false,
 							 indexed_side(target->column, &target->index),
 							 token_call("token", value, value_type, target->typmod,
@@ -364,7 +366,7 @@ lookup_clause(const Target *target, Node *value, Oid value_type)
 	any->opfuncid = get_opcode(ByteaEqualOperator);
 	any->useOr = true;
 	any->args = list_make2(indexed_side(target->column, &target->index),
-						   token_call("tokens", value, value_type, target->typmod,
+						   token_call(tokens_function, value, value_type, target->typmod,
 									  &target->index.form, collation));
 	any->location = -1;
 	return (Expr *) any;
@@ -444,7 +446,7 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 			if (found[side])
 				clauses = lappend(clauses, lookup_clause(&targets[side],
 														 list_nth(equality->args, 1 - side),
-														 types[1 - side]));
+														 types[1 - side], "tokens"));
 	if (clauses == NIL)
 		return NULL;
 
@@ -495,6 +497,32 @@ is_our_equality(Oid operator)
 	return pgseal_type_by_oid(left) != NULL &&
 		strcmp(get_opname(operator), "=") == 0 &&
 		get_func_namespace(get_opcode(operator)) == get_namespace_oid("pgseal", false);
+}
+
+/*
+ * What makes tokens of an array that a column is compared with by this operator.
+ * Tokens are of a type: 7::int8 has another one than the 7 of an int4 column.
+ * So arrays of a relative of the column's type are converted first, by one of
+ * the functions of 47_related_types.sql; NULL where there is none.
+ */
+static const char *
+tokens_function(Oid operator, Oid array_type)
+{
+	Oid			left;
+	Oid			right;
+	Oid			arguments[4] = {array_type, INT4OID, TEXTOID, INT4OID};
+	const PgsealType *type;
+	char	   *name;
+	bool		exists;
+
+	op_input_types(operator, &left, &right);
+	type = pgseal_type_by_oid(left);
+	if (right == left || right == type->base->oid)
+		return "tokens";
+	name = psprintf("tokens_of_%s", type->base->name);
+	exists = OidIsValid(LookupFuncName(list_make2(makeString("pgseal"), makeString(name)),
+									   4, arguments, true));
+	return exists ? name : NULL;
 }
 
 /* What the queries of one statement are extended with */
@@ -650,14 +678,16 @@ extend_qual(Node *node, Extension *extension)
 	else if (IsA(node, ScalarArrayOpExpr) && any->useOr && is_our_equality(any->opno))
 	{
 		Node	   *array = lsecond(any->args);
+		Oid			array_type = getBaseType(exprType(array));
+		const char *function = tokens_function(any->opno, array_type);
 		Target		target;
 
-		if (is_searchable(array) &&
+		if (function != NULL && is_searchable(array) &&
 			find_target(extension->rtable, linitial(any->args), any->inputcollid, &target))
 		{
 			extension->extended = true;
-			return (Node *) make_andclause(list_make2(lookup_clause(&target, array,
-																	getBaseType(exprType(array))),
+			return (Node *) make_andclause(list_make2(lookup_clause(&target, array, array_type,
+																	function),
 													  node));
 		}
 
