@@ -103,7 +103,8 @@ BEGIN
 END \$\$;
 
 -- The function or operator that an expression is a call of; NULL when it is none
--- of PostgreSQL's own, or one for any type
+-- of PostgreSQL's own, or one for any type.  Some may be those of a wider type: with
+-- more candidates, untyped literals beside plain columns would become ambiguous.
 CREATE FUNCTION resolved(expression text) RETURNS text LANGUAGE plpgsql AS \$\$
 DECLARE
 	called text[];
@@ -116,7 +117,7 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	object := CASE called[1] WHEN 'funcid' THEN called[2]::oid::regprocedure::text ELSE called[2]::oid::regoperator::text END;
-	RETURN CASE WHEN object !~ '\\yany' THEN object END;
+	RETURN CASE WHEN object !~ '\\yany|^"?(width_bucket|generate_series|in_range|date_bin|overlaps)\\y' THEN object END;
 EXCEPTION WHEN OTHERS THEN
 	RETURN NULL;
 END \$\$;
@@ -169,8 +170,8 @@ BEGIN
 				j.plain_value := value_of(u.plain, j.plain_type, 'true');
 				j.encrypted_value := value_of(u.encrypted, j.plain_type, 'true');
 			END IF;
-			-- The same value may be a matter of luck
-			IF j.encrypted_type = j.plain_type AND j.plain_value IS NOT DISTINCT FROM j.encrypted_value THEN
+			-- The same value may be a matter of luck; a cast is what it is
+			IF u.plain NOT LIKE 'CAST(%' AND j.encrypted_type = j.plain_type AND j.plain_value IS NOT DISTINCT FROM j.encrypted_value THEN
 				j.plain_value := resolved(u.plain);
 				j.encrypted_value := CASE WHEN j.plain_value IS NOT NULL THEN coalesce(resolved(u.encrypted), j.plain_value) END;
 			END IF;
