@@ -14,12 +14,12 @@
  *
  * For = this is done by a support function, which also sees comparisons that
  * come out of views and inlined functions.  The recheck has none, so a clause
- * that is simplified twice is extended once.  It is a function, so that the
- * planner doesn't count the same condition twice: the selectivity of the whole
- * is that of the token's clause.  Only where the planner must see an operator,
- * in joins (a semi-join can be turned round) and for partition pruning, it is
- * the operator again with another function behind it.  IN has no such support;
- * it is extended before planning starts.
+ * that is simplified twice is extended once.  It is a function; only where the
+ * planner must see an operator, in joins (a semi-join can be turned round) and
+ * for partition pruning, it is the operator again with another function behind
+ * it.  Neither counts in estimates (selectivity.c): the selectivity of the whole
+ * is that of the token's clause.  IN has no such support; it is extended before
+ * planning starts.
  *
  * ANALYZE keeps nothing of tokens: stored.c tells the planner how they are
  * distributed.
@@ -411,12 +411,42 @@ share_tokens(const Target *a, const Target *b)
 		a->index.call->inputcollid == b->index.call->inputcollid;
 }
 
+/*
+ * Sets out_targets of the sides of an equality that are looked for by the other
+ * one; are there any?
+ */
+static bool
+find_targets(PlannerInfo *root, List *args, const bool encrypted[2], Oid collation,
+			 Target out_targets[2], bool out_found[2])
+{
+	for (int side = 0; side < 2; side++)
+		out_found[side] = encrypted[side] && is_searchable(list_nth(args, 1 - side)) &&
+			find_target(root->parse->rtable, list_nth(args, side), collation, &out_targets[side]);
+	return out_found[0] || out_found[1];
+}
+
+bool
+pgseal_lookup_beside(PlannerInfo *root, List *args, Oid collation)
+{
+	Target		targets[2];
+	bool		found[2];
+	bool		encrypted[2];
+
+	if (list_length(args) != 2 ||
+		bms_overlap(pull_varnos(root, linitial(args)), pull_varnos(root, lsecond(args))))
+		return false;
+	for (int side = 0; side < 2; side++)
+		encrypted[side] = pgseal_type_by_oid(getBaseType(exprType(list_nth(args, side)))) != NULL;
+	return find_targets(root, args, encrypted, collation, targets, found);
+}
+
 static Node *
 simplify_equality(PlannerInfo *root, FuncExpr *equality)
 {
 	List	   *clauses = NIL;
 	Target		targets[2];
-	bool		found[2] = {false, false};
+	bool		found[2];
+	bool		encrypted[2];
 	Relids		left = pull_varnos(root, linitial(equality->args));
 	Relids		right = pull_varnos(root, lsecond(equality->args));
 	bool		as_operator = !bms_is_empty(left) && !bms_is_empty(right);
@@ -427,13 +457,11 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 	if (bms_overlap(left, right))
 		return NULL;
 	for (int side = 0; side < 2; side++)
-	{
-		found[side] = pgseal_type_by_oid(types[side]) != NULL &&
-			is_searchable(list_nth(equality->args, 1 - side)) &&
-			find_target(root->parse->rtable, list_nth(equality->args, side),
-						equality->inputcollid, &targets[side]);
+		encrypted[side] = pgseal_type_by_oid(types[side]) != NULL;
+	if (!find_targets(root, equality->args, encrypted, equality->inputcollid, targets, found))
+		return NULL;
+	for (int side = 0; side < 2; side++)
 		as_operator = as_operator || (found[side] && targets[side].index.prunes);
-	}
 
 	/* One clause serves both indexes, and counts once in estimates */
 	if (found[0] && found[1] && share_tokens(&targets[0], &targets[1]))
@@ -447,8 +475,6 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 				clauses = lappend(clauses, lookup_clause(&targets[side],
 														 list_nth(equality->args, 1 - side),
 														 types[1 - side], "tokens"));
-	if (clauses == NIL)
-		return NULL;
 
 	/* Plan again when an index key is replaced */
 	root->glob->relationOids = list_append_unique_oid(root->glob->relationOids,
