@@ -345,11 +345,11 @@ is_searchable(Node *value)
 }
 
 /*
- * The clause that column = value, or column = ANY (value), allows to add; for
- * that, tokens_function makes the tokens.
+ * The clause that column = value, or column = ANY (value), allows to add;
+ * many_tokens is the function that makes the tokens if they may be several.
  */
 static Expr *
-lookup_clause(const Target *target, Node *value, Oid value_type, const char *tokens_function)
+lookup_clause(const Target *target, Node *value, Oid value_type, const char *many_tokens)
 {
 	Oid			collation = target->index.call->inputcollid;
 	ScalarArrayOpExpr *any;
@@ -366,7 +366,7 @@ lookup_clause(const Target *target, Node *value, Oid value_type, const char *tok
 	any->opfuncid = get_opcode(ByteaEqualOperator);
 	any->useOr = true;
 	any->args = list_make2(indexed_side(target->column, &target->index),
-						   token_call(tokens_function, value, value_type, target->typmod,
+						   token_call(many_tokens, value, value_type, target->typmod,
 									  &target->index.form, collation));
 	any->location = -1;
 	return (Expr *) any;
