@@ -195,7 +195,7 @@ my %related = (
 	date => [ 'timestamp', 'timestamptz' ], timestamp => [ 'date', 'timestamptz' ], timestamptz => [ 'date', 'timestamp' ],
 	text => [ 'varchar', 'bpchar', 'name' ], inet => ['cidr']);
 my @lookups_related = ('SELECT count(*), sum(id) FROM t WHERE v = L::R', 'SELECT count(*), sum(id) FROM t WHERE v = ANY (ARRAY[L, M]::R[])',
-	'SELECT count(*), sum(id) FROM t WHERE L::R = v OR v IN (M::R, L::T)');
+	'SELECT count(*), sum(id) FROM t WHERE L::R = v OR v IN (M::R, L::R)');
 my @comparisons = (
 	'SELECT count(*) FILTER (WHERE v <> L), count(*) FILTER (WHERE v < L), count(*) FILTER (WHERE v <= M), count(*) FILTER (WHERE v > L), count(*) FILTER (WHERE M >= v) FROM t',
 	'SELECT count(*), sum(id) FROM t WHERE v NOT IN (L, M)',
@@ -370,7 +370,7 @@ sub compare
 	}
 
 	# Literals and parameters, of values that occur often, of odd ones and of others
-	my @samples = grep { defined $_->[0] } @$rows[ 0 .. 15 ];
+	my @samples = grep { defined $_->[0] } @$rows[ 0 .. 11 ];
 	my $literal = sub { return defined $_[0] ? "'" . $_[0] =~ s/'/''/gr . "'" : 'NULL' };
 	my $fill = sub {
 		my ($query, $row) = @_;
