@@ -120,6 +120,36 @@ SELECT blind_index(v, 0) FROM t;
 SELECT blind_index(v, 121) FROM t;
 SELECT blind_index(v, 'lower', -1) FROM t;
 
+\echo -- unique in partitions, of several columns, of some rows, with more in the index
+CREATE TABLE p (tenant int, id int, ssn encrypted_text('blind_a'), gone bool) PARTITION BY LIST (tenant);
+CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2);
+CREATE UNIQUE INDEX ON p (blind_index(ssn));
+CREATE UNIQUE INDEX ON p (tenant, blind_index(ssn)) INCLUDE (id);
+INSERT INTO p VALUES (1, 1, 's1'), (2, 2, 's1'), (1, 3, 's2'), (1, 4, NULL), (1, 5, NULL);
+INSERT INTO p VALUES (1, 6, 's1');
+INSERT INTO p VALUES (1, 6, 's1'), (2, 7, 's2') ON CONFLICT (tenant, blind_index(ssn)) DO UPDATE SET id = excluded.id RETURNING tenant, id;
+SELECT tenant, id FROM p WHERE ssn = 's1' AND tenant = 1;
+UPDATE p SET tenant = 2 WHERE id = 6;
+CREATE TABLE q (a encrypted_text('blind_a'), b encrypted_int4('blind_a'), gone bool);
+CREATE UNIQUE INDEX q_ab ON q (blind_index(a), blind_index(b)) WHERE NOT gone;
+INSERT INTO q VALUES ('x', 1, false), ('x', 2, false), ('x', 1, true), ('x', 1, true);
+INSERT INTO q VALUES ('x', 2, false);
+INSERT INTO q VALUES ('x', 2, false) ON CONFLICT (blind_index(a), blind_index(b)) WHERE NOT gone DO UPDATE SET gone = true RETURNING a, b, gone;
+CREATE UNIQUE INDEX q_nulls ON q (blind_index(b)) NULLS NOT DISTINCT WHERE a IS NULL;
+INSERT INTO q VALUES (NULL, NULL);
+INSERT INTO q VALUES (NULL, NULL);
+
+\echo -- normalizers count characters, of any length, and compose nothing
+SELECT blind_index(U&'\+01F600\+01F601x', 'blind_a', 'prefix:1') = blind_index(U&'\+01F600', 'blind_a', 'prefix:1') AS "four bytes",
+	blind_index(U&'x\+01F600', 'blind_a', 'suffix:1') = blind_index(U&'\+01F600', 'blind_a', 'suffix:1') AS "at the end",
+	blind_index(U&'\00C1', 'blind_a', 'lower') = blind_index(U&'\00E1', 'blind_a', 'lower') AS lower,
+	blind_index(U&'\00E1', 'blind_a', 'lower') = blind_index(U&'a\0301', 'blind_a', 'lower') AS "composed",
+	blind_index(U&'\0391\03A9', 'blind_a', 'lower') = blind_index(U&'\03B1\03C9', 'blind_a', 'lower') AS greek,
+	blind_index(U&' \00A0x', 'blind_a', 'trim') = blind_index(U&'\00A0x', 'blind_a', 'trim') AS "only blanks",
+	blind_index(U&'\0661\FF11' || '1', 'blind_a', 'digits') = blind_index('1', 'blind_a', 'digits') AS "only 0 to 9";
+DROP TABLE p, q;
+
 \echo -- nondeterministic collations
 CREATE TABLE c (v encrypted_text('blind_a') COLLATE ignore_case);
 CREATE UNIQUE INDEX c_v ON c (blind_index(v));

@@ -408,6 +408,69 @@ SELECT count(*) FROM typed WHERE (i = 4294967303) IS NULL;
 SELECT count(*) FROM typed WHERE (i = NULL::int8) IS NULL;
 SELECT count(*) FROM typed t JOIN generate_series(5, 9::int8) g ON t.i = g;
 
+\echo -- arrays of a related type have the tokens of the type of the column
+ANALYZE typed;
+SELECT plan($$SELECT id FROM typed WHERE i = ANY ('{7,8}'::int8[])$$);
+PREPARE by_int8s(int8[]) AS SELECT id FROM typed WHERE i = ANY ($1) ORDER BY id;
+PREPARE by_ints(int4[]) AS SELECT id FROM typed WHERE n = ANY ($1) ORDER BY id;
+SET plan_cache_mode = force_generic_plan;
+SELECT plan($$EXECUTE by_int8s('{7,8}')$$);
+EXECUTE by_int8s('{7,8,4294967303,NULL}');
+RESET plan_cache_mode;
+SELECT id FROM typed WHERE i = ANY ('{7,8}'::int2[]) ORDER BY id;
+SELECT id FROM typed WHERE i = ANY ('{7,8.0,8.5,NaN,1e30}'::numeric[]) ORDER BY id;
+SELECT id FROM typed WHERE i IN (7, 8::int8) ORDER BY id;
+SELECT id FROM typed WHERE i = ANY ('{7,8}'::float8[]) ORDER BY id;
+UPDATE typed SET n = 7 WHERE id = 7;
+SELECT plan($$EXECUTE by_ints('{7}')$$);
+EXECUTE by_ints('{7,8}');
+SELECT id FROM typed WHERE n = ANY ('{7}'::int8[]);
+SELECT count(*) FROM typed WHERE d = ANY ('{2000-01-08}'::timestamp[]);
+SELECT count(*) FROM typed WHERE d = ANY ('{2000-01-08 00:00}'::timestamptz[]);
+CREATE TABLE typed_too (id int, b encrypted_int8, s encrypted_int2, f encrypted_float8, t encrypted_text, z encrypted_timestamptz);
+INSERT INTO typed_too SELECT i, i, i, i, 's' || i, timestamptz '2000-01-01' + i * interval '1 day' FROM generate_series(1, 1000) i;
+CREATE INDEX ON typed_too (blind_index(b));
+CREATE INDEX ON typed_too (blind_index(s));
+CREATE INDEX ON typed_too (blind_index(f));
+CREATE INDEX ON typed_too (blind_index(t));
+CREATE INDEX ON typed_too (blind_index(z));
+ANALYZE typed_too;
+SELECT id FROM typed_too WHERE b = ANY ('{7,8}'::int4[]) AND b = ANY ('{8,9}'::numeric[]) AND b = ANY ('{8}'::int2[]);
+SELECT id FROM typed_too WHERE s = ANY ('{7,8,70000}'::int4[]) AND s = ANY ('{8,9}'::numeric[]) AND s = ANY ('{8}'::int8[]);
+SELECT id FROM typed_too WHERE f = ANY ('{8}'::float4[]) AND t = ANY ('{s8}'::name[]) AND t = ANY ('{s8}'::varchar[]) AND z = ANY ('{2000-01-09}'::date[]);
+SELECT plan($$SELECT id FROM typed_too WHERE t = ANY ('{s8}'::name[])$$);
+DROP TABLE typed_too;
+
+\echo -- other forms: rows, lists of values, set-returning functions, USING, locks
+SELECT plan($$SELECT id FROM people WHERE (ssn, id) = ('s77', 77)$$);
+SELECT id FROM people WHERE (ssn, id) IN (('s77', 77), ('s78', 78), ('s79', 1)) ORDER BY id;
+SELECT plan($$SELECT p.id FROM people p JOIN (VALUES ('s77'), ('s78')) v (x) ON p.ssn = v.x$$);
+SELECT p.id FROM people p JOIN (VALUES ('s77'), ('s78')) v (x) ON p.ssn = v.x ORDER BY id;
+SELECT plan($$SELECT p.id FROM unnest(ARRAY['s77', 's78']) x JOIN people p ON p.ssn = x$$);
+SELECT plan($$SELECT id FROM people WHERE ssn = 's77' FOR UPDATE$$);
+SELECT plan($$DELETE FROM people p USING (VALUES ('s77')) v (x) WHERE p.ssn = v.x$$);
+SELECT plan($$WITH gone AS (DELETE FROM people WHERE ssn = 's77' RETURNING id) SELECT id FROM gone$$);
+
+\echo -- an index that is not valid, or not yet for this snapshot
+BEGIN;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'people_ssn'::regclass;
+SELECT plan($$SELECT id FROM people WHERE ssn = 's78'$$);
+SELECT id FROM people WHERE ssn = 's78';
+SELECT id FROM people WHERE ssn IN ('s78', 's79') ORDER BY id;
+ROLLBACK;
+BEGIN;
+UPDATE pg_index SET indcheckxmin = true WHERE indexrelid = 'people_ssn'::regclass;
+SELECT plan($$SELECT id FROM people WHERE ssn = 's78'$$);
+SELECT id FROM people WHERE ssn = 's78';
+SELECT id FROM people WHERE ssn IN ('s78', 's79') ORDER BY id;
+ROLLBACK;
+BEGIN;
+ALTER TABLE people DISABLE TRIGGER ALL;
+DROP INDEX people_ssn;
+SELECT id FROM people WHERE ssn = 's78';
+ROLLBACK;
+SELECT plan($$SELECT id FROM people WHERE ssn = 's78'$$);
+
 \echo -- collations: what is equal to the comparison must be equal to the index
 CREATE COLLATION ignore_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TABLE collated (id int, a encrypted_text COLLATE ignore_case, b encrypted_text);

@@ -37,6 +37,35 @@ CREATE TABLE t2 (id int, v encrypted_text, UNIQUE (id, v));
 CREATE TABLE t2 (v encrypted_text, EXCLUDE (v WITH =));
 CREATE TABLE t2 (v encrypted_text REFERENCES t (v));
 SELECT to_regclass('t2') IS NULL AS "nothing was made";
+CREATE TEMP TABLE t2 (v encrypted_text PRIMARY KEY);
+CREATE UNLOGGED TABLE t2 (v encrypted_text UNIQUE NULLS NOT DISTINCT);
+CREATE TABLE t2 AS SELECT v FROM t;
+ALTER TABLE t2 ADD PRIMARY KEY (v);
+CREATE MATERIALIZED VIEW m2 AS SELECT v FROM t;
+CREATE UNIQUE INDEX ON m2 (v);
+DROP MATERIALIZED VIEW m2;
+DROP TABLE t2;
+-- with an operator class that is named, or of one's own, whatever it stores
+CREATE INDEX ON t (v encrypted_text_ops);
+CREATE INDEX ON t (v text_ops);
+CREATE INDEX ON t USING brin (n int4_minmax_ops);
+CREATE INDEX ON t USING gist (v);
+CREATE INDEX ON t USING spgist (v);
+CREATE OPERATOR CLASS own_ops FOR TYPE encrypted_text USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+	FUNCTION 1 pgseal.cmp(encrypted_text, encrypted_text);
+CREATE INDEX ON t (v own_ops);
+CREATE FUNCTION own_extract(encrypted_text, internal, internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'ginarrayextract';
+CREATE FUNCTION own_query(encrypted_text, internal, int2, internal, internal, internal, internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'ginqueryarrayextract';
+CREATE FUNCTION own_consistent(internal, int2, encrypted_text, int4, internal, internal, internal, internal) RETURNS bool LANGUAGE internal IMMUTABLE AS 'ginarrayconsistent';
+CREATE OPERATOR CLASS own_gin_ops FOR TYPE encrypted_text USING gin AS OPERATOR 1 =, FUNCTION 1 bttextcmp(text, text), FUNCTION 2 own_extract(encrypted_text, internal, internal),
+	FUNCTION 3 own_query(encrypted_text, internal, int2, internal, internal, internal, internal),
+	FUNCTION 4 own_consistent(internal, int2, encrypted_text, int4, internal, internal, internal, internal), STORAGE text;
+CREATE INDEX ON t USING gin (v own_gin_ops);
+-- of an index that is there already, and one that waits for partitions
+CREATE TABLE u (id int, v text);
+CREATE UNIQUE INDEX u_v ON u (v);
+ALTER TABLE u ADD CONSTRAINT u_v UNIQUE USING INDEX u_v, ALTER v TYPE encrypted_text;
+DROP TABLE u;
 -- by ALTER COLUMN TYPE of an indexed column
 CREATE TABLE plain (id int, v text);
 CREATE INDEX plain_v ON plain (v);
@@ -52,6 +81,14 @@ CREATE INDEX ON part (v);
 CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1);
 CREATE INDEX ON part (id) INCLUDE (v);
 CREATE INDEX ON part USING hash (v);
+CREATE INDEX only_parent ON ONLY part (v);
+CREATE INDEX only_parent ON ONLY part (blind_index(v));
+CREATE INDEX part1_plain ON part1 (id);
+ALTER INDEX only_parent ATTACH PARTITION part1_plain;
+CREATE INDEX part1_blind ON part1 (blind_index(v));
+ALTER INDEX only_parent ATTACH PARTITION part1_blind;
+CREATE TABLE part3 (id int, v encrypted_text('refused.part'));
+ALTER TABLE part ATTACH PARTITION part3 FOR VALUES IN (3);
 CREATE TABLE part2 (LIKE part INCLUDING ALL);
 SELECT count(*) AS "indexes of the copy" FROM pg_index WHERE indrelid = 'part2'::regclass;
 
@@ -61,6 +98,21 @@ CREATE INDEX ON t ((n + 1));
 CREATE INDEX ON t ((v::text));
 CREATE INDEX ON t (id) WHERE v = 'x';
 CREATE INDEX ON t (id) WHERE n > 5;
+-- arrays compare by immutable functions, whatever their elements
+CREATE INDEX ON t ((a < '{m}'));
+CREATE INDEX ON t ((a @> '{m}'));
+CREATE INDEX ON t ((array_position(a, 'm')));
+CREATE INDEX ON t (id) WHERE a @> '{m}';
+CREATE INDEX ON t (id) WHERE a = '{m}';
+ALTER TABLE t ADD g bool GENERATED ALWAYS AS (a < '{m}') STORED;
+CREATE INDEX ON t (cardinality(a)) WHERE num_nulls(v) = 0;
+-- a function that says it is immutable is believed, but not silently
+CREATE FUNCTION first_letter(encrypted_text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN left($1, 1); END';
+CREATE INDEX ON t (first_letter(v));
+CREATE INDEX ON t (id) WHERE first_letter(v) = 'x';
+ALTER TABLE t ADD g text GENERATED ALWAYS AS (first_letter(v)) STORED;
+ALTER TABLE t DROP g;
+DROP FUNCTION first_letter CASCADE;
 ALTER TABLE t ADD g text GENERATED ALWAYS AS (v) STORED;
 ALTER TABLE t ADD g bool GENERATED ALWAYS AS (n > 5) STORED;
 
@@ -69,6 +121,8 @@ CREATE TABLE pr (v encrypted_int4) PARTITION BY RANGE (v);
 CREATE TABLE pr (v encrypted_text) PARTITION BY LIST (v);
 CREATE TABLE pr (id int, v encrypted_text) PARTITION BY RANGE (id, (coalesce(v, v)));
 CREATE TABLE pr (id int, v comp) PARTITION BY RANGE (v);
+CREATE TABLE pr (id int, a encrypted_text[]) PARTITION BY LIST (a);
+CREATE TABLE pr (v encrypted_text) PARTITION BY LIST ((v::text));
 SELECT to_regclass('pr') IS NULL AS "nothing was made";
 CREATE TABLE ph (id int, v encrypted_text) PARTITION BY HASH (v);
 CREATE TABLE ph1 PARTITION OF ph FOR VALUES WITH (modulus 2, remainder 0);

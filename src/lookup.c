@@ -14,12 +14,12 @@
  *
  * For = this is done by a support function, which also sees comparisons that
  * come out of views and inlined functions.  The recheck has none, so a clause
- * that is simplified twice is extended once.  It is a function, so that the
- * planner doesn't count the same condition twice: the selectivity of the whole
- * is that of the token's clause.  Only where the planner must see an operator,
- * in joins (a semi-join can be turned round) and for partition pruning, it is
- * the operator again with another function behind it.  IN has no such support;
- * it is extended before planning starts.
+ * that is simplified twice is extended once.  It is a function; only where the
+ * planner must see an operator, in joins (a semi-join can be turned round) and
+ * for partition pruning, it is the operator again with another function behind
+ * it.  Neither counts in estimates (selectivity.c): the selectivity of the whole
+ * is that of the token's clause.  IN has no such support; it is extended before
+ * planning starts.
  *
  * ANALYZE keeps nothing of tokens: stored.c tells the planner how they are
  * distributed.
@@ -344,15 +344,17 @@ is_searchable(Node *value)
 		!(IsA(value, Param) && ((Param *) value)->paramkind == PARAM_SUBLINK);
 }
 
-/* The clause that column = value, or column = ANY (value), allows to add */
+/*
+ * The clause that column = value, or column = ANY (value), allows to add;
+ * many_tokens is the function that makes the tokens if they may be several.
+ */
 static Expr *
-lookup_clause(const Target *target, Node *value, Oid value_type)
+lookup_clause(const Target *target, Node *value, Oid value_type, const char *many_tokens)
 {
-	bool		many = OidIsValid(get_element_type(value_type));
 	Oid			collation = target->index.call->inputcollid;
 	ScalarArrayOpExpr *any;
 
-	if (target->num_versions == 1 && !many)
+	if (target->num_versions == 1 && !OidIsValid(get_element_type(value_type)))
 		return make_opclause(ByteaEqualOperator, BOOLOID, false,
 							 indexed_side(target->column, &target->index),
 							 token_call("token", value, value_type, target->typmod,
@@ -364,7 +366,7 @@ lookup_clause(const Target *target, Node *value, Oid value_type)
 	any->opfuncid = get_opcode(ByteaEqualOperator);
 	any->useOr = true;
 	any->args = list_make2(indexed_side(target->column, &target->index),
-						   token_call("tokens", value, value_type, target->typmod,
+						   token_call(many_tokens, value, value_type, target->typmod,
 									  &target->index.form, collation));
 	any->location = -1;
 	return (Expr *) any;
@@ -409,12 +411,42 @@ share_tokens(const Target *a, const Target *b)
 		a->index.call->inputcollid == b->index.call->inputcollid;
 }
 
+/*
+ * Sets out_targets of the sides of an equality that are looked for by the other
+ * one; are there any?
+ */
+static bool
+find_targets(PlannerInfo *root, List *args, const bool encrypted[2], Oid collation,
+			 Target out_targets[2], bool out_found[2])
+{
+	for (int side = 0; side < 2; side++)
+		out_found[side] = encrypted[side] && is_searchable(list_nth(args, 1 - side)) &&
+			find_target(root->parse->rtable, list_nth(args, side), collation, &out_targets[side]);
+	return out_found[0] || out_found[1];
+}
+
+bool
+pgseal_lookup_beside(PlannerInfo *root, List *args, Oid collation)
+{
+	Target		targets[2];
+	bool		found[2];
+	bool		encrypted[2];
+
+	if (list_length(args) != 2 ||
+		bms_overlap(pull_varnos(root, linitial(args)), pull_varnos(root, lsecond(args))))
+		return false;
+	for (int side = 0; side < 2; side++)
+		encrypted[side] = pgseal_type_by_oid(getBaseType(exprType(list_nth(args, side)))) != NULL;
+	return find_targets(root, args, encrypted, collation, targets, found);
+}
+
 static Node *
 simplify_equality(PlannerInfo *root, FuncExpr *equality)
 {
 	List	   *clauses = NIL;
 	Target		targets[2];
-	bool		found[2] = {false, false};
+	bool		found[2];
+	bool		encrypted[2];
 	Relids		left = pull_varnos(root, linitial(equality->args));
 	Relids		right = pull_varnos(root, lsecond(equality->args));
 	bool		as_operator = !bms_is_empty(left) && !bms_is_empty(right);
@@ -425,13 +457,11 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 	if (bms_overlap(left, right))
 		return NULL;
 	for (int side = 0; side < 2; side++)
-	{
-		found[side] = pgseal_type_by_oid(types[side]) != NULL &&
-			is_searchable(list_nth(equality->args, 1 - side)) &&
-			find_target(root->parse->rtable, list_nth(equality->args, side),
-						equality->inputcollid, &targets[side]);
+		encrypted[side] = pgseal_type_by_oid(types[side]) != NULL;
+	if (!find_targets(root, equality->args, encrypted, equality->inputcollid, targets, found))
+		return NULL;
+	for (int side = 0; side < 2; side++)
 		as_operator = as_operator || (found[side] && targets[side].index.prunes);
-	}
 
 	/* One clause serves both indexes, and counts once in estimates */
 	if (found[0] && found[1] && share_tokens(&targets[0], &targets[1]))
@@ -444,9 +474,7 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 			if (found[side])
 				clauses = lappend(clauses, lookup_clause(&targets[side],
 														 list_nth(equality->args, 1 - side),
-														 types[1 - side]));
-	if (clauses == NIL)
-		return NULL;
+														 types[1 - side], "tokens"));
 
 	/* Plan again when an index key is replaced */
 	root->glob->relationOids = list_append_unique_oid(root->glob->relationOids,
@@ -495,6 +523,32 @@ is_our_equality(Oid operator)
 	return pgseal_type_by_oid(left) != NULL &&
 		strcmp(get_opname(operator), "=") == 0 &&
 		get_func_namespace(get_opcode(operator)) == get_namespace_oid("pgseal", false);
+}
+
+/*
+ * What makes tokens of an array that a column is compared with by this operator.
+ * Tokens are of a type: 7::int8 has another one than the 7 of an int4 column.
+ * So arrays of a relative of the column's type are converted first, by one of
+ * the functions of 47_related_types.sql; NULL where there is none.
+ */
+static const char *
+tokens_function(Oid operator, Oid array_type)
+{
+	Oid			left;
+	Oid			right;
+	Oid			arguments[4] = {array_type, INT4OID, TEXTOID, INT4OID};
+	const PgsealType *type;
+	char	   *name;
+	bool		exists;
+
+	op_input_types(operator, &left, &right);
+	type = pgseal_type_by_oid(left);
+	if (right == left || right == type->base->oid)
+		return "tokens";
+	name = psprintf("tokens_of_%s", type->base->name);
+	exists = OidIsValid(LookupFuncName(list_make2(makeString("pgseal"), makeString(name)),
+									   4, arguments, true));
+	return exists ? name : NULL;
 }
 
 /* What the queries of one statement are extended with */
@@ -650,14 +704,16 @@ extend_qual(Node *node, Extension *extension)
 	else if (IsA(node, ScalarArrayOpExpr) && any->useOr && is_our_equality(any->opno))
 	{
 		Node	   *array = lsecond(any->args);
+		Oid			array_type = getBaseType(exprType(array));
+		const char *function = tokens_function(any->opno, array_type);
 		Target		target;
 
-		if (is_searchable(array) &&
+		if (function != NULL && is_searchable(array) &&
 			find_target(extension->rtable, linitial(any->args), any->inputcollid, &target))
 		{
 			extension->extended = true;
-			return (Node *) make_andclause(list_make2(lookup_clause(&target, array,
-																	getBaseType(exprType(array))),
+			return (Node *) make_andclause(list_make2(lookup_clause(&target, array, array_type,
+																	function),
 													  node));
 		}
 

@@ -6,9 +6,10 @@
  * Layer 5.
  *
  * An object access hook refuses indexes on encrypted columns other than hash
- * indexes, extended statistics, generated columns of opened values, and columns
- * without a key.  It sees every way in which one can be made.  A foreign server
- * can't be dropped while keys name it.
+ * indexes, extended statistics, generated columns of opened values, index
+ * expressions and predicates that compare them, and columns without a key.  It
+ * sees every way in which one can be made.  A foreign server can't be dropped
+ * while keys name it.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +20,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
@@ -30,6 +32,7 @@
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "commands/prepare.h"
 #include "commands/tablecmds.h"
 #include "foreign/foreign.h"
@@ -47,6 +50,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -185,6 +189,90 @@ check_hash_index(HeapTuple index_row)
 	pgseal_refuse_without_usage(typmod > 0 ? typmod : pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
 }
 
+/*
+ * What may be stored of an encrypted value or of an array of them, besides
+ * tokens: its size and its shape.
+ */
+static bool
+tells_nothing(Oid function)
+{
+	static const Oid harmless[] = {
+		F_NUM_NULLS, F_NUM_NONNULLS, F_CARDINALITY, F_ARRAY_LENGTH,
+		F_ARRAY_NDIMS, F_ARRAY_DIMS, F_ARRAY_LOWER, F_ARRAY_UPPER
+	};
+
+	for (int i = 0; i < lengthof(harmless); i++)
+		if (function == harmless[i])
+			return true;
+	return getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("pgseal", true);
+}
+
+/*
+ * PostgreSQL stores what immutable functions return.  Its own for arrays and
+ * rows are immutable whatever the elements are, so that a < '{m}' would store
+ * an answer about plaintexts.  Functions of users are theirs to answer for: a
+ * token of one's own making needs one that says it is immutable.
+ */
+static bool
+reveals_value(Node *node, void *context)
+{
+	const char *object = context;
+	Oid			function = InvalidOid;
+	List	   *args = NIL;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr))
+	{
+		function = ((FuncExpr *) node)->funcid;
+		args = ((FuncExpr *) node)->args;
+	}
+	else if (IsA(node, OpExpr))
+	{
+		function = get_opcode(((OpExpr *) node)->opno);
+		args = ((OpExpr *) node)->args;
+	}
+	else if (IsA(node, ScalarArrayOpExpr))
+	{
+		function = get_opcode(((ScalarArrayOpExpr *) node)->opno);
+		args = ((ScalarArrayOpExpr *) node)->args;
+	}
+	foreach(lc, args)
+	{
+		if (!pgseal_refuse_holds_encrypted(exprType(lfirst(lc))) ||
+			pgseal_refuse_holds_encrypted(exprType(node)) || tells_nothing(function))
+			continue;
+		if (function < FirstNormalObjectId)
+			return true;
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("\"%s\" stores in plain what function %s makes of encrypted values",
+						object, format_procedure(function)),
+				 errhint("An index or a generated column of blind_index(column) reveals nothing but which values are equal.")));
+		break;
+	}
+	return expression_tree_walker(node, reveals_value, context);
+}
+
+static void
+check_index_expressions(HeapTuple index_row, char *name)
+{
+	AttrNumber	columns[] = {Anum_pg_index_indexprs, Anum_pg_index_indpred};
+
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		bool		isnull;
+		Datum		exprs = SysCacheGetAttr(INDEXRELID, index_row, columns[i], &isnull);
+
+		if (!isnull && reveals_value(stringToNode(TextDatumGetCString(exprs)), name))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("index \"%s\" would reveal encrypted values", name),
+					 errhint("For equality, index blind_index(column).")));
+	}
+}
+
 static void
 check_index(Oid relation)
 {
@@ -193,6 +281,8 @@ check_index(Oid relation)
 	HeapTuple	index_row;
 	Form_pg_class class_form;
 	Form_pg_index index_form;
+	oidvector  *classes;
+	bool		isnull;
 
 	if (class_row == NULL)
 		return;
@@ -202,19 +292,24 @@ check_index(Oid relation)
 	index_row = new_row(IndexRelationId, IndexRelidIndexId, Anum_pg_index_indexrelid, relation);
 	if (index_row == NULL)
 		return;
+	check_index_expressions(index_row, NameStr(class_form->relname));
 	if (class_form->relam == HASH_AM_OID)
 	{
 		check_hash_index(index_row);
 		return;
 	}
 	index_form = (Form_pg_index) GETSTRUCT(index_row);
+	classes = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, index_row,
+															Anum_pg_index_indclass, &isnull));
 	for (int i = 1; i <= index_form->indnkeyatts; i++)
 	{
 		NameData	name;
 		Oid			type;
 		int32		typmod;
 
-		if (new_column(relation, i, &name, &type, &typmod) && pgseal_refuse_holds_encrypted(type))
+		/* What it stores, or what it makes that of */
+		if ((new_column(relation, i, &name, &type, &typmod) && pgseal_refuse_holds_encrypted(type)) ||
+			pgseal_refuse_holds_encrypted(get_opclass_input_type(classes->values[i - 1])))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("index \"%s\" would reveal the order of encrypted values",
@@ -382,7 +477,9 @@ check_generated(Oid relation, AttrNumber attnum)
 	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		expr = heap_getattr(tuple, Anum_pg_attrdef_adbin, RelationGetDescr(rel), &isnull);
-		opens = !isnull && opens_value(stringToNode(TextDatumGetCString(expr)), NULL);
+		opens = !isnull &&
+			(opens_value(stringToNode(TextDatumGetCString(expr)), NULL) ||
+			 reveals_value(stringToNode(TextDatumGetCString(expr)), get_attname(relation, attnum, false)));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

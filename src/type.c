@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "compat.h"
 #include "value.h"
@@ -164,8 +165,15 @@ pgseal_out(PG_FUNCTION_ARGS)
 {
 	struct varlena *sealed = PG_GETARG_VARLENA_PP(0);
 	size_t		len = VARSIZE_ANY_EXHDR(sealed);
-	char	   *text = palloc(pgseal_envelope_text_size(len));
+	size_t		text_size = pgseal_envelope_text_size(len);
+	char	   *text;
 
+	if (!AllocSizeIsValid(text_size))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("sealed value is too large for its text form"),
+				 errhint("Use the binary format.")));
+	text = palloc(text_size);
 	pgseal_envelope_to_text(text, (uint8 *) VARDATA_ANY(sealed), len);
 	PG_RETURN_CSTRING(text);
 }

@@ -127,3 +127,35 @@ CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = encrypted_numeric, FUNCT
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int8, FUNCTION = pgseal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
+
+-- column = ANY (array of a relative): the tokens that the column's own type has
+-- for the elements (lookup.c).  What has no counterpart becomes NULL, which has
+-- no token.
+CREATE FUNCTION pgseal.tokens_of_int2(value int4[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens(ARRAY(SELECT CASE WHEN x BETWEEN -32768 AND 32767 THEN x::int2 END FROM unnest($1) AS x), $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_int2(value int8[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens(ARRAY(SELECT CASE WHEN x BETWEEN -32768 AND 32767 THEN x::int2 END FROM unnest($1) AS x), $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_int2(value numeric[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens(ARRAY(SELECT CASE WHEN x BETWEEN -32768 AND 32767 AND x % 1 = 0 THEN x::int2 END FROM unnest($1) AS x), $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_int4(value int2[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens($1::int4[], $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_int4(value int8[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens(ARRAY(SELECT CASE WHEN x BETWEEN -2147483648 AND 2147483647 THEN x::int4 END FROM unnest($1) AS x), $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_int4(value numeric[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens(ARRAY(SELECT CASE WHEN x BETWEEN -2147483648 AND 2147483647 AND x % 1 = 0 THEN x::int4 END FROM unnest($1) AS x), $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_int8(value int2[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens($1::int8[], $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_int8(value int4[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens($1::int8[], $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_int8(value numeric[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens(ARRAY(SELECT CASE WHEN x BETWEEN -9223372036854775808 AND 9223372036854775807 AND x % 1 = 0 THEN x::int8 END FROM unnest($1) AS x), $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_numeric(value int2[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens($1::numeric[], $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_numeric(value int4[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens($1::numeric[], $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_numeric(value int8[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens($1::numeric[], $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_float8(value float4[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens($1::float8[], $2, $3, $4);
+CREATE FUNCTION pgseal.tokens_of_text(value name[], typmod int4, normalizer text, bits int4) RETURNS bytea[]
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN pgseal.tokens($1::text[], $2, $3, $4);

@@ -1621,45 +1621,13 @@ CREATE FUNCTION pgseal.divide(encrypted_float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
 
-CREATE FUNCTION pgseal.divide(encrypted_float4, encrypted_int2) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, encrypted_int4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, encrypted_int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, encrypted_numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
-
 CREATE FUNCTION pgseal.divide(encrypted_float4, float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
 CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal.divide);
 
-CREATE FUNCTION pgseal.divide(encrypted_float4, int2) RETURNS double precision
+CREATE FUNCTION pgseal.divide(encrypted_float4, float8) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, int4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = int8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = numeric, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int2, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int2, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
+CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.divide);
 
 CREATE FUNCTION pgseal.divide(encrypted_int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
@@ -1685,10 +1653,6 @@ CREATE FUNCTION pgseal.divide(encrypted_int2, int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
 CREATE OPERATOR / (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.divide);
 
-CREATE FUNCTION pgseal.divide(encrypted_int4, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
-
 CREATE FUNCTION pgseal.divide(encrypted_int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
@@ -1713,17 +1677,9 @@ CREATE FUNCTION pgseal.divide(encrypted_int4, int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
 CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.divide);
 
-CREATE FUNCTION pgseal.divide(encrypted_int8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
-
 CREATE FUNCTION pgseal.divide(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_numeric, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
 
 CREATE FUNCTION pgseal.divide(encrypted_numeric, encrypted_int2) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
@@ -1753,9 +1709,9 @@ CREATE FUNCTION pgseal.divide(float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
 
-CREATE FUNCTION pgseal.divide(int2, encrypted_float4) RETURNS double precision
+CREATE FUNCTION pgseal.divide(float8, encrypted_float4) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int2, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
+CREATE OPERATOR / (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
 
 CREATE FUNCTION pgseal.divide(int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
@@ -1769,10 +1725,6 @@ CREATE FUNCTION pgseal.divide(int2, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
 
-CREATE FUNCTION pgseal.divide(int4, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
-
 CREATE FUNCTION pgseal.divide(int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
@@ -1784,10 +1736,6 @@ CREATE OPERATOR / (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.
 CREATE FUNCTION pgseal.divide(int4, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
 
 CREATE FUNCTION pgseal.divide(int8, encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
@@ -1801,6 +1749,10 @@ CREATE FUNCTION pgseal.divide(int8, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
 
+CREATE FUNCTION pgseal.divide(money, encrypted_float4) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
+CREATE OPERATOR / (LEFTARG = money, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
+
 CREATE FUNCTION pgseal.divide(money, encrypted_int2) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = money, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
@@ -1813,13 +1765,41 @@ CREATE FUNCTION pgseal.divide(money, encrypted_int8) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
 CREATE OPERATOR / (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal.divide);
 
-CREATE FUNCTION pgseal.divide(numeric, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = numeric, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
+CREATE FUNCTION pgseal.eq(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.eq);
 
 CREATE FUNCTION pgseal.eq(date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
 CREATE OPERATOR = (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR = (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR = (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR = (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.eq);
 
 CREATE FUNCTION pgseal.eq(encrypted_float8, float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
@@ -1853,9 +1833,33 @@ CREATE FUNCTION pgseal.eq(encrypted_text, name) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
 CREATE OPERATOR = (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.eq);
 
+CREATE FUNCTION pgseal.eq(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR = (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR = (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.eq);
+
 CREATE FUNCTION pgseal.eq(encrypted_timestamptz, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
 CREATE OPERATOR = (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.eq);
 
 CREATE FUNCTION pgseal.eq(encrypted_timestamptz, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
@@ -1865,17 +1869,65 @@ CREATE FUNCTION pgseal.eq(float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
 CREATE OPERATOR = (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.eq);
 
+CREATE FUNCTION pgseal.eq(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.eq);
+
 CREATE FUNCTION pgseal.eq(name, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
 CREATE OPERATOR = (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.eq);
 
 CREATE FUNCTION pgseal.eq(timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
 CREATE OPERATOR = (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.eq);
 
+CREATE FUNCTION pgseal.eq(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.eq(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
+CREATE OPERATOR = (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.eq);
+
+CREATE FUNCTION pgseal.ge(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ge);
+
 CREATE FUNCTION pgseal.ge(date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
 CREATE OPERATOR >= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR >= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR >= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR >= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.ge);
 
 CREATE FUNCTION pgseal.ge(encrypted_float8, float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
@@ -1933,9 +1985,33 @@ CREATE FUNCTION pgseal.ge(encrypted_text, name) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
 CREATE OPERATOR >= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.ge);
 
+CREATE FUNCTION pgseal.ge(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR >= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR >= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.ge);
+
 CREATE FUNCTION pgseal.ge(encrypted_timestamptz, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
 CREATE OPERATOR >= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ge);
 
 CREATE FUNCTION pgseal.ge(encrypted_timestamptz, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
@@ -1944,6 +2020,10 @@ CREATE OPERATOR >= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCT
 CREATE FUNCTION pgseal.ge(float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
 CREATE OPERATOR >= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.ge);
 
 CREATE FUNCTION pgseal.ge(int2, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
@@ -1973,13 +2053,57 @@ CREATE FUNCTION pgseal.ge(name, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
 CREATE OPERATOR >= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.ge);
 
+CREATE FUNCTION pgseal.ge(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.ge);
+
 CREATE FUNCTION pgseal.ge(timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
 CREATE OPERATOR >= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ge);
 
+CREATE FUNCTION pgseal.ge(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.ge(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
+CREATE OPERATOR >= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ge);
+
+CREATE FUNCTION pgseal.gt(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.gt);
+
 CREATE FUNCTION pgseal.gt(date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
 CREATE OPERATOR > (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR > (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR > (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR > (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.gt);
 
 CREATE FUNCTION pgseal.gt(encrypted_float8, float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
@@ -2037,9 +2161,33 @@ CREATE FUNCTION pgseal.gt(encrypted_text, name) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
 CREATE OPERATOR > (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.gt);
 
+CREATE FUNCTION pgseal.gt(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR > (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR > (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.gt);
+
 CREATE FUNCTION pgseal.gt(encrypted_timestamptz, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
 CREATE OPERATOR > (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.gt);
 
 CREATE FUNCTION pgseal.gt(encrypted_timestamptz, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
@@ -2048,6 +2196,10 @@ CREATE OPERATOR > (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTI
 CREATE FUNCTION pgseal.gt(float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
 CREATE OPERATOR > (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.gt);
 
 CREATE FUNCTION pgseal.gt(int2, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
@@ -2077,13 +2229,57 @@ CREATE FUNCTION pgseal.gt(name, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
 CREATE OPERATOR > (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.gt);
 
+CREATE FUNCTION pgseal.gt(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.gt);
+
 CREATE FUNCTION pgseal.gt(timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
 CREATE OPERATOR > (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.gt);
 
+CREATE FUNCTION pgseal.gt(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.gt(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
+CREATE OPERATOR > (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.gt);
+
+CREATE FUNCTION pgseal.le(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.le);
+
 CREATE FUNCTION pgseal.le(date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
 CREATE OPERATOR <= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR <= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR <= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR <= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.le);
 
 CREATE FUNCTION pgseal.le(encrypted_float8, float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
@@ -2141,9 +2337,33 @@ CREATE FUNCTION pgseal.le(encrypted_text, name) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
 CREATE OPERATOR <= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.le);
 
+CREATE FUNCTION pgseal.le(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR <= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR <= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.le);
+
 CREATE FUNCTION pgseal.le(encrypted_timestamptz, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
 CREATE OPERATOR <= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.le);
 
 CREATE FUNCTION pgseal.le(encrypted_timestamptz, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
@@ -2152,6 +2372,10 @@ CREATE OPERATOR <= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCT
 CREATE FUNCTION pgseal.le(float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
 CREATE OPERATOR <= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.le);
 
 CREATE FUNCTION pgseal.le(int2, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
@@ -2181,13 +2405,57 @@ CREATE FUNCTION pgseal.le(name, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
 CREATE OPERATOR <= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.le);
 
+CREATE FUNCTION pgseal.le(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.le);
+
 CREATE FUNCTION pgseal.le(timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
 CREATE OPERATOR <= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.le);
 
+CREATE FUNCTION pgseal.le(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.le(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
+CREATE OPERATOR <= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.le);
+
+CREATE FUNCTION pgseal.lt(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.lt);
+
 CREATE FUNCTION pgseal.lt(date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
 CREATE OPERATOR < (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR < (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR < (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR < (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.lt);
 
 CREATE FUNCTION pgseal.lt(encrypted_float8, float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
@@ -2245,9 +2513,33 @@ CREATE FUNCTION pgseal.lt(encrypted_text, name) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
 CREATE OPERATOR < (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.lt);
 
+CREATE FUNCTION pgseal.lt(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR < (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR < (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.lt);
+
 CREATE FUNCTION pgseal.lt(encrypted_timestamptz, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
 CREATE OPERATOR < (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.lt);
 
 CREATE FUNCTION pgseal.lt(encrypted_timestamptz, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
@@ -2256,6 +2548,10 @@ CREATE OPERATOR < (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTI
 CREATE FUNCTION pgseal.lt(float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
 CREATE OPERATOR < (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.lt);
 
 CREATE FUNCTION pgseal.lt(int2, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
@@ -2285,9 +2581,25 @@ CREATE FUNCTION pgseal.lt(name, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
 CREATE OPERATOR < (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.lt);
 
+CREATE FUNCTION pgseal.lt(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.lt);
+
 CREATE FUNCTION pgseal.lt(timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
 CREATE OPERATOR < (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.lt(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
+CREATE OPERATOR < (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.lt);
+
+CREATE FUNCTION pgseal.minus(date, encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
+CREATE OPERATOR - (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.minus);
 
 CREATE FUNCTION pgseal.minus(encrypted_date, encrypted_date) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
@@ -2305,49 +2617,17 @@ CREATE FUNCTION pgseal.minus(encrypted_float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
 
-CREATE FUNCTION pgseal.minus(encrypted_float4, encrypted_int2) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, encrypted_int4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, encrypted_int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, encrypted_numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
 CREATE FUNCTION pgseal.minus(encrypted_float4, float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
 CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal.minus);
 
-CREATE FUNCTION pgseal.minus(encrypted_float4, int2) RETURNS double precision
+CREATE FUNCTION pgseal.minus(encrypted_float4, float8) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, int4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = int8, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = numeric, FUNCTION = pgseal.minus);
+CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.minus);
 
 CREATE FUNCTION pgseal.minus(encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
 CREATE OPERATOR - (RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int2, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int2, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
 
 CREATE FUNCTION pgseal.minus(encrypted_int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
@@ -2377,10 +2657,6 @@ CREATE FUNCTION pgseal.minus(encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
 CREATE OPERATOR - (RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
 
-CREATE FUNCTION pgseal.minus(encrypted_int4, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
-
 CREATE FUNCTION pgseal.minus(encrypted_int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
@@ -2409,10 +2685,6 @@ CREATE FUNCTION pgseal.minus(encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
 CREATE OPERATOR - (RIGHTARG = encrypted_int8, FUNCTION = pgseal.minus);
 
-CREATE FUNCTION pgseal.minus(encrypted_int8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
-
 CREATE FUNCTION pgseal.minus(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.minus);
@@ -2420,10 +2692,6 @@ CREATE OPERATOR - (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION
 CREATE FUNCTION pgseal.minus(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
 CREATE OPERATOR - (RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_numeric, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
 
 CREATE FUNCTION pgseal.minus(encrypted_numeric, encrypted_int2) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
@@ -2461,6 +2729,10 @@ CREATE FUNCTION pgseal.minus(encrypted_time, time) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
 CREATE OPERATOR - (LEFTARG = encrypted_time, RIGHTARG = time, FUNCTION = pgseal.minus);
 
+CREATE FUNCTION pgseal.minus(encrypted_timestamp, date) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR - (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.minus);
+
 CREATE FUNCTION pgseal.minus(encrypted_timestamp, encrypted_timestamp) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.minus);
@@ -2473,9 +2745,9 @@ CREATE FUNCTION pgseal.minus(float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
 
-CREATE FUNCTION pgseal.minus(int2, encrypted_float4) RETURNS double precision
+CREATE FUNCTION pgseal.minus(float8, encrypted_float4) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int2, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
+CREATE OPERATOR - (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
 
 CREATE FUNCTION pgseal.minus(int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
@@ -2489,10 +2761,6 @@ CREATE FUNCTION pgseal.minus(int2, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
 
-CREATE FUNCTION pgseal.minus(int4, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
-
 CREATE FUNCTION pgseal.minus(int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
@@ -2505,10 +2773,6 @@ CREATE FUNCTION pgseal.minus(int4, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
 
-CREATE FUNCTION pgseal.minus(int8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
-
 CREATE FUNCTION pgseal.minus(int8, encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
@@ -2520,10 +2784,6 @@ CREATE OPERATOR - (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.
 CREATE FUNCTION pgseal.minus(int8, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
 CREATE OPERATOR - (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(numeric, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = numeric, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
 
 CREATE FUNCTION pgseal.minus(time, encrypted_time) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
@@ -2573,9 +2833,41 @@ CREATE FUNCTION pgseal.modulo(int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal.open($2);
 CREATE OPERATOR % (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.modulo);
 
+CREATE FUNCTION pgseal.ne(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ne);
+
 CREATE FUNCTION pgseal.ne(date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
 CREATE OPERATOR <> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR <> (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR <> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR <> (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.ne);
 
 CREATE FUNCTION pgseal.ne(encrypted_float8, float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
@@ -2633,9 +2925,33 @@ CREATE FUNCTION pgseal.ne(encrypted_text, name) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
 CREATE OPERATOR <> (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.ne);
 
+CREATE FUNCTION pgseal.ne(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR <> (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR <> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.ne);
+
 CREATE FUNCTION pgseal.ne(encrypted_timestamptz, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
 CREATE OPERATOR <> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ne);
 
 CREATE FUNCTION pgseal.ne(encrypted_timestamptz, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
@@ -2644,6 +2960,10 @@ CREATE OPERATOR <> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCT
 CREATE FUNCTION pgseal.ne(float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
 CREATE OPERATOR <> (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.ne);
 
 CREATE FUNCTION pgseal.ne(int2, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
@@ -2673,9 +2993,69 @@ CREATE FUNCTION pgseal.ne(name, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
 CREATE OPERATOR <> (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.ne);
 
+CREATE FUNCTION pgseal.ne(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.ne);
+
 CREATE FUNCTION pgseal.ne(timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
 CREATE OPERATOR <> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.ne(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
+CREATE OPERATOR <> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ne);
+
+CREATE FUNCTION pgseal.pattern_ge(bpchar, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>=~) pgseal.open($2);
+CREATE OPERATOR ~>=~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_ge);
+
+CREATE FUNCTION pgseal.pattern_ge(encrypted_text, bpchar) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~>=~) $2;
+CREATE OPERATOR ~>=~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal.pattern_ge);
+
+CREATE FUNCTION pgseal.pattern_ge(encrypted_text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~>=~) pgseal.open($2);
+CREATE OPERATOR ~>=~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_ge);
+
+CREATE FUNCTION pgseal.pattern_gt(bpchar, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>~) pgseal.open($2);
+CREATE OPERATOR ~>~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_gt);
+
+CREATE FUNCTION pgseal.pattern_gt(encrypted_text, bpchar) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~>~) $2;
+CREATE OPERATOR ~>~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal.pattern_gt);
+
+CREATE FUNCTION pgseal.pattern_gt(encrypted_text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~>~) pgseal.open($2);
+CREATE OPERATOR ~>~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_gt);
+
+CREATE FUNCTION pgseal.pattern_le(bpchar, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<=~) pgseal.open($2);
+CREATE OPERATOR ~<=~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_le);
+
+CREATE FUNCTION pgseal.pattern_le(encrypted_text, bpchar) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~<=~) $2;
+CREATE OPERATOR ~<=~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal.pattern_le);
+
+CREATE FUNCTION pgseal.pattern_le(encrypted_text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~<=~) pgseal.open($2);
+CREATE OPERATOR ~<=~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_le);
+
+CREATE FUNCTION pgseal.pattern_lt(bpchar, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<~) pgseal.open($2);
+CREATE OPERATOR ~<~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_lt);
+
+CREATE FUNCTION pgseal.pattern_lt(encrypted_text, bpchar) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~<~) $2;
+CREATE OPERATOR ~<~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal.pattern_lt);
+
+CREATE FUNCTION pgseal.pattern_lt(encrypted_text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~<~) pgseal.open($2);
+CREATE OPERATOR ~<~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_lt);
 
 CREATE FUNCTION pgseal.plus(date, encrypted_time) RETURNS timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
@@ -2701,49 +3081,17 @@ CREATE FUNCTION pgseal.plus(encrypted_float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
 CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
 
-CREATE FUNCTION pgseal.plus(encrypted_float4, encrypted_int2) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, encrypted_int4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, encrypted_int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, encrypted_numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
 CREATE FUNCTION pgseal.plus(encrypted_float4, float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
 CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal.plus);
 
-CREATE FUNCTION pgseal.plus(encrypted_float4, int2) RETURNS double precision
+CREATE FUNCTION pgseal.plus(encrypted_float4, float8) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, int4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = int8, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = numeric, FUNCTION = pgseal.plus);
+CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.plus);
 
 CREATE FUNCTION pgseal.plus(encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
 CREATE OPERATOR + (RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int2, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int2, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
 
 CREATE FUNCTION pgseal.plus(encrypted_int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
@@ -2773,10 +3121,6 @@ CREATE FUNCTION pgseal.plus(encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
 CREATE OPERATOR + (RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
 
-CREATE FUNCTION pgseal.plus(encrypted_int4, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
-
 CREATE FUNCTION pgseal.plus(encrypted_int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
 CREATE OPERATOR + (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
@@ -2805,10 +3149,6 @@ CREATE FUNCTION pgseal.plus(encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
 CREATE OPERATOR + (RIGHTARG = encrypted_int8, FUNCTION = pgseal.plus);
 
-CREATE FUNCTION pgseal.plus(encrypted_int8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
-
 CREATE FUNCTION pgseal.plus(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
 CREATE OPERATOR + (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.plus);
@@ -2816,10 +3156,6 @@ CREATE OPERATOR + (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION
 CREATE FUNCTION pgseal.plus(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
 CREATE OPERATOR + (RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_numeric, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
 
 CREATE FUNCTION pgseal.plus(encrypted_numeric, encrypted_int2) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
@@ -2865,9 +3201,9 @@ CREATE FUNCTION pgseal.plus(float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
 CREATE OPERATOR + (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
 
-CREATE FUNCTION pgseal.plus(int2, encrypted_float4) RETURNS double precision
+CREATE FUNCTION pgseal.plus(float8, encrypted_float4) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int2, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
+CREATE OPERATOR + (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
 
 CREATE FUNCTION pgseal.plus(int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
@@ -2881,10 +3217,6 @@ CREATE FUNCTION pgseal.plus(int2, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
 CREATE OPERATOR + (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
 
-CREATE FUNCTION pgseal.plus(int4, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
-
 CREATE FUNCTION pgseal.plus(int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
 CREATE OPERATOR + (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
@@ -2896,10 +3228,6 @@ CREATE OPERATOR + (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.
 CREATE FUNCTION pgseal.plus(int4, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
 CREATE OPERATOR + (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
 
 CREATE FUNCTION pgseal.plus(int8, encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
@@ -2924,10 +3252,6 @@ CREATE OPERATOR + (LEFTARG = interval, RIGHTARG = encrypted_time, FUNCTION = pgs
 CREATE FUNCTION pgseal.plus(interval, encrypted_timestamp) RETURNS timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
 CREATE OPERATOR + (LEFTARG = interval, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(numeric, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = numeric, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
 
 CREATE FUNCTION pgseal.plus(time, encrypted_date) RETURNS timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
@@ -2973,45 +3297,17 @@ CREATE FUNCTION pgseal.times(encrypted_float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
 CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(encrypted_float4, encrypted_int2) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, encrypted_int4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, encrypted_int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, encrypted_numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
-
 CREATE FUNCTION pgseal.times(encrypted_float4, float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
 CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(encrypted_float4, int2) RETURNS double precision
+CREATE FUNCTION pgseal.times(encrypted_float4, float8) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = int2, FUNCTION = pgseal.times);
+CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(encrypted_float4, int4) RETURNS double precision
+CREATE FUNCTION pgseal.times(encrypted_float4, money) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = int8, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = numeric, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int2, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
+CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = money, FUNCTION = pgseal.times);
 
 CREATE FUNCTION pgseal.times(encrypted_int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
@@ -3037,9 +3333,9 @@ CREATE FUNCTION pgseal.times(encrypted_int2, int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
 CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(encrypted_int4, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
+CREATE FUNCTION pgseal.times(encrypted_int2, money) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = money, FUNCTION = pgseal.times);
 
 CREATE FUNCTION pgseal.times(encrypted_int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
@@ -3065,17 +3361,17 @@ CREATE FUNCTION pgseal.times(encrypted_int4, int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
 CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(encrypted_int8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
+CREATE FUNCTION pgseal.times(encrypted_int4, money) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = money, FUNCTION = pgseal.times);
 
 CREATE FUNCTION pgseal.times(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
 CREATE OPERATOR * (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(encrypted_numeric, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
+CREATE FUNCTION pgseal.times(encrypted_int8, money) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR * (LEFTARG = encrypted_int8, RIGHTARG = money, FUNCTION = pgseal.times);
 
 CREATE FUNCTION pgseal.times(encrypted_numeric, encrypted_int2) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
@@ -3105,9 +3401,9 @@ CREATE FUNCTION pgseal.times(float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
 CREATE OPERATOR * (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(int2, encrypted_float4) RETURNS double precision
+CREATE FUNCTION pgseal.times(float8, encrypted_float4) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int2, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
+CREATE OPERATOR * (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
 
 CREATE FUNCTION pgseal.times(int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
@@ -3121,10 +3417,6 @@ CREATE FUNCTION pgseal.times(int2, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
 CREATE OPERATOR * (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(int4, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
-
 CREATE FUNCTION pgseal.times(int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
 CREATE OPERATOR * (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
@@ -3136,10 +3428,6 @@ CREATE OPERATOR * (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.
 CREATE FUNCTION pgseal.times(int4, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
 CREATE OPERATOR * (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
 
 CREATE FUNCTION pgseal.times(int8, encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
@@ -3153,9 +3441,21 @@ CREATE FUNCTION pgseal.times(int8, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
 CREATE OPERATOR * (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
 
-CREATE FUNCTION pgseal.times(numeric, encrypted_float4) RETURNS double precision
+CREATE FUNCTION pgseal.times(money, encrypted_float4) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = numeric, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
+CREATE OPERATOR * (LEFTARG = money, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
+
+CREATE FUNCTION pgseal.times(money, encrypted_int2) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
+CREATE OPERATOR * (LEFTARG = money, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
+
+CREATE FUNCTION pgseal.times(money, encrypted_int4) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
+CREATE OPERATOR * (LEFTARG = money, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
+
+CREATE FUNCTION pgseal.times(money, encrypted_int8) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
+CREATE OPERATOR * (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal.times);
 
 --
 -- Functions
@@ -3176,11 +3476,20 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal.open($1));
 CREATE FUNCTION "abs"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal.open($1));
 
+CREATE FUNCTION "age"(encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal.open($1));
+
 CREATE FUNCTION "age"(encrypted_timestamp, encrypted_timestamp) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal.open($1), pgseal.open($2));
 
+CREATE FUNCTION "age"(encrypted_timestamp, timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal.open($1), $2);
+
 CREATE FUNCTION "age"(encrypted_timestamp, timestamptz) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal.open($1), $2);
+
+CREATE FUNCTION "age"(timestamp, encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"($1, pgseal.open($2));
 
 CREATE FUNCTION "age"(timestamptz, encrypted_timestamp) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"($1, pgseal.open($2));
@@ -3194,10 +3503,19 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ceil"(pgseal.open($1));
 CREATE FUNCTION "ceiling"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ceiling"(pgseal.open($1));
 
+CREATE FUNCTION "date"(encrypted_timestamp) RETURNS date
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date"(pgseal.open($1));
+
 CREATE FUNCTION "date_bin"(interval, encrypted_timestamp, encrypted_timestamp) RETURNS timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_bin"($1, pgseal.open($2), pgseal.open($3));
 
+CREATE FUNCTION "date_part"(text, encrypted_date) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal.open($2));
+
 CREATE FUNCTION "date_part"(text, encrypted_time) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal.open($2));
+
+CREATE FUNCTION "date_part"(text, encrypted_timestamp) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal.open($2));
 
 CREATE FUNCTION "date_trunc"(text, encrypted_timestamp) RETURNS timestamp without time zone
@@ -3241,6 +3559,18 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pg
 
 CREATE FUNCTION "exp"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."exp"(pgseal.open($1));
+
+CREATE FUNCTION "float4"(encrypted_int2) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal.open($1));
+
+CREATE FUNCTION "float4"(encrypted_int4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal.open($1));
+
+CREATE FUNCTION "float4"(encrypted_int8) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal.open($1));
+
+CREATE FUNCTION "float4"(encrypted_numeric) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal.open($1));
 
 CREATE FUNCTION "float8"(encrypted_int2) RETURNS double precision
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal.open($1));
@@ -3374,11 +3704,32 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal.op
 CREATE FUNCTION "in_range"(int4, int4, encrypted_int4, bool, bool) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal.open($3), $4, $5);
 
+CREATE FUNCTION "int2"(encrypted_float4) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal.open($1));
+
+CREATE FUNCTION "int2"(encrypted_int4) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal.open($1));
+
+CREATE FUNCTION "int2"(encrypted_int8) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal.open($1));
+
 CREATE FUNCTION "int2"(encrypted_numeric) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal.open($1));
 
+CREATE FUNCTION "int4"(encrypted_float4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal.open($1));
+
+CREATE FUNCTION "int4"(encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal.open($1));
+
+CREATE FUNCTION "int4"(encrypted_int8) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal.open($1));
+
 CREATE FUNCTION "int4"(encrypted_numeric) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal.open($1));
+
+CREATE FUNCTION "int8"(encrypted_float4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
 
 CREATE FUNCTION "int8"(encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
@@ -3391,6 +3742,12 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
 
 CREATE FUNCTION "int8"(encrypted_numeric) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
+
+CREATE FUNCTION "isfinite"(encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."isfinite"(pgseal.open($1));
+
+CREATE FUNCTION "isfinite"(encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."isfinite"(pgseal.open($1));
 
 CREATE FUNCTION "lcm"(encrypted_int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal.open($1), pgseal.open($2));
@@ -3470,6 +3827,18 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($
 CREATE FUNCTION "multirange_contains_elem"(tstzmultirange, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal.open($2));
 
+CREATE FUNCTION "numeric"(encrypted_float4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+
+CREATE FUNCTION "numeric"(encrypted_int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+
+CREATE FUNCTION "numeric"(encrypted_int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+
+CREATE FUNCTION "numeric"(encrypted_int8) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+
 CREATE FUNCTION "numeric"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
 
@@ -3533,11 +3902,32 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."text"(pgseal.open($1));
 CREATE FUNCTION "time"(encrypted_time) RETURNS time without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."time"(pgseal.open($1));
 
+CREATE FUNCTION "time"(encrypted_timestamp) RETURNS time without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."time"(pgseal.open($1));
+
+CREATE FUNCTION "timestamp"(encrypted_date) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamp"(pgseal.open($1));
+
 CREATE FUNCTION "timestamptz"(date, encrypted_time) RETURNS timestamp with time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamptz"($1, pgseal.open($2));
 
 CREATE FUNCTION "timestamptz"(encrypted_date) RETURNS timestamp with time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamptz"(pgseal.open($1));
+
+CREATE FUNCTION "to_char"(encrypted_float4, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+
+CREATE FUNCTION "to_char"(encrypted_int4, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+
+CREATE FUNCTION "to_char"(encrypted_int8, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+
+CREATE FUNCTION "to_char"(encrypted_numeric, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+
+CREATE FUNCTION "to_char"(encrypted_timestamp, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
 
 CREATE FUNCTION "to_hex"(encrypted_int4) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_hex"(pgseal.open($1));
@@ -3549,6 +3939,9 @@ CREATE FUNCTION pg_catalog."extract"(text, encrypted_date) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal.open($2));
 
 CREATE FUNCTION pg_catalog."extract"(text, encrypted_time) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal.open($2));
+
+CREATE FUNCTION pg_catalog."extract"(text, encrypted_timestamp) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal.open($2));
 
 CREATE FUNCTION pg_catalog."overlaps"(encrypted_time, encrypted_time, encrypted_time, encrypted_time) RETURNS boolean

@@ -24,7 +24,8 @@ my %operator_name = (
 	'+' => 'plus', '-' => 'minus', '*' => 'times', '/' => 'divide', '%' => 'modulo', '^' => 'power', '@' => 'absolute',
 	'&' => 'bit_and', '|' => 'bit_or', '#' => 'bit_xor', '~' => 'bit_not', '<<' => 'shift_left', '>>' => 'shift_right',
 	'=' => 'eq', '<>' => 'ne', '<' => 'lt', '<=' => 'le', '>' => 'gt', '>=' => 'ge',
-	'@>' => 'contains', '<@' => 'contained', '||' => 'concat');
+	'@>' => 'contains', '<@' => 'contained', '||' => 'concat',
+	'~<~' => 'pattern_lt', '~<=~' => 'pattern_le', '~>=~' => 'pattern_ge', '~>~' => 'pattern_gt');
 
 sub base_of
 {
