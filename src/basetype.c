@@ -20,6 +20,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
@@ -376,13 +377,21 @@ pgseal_type_decode(const PgsealType *type, const uint8 *payload, size_t len)
  * Canonical forms
  */
 
+/* Not asked for each value: a look-up of the collation costs more than a hash */
+static bool
+is_deterministic(Oid collation)
+{
+	return !OidIsValid(collation) || collation == DEFAULT_COLLATION_OID ||
+		collation == C_COLLATION_OID || get_collation_isdeterministic(collation);
+}
+
 /*
  * Under a nondeterministic collation different strings may be equal.  Core's
  * own hash functions know how (by the collation's sort keys); two of 64 bits
  * with different seeds stand for the string.
  */
 static void
-append_collation_hash(StringInfo out, Datum value, Oid collation)
+canonical_text(StringInfo out, Datum value, Oid collation)
 {
 	for (int64 seed = 1; seed <= 2; seed++)
 	{
@@ -391,23 +400,6 @@ append_collation_hash(StringInfo out, Datum value, Oid collation)
 
 		pq_sendint64(out, DatumGetInt64(hash));
 	}
-}
-
-static void
-canonical_text(StringInfo out, Datum value, Oid collation)
-{
-	text	   *packed = DatumGetTextPP(value);
-	size_t		len = VARSIZE_ANY_EXHDR(packed);
-	void	   *allocated = NULL;
-	const uint8 *utf8;
-
-	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
-	{
-		append_collation_hash(out, PointerGetDatum(packed), collation);
-		return;
-	}
-	utf8 = utf8_from_server(VARDATA_ANY(packed), len, &len, &allocated);
-	appendBinaryStringInfo(out, (const char *) utf8, len);
 }
 
 /* All NaNs are equal, and so are both zeroes (float8_cmp_internal). */
@@ -517,4 +509,21 @@ canonical_jsonb(StringInfo out, Datum value, Oid collation)
 				break;
 		}
 	}
+}
+
+const uint8 *
+pgseal_type_canonical(const PgsealType *type, Datum value, Oid collation,
+					  size_t *out_len, uint8 buffer[8], void **out_allocated)
+{
+	StringInfoData canonical;
+
+	if (type->base->canonical == NULL ||
+		(type->base->payload == PGSEAL_PAYLOAD_TEXT && is_deterministic(collation)))
+		return pgseal_type_encode(type, value, out_len, buffer, out_allocated);
+
+	initStringInfo(&canonical);
+	type->base->canonical(&canonical, value, collation);
+	*out_len = canonical.len;
+	*out_allocated = canonical.data;
+	return (uint8 *) canonical.data;
 }
