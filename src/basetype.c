@@ -118,22 +118,38 @@ find_extension_schema(void)
 }
 
 static void
-load_type(PgsealType *type, const PgsealBaseType *base)
+load_types(void)
 {
-	char		name[NAMEDATALEN];
+	/* First, so that an invalidation that arrives meanwhile isn't lost */
+	types_valid = true;
+	schema = find_extension_schema();
+	for (int i = 0; i < NUM_TYPES; i++)
+	{
+		char		name[NAMEDATALEN];
+
+		snprintf(name, sizeof(name), "encrypted_%s", base_types[i].name);
+		types[i].oid = OidIsValid(schema) ?
+			GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+							ObjectIdGetDatum(schema)) : InvalidOid;
+	}
+}
+
+/*
+ * With what is known of the base type: facts about a built-in type never
+ * change, so they are looked up once, and only in a backend that uses the type.
+ */
+static const PgsealType *
+known_type(int i)
+{
+	PgsealType *type = &types[i];
+	const PgsealBaseType *base = &base_types[i];
 	Oid			function;
 	bool		is_varlena;
 
-	type->base = base;
-	snprintf(name, sizeof(name), "encrypted_%s", base->name);
-	type->oid = OidIsValid(schema) ?
-		GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
-						ObjectIdGetDatum(schema)) : InvalidOid;
-	type->array_oid = OidIsValid(type->oid) ? get_array_type(type->oid) : InvalidOid;
-	if (!OidIsValid(type->oid) || OidIsValid(type->input.fn_oid))
-		return;
-
-	/* Facts about a built-in type never change: looked up once a backend */
+	if (!OidIsValid(type->oid))
+		return NULL;
+	if (type->base != NULL)
+		return type;
 	get_typlenbyval(base->oid, &type->len, &type->byval);
 	getTypeBinaryOutputInfo(base->oid, &function, &is_varlena);
 	fmgr_info_cxt(function, &type->send, TopMemoryContext);
@@ -143,16 +159,8 @@ load_type(PgsealType *type, const PgsealBaseType *base)
 				  &type->compare, TopMemoryContext);
 	getTypeInputInfo(base->oid, &function, &type->input_param);
 	fmgr_info_cxt(function, &type->input, TopMemoryContext);
-}
-
-static void
-load_types(void)
-{
-	/* First, so that an invalidation that arrives meanwhile isn't lost */
-	types_valid = true;
-	schema = find_extension_schema();
-	for (int i = 0; i < NUM_TYPES; i++)
-		load_type(&types[i], &base_types[i]);
+	type->base = base;			/* last: not after an error */
+	return type;
 }
 
 Oid
@@ -166,11 +174,12 @@ pgseal_type_schema(void)
 const PgsealType *
 pgseal_type_by_oid(Oid encrypted_type)
 {
-	if (!OidIsValid(pgseal_type_schema()) || encrypted_type < FirstNormalObjectId)
+	/* Statements about built-in types alone cost no lookup */
+	if (encrypted_type < FirstNormalObjectId || !OidIsValid(pgseal_type_schema()))
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (types[i].oid == encrypted_type)
-			return &types[i];
+			return known_type(i);
 	return NULL;
 }
 
@@ -181,7 +190,7 @@ pgseal_type_by_code(uint8 code)
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (base_types[i].code == code)
-			return OidIsValid(types[i].oid) ? &types[i] : NULL;
+			return known_type(i);
 	return NULL;
 }
 
@@ -192,7 +201,7 @@ pgseal_type_by_base(Oid base_type)
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (base_types[i].oid == base_type)
-			return OidIsValid(types[i].oid) ? &types[i] : NULL;
+			return known_type(i);
 	return NULL;
 }
 

@@ -45,7 +45,6 @@ typedef struct PgsealType
 {
 	const PgsealBaseType *base;
 	Oid			oid;			/* of the encrypted type */
-	Oid			array_oid;
 	bool		byval;			/* of the base type */
 	int16		len;
 	FmgrInfo	input;			/* of the base type */
