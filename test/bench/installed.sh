@@ -22,7 +22,6 @@ done <<'STATEMENTS'
 1 + 1, 'a' || 'x', length('a')@SELECT 1 + 1, 'a'::text || 'x', length('a');
 a || b, n * 1.5, lower(a) by id@SELECT a || b, n * 1.5, lower(a) FROM t WHERE id = 42;
 n = '1', a LIKE, ORDER BY@SELECT a FROM t WHERE n = '1' AND a LIKE '1%' ORDER BY b;
-UPDATE by id@UPDATE t SET n = n + 0 WHERE id = 42;
 STATEMENTS
 mode=
 
