@@ -285,13 +285,15 @@ forget_opened(void *arg)
 	((SortState *) arg)->opened = NULL;
 }
 
-/* A free slot, or one with the same hash; goes on from a slot that was neither */
+/* The next slot, from this one on, that is free or has the hash */
 static inline uint32
 probe(const OpenedSet *set, uint32 slot, uint32 hash)
 {
-	for (slot &= set->num_slots - 1;
-		 set->slots[slot].opened != NULL && set->slots[slot].hash != hash;)
-		slot = (slot + 1) & (set->num_slots - 1);
+	uint32		mask = set->num_slots - 1;
+
+	slot &= mask;
+	while (set->slots[slot].opened != NULL && set->slots[slot].hash != hash)
+		slot = (slot + 1) & mask;
 	return slot;
 }
 
@@ -306,12 +308,13 @@ make_slots(OpenedSet *set, uint32 num_slots)
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < num_old; i++)
 	{
-		uint32		slot = old[i].hash;
+		uint32		slot;
 
 		if (old[i].opened == NULL)
 			continue;
-		while (set->slots[slot = probe(set, slot, old[i].hash)].opened != NULL)
-			slot++;
+		slot = probe(set, old[i].hash, old[i].hash);
+		while (set->slots[slot].opened != NULL)
+			slot = probe(set, slot + 1, old[i].hash);
 		set->slots[slot] = old[i];
 	}
 	/* The old slots stay: the context of tuples may not know how to free */
@@ -375,11 +378,11 @@ find_opened(SortState *state, Datum value, SortSupport ssup)
 	/* The low bits of a hash choose partitions and buckets elsewhere, too */
 	hash = murmurhash32(hash);
 	slot = probe(set, hash, hash);
-	for (; set->slots[slot].opened != NULL; slot = probe(set, slot + 1, hash))
+	while ((opened = set->slots[slot].opened) != NULL)
 	{
-		opened = set->slots[slot].opened;
 		if (state->full.comparator(PointerGetDatum(opened->value), value, &state->full) == 0)
 			return opened;
+		slot = probe(set, slot + 1, hash);
 	}
 
 	opened = keep_opened(state, set, value);
