@@ -20,6 +20,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
@@ -117,22 +118,38 @@ find_extension_schema(void)
 }
 
 static void
-load_type(PgsealType *type, const PgsealBaseType *base)
+load_types(void)
 {
-	char		name[NAMEDATALEN];
+	/* First, so that an invalidation that arrives meanwhile isn't lost */
+	types_valid = true;
+	schema = find_extension_schema();
+	for (int i = 0; i < NUM_TYPES; i++)
+	{
+		char		name[NAMEDATALEN];
+
+		snprintf(name, sizeof(name), "encrypted_%s", base_types[i].name);
+		types[i].oid = OidIsValid(schema) ?
+			GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+							ObjectIdGetDatum(schema)) : InvalidOid;
+	}
+}
+
+/*
+ * With what is known of the base type: facts about a built-in type never
+ * change, so they are looked up once, and only in a backend that uses the type.
+ */
+static const PgsealType *
+known_type(int i)
+{
+	PgsealType *type = &types[i];
+	const PgsealBaseType *base = &base_types[i];
 	Oid			function;
 	bool		is_varlena;
 
-	type->base = base;
-	snprintf(name, sizeof(name), "encrypted_%s", base->name);
-	type->oid = OidIsValid(schema) ?
-		GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
-						ObjectIdGetDatum(schema)) : InvalidOid;
-	type->array_oid = OidIsValid(type->oid) ? get_array_type(type->oid) : InvalidOid;
-	if (!OidIsValid(type->oid) || OidIsValid(type->input.fn_oid))
-		return;
-
-	/* Facts about a built-in type never change: looked up once a backend */
+	if (!OidIsValid(type->oid))
+		return NULL;
+	if (type->base != NULL)
+		return type;
 	get_typlenbyval(base->oid, &type->len, &type->byval);
 	getTypeBinaryOutputInfo(base->oid, &function, &is_varlena);
 	fmgr_info_cxt(function, &type->send, TopMemoryContext);
@@ -142,16 +159,8 @@ load_type(PgsealType *type, const PgsealBaseType *base)
 				  &type->compare, TopMemoryContext);
 	getTypeInputInfo(base->oid, &function, &type->input_param);
 	fmgr_info_cxt(function, &type->input, TopMemoryContext);
-}
-
-static void
-load_types(void)
-{
-	/* First, so that an invalidation that arrives meanwhile isn't lost */
-	types_valid = true;
-	schema = find_extension_schema();
-	for (int i = 0; i < NUM_TYPES; i++)
-		load_type(&types[i], &base_types[i]);
+	type->base = base;			/* last: not after an error */
+	return type;
 }
 
 Oid
@@ -165,11 +174,12 @@ pgseal_type_schema(void)
 const PgsealType *
 pgseal_type_by_oid(Oid encrypted_type)
 {
-	if (!OidIsValid(pgseal_type_schema()) || encrypted_type < FirstNormalObjectId)
+	/* Statements about built-in types alone cost no lookup */
+	if (encrypted_type < FirstNormalObjectId || !OidIsValid(pgseal_type_schema()))
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (types[i].oid == encrypted_type)
-			return &types[i];
+			return known_type(i);
 	return NULL;
 }
 
@@ -180,7 +190,7 @@ pgseal_type_by_code(uint8 code)
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (base_types[i].code == code)
-			return OidIsValid(types[i].oid) ? &types[i] : NULL;
+			return known_type(i);
 	return NULL;
 }
 
@@ -191,7 +201,7 @@ pgseal_type_by_base(Oid base_type)
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (base_types[i].oid == base_type)
-			return OidIsValid(types[i].oid) ? &types[i] : NULL;
+			return known_type(i);
 	return NULL;
 }
 
@@ -376,13 +386,21 @@ pgseal_type_decode(const PgsealType *type, const uint8 *payload, size_t len)
  * Canonical forms
  */
 
+/* Not asked for each value: a look-up of the collation costs more than a hash */
+static bool
+is_deterministic(Oid collation)
+{
+	return !OidIsValid(collation) || collation == DEFAULT_COLLATION_OID ||
+		collation == C_COLLATION_OID || get_collation_isdeterministic(collation);
+}
+
 /*
  * Under a nondeterministic collation different strings may be equal.  Core's
  * own hash functions know how (by the collation's sort keys); two of 64 bits
  * with different seeds stand for the string.
  */
 static void
-append_collation_hash(StringInfo out, Datum value, Oid collation)
+canonical_text(StringInfo out, Datum value, Oid collation)
 {
 	for (int64 seed = 1; seed <= 2; seed++)
 	{
@@ -391,23 +409,6 @@ append_collation_hash(StringInfo out, Datum value, Oid collation)
 
 		pq_sendint64(out, DatumGetInt64(hash));
 	}
-}
-
-static void
-canonical_text(StringInfo out, Datum value, Oid collation)
-{
-	text	   *packed = DatumGetTextPP(value);
-	size_t		len = VARSIZE_ANY_EXHDR(packed);
-	void	   *allocated = NULL;
-	const uint8 *utf8;
-
-	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
-	{
-		append_collation_hash(out, PointerGetDatum(packed), collation);
-		return;
-	}
-	utf8 = utf8_from_server(VARDATA_ANY(packed), len, &len, &allocated);
-	appendBinaryStringInfo(out, (const char *) utf8, len);
 }
 
 /* All NaNs are equal, and so are both zeroes (float8_cmp_internal). */
@@ -517,4 +518,21 @@ canonical_jsonb(StringInfo out, Datum value, Oid collation)
 				break;
 		}
 	}
+}
+
+const uint8 *
+pgseal_type_canonical(const PgsealType *type, Datum value, Oid collation,
+					  size_t *out_len, uint8 buffer[8], void **out_allocated)
+{
+	StringInfoData canonical;
+
+	if (type->base->canonical == NULL ||
+		(type->base->payload == PGSEAL_PAYLOAD_TEXT && is_deterministic(collation)))
+		return pgseal_type_encode(type, value, out_len, buffer, out_allocated);
+
+	initStringInfo(&canonical);
+	type->base->canonical(&canonical, value, collation);
+	*out_len = canonical.len;
+	*out_allocated = canonical.data;
+	return (uint8 *) canonical.data;
 }

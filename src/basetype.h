@@ -45,7 +45,6 @@ typedef struct PgsealType
 {
 	const PgsealBaseType *base;
 	Oid			oid;			/* of the encrypted type */
-	Oid			array_oid;
 	bool		byval;			/* of the base type */
 	int16		len;
 	FmgrInfo	input;			/* of the base type */
@@ -71,6 +70,14 @@ extern Oid	pgseal_type_schema(void);
 extern const uint8 *pgseal_type_encode(const PgsealType *type, Datum value,
 									   size_t *out_len, uint8 buffer[8],
 									   void **out_allocated);
+
+/*
+ * Bytes that are the same for two values exactly when the values are equal under
+ * the collation.  Where they lie is told as by pgseal_type_encode().
+ */
+extern const uint8 *pgseal_type_canonical(const PgsealType *type, Datum value, Oid collation,
+										  size_t *out_len, uint8 buffer[8],
+										  void **out_allocated);
 
 /* The value from opened bytes; they are authentic, so this does not fail. */
 extern Datum pgseal_type_decode(const PgsealType *type, const uint8 *payload, size_t len);

@@ -11,8 +11,10 @@
  *
  * - Algorithms are fetched once per process; a context keeps its key schedule
  *	 and gets a new IV per value.
- * - The tag is exchanged by OSSL_PARAM.  EVP_CIPHER_CTX_ctrl(), which builds
- *	 the same OSSL_PARAM behind a switch, costs 20 ns more.
+ * - AES-256-GCM is called as the provider offers it (provider-cipher(7)), which
+ *	 is what EVP does.  EVP itself takes 50 of 145 ns for a short value: it asks
+ *	 the provider for the length of the IV each time, and for the tag in calls
+ *	 of their own.
  * - HMAC keeps two hash states, one having taken in the inner and the other
  *	 the outer padded key (RFC 2104, section 4), and copies them per value.
  *	 EVP_MAC takes 60 ns longer, and EVP_MAC_init() without a key, which ought
@@ -29,6 +31,7 @@
 
 #include <pthread.h>
 
+#include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -36,16 +39,11 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #include "crypto.h"
-
-/*
- * EVP counts the bytes of a call as int, so longer inputs go in pieces.  The
- * piece is far below INT_MAX for the tests' sake: they reach the second one.
- */
-#define CHUNK_BYTES			(16 * 1024 * 1024)
 
 #define HMAC_BLOCK_BYTES	64	/* block size of SHA-256 */
 #define HMAC_INNER_PAD		0x36
@@ -56,10 +54,24 @@
 /* As many nonces as fit into 4 kB */
 #define NONCE_POOL_BYTES	(4096 / PGSEAL_NONCE_BYTES * PGSEAL_NONCE_BYTES)
 
+/* A provider's AES-256-GCM; its functions return 1 for success */
+typedef struct Gcm
+{
+	OSSL_FUNC_cipher_newctx_fn *newctx;
+	OSSL_FUNC_cipher_freectx_fn *freectx;
+	OSSL_FUNC_cipher_encrypt_init_fn *encrypt_init;
+	OSSL_FUNC_cipher_decrypt_init_fn *decrypt_init;
+	OSSL_FUNC_cipher_update_fn *update;
+	OSSL_FUNC_cipher_final_fn *final;
+	OSSL_FUNC_cipher_get_ctx_params_fn *get_ctx_params;
+	void	   *provider;		/* argument of newctx */
+} Gcm;
+
+/* Contexts of the provider */
 struct PgsealAead
 {
-	EVP_CIPHER_CTX *seal;
-	EVP_CIPHER_CTX *open;
+	void	   *seal;
+	void	   *open;
 };
 
 struct PgsealHmac
@@ -70,21 +82,14 @@ struct PgsealHmac
 };
 
 /* Fetched on first use, kept for the life of the process */
-static EVP_CIPHER *aes_256_gcm = NULL;
+static Gcm	gcm;
+static EVP_CIPHER *aes_256_gcm = NULL;	/* keeps the provider loaded */
 static EVP_MD *sha256 = NULL;
 
 /* The last nonce_pool_left bytes of the pool have not been handed out yet */
 static uint8 nonce_pool[NONCE_POOL_BYTES];
 static size_t nonce_pool_left = 0;
 static bool nonce_pool_guarded = false;
-
-static bool
-FetchCipher(void)
-{
-	if (aes_256_gcm == NULL)
-		aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	return aes_256_gcm != NULL;
-}
 
 static bool
 FetchHash(void)
@@ -108,6 +113,90 @@ Fail(uint8 *out, size_t len)
  * AES-256-GCM
  */
 
+/* Is the name one of these, which are separated by colons? */
+static bool
+IsNamed(const char *names, const char *name)
+{
+	size_t		len = strlen(name);
+
+	for (;;)
+	{
+		size_t		this_len = strcspn(names, ":");
+
+		if (this_len == len && strncasecmp(names, name, len) == 0)
+			return true;
+		if (names[this_len] == '\0')
+			return false;
+		names += this_len + 1;
+	}
+}
+
+static void
+CollectFunctions(Gcm *out, const OSSL_DISPATCH *function)
+{
+	for (; function->function_id != 0; function++)
+	{
+		switch (function->function_id)
+		{
+			case OSSL_FUNC_CIPHER_NEWCTX:
+				out->newctx = OSSL_FUNC_cipher_newctx(function);
+				break;
+			case OSSL_FUNC_CIPHER_FREECTX:
+				out->freectx = OSSL_FUNC_cipher_freectx(function);
+				break;
+			case OSSL_FUNC_CIPHER_ENCRYPT_INIT:
+				out->encrypt_init = OSSL_FUNC_cipher_encrypt_init(function);
+				break;
+			case OSSL_FUNC_CIPHER_DECRYPT_INIT:
+				out->decrypt_init = OSSL_FUNC_cipher_decrypt_init(function);
+				break;
+			case OSSL_FUNC_CIPHER_UPDATE:
+				out->update = OSSL_FUNC_cipher_update(function);
+				break;
+			case OSSL_FUNC_CIPHER_FINAL:
+				out->final = OSSL_FUNC_cipher_final(function);
+				break;
+			case OSSL_FUNC_CIPHER_GET_CTX_PARAMS:
+				out->get_ctx_params = OSSL_FUNC_cipher_get_ctx_params(function);
+				break;
+		}
+	}
+}
+
+/* Which provider it is, is the choice of OpenSSL's configuration (FIPS) */
+static bool
+FetchCipher(void)
+{
+	EVP_CIPHER *cipher;
+	const OSSL_PROVIDER *provider;
+	const OSSL_ALGORITHM *algorithm;
+	int			no_cache;
+
+	if (aes_256_gcm != NULL)
+		return true;
+	cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	if (cipher == NULL)
+		return false;
+
+	provider = EVP_CIPHER_get0_provider(cipher);
+	algorithm = OSSL_PROVIDER_query_operation(provider, OSSL_OP_CIPHER, &no_cache);
+	while (algorithm != NULL && algorithm->algorithm_names != NULL &&
+		   !IsNamed(algorithm->algorithm_names, "AES-256-GCM"))
+		algorithm++;
+	if (algorithm != NULL && algorithm->algorithm_names != NULL)
+		CollectFunctions(&gcm, algorithm->implementation);
+	gcm.provider = OSSL_PROVIDER_get0_provider_ctx(provider);
+	if (gcm.newctx == NULL || gcm.freectx == NULL ||
+		gcm.encrypt_init == NULL || gcm.decrypt_init == NULL ||
+		gcm.update == NULL || gcm.final == NULL || gcm.get_ctx_params == NULL)
+	{
+		EVP_CIPHER_free(cipher);
+		return false;
+	}
+	aes_256_gcm = cipher;
+	return true;
+}
+
 PgsealAead *
 pgseal_aead_new(const uint8 key[PGSEAL_KEY_BYTES])
 {
@@ -115,10 +204,10 @@ pgseal_aead_new(const uint8 key[PGSEAL_KEY_BYTES])
 
 	if (aead != NULL &&
 		FetchCipher() &&
-		(aead->seal = EVP_CIPHER_CTX_new()) != NULL &&
-		(aead->open = EVP_CIPHER_CTX_new()) != NULL &&
-		EVP_EncryptInit_ex2(aead->seal, aes_256_gcm, key, NULL, NULL) == 1 &&
-		EVP_DecryptInit_ex2(aead->open, aes_256_gcm, key, NULL, NULL) == 1)
+		(aead->seal = gcm.newctx(gcm.provider)) != NULL &&
+		(aead->open = gcm.newctx(gcm.provider)) != NULL &&
+		gcm.encrypt_init(aead->seal, key, PGSEAL_KEY_BYTES, NULL, 0, NULL) == 1 &&
+		gcm.decrypt_init(aead->open, key, PGSEAL_KEY_BYTES, NULL, 0, NULL) == 1)
 		return aead;
 
 	pgseal_aead_free(aead);
@@ -132,28 +221,31 @@ pgseal_aead_free(PgsealAead *aead)
 	if (aead == NULL)
 		return;
 	/* the provider wipes what it frees: it calls OPENSSL_clear_free() */
-	EVP_CIPHER_CTX_free(aead->seal);
-	EVP_CIPHER_CTX_free(aead->open);
+	if (aead->seal != NULL)
+		gcm.freectx(aead->seal);
+	if (aead->open != NULL)
+		gcm.freectx(aead->open);
 	OPENSSL_free(aead);
 }
 
 /* Passes bytes through the cipher; out is NULL for authenticated data */
 static inline bool
-Update(EVP_CIPHER_CTX *ctx, uint8 *out, const uint8 *in, size_t len)
+Update(void *ctx, uint8 *out, const uint8 *in, size_t len)
 {
-	while (len > 0)
-	{
-		int			piece = (int) Min(len, CHUNK_BYTES);
-		int			written;
+	size_t		written;
 
-		if (EVP_CipherUpdate(ctx, out, &written, in, piece) != 1)
-			return false;
-		if (out != NULL)
-			out += piece;
-		in += piece;
-		len -= piece;
-	}
-	return true;
+	/* Without input it would be the final call */
+	return len == 0 || gcm.update(ctx, out, &written, len, in, len) == 1;
+}
+
+/* A stream mode leaves no rest to write: this makes or verifies the tag */
+static inline bool
+Final(void *ctx)
+{
+	uint8		rest[EVP_MAX_BLOCK_LENGTH];
+	size_t		rest_len;
+
+	return gcm.final(ctx, rest, &rest_len, sizeof(rest)) == 1;
 }
 
 bool
@@ -163,20 +255,17 @@ pgseal_aead_seal(PgsealAead *aead,
 				 const uint8 *aad, size_t aad_len,
 				 const uint8 *plaintext, size_t plaintext_len)
 {
-	EVP_CIPHER_CTX *ctx = aead->seal;
 	OSSL_PARAM	params[2] = {
 		OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG,
 										  out_tag, PGSEAL_TAG_BYTES),
 		OSSL_PARAM_construct_end()
 	};
-	uint8		rest[EVP_MAX_BLOCK_LENGTH]; /* a stream mode leaves no rest */
-	int			rest_len;
 
-	if (EVP_EncryptInit_ex2(ctx, NULL, NULL, nonce, NULL) == 1 &&
-		Update(ctx, NULL, aad, aad_len) &&
-		Update(ctx, out_ciphertext, plaintext, plaintext_len) &&
-		EVP_EncryptFinal_ex(ctx, rest, &rest_len) == 1 &&
-		EVP_CIPHER_CTX_get_params(ctx, params) == 1)
+	if (gcm.encrypt_init(aead->seal, NULL, 0, nonce, PGSEAL_NONCE_BYTES, NULL) == 1 &&
+		Update(aead->seal, NULL, aad, aad_len) &&
+		Update(aead->seal, out_ciphertext, plaintext, plaintext_len) &&
+		Final(aead->seal) &&
+		gcm.get_ctx_params(aead->seal, params) == 1)
 		return true;
 
 	pgseal_wipe(out_tag, PGSEAL_TAG_BYTES);
@@ -191,20 +280,16 @@ pgseal_aead_open(PgsealAead *aead,
 				 const uint8 *aad, size_t aad_len,
 				 const uint8 *ciphertext, size_t ciphertext_len)
 {
-	EVP_CIPHER_CTX *ctx = aead->open;
 	OSSL_PARAM	params[2] = {
 		OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG,
 										  unconstify(uint8 *, tag), PGSEAL_TAG_BYTES),
 		OSSL_PARAM_construct_end()
 	};
-	uint8		rest[EVP_MAX_BLOCK_LENGTH];
-	int			rest_len;
 
-	if (EVP_DecryptInit_ex2(ctx, NULL, NULL, nonce, NULL) == 1 &&
-		EVP_CIPHER_CTX_set_params(ctx, params) == 1 &&
-		Update(ctx, NULL, aad, aad_len) &&
-		Update(ctx, out_plaintext, ciphertext, ciphertext_len) &&
-		EVP_DecryptFinal_ex(ctx, rest, &rest_len) == 1)
+	if (gcm.decrypt_init(aead->open, NULL, 0, nonce, PGSEAL_NONCE_BYTES, params) == 1 &&
+		Update(aead->open, NULL, aad, aad_len) &&
+		Update(aead->open, out_plaintext, ciphertext, ciphertext_len) &&
+		Final(aead->open))
 		return true;
 
 	return Fail(out_plaintext, ciphertext_len);

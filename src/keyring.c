@@ -90,6 +90,8 @@ static HTAB *index_counts = NULL;	/* of IndexCount */
 static PgsealKey *last_opened = NULL;
 static PgsealKey *last_sealed = NULL;	/* and for which hash it seals: */
 static int32 last_sealed_hash;
+static PgsealKey *last_index = NULL;	/* the same of an index key */
+static int32 last_index_hash;
 static int64 ephemeral_id = 0;	/* of this backend's own key, 0: none */
 static bool facts_valid = false;
 static Oid	version_relation = InvalidOid;
@@ -167,7 +169,7 @@ validate_facts(void)
 
 	/* First, so that an invalidation that arrives meanwhile isn't lost */
 	facts_valid = true;
-	last_sealed = NULL;
+	last_sealed = last_index = NULL;
 	empty_table(infos);
 	empty_table(targets);
 	empty_table(index_counts);
@@ -199,7 +201,7 @@ unload_all_keys(void)
 	HASH_SEQ_STATUS scan;
 	PgsealKey  *key;
 
-	last_opened = last_sealed = NULL;
+	last_opened = last_sealed = last_index = NULL;
 	hash_seq_init(&scan, keys);
 	while ((key = hash_seq_search(&scan)) != NULL)
 	{
@@ -724,20 +726,29 @@ pgseal_keyring_seal(int32 key_hash)
 	return key;
 }
 
-PgsealKey *
-pgseal_keyring_index_version(int64 id, PgsealAccess access)
+static PgsealKey *
+index_key(PgsealKey *key, PgsealAccess access)
 {
-	PgsealKey  *key = usable_key(id);
-
 	if (access == PGSEAL_ACCESS_CHECKED && key->allowed_role != GetUserId() && !may_open(key))
 		return NULL;
 	return key;
 }
 
 PgsealKey *
+pgseal_keyring_index_version(int64 id, PgsealAccess access)
+{
+	return index_key(usable_key(id), access);
+}
+
+PgsealKey *
 pgseal_keyring_index(int32 key_hash, PgsealAccess access)
 {
-	return pgseal_keyring_index_version(seal_target(key_hash, PGSEAL_PURPOSE_INDEX), access);
+	if (last_index == NULL || last_index_hash != key_hash || !facts_valid || !is_usable(last_index))
+	{
+		last_index = usable_key(seal_target(key_hash, PGSEAL_PURPOSE_INDEX));
+		last_index_hash = key_hash;
+	}
+	return index_key(last_index, access);
 }
 
 static int

@@ -24,7 +24,6 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "lib/stringinfo.h"
 #include "nodes/memnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -191,22 +190,11 @@ hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 	const uint8 *data;
 	size_t		len;
 	uint8		buffer[8];
-	void	   *allocated = NULL;
-	StringInfoData canonical = {0};
+	void	   *allocated;
 
 	if (isnull)
 		report_denied();
-	if (op->type->base->canonical != NULL)
-	{
-		initStringInfo(&canonical);
-		op->type->base->canonical(&canonical, value, PG_GET_COLLATION());
-		data = (uint8 *) canonical.data;
-		len = canonical.len;
-		allocated = canonical.data;
-	}
-	else
-		data = pgseal_type_encode(op->type, value, &len, buffer, &allocated);
-
+	data = pgseal_type_canonical(op->type, value, PG_GET_COLLATION(), &len, buffer, &allocated);
 	prefix[0] = op->type->base->code;
 	memcpy(prefix + 1, &seed_be, sizeof(seed_be));
 	if (!pgseal_hmac(key->hmac, mac, prefix, sizeof(prefix), data, len))

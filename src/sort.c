@@ -56,23 +56,36 @@ typedef struct CacheEntry
 	Datum		value;
 } CacheEntry;
 
-/* The abbreviated key of a value that is passed by reference points to this */
+/*
+ * The abbreviated key of a value that is passed by reference points to this;
+ * the value lies beside what decides most comparisons, for the sake of the
+ * processor's cache.
+ */
 typedef struct Opened
 {
 	Datum		abbreviated;	/* by the base type, if it can */
-	Datum		value;
-	uint32		hash;
+	char		value[FLEXIBLE_ARRAY_MEMBER];
 } Opened;
 
-/* All of these in the memory context of the tuples: a hash table */
+typedef struct OpenedSlot
+{
+	uint32		hash;
+	Opened	   *opened;			/* NULL: free */
+} OpenedSlot;
+
+/* All of these in the memory context of the tuples: a hash table, and room */
 typedef struct OpenedSet
 {
+	MemoryContext context;
 	uint32		num;
 	uint32		num_slots;		/* a power of two, more than num */
-	Opened	  **slots;
+	OpenedSlot *slots;
+	char	   *room;			/* for further values */
+	Size		room_left;
 } OpenedSet;
 
 #define OPENED_SLOTS_MIN		1024
+#define ROOM_BYTES				(32 * 1024)
 
 typedef struct SortState
 {
@@ -240,7 +253,8 @@ compare_by_reference(Datum x, Datum y, SortSupport ssup)
 		order = state->abbreviated.comparator(left->abbreviated, right->abbreviated,
 											  &state->abbreviated);
 	if (left != right && order == 0)
-		order = state->full.comparator(left->value, right->value, &state->full);
+		order = state->full.comparator(PointerGetDatum(left->value),
+									   PointerGetDatum(right->value), &state->full);
 	state->tied = (order == 0);
 	return order;
 }
@@ -271,74 +285,109 @@ forget_opened(void *arg)
 	((SortState *) arg)->opened = NULL;
 }
 
-static void
-make_slots(OpenedSet *set, uint32 num_slots, MemoryContext context)
+/* The next slot, from this one on, that is free or has the hash */
+static inline uint32
+probe(const OpenedSet *set, uint32 slot, uint32 hash)
 {
-	Opened	  **old = set->slots;
+	uint32		mask = set->num_slots - 1;
+
+	slot &= mask;
+	while (set->slots[slot].opened != NULL && set->slots[slot].hash != hash)
+		slot = (slot + 1) & mask;
+	return slot;
+}
+
+static void
+make_slots(OpenedSet *set, uint32 num_slots)
+{
+	OpenedSlot *old = set->slots;
 	uint32		num_old = set->num_slots;
 
 	set->num_slots = num_slots;
-	set->slots = MemoryContextAllocExtended(context, num_slots * sizeof(Opened *),
+	set->slots = MemoryContextAllocExtended(set->context, num_slots * sizeof(OpenedSlot),
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < num_old; i++)
 	{
 		uint32		slot;
 
-		if (old[i] == NULL)
+		if (old[i].opened == NULL)
 			continue;
-		for (slot = old[i]->hash & (num_slots - 1); set->slots[slot] != NULL;)
-			slot = (slot + 1) & (num_slots - 1);
+		slot = probe(set, old[i].hash, old[i].hash);
+		while (set->slots[slot].opened != NULL)
+			slot = probe(set, slot + 1, old[i].hash);
 		set->slots[slot] = old[i];
 	}
 	/* The old slots stay: the context of tuples may not know how to free */
 }
 
 static OpenedSet *
-opened_set(SortState *state, MemoryContext context)
+opened_set(SortState *state, SortSupport ssup)
 {
+	OpenedSet  *set = state->opened;
 	MemoryContextCallback *callback;
 
-	if (state->opened == NULL)
+	if (set == NULL)
 	{
-		state->opened = MemoryContextAllocZero(context, sizeof(OpenedSet));
-		make_slots(state->opened, OPENED_SLOTS_MIN, context);
+		MemoryContext context = tuple_context(ssup);
+
+		set = MemoryContextAllocZero(context, sizeof(OpenedSet));
+		set->context = context;
+		make_slots(set, OPENED_SLOTS_MIN);
 		callback = MemoryContextAlloc(context, sizeof(MemoryContextCallback));
 		callback->func = forget_opened;
 		callback->arg = state;
 		MemoryContextRegisterResetCallback(context, callback);
+		state->opened = set;
 	}
-	else if (state->opened->num > state->opened->num_slots / 2)
-		make_slots(state->opened, state->opened->num_slots * 2, context);
-	return state->opened;
+	else if (set->num > set->num_slots / 2)
+		make_slots(set, set->num_slots * 2);
+	return set;
+}
+
+/* A copy of the value, as abbreviated as the base type can */
+static Opened *
+keep_opened(SortState *state, OpenedSet *set, Datum value)
+{
+	Size		value_size = datumGetSize(value, false, state->type->len);
+	Size		size = MAXALIGN(offsetof(Opened, value) + value_size);
+	Opened	   *opened;
+
+	if (size > set->room_left)
+	{
+		set->room_left = Max(ROOM_BYTES, size);
+		set->room = MemoryContextAllocHuge(set->context, set->room_left);
+	}
+	opened = (Opened *) set->room;
+	set->room += size;
+	set->room_left -= size;
+	memcpy(opened->value, DatumGetPointer(value), value_size);
+	opened->abbreviated = state->abbreviated.abbrev_converter == NULL ? (Datum) 0 :
+		state->abbreviated.abbrev_converter(PointerGetDatum(opened->value), &state->abbreviated);
+	return opened;
 }
 
 /* The one that is equal to the value, or a new one with a copy of it */
 static Opened *
 find_opened(SortState *state, Datum value, SortSupport ssup)
 {
-	MemoryContext context = tuple_context(ssup);
-	OpenedSet  *set = opened_set(state, context);
+	OpenedSet  *set = opened_set(state, ssup);
 	uint32		hash = DatumGetUInt32(FunctionCall1Coll(&state->hash, ssup->ssup_collation, value));
 	uint32		slot;
 	Opened	   *opened;
-	MemoryContext old;
 
 	/* The low bits of a hash choose partitions and buckets elsewhere, too */
 	hash = murmurhash32(hash);
-	for (slot = hash & (set->num_slots - 1); (opened = set->slots[slot]) != NULL;
-		 slot = (slot + 1) & (set->num_slots - 1))
-		if (opened->hash == hash &&
-			state->full.comparator(opened->value, value, &state->full) == 0)
+	slot = probe(set, hash, hash);
+	while ((opened = set->slots[slot].opened) != NULL)
+	{
+		if (state->full.comparator(PointerGetDatum(opened->value), value, &state->full) == 0)
 			return opened;
+		slot = probe(set, slot + 1, hash);
+	}
 
-	old = MemoryContextSwitchTo(context);
-	opened = palloc(sizeof(Opened));
-	opened->hash = hash;
-	opened->value = datumCopy(value, false, state->type->len);
-	MemoryContextSwitchTo(old);
-	opened->abbreviated = state->abbreviated.abbrev_converter == NULL ? (Datum) 0 :
-		state->abbreviated.abbrev_converter(opened->value, &state->abbreviated);
-	set->slots[slot] = opened;
+	opened = keep_opened(state, set, value);
+	set->slots[slot].hash = hash;
+	set->slots[slot].opened = opened;
 	set->num++;
 	return opened;
 }

@@ -294,8 +294,9 @@ stored_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 {
 	Var		   *column = NULL;
 
-	if (rte->rtekind == RTE_RELATION && attnum > 0 && OidIsValid(pgseal_type_schema()) &&
-		get_atttype(rte->relid, attnum) == BYTEAOID && get_attgenerated(rte->relid, attnum) != '\0')
+	if (rte->rtekind == RTE_RELATION && attnum > 0 &&
+		get_atttype(rte->relid, attnum) == BYTEAOID &&
+		get_attgenerated(rte->relid, attnum) != '\0' && OidIsValid(pgseal_type_schema()))
 	{
 		Relation	rel = table_open(rte->relid, NoLock);
 
@@ -315,7 +316,7 @@ stored_index_stats(PlannerInfo *root, Oid index, AttrNumber attnum, VariableStat
 	ListCell   *lc;
 
 	/* The column's expression, as the planner has it already */
-	if (vardata->rel != NULL && OidIsValid(pgseal_type_schema()))
+	if (vardata->rel != NULL)
 		foreach(lc, vardata->rel->indexlist)
 			if (((IndexOptInfo *) lfirst(lc))->indexoid == index)
 				info = lfirst(lc);

@@ -139,7 +139,7 @@ pgseal_token_canonical(StringInfo out, const PgsealType *type, Datum value,
 	uint8		buffer[8];
 	void	   *allocated;
 	size_t		len;
-	const uint8 *payload;
+	const uint8 *bytes;
 
 	if (normalizer[0] != '\0')
 	{
@@ -149,16 +149,11 @@ pgseal_token_canonical(StringInfo out, const PgsealType *type, Datum value,
 					 errmsg("normalizers apply to encrypted_text only")));
 		value = normalize(value, normalizer, collation);
 	}
-	if (type->base->canonical != NULL)
-	{
-		type->base->canonical(out, value, collation);
-		return;
-	}
-	payload = pgseal_type_encode(type, value, &len, buffer, &allocated);
-	appendBinaryStringInfo(out, (const char *) payload, len);
+	bytes = pgseal_type_canonical(type, value, collation, &len, buffer, &allocated);
+	appendBinaryStringInfo(out, (const char *) bytes, len);
 	if (allocated != NULL)
 	{
-		pgseal_wipe((void *) payload, len);
+		pgseal_wipe((void *) bytes, len);
 		pfree(allocated);
 	}
 }
