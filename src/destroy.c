@@ -245,7 +245,9 @@ pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *con
 				 errmsg("cannot destroy version %d of key \"%s\": it is needed", number, name),
 				 errdetail("By " INT64_FORMAT " values in %d columns, %d constants.%s%s",
 						   census.values, census.columns, census.constants,
-						   census.places[0] ? "\n" : "", census.places)));
+						   census.places[0] ? "\n" : "", census.places),
+				 census.values == 0 ? 0 :
+				 errhint("Values that came back after it was retired are re-encrypted with the next pgseal.rotate_key().")));
 	destroy_version(version);
 	pgseal_catalog_event("version_destroyed", name, version->id, NULL);
 }

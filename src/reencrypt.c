@@ -4,8 +4,12 @@
  *	  Moving stored values from old key versions to the current ones.
  *
  * A key version that is no longer the newest of its key gets a row in
- * pgseal.rotation.  Once every transaction that may still seal under it has
- * ended, it takes part in the next round.  A round goes through all tables that
+ * pgseal.rotation.  Once every transaction that may have sealed under it has
+ * ended, it takes part in the next round.  That takes two waits: for the
+ * snapshots from before the rotation, as who has one may still seal under the
+ * old version; then for the transactions that were running by then, as one of
+ * them may have begun to write only after it had sealed.  (Prepared transactions
+ * are among them.)  A round goes through all tables that
  * may have values of the keys in it, some blocks per transaction
  * (reencrypt_table.c), and counts what it finds under each version.
  *
@@ -97,29 +101,54 @@ note_old_versions(void)
 						" ON CONFLICT DO NOTHING", 0);
 }
 
-/*
- * Marks the versions whose turn it is; returns the hashes of their keys.  A
- * transaction that began before `since` holds the horizon back, as does one that
- * only reads: it could insert what it has read.
- */
-static List *
-choose_versions(void)
+/* Everything from before this transaction has ended, also what only reads */
+static TransactionId
+oldest_running(void)
 {
 	Relation	rel = relation_open(pgseal_catalog_version_relation(), AccessShareLock);
 	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
-	List	   *hashes = NIL;
-	uint64		num;
 
 	relation_close(rel, AccessShareLock);
+	return horizon;
+}
+
+/* The end of the first wait; true when any version has come to it */
+static bool
+settle_versions(TransactionId horizon)
+{
+	return pgseal_query("UPDATE pgseal.rotation SET settled = true, since = pg_current_xact_id()"
+						" WHERE NOT settled AND age(since::xid) > age($1)", 1,
+						XIDOID, TransactionIdGetDatum(horizon)) > 0;
+}
+
+/*
+ * The end of the second wait: marks the versions whose turn it is, and returns
+ * the hashes of their keys
+ */
+static List *
+choose_versions(TransactionId horizon)
+{
+	List	   *hashes = NIL;
+	SPITupleTable *versions;
+	uint64		num;
+
 	num = pgseal_query("UPDATE pgseal.rotation r"
 					   " SET in_round = true, found = 0, round_began = now(), pause_until = NULL"
-					   " FROM pgseal.key_version v JOIN pgseal.key k ON k.name = v.key"
-					   " WHERE v.id = r.key_version_id"
-					   "  AND (pause_until IS NULL OR pause_until <= now())"
-					   "  AND age(since::xid) > age($1)"
-					   " RETURNING k.name_hash", 1, XIDOID, TransactionIdGetDatum(horizon));
+					   " FROM pgseal.rotation before, pgseal.key_version v JOIN pgseal.key k ON k.name = v.key"
+					   " WHERE v.id = r.key_version_id AND before.key_version_id = r.key_version_id"
+					   "  AND r.settled AND (r.pause_until IS NULL OR r.pause_until <= now())"
+					   "  AND age(r.since::xid) > age($1)"
+					   " RETURNING k.name_hash, v.id, v.key, before.round_began IS NULL", 1,
+					   XIDOID, TransactionIdGetDatum(horizon));
+	versions = SPI_tuptable;
 	for (uint64 i = 0; i < num; i++)
+	{
+		SPI_tuptable = versions;
 		hashes = list_append_unique_int(hashes, (int32) pgseal_query_int64(i, 1));
+		if (pgseal_query_int64(i, 4) != 0)
+			pgseal_catalog_event("reencrypt_began", pgseal_query_text(i, 3),
+								 pgseal_query_int64(i, 2), NULL);
+	}
 	return hashes;
 }
 
@@ -173,10 +202,13 @@ note_tables(List *hashes)
 static PgsealReencryptStep
 begin_round(void)
 {
+	TransactionId horizon = oldest_running();
 	List	   *hashes;
 
 	note_old_versions();
-	hashes = choose_versions();
+	if (settle_versions(horizon))
+		return PGSEAL_REENCRYPT_MORE;
+	hashes = choose_versions(horizon);
 	if (hashes == NIL)
 		return pgseal_query("SELECT FROM pgseal.rotation"
 							" WHERE pause_until IS NULL OR pause_until <= now() LIMIT 1", 0) > 0 ?
@@ -428,12 +460,15 @@ pgseal_reencrypt_step(void)
 }
 
 bool
-pgseal_reencrypt_failed(const char *message)
+pgseal_reencrypt_failed(int sqlerrcode, const char *message)
 {
+	bool		locked = sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+
 	if (!OidIsValid(present_table))
 		return false;
 	pgseal_query_begin();
-	set_phase(present_table, "untouchable", message);
+	set_phase(present_table, locked ? "locked" : "untouchable", locked ? NULL : message);
 	pgseal_query_end();
 	return true;
 }
