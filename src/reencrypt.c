@@ -16,9 +16,10 @@
  * A version under which a whole round has found nothing is retired: reencryption
  * is done with it.  If something was found there is another round, which also
  * comes back for the rows that were skipped as others had locked them.  A table
- * that was made, rewritten or given a column meanwhile counts as not seen; one
- * that can't be dealt with is named in pgseal.rotation_table and keeps the
- * version from being retired.  Retired is a statement about what is stored, not
+ * that was made meanwhile, or given a column, is gone through before the round
+ * ends; one that was rewritten while it was gone through, from its start again.
+ * A table that can't be dealt with is named in pgseal.rotation_table and keeps
+ * the version from being retired.  Retired is a statement about what is stored, not
  * a deletion: destroying a version is for its owner to ask (destroy.c).
  *
  * Child keys that an old version of their parent wraps are wrapped by the
@@ -176,27 +177,37 @@ may_hold_any(const PgsealHolder *holder, List *hashes)
 	return false;
 }
 
-static void
+/*
+ * Notes the tables that may have values of these keys, unless they are noted
+ * already; true when any was new
+ */
+static bool
 note_tables(List *hashes)
 {
+	bool		any_new = false;
 	ListCell   *lc;
 
-	(void) pgseal_query("DELETE FROM pgseal.rotation_table", 0);
 	foreach(lc, pgseal_shape_holders())
 	{
 		PgsealHolder *holder = lfirst(lc);
 		const char *obstacle = pgseal_reencrypt_obstacle(holder);
 
-		if (may_hold_any(holder, hashes))
-			(void) pgseal_query("INSERT INTO pgseal.rotation_table"
-								" (relid, filenode, key_hashes, phase, detail)"
-								" VALUES ($1, $2, $3, $4, nullif($5, ''))", 5,
-								OIDOID, ObjectIdGetDatum(holder->relid),
-								OIDOID, ObjectIdGetDatum(relation_filenode(holder->relid)),
-								INT4ARRAYOID, int4_array(holder->key_hashes),
-								TEXTOID, CStringGetTextDatum(obstacle ? "untouchable" : "waiting"),
-								TEXTOID, CStringGetTextDatum(obstacle ? obstacle : ""));
+		if (may_hold_any(holder, hashes) &&
+			pgseal_query("INSERT INTO pgseal.rotation_table AS t"
+						 " (relid, filenode, key_hashes, phase, detail)"
+						 " VALUES ($1, $2, $3, $4, nullif($5, ''))"
+						 " ON CONFLICT (relid) DO UPDATE"
+						 " SET filenode = excluded.filenode, key_hashes = excluded.key_hashes,"
+						 "  phase = excluded.phase, detail = excluded.detail, next_block = 0"
+						 " WHERE NOT t.key_hashes @> excluded.key_hashes", 5,
+						 OIDOID, ObjectIdGetDatum(holder->relid),
+						 OIDOID, ObjectIdGetDatum(relation_filenode(holder->relid)),
+						 INT4ARRAYOID, int4_array(holder->key_hashes),
+						 TEXTOID, CStringGetTextDatum(obstacle ? "untouchable" : "waiting"),
+						 TEXTOID, CStringGetTextDatum(obstacle ? obstacle : "")) > 0)
+			any_new = true;
 	}
+	return any_new;
 }
 
 static PgsealReencryptStep
@@ -213,7 +224,8 @@ begin_round(void)
 		return pgseal_query("SELECT FROM pgseal.rotation"
 							" WHERE pause_until IS NULL OR pause_until <= now() LIMIT 1", 0) > 0 ?
 			PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_IDLE;
-	note_tables(hashes);
+	(void) pgseal_query("DELETE FROM pgseal.rotation_table", 0);
+	(void) note_tables(hashes);
 	return PGSEAL_REENCRYPT_MORE;
 }
 
@@ -325,7 +337,21 @@ continue_table(Oid relid, Oid filenode, BlockNumber next, bool was_locked)
  * The end of a round
  */
 
-/* The tables, as they are now, of which the round hasn't seen all */
+/* Keys of the versions that are in the round, by their hashes */
+static List *
+keys_in_round(void)
+{
+	List	   *hashes = NIL;
+	uint64		num = pgseal_query("SELECT DISTINCT k.name_hash FROM pgseal.rotation r"
+								   " JOIN pgseal.key_version v ON v.id = r.key_version_id"
+								   " JOIN pgseal.key k ON k.name = v.key WHERE r.in_round", 0);
+
+	for (uint64 i = 0; i < num; i++)
+		hashes = lappend_int(hashes, (int32) pgseal_query_int64(i, 1));
+	return hashes;
+}
+
+/* The tables, as they are now, that the round couldn't go through */
 static List *
 unseen_holders(void)
 {
@@ -337,10 +363,8 @@ unseen_holders(void)
 		PgsealHolder *holder = lfirst(lc);
 
 		if (pgseal_query("SELECT FROM pgseal.rotation_table"
-						 " WHERE relid = $1 AND phase = 'done' AND filenode = $2"
-						 "  AND key_hashes @> $3", 3,
+						 " WHERE relid = $1 AND phase = 'done' AND key_hashes @> $2", 2,
 						 OIDOID, ObjectIdGetDatum(holder->relid),
-						 OIDOID, ObjectIdGetDatum(relation_filenode(holder->relid)),
 						 INT4ARRAYOID, int4_array(holder->key_hashes)) == 0)
 			unseen = lappend(unseen, holder);
 	}
@@ -443,7 +467,8 @@ step(void)
 		return continue_table((Oid) pgseal_query_int64(0, 1), (Oid) pgseal_query_int64(0, 2),
 							  (BlockNumber) pgseal_query_int64(0, 3),
 							  pgseal_query_int64(0, 4) != 0);
-	finish_round();
+	if (!note_tables(keys_in_round()))
+		finish_round();
 	return PGSEAL_REENCRYPT_MORE;
 }
 
