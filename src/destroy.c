@@ -128,6 +128,8 @@ report_losses(const char *name, const PgsealCensus *census, int64 children, bool
 static void
 destroy_children(const char *name)
 {
+	MemoryContext child_context;
+	MemoryContext context;
 	uint64		num;
 	int64	   *ids;
 
@@ -139,8 +141,16 @@ destroy_children(const char *name)
 	ids = palloc(Max(num, 1) * sizeof(int64));
 	for (uint64 i = 0; i < num; i++)
 		ids[i] = pgseal_query_int64(i, 1);
+	child_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal child key",
+										  ALLOCSET_SMALL_SIZES);
+	context = MemoryContextSwitchTo(child_context);
 	for (uint64 i = 0; i < num; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		destroy_version(pgseal_catalog_version(ids[i]));
+		MemoryContextReset(child_context);
+	}
+	MemoryContextSwitchTo(context);
 	pgseal_query_end();
 }
 

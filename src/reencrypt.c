@@ -233,20 +233,42 @@ begin_round(void)
  * Within a round
  */
 
+/*
+ * From where the last step stopped, as those that have been dealt with leave
+ * many dead entries in the index
+ */
+static bool
+rewrap_children_of(int64 parent, int64 after)
+{
+	int64		ids[CHILDREN_PER_STEP];
+	int			num = pgseal_catalog_children(parent, after, ids, lengthof(ids));
+
+	/* Others may have come meanwhile */
+	if (num == 0)
+		num = pgseal_catalog_children(parent, PG_INT64_MIN, ids, lengthof(ids));
+	if (num == 0)
+		return false;
+	pgseal_lifecycle_rewrap_children(ids, num);
+	(void) pgseal_query("UPDATE pgseal.rotation SET last_child = $2 WHERE key_version_id = $1", 2,
+						INT8OID, Int64GetDatum(parent),
+						INT8OID, Int64GetDatum(ids[num - 1]));
+	return true;
+}
+
 static bool
 rewrap_children(void)
 {
-	uint64		num = pgseal_query("SELECT c.id FROM pgseal.rotation r"
-								   " JOIN pgseal.key_version c ON c.parent_version = r.key_version_id"
-								   " WHERE r.in_round AND c.wrapped IS NOT NULL LIMIT $1", 1,
-								   INT4OID, Int32GetDatum(CHILDREN_PER_STEP));
-	int64	   *ids = palloc(Max(num, 1) * sizeof(int64));
+	uint64		num = pgseal_query("SELECT key_version_id, last_child FROM pgseal.rotation"
+								   " WHERE in_round", 0);
+	SPITupleTable *parents = SPI_tuptable;
 
 	for (uint64 i = 0; i < num; i++)
-		ids[i] = pgseal_query_int64(i, 1);
-	for (uint64 i = 0; i < num; i++)
-		pgseal_lifecycle_rewrap_child(ids[i]);
-	return num > 0;
+	{
+		SPI_tuptable = parents;
+		if (rewrap_children_of(pgseal_query_int64(i, 1), pgseal_query_int64(i, 2)))
+			return true;
+	}
+	return false;
 }
 
 static void
