@@ -398,6 +398,13 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	return PGSEAL_VERDICT_OK;
 }
 
+/* Vault wraps anew under the same key only, not under one that the server was given since */
+static bool
+can_rewrap(const PgsealKmsServer *server, const char *master_key)
+{
+	return strcmp(name_of(master_key), pgseal_kms_option(server, "key_name")) == 0;
+}
+
 const PgsealRemoteProvider pgseal_kms_vault = {
 	.base = {
 		.name = "vault_transit",
@@ -407,6 +414,7 @@ const PgsealRemoteProvider pgseal_kms_vault = {
 		.unwrap = pgseal_remote_unwrap,
 		.generate = pgseal_remote_generate,
 		.rewrap = pgseal_remote_rewrap,
+		.can_rewrap = can_rewrap,
 		.describe = pgseal_remote_describe,
 	},
 	.key_options = key_options,
