@@ -25,6 +25,8 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_foreign_server.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -202,6 +204,22 @@ insert_row(const char *table, Datum *values, bool *nulls)
 }
 
 /*
+ * A server that a row is about to name can't be dropped until the transaction
+ * ends; who wants to waits, and then sees the row.
+ */
+static void
+keep_server(const char *server)
+{
+	Oid			oid = get_foreign_server_oid(server, false);
+
+	LockDatabaseObject(ForeignServerRelationId, oid, 0, AccessShareLock);
+	if (get_foreign_server_oid(server, true) != oid)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("server \"%s\" was dropped by another transaction", server)));
+}
+
+/*
  * Changing a row.  The lock, which conflicts with itself and is kept until the
  * transaction ends, makes those who change rows wait for each other.
  */
@@ -334,6 +352,7 @@ pgseal_catalog_insert_key(const PgsealKeyRow *key)
 	Datum		values[KEY_NATTS];
 	bool		nulls[KEY_NATTS] = {false};
 
+	keep_server(key->server);
 	set_text(values, nulls, KEY_NAME, key->name);
 	values[KEY_HASH - 1] = Int32GetDatum(key->hash);
 	set_text(values, nulls, KEY_SERVER, key->server);
@@ -352,6 +371,7 @@ pgseal_catalog_set_server(int32 hash, const char *server)
 {
 	Change		change = {0};
 
+	keep_server(server);
 	change_text(&change, KEY_SERVER, server);
 	change_key(hash, &change);
 }
@@ -530,6 +550,7 @@ pgseal_catalog_insert_version(const PgsealVersionRow *version)
 	Datum		values[VERSION_NATTS];
 	bool		nulls[VERSION_NATTS] = {false};
 
+	keep_server(version->server);
 	values[VERSION_ID - 1] = Int64GetDatum(version->id);
 	set_text(values, nulls, VERSION_KEY, version->key);
 	values[VERSION_NUMBER - 1] = Int32GetDatum(version->number);
@@ -584,6 +605,7 @@ pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const bytea *expect
 	HeapTuple	tuple;
 	bool		found = false;
 
+	keep_server(version->server);
 	change_text(&change, VERSION_SERVER, version->server);
 	change_column(&change, VERSION_PARENT, Int64GetDatum(version->parent_version),
 				  version->parent_version == 0);

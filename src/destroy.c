@@ -118,8 +118,9 @@ report_losses(const char *name, const PgsealCensus *census, int64 children, bool
 			 errmsg("cannot destroy key \"%s\": it is needed", name) :
 			 errmsg("destroying key \"%s\"", name),
 			 errdetail("Lost with it: " INT64_FORMAT " values in %d columns, %d constants, "
-					   INT64_FORMAT " child keys.%s%s",
+					   INT64_FORMAT " child keys%s.%s%s",
 					   census->values, census->columns, census->constants, children,
+					   children > 0 ? " with all their values" : "",
 					   census->places[0] ? "\n" : "", census->places),
 			 needed && !force ?
 			 errhint("To lose them for ever, use pgseal.destroy_key(name, confirm, force => true).") : 0));
