@@ -14,6 +14,9 @@
  * pgseal.key and pgseal.key_version are dumped (extension configuration);
  * declared_key isn't, because DDL declares the names again on restore.
  *
+ * One file, though a long one: what reads and changes the rows of the tables is
+ * the same few helpers, which nobody else should have.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
