@@ -9,18 +9,18 @@
  * snapshots from before the rotation, as who has one may still seal under the
  * old version; then for the transactions that were running by then, as one of
  * them may have begun to write only after it had sealed.  (Prepared transactions
- * are among them.)  A round goes through all tables that
- * may have values of the keys in it, some blocks per transaction
- * (reencrypt_table.c), and counts what it finds under each version.
+ * are among them.)
  *
- * A version under which a whole round has found nothing is retired: reencryption
- * is done with it.  If something was found there is another round, which also
- * comes back for the rows that were skipped as others had locked them.  A table
- * that was made meanwhile, or given a column, is gone through before the round
- * ends; one that was rewritten while it was gone through, from its start again.
- * A table that can't be dealt with is named in pgseal.rotation_table and keeps
- * the version from being retired.  Retired is a statement about what is stored, not
- * a deletion: destroying a version is for its owner to ask (destroy.c).
+ * A round goes through all tables that may have values of the keys in it, some
+ * blocks per transaction (reencrypt_table.c), and counts what it finds under each
+ * version.  A version under which a whole round has found nothing is retired:
+ * re-encryption is done with it.  If something was found there is another round,
+ * which also comes back for the rows that were skipped as others had locked them.
+ * A table that was made meanwhile, or given a column, is gone through before the
+ * round ends; one that was rewritten while it was gone through, from its start
+ * again.  A table that can't be dealt with is named in pgseal.rotation_table and
+ * keeps the version from being retired.  Retired is a statement about what is
+ * stored, not a deletion: destroying a version is for its owner to ask (destroy.c).
  *
  * Child keys that an old version of their parent wraps are wrapped by the
  * current one before the tables' turn.
