@@ -54,10 +54,14 @@ SELECT pgseal.retire_index_key('rotating');
 REINDEX INDEX people_lower;
 SELECT pgseal.retire_index_key('rotating');
 UPDATE people SET note = note WHERE get_byte(token, 0) <> 2;
--- autovacuum or the worker may have a snapshot that still sees the old tokens
-DO $$ BEGIN
-	WHILE EXISTS (SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_xmin IS NOT NULL)
-	LOOP PERFORM pg_sleep(0.02), pg_stat_clear_snapshot(); END LOOP;
+-- (rows from before the update count while a snapshot of anybody's sees them)
+DO $$ DECLARE present xid8 := pg_current_xact_id(); BEGIN
+	FOR i IN 1..600 LOOP
+		COMMIT;
+		EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity
+			WHERE pid <> pg_backend_pid() AND age(backend_xmin) >= age(present::xid));
+		PERFORM pg_sleep(0.1);
+	END LOOP;
 END $$;
 SELECT * FROM lookups;
 SELECT pgseal.retire_index_key('rotating');

@@ -66,6 +66,8 @@ INSERT INTO rotate_unlogged VALUES ('u');
 CREATE MATERIALIZED VIEW rotate_mv AS SELECT id, a FROM rotate_t;
 ALTER TABLE rotate_t ADD CHECK (id < 0) NOT VALID;
 ALTER TABLE rotate_t ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rotate_t FORCE ROW LEVEL SECURITY;
+CREATE POLICY rotate_none ON rotate_t USING (false) WITH CHECK (false);
 
 -- What the values are, apart from how they are sealed
 CREATE VIEW rotate_values AS
@@ -117,6 +119,9 @@ SELECT pgseal.create_key('rotate_pub');
 CREATE TABLE rotate_pub (a encrypted_text('rotate_pub'));
 INSERT INTO rotate_pub VALUES ('x');
 CREATE PUBLICATION rotate_publication FOR TABLE rotate_pub;
+CREATE FOREIGN DATA WRAPPER rotate_fdw;
+CREATE SERVER rotate_server FOREIGN DATA WRAPPER rotate_fdw;
+CREATE FOREIGN TABLE rotate_foreign (a encrypted_text('rotate_pub')) SERVER rotate_server;
 SELECT pgseal.rotate_key('rotate_pub');
 DO $$ BEGIN
 	FOR i IN 1..300 LOOP
@@ -186,6 +191,7 @@ SELECT max(version) > 1 AS rotated, bool_or(rewrapped IS NOT NULL) AS rewrapped
 SELECT detail FROM pgseal.events WHERE key = 'rotate_sched' AND event = 'key_rotated' LIMIT 1;
 
 DROP PUBLICATION rotate_publication;
+DROP FOREIGN DATA WRAPPER rotate_fdw CASCADE;
 DROP MATERIALIZED VIEW rotate_mv CASCADE;
 DROP VIEW rotate_values;
 DROP TABLE rotate_t, rotate_child, rotate_parts, rotate_unlogged, rotate_log, rotate_before, rotate_pub, rotate_back, rotate_default;

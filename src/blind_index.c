@@ -112,7 +112,11 @@ token_of(FunctionCallInfo fcinfo, const Argument *arg, Datum value, int32 key_ha
 	return token;
 }
 
-/* The same for a sealed value, under the index key of its own key */
+/*
+ * The same for a sealed value, under the index key of its own key.  A value whose
+ * key was destroyed has none: its row must stay one that can be updated, indexed
+ * and restored.
+ */
 static bytea *
 token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 {
@@ -126,6 +130,8 @@ token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 	pgseal_value_header(&envelope, PG_GETARG_DATUM(0));
 	info = pgseal_keyring_info(envelope.key_version_id);
 	key_hash = info->key_hash;
+	if (info->destroyed)
+		return NULL;
 	value = pgseal_value_open(arg->type, PG_GETARG_DATUM(0), arg->access, &isnull);
 	return isnull ? NULL : token_of(fcinfo, arg, value, key_hash, form);
 }

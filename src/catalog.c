@@ -14,6 +14,9 @@
  * pgseal.key and pgseal.key_version are dumped (extension configuration);
  * declared_key isn't, because DDL declares the names again on restore.
  *
+ * One file, though a long one: what reads and changes the rows of the tables is
+ * the same few helpers, which nobody else should have.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -25,12 +28,15 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_foreign_server.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -124,8 +130,8 @@ pgseal_catalog_is_relation(Oid relation)
 	return get_rel_namespace(relation) == get_namespace_oid("pgseal", true);
 }
 
-static void
-changed(void)
+void
+pgseal_catalog_changed(void)
 {
 	CommandCounterIncrement();
 	CacheInvalidateRelcacheByRelid(relation_oid("key_version"));
@@ -201,6 +207,22 @@ insert_row(const char *table, Datum *values, bool *nulls)
 }
 
 /*
+ * A server that a row is about to name can't be dropped until the transaction
+ * ends; who wants to waits, and then sees the row.
+ */
+static void
+keep_server(const char *server)
+{
+	Oid			oid = get_foreign_server_oid(server, false);
+
+	LockDatabaseObject(ForeignServerRelationId, oid, 0, AccessShareLock);
+	if (get_foreign_server_oid(server, true) != oid)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("server \"%s\" was dropped by another transaction", server)));
+}
+
+/*
  * Changing a row.  The lock, which conflicts with itself and is kept until the
  * transaction ends, makes those who change rows wait for each other.
  */
@@ -228,14 +250,19 @@ change_text(Change *change, AttrNumber attnum, const char *string)
 	change_column(change, attnum, string ? CStringGetTextDatum(string) : (Datum) 0, string == NULL);
 }
 
+/* What updating the indexes leaves behind matters when a million rows change */
 static void
 change_row(Lookup *lookup, HeapTuple tuple, Change *change)
 {
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
+													  ALLOCSET_SMALL_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(row_context);
 	HeapTuple	changed_tuple = heap_modify_tuple(tuple, RelationGetDescr(lookup->rel),
 												  change->values, change->nulls, change->replace);
 
 	CatalogTupleUpdate(lookup->rel, &changed_tuple->t_self, changed_tuple);
-	heap_freetuple(changed_tuple);
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(row_context);
 }
 
 static void
@@ -249,7 +276,7 @@ change_version(int64 id, Change *change)
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		change_row(&lookup, tuple, change);
 	lookup_end(&lookup);
-	changed();
+	pgseal_catalog_changed();
 }
 
 static void
@@ -263,7 +290,7 @@ change_key(int32 hash, Change *change)
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		change_row(&lookup, tuple, change);
 	lookup_end(&lookup);
-	changed();
+	pgseal_catalog_changed();
 }
 
 /*
@@ -328,6 +355,7 @@ pgseal_catalog_insert_key(const PgsealKeyRow *key)
 	Datum		values[KEY_NATTS];
 	bool		nulls[KEY_NATTS] = {false};
 
+	keep_server(key->server);
 	set_text(values, nulls, KEY_NAME, key->name);
 	values[KEY_HASH - 1] = Int32GetDatum(key->hash);
 	set_text(values, nulls, KEY_SERVER, key->server);
@@ -338,7 +366,7 @@ pgseal_catalog_insert_key(const PgsealKeyRow *key)
 	values[KEY_REWRAP_EVERY - 1] = PointerGetDatum(key->rewrap_every);
 	values[KEY_CREATED - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	insert_row("key", values, nulls);
-	changed();
+	pgseal_catalog_changed();
 }
 
 void
@@ -346,6 +374,7 @@ pgseal_catalog_set_server(int32 hash, const char *server)
 {
 	Change		change = {0};
 
+	keep_server(server);
 	change_text(&change, KEY_SERVER, server);
 	change_key(hash, &change);
 }
@@ -419,7 +448,7 @@ pgseal_catalog_declare(const char *name)
 	values[DECLARED_HASH - 1] = Int32GetDatum(hash);
 	set_text(values, nulls, DECLARED_NAME, name);
 	insert_row("declared_key", values, nulls);
-	changed();
+	pgseal_catalog_changed();
 }
 
 void
@@ -524,6 +553,7 @@ pgseal_catalog_insert_version(const PgsealVersionRow *version)
 	Datum		values[VERSION_NATTS];
 	bool		nulls[VERSION_NATTS] = {false};
 
+	keep_server(version->server);
 	values[VERSION_ID - 1] = Int64GetDatum(version->id);
 	set_text(values, nulls, VERSION_KEY, version->key);
 	values[VERSION_NUMBER - 1] = Int32GetDatum(version->number);
@@ -539,7 +569,7 @@ pgseal_catalog_insert_version(const PgsealVersionRow *version)
 	nulls[VERSION_RETIRED - 1] = true;
 	nulls[VERSION_DESTROYED - 1] = true;
 	insert_row("key_version", values, nulls);
-	changed();
+	pgseal_catalog_changed();
 }
 
 void
@@ -578,6 +608,7 @@ pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const bytea *expect
 	HeapTuple	tuple;
 	bool		found = false;
 
+	keep_server(version->server);
 	change_text(&change, VERSION_SERVER, version->server);
 	change_column(&change, VERSION_PARENT, Int64GetDatum(version->parent_version),
 				  version->parent_version == 0);
@@ -595,7 +626,6 @@ pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const bytea *expect
 		found = true;
 	}
 	lookup_end(&lookup);
-	changed();
 	return found;
 }
 
@@ -684,24 +714,38 @@ pgseal_catalog_server_versions(const char *server)
  * Children
  */
 
+/* An index scan whatever the planner would think of it: most entries are dead */
+int
+pgseal_catalog_children(int64 id, int64 after, int64 *out_ids, int max)
+{
+	Relation	rel = table_open(relation_oid("key_version"), AccessShareLock);
+	Relation	index = index_open(relation_oid("key_version_parent_idx"), AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+	int			num = 0;
+
+	ScanKeyInit(&keys[0], VERSION_PARENT, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
+	ScanKeyInit(&keys[1], VERSION_ID, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(after));
+	scan = systable_beginscan_ordered(rel, index, NULL, lengthof(keys), keys);
+	while (num < max &&
+		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+		if (!heap_attisnull(tuple, VERSION_WRAPPED, RelationGetDescr(rel)))
+			out_ids[num++] = DatumGetInt64(heap_getattr(tuple, VERSION_ID,
+														RelationGetDescr(rel), &isnull));
+	systable_endscan_ordered(scan);
+	index_close(index, NoLock);
+	table_close(rel, NoLock);
+	return num;
+}
+
 bool
 pgseal_catalog_wraps_children(int64 id)
 {
-	Lookup		lookup;
-	HeapTuple	tuple;
-	bool		found = false;
+	int64		any;
 
-	lookup_begin(&lookup, "key_version", "key_version_parent_idx", AccessShareLock,
-				 VERSION_PARENT, F_INT8EQ, Int64GetDatum(id));
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
-	{
-		bool		destroyed;
-
-		(void) column(&lookup, tuple, VERSION_WRAPPED, &destroyed);
-		found = !destroyed;
-	}
-	lookup_end(&lookup);
-	return found;
+	return pgseal_catalog_children(id, PG_INT64_MIN, &any, 1) > 0;
 }
 
 int64
@@ -763,7 +807,7 @@ pgseal_catalog_move_children(const char *parent, const char *server)
 			change_row(&lookup, tuple, &version_change);
 		lookup_end(&lookup);
 	}
-	changed();
+	pgseal_catalog_changed();
 }
 
 void
@@ -771,7 +815,7 @@ pgseal_catalog_rename_server(const char *from, const char *to)
 {
 	rename_in("key", "key_server_idx", KEY_SERVER, from, to);
 	rename_in("key_version", "key_version_server_idx", VERSION_SERVER, from, to);
-	changed();
+	pgseal_catalog_changed();
 }
 
 /*

@@ -96,6 +96,12 @@ extern List *pgseal_catalog_server_versions(const char *server);
 /* How many keys are children of this one and not destroyed */
 extern int64 pgseal_catalog_num_children(const char *parent);
 
+/*
+ * Up to max versions that this one wraps, not destroyed, in the order of their
+ * ids, from beyond the id `after` on
+ */
+extern int	pgseal_catalog_children(int64 id, int64 after, int64 *out_ids, int max);
+
 /* Does this version wrap versions of child keys? */
 extern bool pgseal_catalog_wraps_children(int64 id);
 
@@ -123,9 +129,16 @@ extern void pgseal_catalog_raise_seals(int64 id, int64 seals);
 /*
  * Stores what wraps a version: server, parent_version, master_key and wrapped.
  * False, and nothing changed, when its wrapped bytes aren't the expected ones
- * any more, because somebody else has been at it.
+ * any more, because somebody else has been at it.  pgseal_catalog_changed() must
+ * follow, once after any number of versions.
  */
 extern bool pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const bytea *expected);
+
+/*
+ * Makes changes visible to the rest of the transaction and known to all backends
+ * when it commits
+ */
+extern void pgseal_catalog_changed(void);
 
 /* The child keys of a key, and their versions, follow it to another server */
 extern void pgseal_catalog_move_children(const char *parent, const char *server);

@@ -118,8 +118,9 @@ report_losses(const char *name, const PgsealCensus *census, int64 children, bool
 			 errmsg("cannot destroy key \"%s\": it is needed", name) :
 			 errmsg("destroying key \"%s\"", name),
 			 errdetail("Lost with it: " INT64_FORMAT " values in %d columns, %d constants, "
-					   INT64_FORMAT " child keys.%s%s",
+					   INT64_FORMAT " child keys%s.%s%s",
 					   census->values, census->columns, census->constants, children,
+					   children > 0 ? " with all their values" : "",
 					   census->places[0] ? "\n" : "", census->places),
 			 needed && !force ?
 			 errhint("To lose them for ever, use pgseal.destroy_key(name, confirm, force => true).") : 0));
@@ -128,6 +129,8 @@ report_losses(const char *name, const PgsealCensus *census, int64 children, bool
 static void
 destroy_children(const char *name)
 {
+	MemoryContext child_context;
+	MemoryContext context;
 	uint64		num;
 	int64	   *ids;
 
@@ -139,8 +142,16 @@ destroy_children(const char *name)
 	ids = palloc(Max(num, 1) * sizeof(int64));
 	for (uint64 i = 0; i < num; i++)
 		ids[i] = pgseal_query_int64(i, 1);
+	child_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal child key",
+										  ALLOCSET_SMALL_SIZES);
+	context = MemoryContextSwitchTo(child_context);
 	for (uint64 i = 0; i < num; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		destroy_version(pgseal_catalog_version(ids[i]));
+		MemoryContextReset(child_context);
+	}
+	MemoryContextSwitchTo(context);
 	pgseal_query_end();
 }
 
@@ -245,7 +256,9 @@ pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *con
 				 errmsg("cannot destroy version %d of key \"%s\": it is needed", number, name),
 				 errdetail("By " INT64_FORMAT " values in %d columns, %d constants.%s%s",
 						   census.values, census.columns, census.constants,
-						   census.places[0] ? "\n" : "", census.places)));
+						   census.places[0] ? "\n" : "", census.places),
+				 census.values == 0 ? 0 :
+				 errhint("Values that came back after it was retired are re-encrypted with the next pgseal.rotate_key().")));
 	destroy_version(version);
 	pgseal_catalog_event("version_destroyed", name, version->id, NULL);
 }

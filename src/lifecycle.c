@@ -20,7 +20,9 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -70,6 +72,7 @@ rewrap_version(PgsealVersionRow *version, const char *newest, bool *out_done,
 		pgseal_catalog_event("key_rewrapped", version->key, version->id,
 							 psprintf("server=\"%s\"", version->server));
 	}
+	pgseal_catalog_changed();
 	return PGSEAL_KMS_OK;
 }
 
@@ -155,8 +158,8 @@ pgseal_lifecycle_rewrap_version(int64 id)
 		pgseal_material_report(ERROR, status, version->server, &error);
 }
 
-void
-pgseal_lifecycle_rewrap_child(int64 id)
+static void
+rewrap_child(int64 id)
 {
 	PgsealVersionRow *version = pgseal_catalog_version(id);
 	PgsealVersionRow *parent;
@@ -176,6 +179,25 @@ pgseal_lifecycle_rewrap_child(int64 id)
 	if (status != PGSEAL_KMS_OK)
 		pgseal_material_report(ERROR, status, version->server, &error);
 	(void) pgseal_catalog_set_wrapping(version, old);
+}
+
+/* The parents' keys stay at hand, as nothing is invalidated in between */
+void
+pgseal_lifecycle_rewrap_children(const int64 *ids, int num)
+{
+	MemoryContext child_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal child key",
+														ALLOCSET_SMALL_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(child_context);
+
+	for (int i = 0; i < num; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		rewrap_child(ids[i]);
+		MemoryContextReset(child_context);
+	}
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(child_context);
+	pgseal_catalog_changed();
 }
 
 /*
@@ -203,6 +225,7 @@ move_version(PgsealVersionRow *version, const char *server)
 				 errmsg("version %d of key \"%s\" was changed by another transaction",
 						version->number, version->key),
 				 errhint("Run pgseal.move_key() again.")));
+	pgseal_catalog_changed();
 }
 
 void

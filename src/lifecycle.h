@@ -23,8 +23,8 @@ extern int64 pgseal_lifecycle_rewrap(const char *server);
 /* The same for one version; an ERROR on failure */
 extern void pgseal_lifecycle_rewrap_version(int64 id);
 
-/* Wraps a child key's version under the current version of its parent */
-extern void pgseal_lifecycle_rewrap_child(int64 id);
+/* Wraps versions of child keys under the current versions of their parents */
+extern void pgseal_lifecycle_rewrap_children(const int64 *ids, int num);
 
 /* All versions of a key and its child keys, to another server.  58000 */
 extern void pgseal_lifecycle_move(const char *name, const char *server);

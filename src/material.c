@@ -12,6 +12,9 @@
  * AES-256-GCM under a key that is derived from a version of its parent (by
  * keyring.c), so that a million child keys cost no KMS call of their own.
  *
+ * So a key is made of a secret, and a child's secret opened with a key: this
+ * file and keyring.c call each other, one level of parents deep.
+ *
  * The wrapped bytes of a child: format (1), nonce (12), tag (16), secret (32);
  * id and purpose of the version are the additional authenticated data.
  *

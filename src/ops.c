@@ -17,7 +17,9 @@
  * Comparing tells something about a value, so it needs the privilege, and so
  * does hashing: whether two hashes meet in a GROUP BY would answer a guess.
  * Only the upkeep of a hash index and the routing to hash partitions ask for
- * none, because a role that only writes must be able to insert.
+ * none, because a role that only writes must be able to insert.  In an index, a
+ * value whose key was destroyed has the hash 0: nobody will look for it, but its
+ * row must stay one that can be updated and restored.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,6 +50,7 @@ typedef struct Operands
 	const PgsealType *type;
 	bool		sealed[2];		/* or of the base type */
 	PgsealAccess hash_access;	/* if it is a hash function */
+	bool		in_index;		/* which an index calls */
 } Operands;
 
 /*
@@ -92,6 +95,7 @@ operands(FunctionCallInfo fcinfo)
 					 errmsg("function %u compares no encrypted type",
 							fcinfo->flinfo->fn_oid)));
 		op->hash_access = hash_access(fcinfo);
+		op->in_index = strcmp(fcinfo->flinfo->fn_mcxt->name, "index info") == 0;
 		fcinfo->flinfo->fn_extra = op;
 	}
 	return op;
@@ -176,10 +180,18 @@ pgseal_cmp(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(order);
 }
 
-static uint64
-hash_operand(FunctionCallInfo fcinfo, uint64 seed)
+static bool
+is_destroyed(Datum sealed)
 {
-	const Operands *op = operands(fcinfo);
+	PgsealEnvelope envelope;
+
+	return pgseal_value_try_header(&envelope, sealed) &&
+		pgseal_keyring_info(envelope.key_version_id)->destroyed;
+}
+
+static uint64
+hash_value(FunctionCallInfo fcinfo, const Operands *op, uint64 seed)
+{
 	bool		isnull;
 	Datum		value = operand(fcinfo, op, 0, op->hash_access, &isnull);
 	PgsealKey  *key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
@@ -210,6 +222,16 @@ hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 	if (op->sealed[0] && !op->type->byval)
 		pfree(DatumGetPointer(value));
 	return pg_ntoh64(hash);
+}
+
+static uint64
+hash_operand(FunctionCallInfo fcinfo, uint64 seed)
+{
+	const Operands *op = operands(fcinfo);
+
+	if (op->in_index && op->sealed[0] && is_destroyed(PG_GETARG_DATUM(0)))
+		return 0;
+	return hash_value(fcinfo, op, seed);
 }
 
 Datum

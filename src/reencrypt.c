@@ -4,18 +4,23 @@
  *	  Moving stored values from old key versions to the current ones.
  *
  * A key version that is no longer the newest of its key gets a row in
- * pgseal.rotation.  Once every transaction that may still seal under it has
- * ended, it takes part in the next round.  A round goes through all tables that
- * may have values of the keys in it, some blocks per transaction
- * (reencrypt_table.c), and counts what it finds under each version.
+ * pgseal.rotation.  Once every transaction that may have sealed under it has
+ * ended, it takes part in the next round.  That takes two waits: for the
+ * snapshots from before the rotation, as who has one may still seal under the
+ * old version; then for the transactions that were running by then, as one of
+ * them may have begun to write only after it had sealed.  (Prepared transactions
+ * are among them.)
  *
- * A version under which a whole round has found nothing is retired: reencryption
- * is done with it.  If something was found there is another round, which also
- * comes back for the rows that were skipped as others had locked them.  A table
- * that was made, rewritten or given a column meanwhile counts as not seen; one
- * that can't be dealt with is named in pgseal.rotation_table and keeps the
- * version from being retired.  Retired is a statement about what is stored, not
- * a deletion: destroying a version is for its owner to ask (destroy.c).
+ * A round goes through all tables that may have values of the keys in it, some
+ * blocks per transaction (reencrypt_table.c), and counts what it finds under each
+ * version.  A version under which a whole round has found nothing is retired:
+ * re-encryption is done with it.  If something was found there is another round,
+ * which also comes back for the rows that were skipped as others had locked them.
+ * A table that was made meanwhile, or given a column, is gone through before the
+ * round ends; one that was rewritten while it was gone through, from its start
+ * again.  A table that can't be dealt with is named in pgseal.rotation_table and
+ * keeps the version from being retired.  Retired is a statement about what is
+ * stored, not a deletion: destroying a version is for its owner to ask (destroy.c).
  *
  * Child keys that an old version of their parent wraps are wrapped by the
  * current one before the tables' turn.
@@ -97,29 +102,54 @@ note_old_versions(void)
 						" ON CONFLICT DO NOTHING", 0);
 }
 
-/*
- * Marks the versions whose turn it is; returns the hashes of their keys.  A
- * transaction that began before `since` holds the horizon back, as does one that
- * only reads: it could insert what it has read.
- */
-static List *
-choose_versions(void)
+/* Everything from before this transaction has ended, also what only reads */
+static TransactionId
+oldest_running(void)
 {
 	Relation	rel = relation_open(pgseal_catalog_version_relation(), AccessShareLock);
 	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
-	List	   *hashes = NIL;
-	uint64		num;
 
 	relation_close(rel, AccessShareLock);
+	return horizon;
+}
+
+/* The end of the first wait; true when any version has come to it */
+static bool
+settle_versions(TransactionId horizon)
+{
+	return pgseal_query("UPDATE pgseal.rotation SET settled = true, since = pg_current_xact_id()"
+						" WHERE NOT settled AND age(since::xid) > age($1)", 1,
+						XIDOID, TransactionIdGetDatum(horizon)) > 0;
+}
+
+/*
+ * The end of the second wait: marks the versions whose turn it is, and returns
+ * the hashes of their keys
+ */
+static List *
+choose_versions(TransactionId horizon)
+{
+	List	   *hashes = NIL;
+	SPITupleTable *versions;
+	uint64		num;
+
 	num = pgseal_query("UPDATE pgseal.rotation r"
 					   " SET in_round = true, found = 0, round_began = now(), pause_until = NULL"
-					   " FROM pgseal.key_version v JOIN pgseal.key k ON k.name = v.key"
-					   " WHERE v.id = r.key_version_id"
-					   "  AND (pause_until IS NULL OR pause_until <= now())"
-					   "  AND age(since::xid) > age($1)"
-					   " RETURNING k.name_hash", 1, XIDOID, TransactionIdGetDatum(horizon));
+					   " FROM pgseal.rotation before, pgseal.key_version v JOIN pgseal.key k ON k.name = v.key"
+					   " WHERE v.id = r.key_version_id AND before.key_version_id = r.key_version_id"
+					   "  AND r.settled AND (r.pause_until IS NULL OR r.pause_until <= now())"
+					   "  AND age(r.since::xid) > age($1)"
+					   " RETURNING k.name_hash, v.id, v.key, before.round_began IS NULL", 1,
+					   XIDOID, TransactionIdGetDatum(horizon));
+	versions = SPI_tuptable;
 	for (uint64 i = 0; i < num; i++)
+	{
+		SPI_tuptable = versions;
 		hashes = list_append_unique_int(hashes, (int32) pgseal_query_int64(i, 1));
+		if (pgseal_query_int64(i, 4) != 0)
+			pgseal_catalog_event("reencrypt_began", pgseal_query_text(i, 3),
+								 pgseal_query_int64(i, 2), NULL);
+	}
 	return hashes;
 }
 
@@ -147,41 +177,55 @@ may_hold_any(const PgsealHolder *holder, List *hashes)
 	return false;
 }
 
-static void
+/*
+ * Notes the tables that may have values of these keys, unless they are noted
+ * already; true when any was new
+ */
+static bool
 note_tables(List *hashes)
 {
+	bool		any_new = false;
 	ListCell   *lc;
 
-	(void) pgseal_query("DELETE FROM pgseal.rotation_table", 0);
 	foreach(lc, pgseal_shape_holders())
 	{
 		PgsealHolder *holder = lfirst(lc);
 		const char *obstacle = pgseal_reencrypt_obstacle(holder);
 
-		if (may_hold_any(holder, hashes))
-			(void) pgseal_query("INSERT INTO pgseal.rotation_table"
-								" (relid, filenode, key_hashes, phase, detail)"
-								" VALUES ($1, $2, $3, $4, nullif($5, ''))", 5,
-								OIDOID, ObjectIdGetDatum(holder->relid),
-								OIDOID, ObjectIdGetDatum(relation_filenode(holder->relid)),
-								INT4ARRAYOID, int4_array(holder->key_hashes),
-								TEXTOID, CStringGetTextDatum(obstacle ? "untouchable" : "waiting"),
-								TEXTOID, CStringGetTextDatum(obstacle ? obstacle : ""));
+		if (may_hold_any(holder, hashes) &&
+			pgseal_query("INSERT INTO pgseal.rotation_table AS t"
+						 " (relid, filenode, key_hashes, phase, detail)"
+						 " VALUES ($1, $2, $3, $4, nullif($5, ''))"
+						 " ON CONFLICT (relid) DO UPDATE"
+						 " SET filenode = excluded.filenode, key_hashes = excluded.key_hashes,"
+						 "  phase = excluded.phase, detail = excluded.detail, next_block = 0"
+						 " WHERE NOT t.key_hashes @> excluded.key_hashes", 5,
+						 OIDOID, ObjectIdGetDatum(holder->relid),
+						 OIDOID, ObjectIdGetDatum(relation_filenode(holder->relid)),
+						 INT4ARRAYOID, int4_array(holder->key_hashes),
+						 TEXTOID, CStringGetTextDatum(obstacle ? "untouchable" : "waiting"),
+						 TEXTOID, CStringGetTextDatum(obstacle ? obstacle : "")) > 0)
+			any_new = true;
 	}
+	return any_new;
 }
 
 static PgsealReencryptStep
 begin_round(void)
 {
+	TransactionId horizon = oldest_running();
 	List	   *hashes;
 
 	note_old_versions();
-	hashes = choose_versions();
+	if (settle_versions(horizon))
+		return PGSEAL_REENCRYPT_MORE;
+	hashes = choose_versions(horizon);
 	if (hashes == NIL)
 		return pgseal_query("SELECT FROM pgseal.rotation"
 							" WHERE pause_until IS NULL OR pause_until <= now() LIMIT 1", 0) > 0 ?
 			PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_IDLE;
-	note_tables(hashes);
+	(void) pgseal_query("DELETE FROM pgseal.rotation_table", 0);
+	(void) note_tables(hashes);
 	return PGSEAL_REENCRYPT_MORE;
 }
 
@@ -189,20 +233,42 @@ begin_round(void)
  * Within a round
  */
 
+/*
+ * From where the last step stopped, as those that have been dealt with leave
+ * many dead entries in the index
+ */
+static bool
+rewrap_children_of(int64 parent, int64 after)
+{
+	int64		ids[CHILDREN_PER_STEP];
+	int			num = pgseal_catalog_children(parent, after, ids, lengthof(ids));
+
+	/* Others may have come meanwhile */
+	if (num == 0)
+		num = pgseal_catalog_children(parent, PG_INT64_MIN, ids, lengthof(ids));
+	if (num == 0)
+		return false;
+	pgseal_lifecycle_rewrap_children(ids, num);
+	(void) pgseal_query("UPDATE pgseal.rotation SET last_child = $2 WHERE key_version_id = $1", 2,
+						INT8OID, Int64GetDatum(parent),
+						INT8OID, Int64GetDatum(ids[num - 1]));
+	return true;
+}
+
 static bool
 rewrap_children(void)
 {
-	uint64		num = pgseal_query("SELECT c.id FROM pgseal.rotation r"
-								   " JOIN pgseal.key_version c ON c.parent_version = r.key_version_id"
-								   " WHERE r.in_round AND c.wrapped IS NOT NULL LIMIT $1", 1,
-								   INT4OID, Int32GetDatum(CHILDREN_PER_STEP));
-	int64	   *ids = palloc(Max(num, 1) * sizeof(int64));
+	uint64		num = pgseal_query("SELECT key_version_id, last_child FROM pgseal.rotation"
+								   " WHERE in_round", 0);
+	SPITupleTable *parents = SPI_tuptable;
 
 	for (uint64 i = 0; i < num; i++)
-		ids[i] = pgseal_query_int64(i, 1);
-	for (uint64 i = 0; i < num; i++)
-		pgseal_lifecycle_rewrap_child(ids[i]);
-	return num > 0;
+	{
+		SPI_tuptable = parents;
+		if (rewrap_children_of(pgseal_query_int64(i, 1), pgseal_query_int64(i, 2)))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -293,7 +359,21 @@ continue_table(Oid relid, Oid filenode, BlockNumber next, bool was_locked)
  * The end of a round
  */
 
-/* The tables, as they are now, of which the round hasn't seen all */
+/* Keys of the versions that are in the round, by their hashes */
+static List *
+keys_in_round(void)
+{
+	List	   *hashes = NIL;
+	uint64		num = pgseal_query("SELECT DISTINCT k.name_hash FROM pgseal.rotation r"
+								   " JOIN pgseal.key_version v ON v.id = r.key_version_id"
+								   " JOIN pgseal.key k ON k.name = v.key WHERE r.in_round", 0);
+
+	for (uint64 i = 0; i < num; i++)
+		hashes = lappend_int(hashes, (int32) pgseal_query_int64(i, 1));
+	return hashes;
+}
+
+/* The tables, as they are now, that the round couldn't go through */
 static List *
 unseen_holders(void)
 {
@@ -305,10 +385,8 @@ unseen_holders(void)
 		PgsealHolder *holder = lfirst(lc);
 
 		if (pgseal_query("SELECT FROM pgseal.rotation_table"
-						 " WHERE relid = $1 AND phase = 'done' AND filenode = $2"
-						 "  AND key_hashes @> $3", 3,
+						 " WHERE relid = $1 AND phase = 'done' AND key_hashes @> $2", 2,
 						 OIDOID, ObjectIdGetDatum(holder->relid),
-						 OIDOID, ObjectIdGetDatum(relation_filenode(holder->relid)),
 						 INT4ARRAYOID, int4_array(holder->key_hashes)) == 0)
 			unseen = lappend(unseen, holder);
 	}
@@ -411,7 +489,8 @@ step(void)
 		return continue_table((Oid) pgseal_query_int64(0, 1), (Oid) pgseal_query_int64(0, 2),
 							  (BlockNumber) pgseal_query_int64(0, 3),
 							  pgseal_query_int64(0, 4) != 0);
-	finish_round();
+	if (!note_tables(keys_in_round()))
+		finish_round();
 	return PGSEAL_REENCRYPT_MORE;
 }
 
@@ -428,12 +507,15 @@ pgseal_reencrypt_step(void)
 }
 
 bool
-pgseal_reencrypt_failed(const char *message)
+pgseal_reencrypt_failed(int sqlerrcode, const char *message)
 {
+	bool		locked = sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+
 	if (!OidIsValid(present_table))
 		return false;
 	pgseal_query_begin();
-	set_phase(present_table, "untouchable", message);
+	set_phase(present_table, locked ? "locked" : "untouchable", locked ? NULL : message);
 	pgseal_query_end();
 	return true;
 }

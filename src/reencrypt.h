@@ -27,8 +27,9 @@ extern PgsealReencryptStep pgseal_reencrypt_step(void);
 
 /*
  * After a step has failed, in a new transaction: the table that it was about is
- * left out of this round.  False when the failure was not about a table.
+ * left out of this round, or comes later in it if others have locked something.
+ * False when the failure was not about a table.
  */
-extern bool pgseal_reencrypt_failed(const char *message);
+extern bool pgseal_reencrypt_failed(int sqlerrcode, const char *message);
 
 #endif							/* PGSEAL_REENCRYPT_H */

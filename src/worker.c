@@ -15,8 +15,15 @@
  * A worker does what is due in its database and exits: seal counts, rotation of
  * keys that are due, rewrapping, re-encryption.  Each piece of work is a
  * transaction of its own; one that fails is logged and doesn't stop the others.
- * Long work goes on for some seconds at a time, so that DROP DATABASE, which
- * waits five, gets its turn.
+ * Long work goes on for some seconds at a time, so that every database gets its
+ * turn.
+ *
+ * A worker stands in nobody's way.  During each piece of work it has the lock on
+ * its database that every new connection takes for a moment, and doesn't wait
+ * for it: if it isn't to be had, somebody drops, renames, moves or copies the
+ * database, and the worker exits.  He in turn waits for the present piece of
+ * work, instead of failing because there is another session.  What has locked a
+ * table or a row finds the worker coming back later.
  *
  * On a hot standby keys are refreshed, but nothing is changed: all the rest is
  * the primary's.  A standby that is promoted takes over with the next round.
@@ -39,6 +46,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
@@ -86,11 +94,8 @@
 #define SLICE					3000
 /* Pause when others are in the way, in ms */
 #define LATER					500
-/*
- * Longest wait for a lock: shorter than deadlock_timeout, so that of a DROP
- * EXTENSION and a worker it is the worker that gives in
- */
-#define LOCK_TIMEOUT			"500ms"
+/* Longest wait for a lock, in ms; see also override_settings() */
+#define LOCK_TIMEOUT			500
 /* Rewraps, and exhausted versions, dealt with in one visit */
 #define REWRAPS_MAX				1000
 #define EXHAUSTED_MAX			64
@@ -103,6 +108,13 @@ typedef struct RunningWorker
 	Oid			database;
 	BackgroundWorkerHandle *handle; /* NULL: free */
 } RunningWorker;
+
+typedef enum DatabaseState
+{
+	DATABASE_CONNECTABLE,
+	DATABASE_CLOSED,			/* to connections, or it doesn't exist */
+	DATABASE_BUSY				/* ask again later */
+} DatabaseState;
 
 static RunningWorker running[WORKERS_MAX];
 
@@ -161,29 +173,45 @@ has_worker(Oid database)
 }
 
 /*
+ * The lock of a new connection to a database, until the end of the transaction;
+ * false when somebody is about to drop, rename, move or copy the database
+ */
+static bool
+lock_database(Oid database)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
+	return LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
  * Can a worker connect?  What is left in shared memory of a database that was
  * dropped is wiped.
  */
-static bool
+static DatabaseState
 check_database(Oid database)
 {
+	DatabaseState state = DATABASE_CLOSED;
 	HeapTuple	tuple;
 	bool		exists;
-	bool		connectable = false;
 
 	StartTransactionCommand();
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
 	exists = HeapTupleIsValid(tuple);
 	if (exists)
 	{
-		connectable = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+		if (!lock_database(database))
+			state = DATABASE_BUSY;
+		else if (((Form_pg_database) GETSTRUCT(tuple))->datallowconn)
+			state = DATABASE_CONNECTABLE;
 		ReleaseSysCache(tuple);
 	}
 	CommitTransactionCommand();
 
 	if (!exists)
 		pgseal_keycache_drop_database(database);
-	return connectable;
+	return state;
 }
 
 /* A full table of workers only delays: the next round tries again */
@@ -233,6 +261,7 @@ start_workers(const Oid *databases, int num)
 	{
 		Oid			database = databases[(first + i) % num];
 		RunningWorker *place = free_place();
+		DatabaseState state;
 
 		if (!place)
 		{
@@ -241,8 +270,10 @@ start_workers(const Oid *databases, int num)
 		}
 		if (has_worker(database))
 			continue;
-		pgseal_wakeup_answered(database);
-		if (check_database(database))
+		state = check_database(database);
+		if (state != DATABASE_BUSY)
+			pgseal_wakeup_answered(database);
+		if (state == DATABASE_CONNECTABLE)
 			start_worker(place, database);
 	}
 	return true;
@@ -346,7 +377,8 @@ pgseal_worker_launcher_main(Datum arg)
 
 /* ---------- the worker of one database ---------- */
 
-/* Message of the error that ended the last piece of work that failed */
+/* The error that ended the last piece of work that failed */
+static int	last_failure_code;
 static char last_failure[256];
 
 static bool
@@ -381,8 +413,17 @@ log_failure(const char *work, int64 argument)
 				 errmsg("pgseal: could not %s " INT64_FORMAT ": %s", work, argument, error->message),
 				 error->detail ? errdetail_internal("%s", error->detail) : 0,
 				 error->hint ? errhint("%s", error->hint) : 0));
+	last_failure_code = error->sqlerrcode;
 	strlcpy(last_failure, error->message, sizeof(last_failure));
 	FreeErrorData(error);
+}
+
+/* What there is to do waits until the database can be connected to again */
+static void
+leave_database(void)
+{
+	pgseal_wakeup_now();
+	proc_exit(0);
 }
 
 /*
@@ -406,6 +447,8 @@ run(const char *work, WorkFunction function, int64 argument)
 	{
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
+		if (!lock_database(MyDatabaseId))
+			leave_database();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		pgstat_report_activity(STATE_RUNNING, work);
 		function(argument);
@@ -514,7 +557,7 @@ static bool left_out;
 static void
 leave_out(int64 unused)
 {
-	left_out = pgseal_reencrypt_failed(last_failure);
+	left_out = pgseal_reencrypt_failed(last_failure_code, last_failure);
 }
 
 /* A table on which work fails is left out, so that it doesn't stop the others */
@@ -567,13 +610,21 @@ refresh_keys(void)
 	pfree(ids);
 }
 
-/* What a database or role may have set for its users is not for us */
+/*
+ * What a database or role may have set for its users is not for us.  The worker
+ * waits for a lock no longer than others wait before they look for a deadlock,
+ * so that of the two it is the worker that gives in.
+ */
 static void
 override_settings(void)
 {
+	char		lock_timeout[32];
+
+	snprintf(lock_timeout, sizeof(lock_timeout), "%dms",
+			 Max(Min(LOCK_TIMEOUT, DeadlockTimeout / 2), 1));
 	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", lock_timeout, PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);

@@ -35,7 +35,7 @@ CREATE TABLE pgseal.key_version (
 ALTER TABLE pgseal.key_version ALTER COLUMN wrapped SET STORAGE MAIN;
 CREATE INDEX key_version_key_idx ON pgseal.key_version (key);
 CREATE INDEX key_version_server_idx ON pgseal.key_version (server);
-CREATE INDEX key_version_parent_idx ON pgseal.key_version (parent_version) WHERE parent_version IS NOT NULL;
+CREATE INDEX key_version_parent_idx ON pgseal.key_version (parent_version, id) WHERE parent_version IS NOT NULL;
 CREATE INDEX key_version_rotated_idx ON pgseal.key_version (key) WHERE number > 1;
 COMMENT ON TABLE pgseal.key_version IS 'versions of the keys, wrapped by their master keys';
 

@@ -7,14 +7,18 @@
 CREATE TABLE pgseal.rotation (
 	key_version_id int8 NOT NULL PRIMARY KEY,
 	since          xid8 NOT NULL,
+	settled        bool NOT NULL DEFAULT false,
 	in_round       bool NOT NULL DEFAULT false,
 	found          int8 NOT NULL DEFAULT 0,
+	last_child     int8 NOT NULL DEFAULT '-9223372036854775808',
 	round_began    timestamptz,
 	pause_until    timestamptz
 );
 COMMENT ON TABLE pgseal.rotation IS 'old key versions, under which values may still be sealed';
-COMMENT ON COLUMN pgseal.rotation.since IS 'transactions from before this one may still seal under it';
+COMMENT ON COLUMN pgseal.rotation.since IS 'a transaction: those from before it must have ended';
+COMMENT ON COLUMN pgseal.rotation.settled IS 'nobody seals under it any more; then since is about who may have';
 COMMENT ON COLUMN pgseal.rotation.in_round IS 'the present round goes through all tables that may have its values';
+COMMENT ON COLUMN pgseal.rotation.last_child IS 'child key versions up to this id have been wrapped anew';
 COMMENT ON COLUMN pgseal.rotation.found IS 'values found under it in this round';
 
 CREATE TABLE pgseal.rotation_table (

@@ -318,7 +318,8 @@ pgseal_kms_rewrap(const PgsealKmsServer *server,
 	uint8		secret[PGSEAL_KEY_BYTES];
 
 	begin(&timer, out_error, server, "rewrap");
-	if (provider->rewrap)
+	if (provider->rewrap &&
+		(provider->can_rewrap == NULL || provider->can_rewrap(server, master_key)))
 		status = provider->rewrap(server, out_wrapped, out_error, context,
 								  wrapped, wrapped_len, master_key);
 	else

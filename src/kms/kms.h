@@ -121,6 +121,8 @@ typedef struct PgsealKmsProvider
 	PgsealKmsStatus (*rewrap) (const PgsealKmsServer *server, PgsealKmsWrapped *out_wrapped,
 							   PgsealKmsError *out_error, const PgsealKmsContext *context,
 							   const uint8 *wrapped, size_t wrapped_len, const char *master_key);
+	/* NULL: always; where rewrap() can't do it, unwrap() and wrap() */
+	bool		(*can_rewrap) (const PgsealKmsServer *server, const char *master_key);
 	PgsealKmsStatus (*describe) (const PgsealKmsServer *server, PgsealKmsDescription *out_description,
 								 PgsealKmsError *out_error);
 } PgsealKmsProvider;

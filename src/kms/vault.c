@@ -417,6 +417,13 @@ wrap_under_existing_key(const PgsealKmsServer *server, PgsealKmsWrapped *out_wra
 		pgseal_remote_wrap(server, out_wrapped, out_error, context, secret, may_initialize);
 }
 
+/* Vault wraps anew under the same key only, not under one that the server was given since */
+static bool
+can_rewrap(const PgsealKmsServer *server, const char *master_key)
+{
+	return strcmp(name_of(master_key), pgseal_kms_option(server, "key_name")) == 0;
+}
+
 const PgsealRemoteProvider pgseal_kms_vault = {
 	.base = {
 		.name = "vault_transit",
@@ -426,6 +433,7 @@ const PgsealRemoteProvider pgseal_kms_vault = {
 		.unwrap = pgseal_remote_unwrap,
 		.generate = pgseal_remote_generate,
 		.rewrap = pgseal_remote_rewrap,
+		.can_rewrap = can_rewrap,
 		.describe = pgseal_remote_describe,
 	},
 	.key_options = key_options,

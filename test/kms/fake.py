@@ -48,6 +48,7 @@ STATE = {
     "version": 1,
     "min_version": 1,
     "sealed": False,
+    "vault_keys": ["pii"],
     "logins": 0,
     # Azure, Google
     "bearer": ["bearer-token"],
@@ -296,12 +297,12 @@ def vault(handler, path, body):
     action, key = "/".join(parts[3:-1]), urllib.parse.unquote(parts[-1])
     if action in STATE["deny"]:
         raise vault_error(403, "1 error occurred:\n\t* permission denied\n\n")
-    if key != "pii" or STATE["key_state"] == "PendingDeletion":
+    if key not in STATE["vault_keys"] or STATE["key_state"] == "PendingDeletion":
         raise vault_error(400, "encryption key not found") if action != "keys" else vault_error(404)
     if STATE["key_state"] != "Enabled" and action != "keys":
         raise vault_error(400, "refusing to use soft-deleted key")
     if action == "keys":
-        return {"data": {"name": "pii", "type": "aes256-gcm96", "latest_version": STATE["version"], "derived": True,
+        return {"data": {"name": key, "type": "aes256-gcm96", "latest_version": STATE["version"], "derived": True,
                          "supports_encryption": True, "keys": {str(v): 1 for v in range(1, STATE["version"] + 1)}}}
     context = strict_b64(request["context"])
 

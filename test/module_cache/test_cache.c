@@ -367,7 +367,7 @@ not_due(void)
 }
 
 bool
-pgseal_reencrypt_failed(const char *message)
+pgseal_reencrypt_failed(int sqlerrcode, const char *message)
 {
 	not_due();
 	return false;

@@ -151,6 +151,26 @@ is($session->query('SELECT version FROM people, pgseal.inspect(age) WHERE id = 1
 	'it seals under the newest version');
 $session->quit;
 
+# Through a rotation: re-encryption, retirement, destruction of the old version
+$publisher->query('postgres', 'ALTER SYSTEM SET pgseal.worker_interval = 1');
+$publisher->reload;
+$publisher->query('pub', "SELECT pgseal.rotate_key('payroll'); SELECT pgseal.rotate_key('people')");
+my $retired = q{SELECT count(*) = 0 FROM pgseal.key_version o JOIN pgseal.key_version n USING (key, purpose)
+	WHERE n.number > o.number AND o.retired IS NULL};
+ok($publisher->poll_query_until('pub', $retired), 'the publisher has re-encrypted everything');
+catch_up();
+$subscriber->copy_keys($publisher, 'pub', 'copied');
+$publisher->copy_keys($publisher, 'pub', 'down');
+is_replicated('after re-encryption');
+is($subscriber->query('replicated', q{SELECT count(*) FROM people WHERE NOT (pgseal.inspect(name)).current
+	OR NOT (pgseal.inspect(age)).current}), 0, 'the subscriber has only values under the new versions');
+is($subscriber->query('replicated', $retired), 't', 'and knows the old ones as retired');
+$publisher->query('pub', "SELECT pgseal.destroy_version('people', 1, 'people')");
+catch_up();
+is($subscriber->query('replicated', 'SELECT count(name) FROM people WHERE pgseal.try_open(name) IS NULL'), 0,
+	'nothing is lost when the old version is destroyed');
+is_replicated('after the destruction');
+
 # What the one without keys can and cannot do
 $subscriber->fails_like('keyless', 'SELECT name FROM people WHERE id = 1',
 	qr/42704: key version \w{16} is not known in this database/, 'without keys: opening');

@@ -1,8 +1,9 @@
-# Keys are rotated, rewrapped and moved under load while the server is killed
-# at any moment: no value may be lost, none stays under an old version.
+# Keys are rotated, rewrapped and moved to another server under load, while the
+# server is killed at any moment: all of it, its worker, its launcher, or a
+# session.  No value may be lost, none stays under an old version.
 #
 # Environment: PGSEAL_CRASH_ROWS (rows of the table, default 10000),
-# PGSEAL_CRASH_KILLS (default 4).
+# PGSEAL_CRASH_KILLS (default 12).
 
 use strict;
 use warnings;
@@ -11,10 +12,10 @@ use File::Spec::Functions qw(rel2abs);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 
 my $rows = $ENV{PGSEAL_CRASH_ROWS} // 10000;
-my $kills = $ENV{PGSEAL_CRASH_KILLS} // 4;
+my $kills = $ENV{PGSEAL_CRASH_KILLS} // 12;
 
 my $node = PostgreSQL::Test::Cluster->new('crash');
 $node->init;
@@ -23,9 +24,9 @@ $node->append_conf('postgresql.conf', qq{
 shared_preload_libraries = 'pgseal'
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 8
-pgseal.reencrypt_delay = 2
+pgseal.reencrypt_delay = 5
 restart_after_crash = on
-log_min_messages = log
+log_statement = none
 });
 $node->start;
 
@@ -66,28 +67,58 @@ sub start_load
 		'>', '/dev/null', '2>', '/dev/null');
 }
 
-# After kill -9 of the postmaster, its children need a moment to notice
-sub restart
+# What is killed, in turn; '' is the postmaster with all its children
+my @victims = ('', 'pgseal worker', 'client backend', 'pgseal worker', '', 'pgseal launcher');
+
+sub children_of
 {
-	$node->kill9;
-	for (1 .. 100)
+	my ($parent) = @_;
+	my @children;
+
+	for my $file (glob('/proc/[0-9]*/stat'))
 	{
-		return if $node->start(fail_ok => 1);
-		$node->{_pid} = undef;	# of the postmaster.pid that was left behind
+		open my $fh, '<', $file or next;
+		push @children, $1 if (readline($fh) // '') =~ /^(\d+) \(.*\) \S $parent /;
+	}
+	return @children;
+}
+
+sub kill_server
+{
+	my $postmaster = $node->{_pid};
+	my @pids = ($postmaster, children_of($postmaster));
+
+	kill 'KILL', @pids;
+	$node->{_pid} = undef;
+	for (1 .. 600)
+	{
+		last unless kill 0, @pids;
 		usleep(100_000);
 	}
-	die 'the server did not start again';
+	$node->start;
+	return;
 }
 
-sub pids
+# One process, after which the postmaster ends all others.  There is not always
+# a worker, nor something that it would do: false when none came for a while.
+sub kill_one
 {
 	my ($type) = @_;
-	my ($status, $pids) = $node->psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' AND pid <> pg_backend_pid()");
-	return split /\n/, ($pids // '');
+
+	for (1 .. 50)
+	{
+		my ($status, $pid) = $node->psql('postgres', qq{
+			SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' AND pid <> pg_backend_pid()
+			ORDER BY random() LIMIT 1});
+
+		return 1 if $pid && kill 'KILL', $pid;
+		usleep(100_000);
+	}
+	return 0;
 }
 
-my $moved = 0;
+my %killed;
+my $began = time;
 for my $round (0 .. $kills - 1)
 {
 	my $load = start_load();
@@ -98,35 +129,36 @@ for my $round (0 .. $kills - 1)
 		'>', '/dev/null', '2>', '/dev/null');
 	usleep(int(rand(1_500_000)));
 
-	# The postmaster; or one process, after which it restarts all others
-	my @victims = $round % 2 ? (pids('pgseal worker'), pids('client backend')) : ();
-	if (@victims)
+	my $victim = $victims[$round % @victims];
+	if ($victim eq '' || !kill_one($victim))
 	{
-		kill 'KILL', $victims[0];
-		eval { $load->finish; };
-		eval { $change->finish; };
-		ok($node->poll_query_until('postgres', 'SELECT true'), "round $round: back after a crash of one process");
+		$victim = '';
+		kill_server();
 	}
-	else
-	{
-		restart();
-		eval { $load->finish; };
-		eval { $change->finish; };
-		is($node->safe_psql('postgres', 'SELECT true'), 't', "round $round: back after a crash of the server");
-	}
+	$killed{ $victim || 'server' }++;
+	eval { $load->finish; };
+	eval { $change->finish; };
+	ok($node->poll_query_until('postgres', 'SELECT true'), "round $round: back after a kill");
 	is($node->safe_psql('postgres', q{
 		SELECT count(*) FROM account WHERE email::text IS DISTINCT FROM plain::text
 			OR amount::int8 IS DISTINCT FROM plain OR tags::text[] IS DISTINCT FROM ARRAY[plain::text, 'x']}),
 		0, "round $round: every value is what it was");
 }
+note sprintf('%d kills in %.0f s: %s', $kills, time - $began,
+	join(', ', map { "$killed{$_} of $_" } sort keys %killed));
 
-# Once more without a crash, and under load until all is done
+# Once more without a kill, and under load until all is done
+$began = time;
 my $load = start_load();
-$node->safe_psql('postgres', "SELECT pgseal.rotate_key('public.account'); SELECT pgseal.rotate_key('amounts')");
+$node->safe_psql('postgres', $_) for @changes;
 ok($node->poll_query_until('postgres', q{
 	SELECT count(*) = 0 FROM pgseal.key_versions o JOIN pgseal.key_versions n USING (key, purpose)
 	WHERE n.version > o.version AND o.retired IS NULL}), 'all old versions are retired');
 $load->kill_kill;
+note sprintf('all changes without a kill, under load: %.0f s', time - $began);
+note 'key versions: ', $node->safe_psql('postgres', q{
+	SELECT string_agg(format('%s of %s', count, key), ', ') FROM (
+		SELECT key, count(*) FROM pgseal.key_versions WHERE purpose = 'data' GROUP BY 1 ORDER BY 1) x});
 
 is($node->safe_psql('postgres', q{
 	SELECT count(*) FROM account WHERE NOT (pgseal.inspect(email)).current
@@ -141,6 +173,7 @@ is($node->safe_psql('postgres', q{
 	SELECT count(*) FROM account a WHERE NOT EXISTS (SELECT FROM account b WHERE b.email = a.plain::text)}),
 	0, 'the blind index finds every row');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal.rotation'), 0, 'nothing is left to do');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pgseal.check() WHERE status <> 'ok'}), 0, 'all is well');
 
 # Old versions aren't needed any more: without them, all is still there
 $node->safe_psql('postgres', q{

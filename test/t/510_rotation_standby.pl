@@ -59,17 +59,30 @@ is($standby->safe_psql('postgres', 'SELECT id, pgseal.try_open(v) FROM p ORDER B
 my ($status, $stdout, $stderr) = $standby->psql('postgres', 'SELECT v FROM p WHERE id = 1');
 like($stderr, qr/version 1 of key "person:1" was destroyed/, 'and says so');
 
-# A rotation that the primary began and did not finish
-$primary->safe_psql('postgres', q{
-	ALTER SYSTEM SET pgseal.worker_interval = 3600;
-	SELECT pg_reload_conf();
-	BEGIN; LOCK TABLE t IN SHARE MODE; SELECT pgseal.rotate_key('public.t'); COMMIT});
+# A rotation that the primary has begun and doesn't finish
+$primary->append_conf('postgresql.conf', "pgseal.reencrypt_batch = 1\npgseal.reencrypt_delay = 200");
+$primary->reload;
+$primary->safe_psql('postgres', q{SELECT pgseal.rotate_key('public.t')});
+ok($primary->poll_query_until('postgres', q{SELECT max(values_resealed) > 100 FROM pgseal.progress_reencrypt}),
+	'the primary is in the midst of a rotation');
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
 $primary->stop('immediate');
+cmp_ok($standby->safe_psql('postgres', $old), '<', 2000, 'the standby has rows under the new version');
+cmp_ok($standby->safe_psql('postgres', $old), '>', 0, 'and under the old one');
+is($standby->safe_psql('postgres', $all), 2000, 'and opens both');
+my $scanned = $standby->safe_psql('postgres', 'SELECT max(blocks_scanned) FROM pgseal.progress_reencrypt');
+cmp_ok($scanned, '>', 5, 'it knows how far the primary has come');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE query = 're-encrypt'}), 0,
+	'its worker leaves that alone');
 $standby->promote;
-ok($standby->poll_query_until('postgres', $retired), 'the promoted standby finishes the rotation');
+ok($standby->poll_query_until('postgres', $retired), 'promoted, it finishes the rotation');
 is($standby->safe_psql('postgres', $all), 2000, 'with all values');
 is($standby->safe_psql('postgres', $old), 0, 'under the new version');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM pgseal.events WHERE key = 'public.t' AND event = 'reencrypt_began'}),
+	2, 'without beginning anew');
+$standby->safe_psql('postgres', q{
+	SELECT pgseal.destroy_version('public.t', 1, 'public.t'), pgseal.destroy_version('public.t', 2, 'public.t')});
+is($standby->safe_psql('postgres', $all), 2000, 'the old versions are not needed');
 
 # Enough seals make a new version
 $standby->safe_psql('postgres', q{

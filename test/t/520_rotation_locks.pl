@@ -15,8 +15,9 @@ $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'pgseal'
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 1
-pgseal.reencrypt_delay = 0
+pgseal.reencrypt_delay = 500
 autovacuum = off
+max_prepared_transactions = 2
 });
 $node->start;
 $node->safe_psql('postgres', q{
@@ -45,18 +46,21 @@ sub in_session
 
 my $stale = 'SELECT count(*) FROM %s WHERE NOT (pgseal.inspect(v)).current';
 
-# The lock is younger than the rotation, so that the round can begin
+# The locks are younger than what the rotation waits for, so that the round can
+# begin; and there before it does
 in_session(q{SELECT pgseal.rotate_key('k');
 	DO $$ BEGIN
 		FOR i IN 1..10000 LOOP
 			COMMIT;
-			EXIT WHEN EXISTS (SELECT FROM pgseal.rotation);
+			EXIT WHEN EXISTS (SELECT FROM pgseal.rotation WHERE settled);
 			PERFORM pg_sleep(0.005);
 		END LOOP;
 	END $$;
 	BEGIN;
 	SELECT id FROM t WHERE id IN (1, 500) FOR UPDATE;
 	LOCK TABLE u IN SHARE MODE;});
+$node->append_conf('postgresql.conf', 'pgseal.reencrypt_delay = 0');
+$node->reload;
 ok($node->poll_query_until('postgres', sprintf("$stale", 't'), '2'),
 	'all rows but the locked ones are re-encrypted');
 is($node->safe_psql('postgres', sprintf($stale, 'u')), 1000, 'and none of the locked table');
@@ -93,6 +97,36 @@ $node->safe_psql('postgres', q{SELECT pgseal.destroy_version('k', 2, 'k')});
 is(in_session(q{SELECT count(*) FROM t WHERE v::text = 'v' || abs(id); COMMIT;}), "1000\n",
 	'a version that no transaction can need is destroyed');
 
+# A transaction that sealed by the old version, but began to write only after the
+# rotation: what it will commit is waited for, also when it is prepared
+$node->safe_psql('postgres', q{
+	SELECT pgseal.create_key('late');
+	CREATE TABLE late (v encrypted_text('late'));
+	CREATE FUNCTION write_late() RETURNS void LANGUAGE plpgsql AS $$
+	DECLARE sealed encrypted_text('late') := 'late';
+	BEGIN
+		FOR i IN 1 .. 10000 LOOP
+			PERFORM pg_sleep(0.01);
+			EXIT WHEN EXISTS (SELECT FROM pgseal.rotation);
+		END LOOP;
+		INSERT INTO late VALUES (sealed);
+	END $$});
+$out = '';
+$in .= "BEGIN; SELECT write_late(); PREPARE TRANSACTION 'late';\n\\echo done\n";
+$session->pump_nb;
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE query ~ '^SELECT write_late' AND wait_event = 'PgSleep'}), 'a statement has sealed a value');
+$node->safe_psql('postgres', q{SELECT pgseal.rotate_key('late')});
+$session->pump until $out =~ /^done$/m;
+sleep 3;
+is($node->safe_psql('postgres', q{SELECT retired IS NULL FROM pgseal.key_versions
+	WHERE key = 'late' AND purpose = 'data' AND version = 1}), 't', 'a prepared transaction with it keeps the version in use');
+$node->safe_psql('postgres', q{COMMIT PREPARED 'late'});
+ok($node->poll_query_until('postgres', q{SELECT retired IS NOT NULL FROM pgseal.key_versions
+	WHERE key = 'late' AND purpose = 'data' AND version = 1}), 'until it is committed');
+is($node->safe_psql('postgres', q{SELECT v, (pgseal.inspect(v)).version FROM late}), 'late|2', 'its value is re-encrypted');
+$node->safe_psql('postgres', q{SELECT pgseal.destroy_version('late', 1, 'late')});
+
 # DROP DATABASE gets its turn while a long rotation goes on
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', q{
@@ -109,7 +143,7 @@ pass('its database can be dropped');
 
 # So does DROP EXTENSION
 $node->safe_psql('postgres', q{SELECT pgseal.rotate_key('k')});
-$node->safe_psql('postgres', 'DROP TABLE t, u, w; DROP EXTENSION pgseal; CREATE EXTENSION pgseal');
+$node->safe_psql('postgres', 'DROP TABLE t, u, w, late; DROP FUNCTION write_late; DROP EXTENSION pgseal; CREATE EXTENSION pgseal');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal.keys'), 0, 'the extension can be dropped and made again');
 
 $session->kill_kill;
