@@ -109,6 +109,17 @@
 #define pgseal_close_files(relid)	RelationCloseSmgrByOid(relid)
 #endif
 
+/* Rewrites a table that is locked exclusively, as VACUUM FULL does. */
+#include "access/table.h"
+#include "commands/cluster.h"
+#if PG_VERSION_NUM >= 180000
+#define pgseal_rewrite_table(relid) \
+	cluster_rel(table_open((relid), AccessExclusiveLock), InvalidOid, &(ClusterParams) {0})
+#else
+#define pgseal_rewrite_table(relid) \
+	cluster_rel((relid), InvalidOid, &(ClusterParams) {0})
+#endif
+
 /* pg_class counts frozen pages since 18 */
 #if PG_VERSION_NUM >= 180000
 #define pgseal_swap_frozen_pages(a, b) \

@@ -41,8 +41,10 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -51,6 +53,7 @@
 #include "storage/bufmgr.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -76,6 +79,9 @@ PG_FUNCTION_INFO_V1(pgseal_cancel_conversion);
 #define LOCK_TIMEOUT			"300ms"
 #define LOCK_PAUSE				700
 
+/* So often it is tried to rewrite pg_statistic, LOCK_PAUSE between */
+#define STATISTICS_TRIES		10
+
 /* Changes applied in one transaction; so many may be left to the switch */
 #define CHANGES_PER_STEP		5000
 #define CHANGES_AT_SWITCH		500
@@ -96,6 +102,7 @@ typedef struct Request
 	bool		encrypts;
 	const char *key;			/* NULL: the table's own */
 	Oid			caller;
+	TransactionId switched;		/* the transaction that did it */
 } Request;
 
 /* A row of pgseal.conversion */
@@ -225,6 +232,17 @@ check_owner(Oid relid)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 }
 
+/* It may have been dropped since the last step. */
+static void
+check_column(Oid relid, AttrNumber attnum)
+{
+	if (!OidIsValid(get_atttype(relid, attnum)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("the column of table \"%s\" has been dropped", get_rel_name(relid)),
+				 errhint("Give the conversion up with CALL pgseal.cancel_conversion().")));
+}
+
 /*
  * The state
  */
@@ -344,6 +362,7 @@ report_event(const PgsealConversion *conversion, const char *event)
 	int32		typmod = conversion->new_typmod;
 	Oid			type;
 	Oid			collation;
+
 
 	if (!conversion->encrypts)
 		get_atttypetypmodcoll(conversion->relid, conversion->attnum, &type, &typmod, &collation);
@@ -500,6 +519,7 @@ begin(const Request *request)
 	/* What is refused is refused before a key is made and anybody has to wait */
 	LockRelationOid(request->relid, AccessShareLock);
 	check_owner(request->relid);
+	check_column(request->relid, request->attnum);
 	if (!resolve_types(&conversion))
 		return STEP_DONE;
 	pgseal_convert_check(&conversion);
@@ -513,6 +533,7 @@ begin(const Request *request)
 	lock_patiently(request->relid, InvalidOid);
 	PushActiveSnapshot(GetLatestSnapshot());
 	check_owner(request->relid);
+	check_column(request->relid, request->attnum);
 	now = conversion;
 	if (!resolve_types(&now) || now.new_type != conversion.new_type)
 		return STEP_BEGIN;
@@ -582,6 +603,7 @@ go_on(const Request *request)
 
 	LockRelationOid(request->relid, AccessShareLock);
 	check_owner(request->relid);
+	check_column(request->relid, request->attnum);
 	if (!load(&state, request->relid, true))
 		return STEP_BEGIN;
 	if (state.conversion.attnum != request->attnum ||
@@ -604,7 +626,7 @@ go_on(const Request *request)
 }
 
 static Step
-switch_over(const Request *request)
+switch_over(Request *request)
 {
 	State		state;
 	Rights		saved;
@@ -634,7 +656,43 @@ switch_over(const Request *request)
 	pgseal_convert_switch(&state.conversion);
 	become_caller(saved);
 	(void) drop_remains(request->relid);
+	request->switched = GetTopTransactionId();
 	return STEP_DONE;
+}
+
+/*
+ * The rows of pg_statistic that have values of the column are dead, but still in
+ * its file.  It is small; VACUUM FULL, by another way, takes them out, once no
+ * snapshot needs them.
+ */
+static bool
+rewrite_statistics(TransactionId switched)
+{
+	Relation	rel = table_open(StatisticRelationId, AccessShareLock);
+	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
+
+	table_close(rel, AccessShareLock);
+	if (!TransactionIdFollows(horizon, switched) || !try_lock(StatisticRelationId, InvalidOid))
+		return false;
+	PushActiveSnapshot(GetLatestSnapshot());
+	pgseal_rewrite_table(StatisticRelationId);
+	PopActiveSnapshot();
+	return true;
+}
+
+static void
+forget_statistics(TransactionId switched)
+{
+	for (int i = 0; i < STATISTICS_TRIES; i++)
+	{
+		next_transaction();
+		if (rewrite_statistics(switched))
+			return;
+		pause_for(LOCK_PAUSE);
+	}
+	ereport(NOTICE,
+			(errmsg("dead rows of pg_statistic may still have values of the column"),
+			 errhint("Other sessions kept them. When there is time, do: VACUUM FULL pg_catalog.pg_statistic")));
 }
 
 static void
@@ -662,6 +720,8 @@ convert(Request *request)
 		if (step == STEP_MORE)
 			pause_for(pgseal_reencrypt_delay);
 	}
+	if (request->encrypts && TransactionIdIsValid(request->switched))
+		forget_statistics(request->switched);
 }
 
 /*
