@@ -40,10 +40,12 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -452,6 +454,8 @@ make_key(PgsealConversion *conversion, const char *key)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a column can be encrypted under one key only"),
 				 errhint("Name a key, or none for the table's own.")));
+	/* A constant that is the default will need it */
+	pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
 }
 
 static List *
@@ -464,17 +468,37 @@ indexes_of(Oid relid)
 	return indexes;
 }
 
+static bool
+is_btree(Oid relid)
+{
+	Relation	index = index_open(relid, NoLock);
+	bool		result = index->rd_rel->relam == BTREE_AM_OID;
+
+	index_close(index, NoLock);
+	return result;
+}
+
+/* Hash indexes stay what they are. */
 static void
 announce_replaced_indexes(const PgsealConversion *conversion)
 {
+	char	   *column = get_attname(conversion->relid, conversion->attnum, false);
 	ListCell   *lc;
 
 	foreach(lc, conversion->indexes)
-		if (pgseal_convert_replaces_index(conversion, lfirst_oid(lc)))
+	{
+		if (!is_btree(lfirst_oid(lc)) ||
+			!pgseal_convert_replaces_index(conversion, lfirst_oid(lc)))
+			continue;
+		if (conversion->encrypts)
 			ereport(NOTICE,
-					(errmsg("index \"%s\" will serve equality of the column as %s does",
-							get_rel_name(lfirst_oid(lc)),
-							conversion->encrypts ? "encrypted" : "plain")));
+					(errmsg("index \"%s\" will be on blind_index(%s), which serves equality",
+							get_rel_name(lfirst_oid(lc)), quote_identifier(column))));
+		else
+			ereport(NOTICE,
+					(errmsg("index \"%s\" will be on %s itself",
+							get_rel_name(lfirst_oid(lc)), quote_identifier(column))));
+	}
 }
 
 static BlockNumber

@@ -5,7 +5,8 @@
  *
  * Layer 5.  convert.c is the design and the driver; convert_plan.c says what
  * can't be converted, convert_copy.c moves and compares rows, convert_log.c
- * notes what changes, convert_switch.c makes the copy and puts it into place.
+ * notes what changes, convert_switch.c makes the copy and puts it into place,
+ * convert_default.c has the default.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +20,7 @@
 #include "utils/relcache.h"
 
 #include "basetype.h"
+#include "keyring.h"
 
 /* What is to be done to a column */
 typedef struct PgsealConversion
@@ -82,6 +84,10 @@ extern int64 pgseal_convert_changes(Oid relid, int64 limit, bool consume,
  * change to the copy, and run with the rights of the table's owner.
  */
 
+/* Opens a value of the column with the rights of the caller, or 42501 */
+extern Datum pgseal_convert_open(const PgsealConversion *conversion, Datum sealed,
+								 PgsealAccess access);
+
 /* Copies the rows in these blocks of the table, unless they are there already */
 extern int64 pgseal_convert_copy_blocks(const PgsealConversion *conversion,
 										BlockNumber from, BlockNumber end);
@@ -106,6 +112,9 @@ extern void pgseal_convert_rehearse(const PgsealConversion *conversion);
 /* Makes the copy, empty, with its indexes; fills in the rest of the conversion */
 extern void pgseal_convert_make_copy(PgsealConversion *conversion);
 extern void pgseal_convert_drop_copy(Oid relid, Oid copy);
+
+/* After a change of the type: a constant that is the default, sealed or opened */
+extern void pgseal_convert_default(const PgsealConversion *conversion);
 
 /* Gives the column its new type, and the table the files of its copy. */
 extern void pgseal_convert_switch(const PgsealConversion *conversion);

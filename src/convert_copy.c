@@ -153,9 +153,8 @@ key_index(Oid relid, const List *indexes, const List *wanted)
  * Converting
  */
 
-/* Who calls encrypt_column() must be allowed to read what it decrypts. */
-static Datum
-open_value(const PgsealConversion *conversion, Datum sealed, PgsealAccess access)
+Datum
+pgseal_convert_open(const PgsealConversion *conversion, Datum sealed, PgsealAccess access)
 {
 	Oid			user;
 	int			context;
@@ -179,7 +178,7 @@ convert_value(const PgsealConversion *conversion, Datum value)
 	if (conversion->encrypts)
 		return PointerGetDatum(pgseal_value_seal(conversion->type, value,
 												 conversion->new_typmod));
-	return open_value(conversion, value, PGSEAL_ACCESS_CHECKED);
+	return pgseal_convert_open(conversion, value, PGSEAL_ACCESS_CHECKED);
 }
 
 static void
@@ -394,7 +393,7 @@ static bool
 same_converted(const PgsealConversion *conversion, Form_pg_attribute plain, Datum value,
 			   Datum sealed)
 {
-	return same_image(plain, value, open_value(conversion, sealed, PGSEAL_ACCESS_INTERNAL));
+	return same_image(plain, value, pgseal_convert_open(conversion, sealed, PGSEAL_ACCESS_INTERNAL));
 }
 
 static bool

@@ -151,8 +151,9 @@ type_obstacle(Oid relid, AttrNumber attnum)
 	else if (typmod != -1)
 		plain = format_type_be(type);
 	if (plain != NULL)
-		return psprintf("an encrypted column cannot be %s: first ALTER TABLE %s ALTER COLUMN %s TYPE %s, and keep the rule in a CHECK",
-						format_type_with_typemod(type, typmod), table, column, plain);
+		return psprintf("an encrypted column cannot be %s: first ALTER TABLE %s ALTER COLUMN %s TYPE %s%s",
+						format_type_with_typemod(type, typmod), table, column, plain,
+						typmod != -1 ? ", and keep the rule in a CHECK" : "");
 	if (pgseal_type_by_base(type == VARCHAROID ? TEXTOID : type) == NULL)
 		return psprintf("there is no encrypted type for %s", format_type_be(type));
 	return NULL;
