@@ -515,6 +515,7 @@ blocks_of(Oid relid)
 static void
 prepare(PgsealConversion *conversion)
 {
+	Oid			schema = get_namespace_oid("pgseal", false);
 	Rights		saved;
 
 	conversion->indexes = indexes_of(conversion->relid);
@@ -524,11 +525,8 @@ prepare(PgsealConversion *conversion)
 	pgseal_convert_make_copy(conversion);
 	become_caller(saved);
 	pgseal_convert_add_trigger(conversion->relid);
-	pgseal_convert_hide_from_decoding(get_relname_relid("conversion", get_namespace_oid("pgseal", false)),
-									  conversion->relid);
-	pgseal_convert_hide_from_decoding(get_relname_relid("conversion_change",
-														get_namespace_oid("pgseal", false)),
-									  conversion->relid);
+	pgseal_convert_hide_from_decoding(get_relname_relid("conversion", schema), true);
+	pgseal_convert_hide_from_decoding(get_relname_relid("conversion_change", schema), true);
 	insert(conversion, blocks_of(conversion->relid));
 }
 

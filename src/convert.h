@@ -119,7 +119,10 @@ extern void pgseal_convert_default(const PgsealConversion *conversion);
 /* Gives the column its new type, and the table the files of its copy. */
 extern void pgseal_convert_switch(const PgsealConversion *conversion);
 
-/* Logical decoding passes over the changes of such a relation */
-extern void pgseal_convert_hide_from_decoding(Oid relid, Oid original);
+/*
+ * Logical decoding passes over changes of a relation that is marked as the new
+ * file of another one, or of itself (pg_class.relrewrite).
+ */
+extern void pgseal_convert_hide_from_decoding(Oid relid, bool hide);
 
 #endif							/* PGSEAL_CONVERT_H */

@@ -253,24 +253,33 @@ pgseal_convert_rehearse(const PgsealConversion *conversion)
  * The copy
  */
 
-void
-pgseal_convert_hide_from_decoding(Oid relid, Oid original)
+static Oid
+rewrite_of(Oid relid)
 {
-	Relation	classes = table_open(RelationRelationId, RowExclusiveLock);
-	HeapTuple	tuple;
-	Form_pg_class form;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			original = ((Form_pg_class) GETSTRUCT(tuple))->relrewrite;
 
+	ReleaseSysCache(tuple);
+	return original;
+}
+
+void
+pgseal_convert_hide_from_decoding(Oid relid, bool hide)
+{
+	Oid			original = hide ? relid : InvalidOid;
+	Relation	classes;
+	HeapTuple	tuple;
+
+	if (rewrite_of(relid) == original)
+		return;
 	LockRelationOid(relid, ShareUpdateExclusiveLock);
+	classes = table_open(RelationRelationId, RowExclusiveLock);
 	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	if (form->relrewrite != original)
-	{
-		form->relrewrite = original;
-		CatalogTupleUpdate(classes, &tuple->t_self, tuple);
-		CommandCounterIncrement();
-	}
+	((Form_pg_class) GETSTRUCT(tuple))->relrewrite = original;
+	CatalogTupleUpdate(classes, &tuple->t_self, tuple);
 	heap_freetuple(tuple);
 	table_close(classes, RowExclusiveLock);
+	CommandCounterIncrement();
 }
 
 static Oid
@@ -320,7 +329,7 @@ pgseal_convert_make_copy(PgsealConversion *conversion)
 	put_away(conversion->copy, conversion->relid);
 	change_type(conversion, conversion->copy);
 	if (OidIsValid(toast_of(conversion->copy)))
-		pgseal_convert_hide_from_decoding(toast_of(conversion->copy), conversion->copy);
+		pgseal_convert_hide_from_decoding(toast_of(conversion->copy), true);
 	conversion->copy_indexes = NIL;
 	foreach(lc, conversion->indexes)
 		conversion->copy_indexes = lappend_oid(conversion->copy_indexes,
@@ -436,7 +445,7 @@ name_toast(Oid relid)
 
 	if (!OidIsValid(toast))
 		return;
-	pgseal_convert_hide_from_decoding(toast, InvalidOid);
+	pgseal_convert_hide_from_decoding(toast, false);
 	RenameRelationInternal(toast, psprintf("pg_toast_%u", relid), true, false);
 	CommandCounterIncrement();
 	RenameRelationInternal(toast_get_valid_index(toast, AccessShareLock),

@@ -27,6 +27,12 @@ autovacuum = off
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
 
+$node->backup('before');
+my $standby = SealedNode->new('convert_standby');
+$standby->init_from_backup($node, 'before', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $node->keyring . "'");
+$standby->start;
+
 my $secret = 'cloudberry';
 
 # So many rows that a conversion lasts for seconds
@@ -305,6 +311,21 @@ is($node->safe_psql('clean', q{SELECT count(*) FROM person WHERE c = 'multeberry
 $node->safe_psql('clean', "CALL pgseal.decrypt_column('person', 'c'); CHECKPOINT");
 %found = scan_tree($files, 'multeberry');
 isnt(scalar(keys %found), 0, 'decrypted: it is there again');
+
+# ---- a standby has it all, and can take over
+
+$node->safe_psql('clean', q{CREATE INDEX ON person (blind_index(long)); INSERT INTO person VALUES (301, 'later', 'later')});
+$node->wait_for_catchup($standby);
+$standby->promote;
+is($standby->safe_psql('clean', q{
+	SELECT count(*) FROM person WHERE c = 'multeberry ' || id % 10 AND long LIKE 'boysenberry ' || id || 'boys%'}),
+	300, 'standby: every value is right');
+is($standby->safe_psql('clean', q{SET enable_seqscan = off; SELECT id FROM person WHERE c = 'later'}), 301,
+	'standby: the index finds it');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM changed WHERE c::text IS DISTINCT FROM shadow}), 0,
+	'standby: what changed meanwhile is right');
+$standby->safe_psql('clean', "CALL pgseal.encrypt_column('person', 'c')");
+$standby->stop;
 
 # ---- a dump taken meanwhile is of use
 
