@@ -56,7 +56,6 @@
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -70,7 +69,6 @@
 #include "convert.h"
 #include "ddl.h"
 #include "guc.h"
-#include "query.h"
 #include "refuse.h"
 
 PG_FUNCTION_INFO_V1(pgseal_encrypt_column);
@@ -106,16 +104,6 @@ typedef struct Request
 	Oid			caller;
 	TransactionId switched;		/* the transaction that did it */
 } Request;
-
-/* A row of pgseal.conversion */
-typedef struct State
-{
-	PgsealConversion conversion;
-	char	   *shape;
-	char	   *phase;
-	int64		next_block;
-	int64		blocks;
-} State;
 
 /*
  * Transactions, locks, rights
@@ -246,161 +234,6 @@ check_column(Oid relid, AttrNumber attnum)
 }
 
 /*
- * The state
- */
-
-static List *
-oid_list(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		array = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-	Datum	   *oids;
-	int			num;
-	List	   *list = NIL;
-
-	deconstruct_array(DatumGetArrayTypeP(array), OIDOID, sizeof(Oid), true, TYPALIGN_INT,
-					  &oids, NULL, &num);
-	for (int i = 0; i < num; i++)
-		list = lappend_oid(list, DatumGetObjectId(oids[i]));
-	return list;
-}
-
-static Datum
-oid_array(List *list)
-{
-	Datum	   *oids = palloc(Max(list_length(list), 1) * sizeof(Datum));
-	int			num = 0;
-	ListCell   *lc;
-
-	foreach(lc, list)
-		oids[num++] = ObjectIdGetDatum(lfirst_oid(lc));
-	return PointerGetDatum(construct_array(oids, num, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
-}
-
-/* False when no column of the table is being converted */
-static bool
-load(State *state, Oid relid, bool for_update)
-{
-	MemoryContext context = CurrentMemoryContext;
-	PgsealConversion *conversion = &state->conversion;
-	bool		found;
-
-	memset(state, 0, sizeof(*state));
-	conversion->caller = GetUserId();
-	pgseal_query_begin();
-	found = pgseal_query(psprintf("SELECT attnum::int4, encrypts, type, typmod, copy, indexes,"
-								  " copy_indexes, shape, phase, next_block, blocks"
-								  " FROM pgseal.conversion WHERE relid = $1%s",
-								  for_update ? " FOR UPDATE" : ""), 1,
-						 OIDOID, ObjectIdGetDatum(relid)) > 0;
-	if (found)
-	{
-		MemoryContext spi_context = MemoryContextSwitchTo(context);
-
-		conversion->relid = relid;
-		conversion->attnum = pgseal_query_int64(0, 1);
-		conversion->encrypts = pgseal_query_int64(0, 2) != 0;
-		conversion->new_type = pgseal_query_int64(0, 3);
-		conversion->new_typmod = pgseal_query_int64(0, 4);
-		conversion->copy = pgseal_query_int64(0, 5);
-		conversion->indexes = oid_list(0, 6);
-		conversion->copy_indexes = oid_list(0, 7);
-		state->shape = pgseal_query_text(0, 8);
-		state->phase = pgseal_query_text(0, 9);
-		state->next_block = pgseal_query_int64(0, 10);
-		state->blocks = pgseal_query_int64(0, 11);
-		MemoryContextSwitchTo(spi_context);
-	}
-	pgseal_query_end();
-	if (found)
-		conversion->type = pgseal_type_by_oid(conversion->encrypts ? conversion->new_type :
-											  get_atttype(relid, conversion->attnum));
-	return found;
-}
-
-static void
-save(const State *state, int64 copied, int64 applied, int64 verified)
-{
-	pgseal_query_begin();
-	(void) pgseal_query("UPDATE pgseal.conversion SET phase = $2, next_block = $3, blocks = $4,"
-						" rows_copied = rows_copied + $5, changes_applied = changes_applied + $6,"
-						" rows_verified = rows_verified + $7 WHERE relid = $1", 7,
-						OIDOID, ObjectIdGetDatum(state->conversion.relid),
-						TEXTOID, CStringGetTextDatum(state->phase),
-						INT8OID, Int64GetDatum(state->next_block),
-						INT8OID, Int64GetDatum(state->blocks),
-						INT8OID, Int64GetDatum(copied),
-						INT8OID, Int64GetDatum(applied),
-						INT8OID, Int64GetDatum(verified));
-	pgseal_query_end();
-}
-
-static void
-insert(const PgsealConversion *conversion, BlockNumber blocks)
-{
-	char	   *shape = pgseal_convert_shape(conversion);
-
-	pgseal_query_begin();
-	(void) pgseal_query("INSERT INTO pgseal.conversion (relid, attnum, encrypts, type, typmod, copy,"
-						"  indexes, copy_indexes, shape, phase, blocks)"
-						" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'copying', $10)", 10,
-						OIDOID, ObjectIdGetDatum(conversion->relid),
-						INT2OID, Int16GetDatum(conversion->attnum),
-						BOOLOID, BoolGetDatum(conversion->encrypts),
-						OIDOID, ObjectIdGetDatum(conversion->new_type),
-						INT4OID, Int32GetDatum(conversion->new_typmod),
-						OIDOID, ObjectIdGetDatum(conversion->copy),
-						OIDARRAYOID, oid_array(conversion->indexes),
-						OIDARRAYOID, oid_array(conversion->copy_indexes),
-						TEXTOID, CStringGetTextDatum(shape),
-						INT8OID, Int64GetDatum((int64) blocks));
-	pgseal_query_end();
-}
-
-/* An event and a log line; the key is that of the column, if it has one */
-static void
-report_event(const PgsealConversion *conversion, const char *event)
-{
-	int32		typmod = conversion->new_typmod;
-	Oid			type;
-	Oid			collation;
-
-
-	if (!conversion->encrypts)
-		get_atttypetypmodcoll(conversion->relid, conversion->attnum, &type, &typmod, &collation);
-	pgseal_catalog_event(event, typmod > 0 ? pgseal_catalog_name(typmod) : NULL, 0,
-						 psprintf("table=%s column=%s",
-								  quote_qualified_identifier(get_namespace_name(get_rel_namespace(conversion->relid)),
-															 get_rel_name(conversion->relid)),
-								  quote_identifier(get_attname(conversion->relid, conversion->attnum, false))));
-}
-
-/* Takes away all that a conversion has left; the table stays as it is. */
-static bool
-drop_remains(Oid relid)
-{
-	State		state;
-	bool		found = load(&state, relid, true);
-
-	if (found)
-	{
-		pgseal_convert_drop_trigger(relid);
-		pgseal_convert_drop_copy(relid, state.conversion.copy);
-	}
-	pgseal_query_begin();
-	/* Those of tables that have been dropped, too */
-	(void) pgseal_query("DELETE FROM pgseal.conversion c WHERE relid = $1"
-						" OR NOT EXISTS (SELECT FROM pg_class WHERE oid = c.relid)", 1,
-						OIDOID, ObjectIdGetDatum(relid));
-	(void) pgseal_query("DELETE FROM pgseal.conversion_change h WHERE relid = $1"
-						" OR NOT EXISTS (SELECT FROM pg_class WHERE oid = h.relid)", 1,
-						OIDOID, ObjectIdGetDatum(relid));
-	pgseal_query_end();
-	CommandCounterIncrement();
-	return found;
-}
-
-/*
  * Beginning
  */
 
@@ -527,7 +360,7 @@ prepare(PgsealConversion *conversion)
 	pgseal_convert_add_trigger(conversion->relid);
 	pgseal_convert_hide_from_decoding(get_relname_relid("conversion", schema), true);
 	pgseal_convert_hide_from_decoding(get_relname_relid("conversion_change", schema), true);
-	insert(conversion, blocks_of(conversion->relid));
+	pgseal_convert_insert(conversion, blocks_of(conversion->relid));
 }
 
 static Step
@@ -559,9 +392,9 @@ begin(const Request *request)
 	now = conversion;
 	if (!resolve_types(&now) || now.new_type != conversion.new_type)
 		return STEP_BEGIN;
-	again = drop_remains(request->relid);
+	again = pgseal_convert_drop_remains(request->relid);
 	prepare(&conversion);
-	report_event(&conversion, again ? "conversion_restarted" : "conversion_started");
+	pgseal_convert_report(&conversion, again ? "conversion_restarted" : "conversion_started");
 	announce_replaced_indexes(&conversion);
 	return STEP_MORE;
 }
@@ -571,7 +404,7 @@ begin(const Request *request)
  */
 
 static void
-next_phase(State *state)
+next_phase(PgsealConvertState *state)
 {
 	static const char *const phases[] = {"copying", "verifying", "verifying copy", "switching"};
 
@@ -590,7 +423,7 @@ next_phase(State *state)
 
 /* The next piece of the present phase; STEP_SWITCH when all is ready for it */
 static Step
-work_on(State *state)
+work_on(PgsealConvertState *state)
 {
 	const PgsealConversion *conversion = &state->conversion;
 	BlockNumber from = state->next_block;
@@ -614,19 +447,19 @@ work_on(State *state)
 		state->next_block = end;
 	else if (!switching)
 		next_phase(state);
-	save(state, copied, applied, verified);
+	pgseal_convert_save(state, copied, applied, verified);
 	return switching && applied <= CHANGES_AT_SWITCH ? STEP_SWITCH : STEP_MORE;
 }
 
 static Step
 go_on(const Request *request)
 {
-	State		state;
+	PgsealConvertState		state;
 
 	LockRelationOid(request->relid, AccessShareLock);
 	check_owner(request->relid);
 	check_column(request->relid, request->attnum);
-	if (!load(&state, request->relid, true))
+	if (!pgseal_convert_load(&state, request->relid, true))
 		return STEP_BEGIN;
 	if (state.conversion.attnum != request->attnum ||
 		state.conversion.encrypts != request->encrypts ||
@@ -650,11 +483,11 @@ go_on(const Request *request)
 static Step
 switch_over(Request *request)
 {
-	State		state;
+	PgsealConvertState		state;
 	Rights		saved;
 	Oid			copy;
 
-	if (!load(&state, request->relid, false))
+	if (!pgseal_convert_load(&state, request->relid, false))
 		return STEP_BEGIN;
 	PopActiveSnapshot();
 	copy = state.conversion.copy;
@@ -663,21 +496,21 @@ switch_over(Request *request)
 	lock_patiently(request->relid, copy);
 	PushActiveSnapshot(GetLatestSnapshot());
 	check_owner(request->relid);
-	if (!load(&state, request->relid, true) || state.conversion.copy != copy ||
+	if (!pgseal_convert_load(&state, request->relid, true) || state.conversion.copy != copy ||
 		strcmp(pgseal_convert_shape(&state.conversion), state.shape) != 0)
 		return STEP_BEGIN;
 	pgseal_convert_check(&state.conversion);
 	PopActiveSnapshot();
 	PushActiveSnapshot(GetLatestSnapshot());
 
-	report_event(&state.conversion,
+	pgseal_convert_report(&state.conversion,
 				 state.conversion.encrypts ? "column_encrypted" : "column_decrypted");
 	saved = become_owner(request->relid);
 	(void) pgseal_convert_apply_changes(&state.conversion, 0);
 	CommandCounterIncrement();
 	pgseal_convert_switch(&state.conversion);
 	become_caller(saved);
-	(void) drop_remains(request->relid);
+	(void) pgseal_convert_drop_remains(request->relid);
 	request->switched = GetTopTransactionId();
 	return STEP_DONE;
 }
@@ -806,7 +639,7 @@ Datum
 pgseal_cancel_conversion(PG_FUNCTION_ARGS)
 {
 	Oid			relid;
-	State		state;
+	PgsealConvertState		state;
 
 	require_arguments(fcinfo, 1);
 	PreventCommandIfReadOnly("pgseal.cancel_conversion()");
@@ -814,12 +647,12 @@ pgseal_cancel_conversion(PG_FUNCTION_ARGS)
 	check_owner(relid);
 	LockRelationOid(relid, AccessExclusiveLock);
 	check_owner(relid);
-	if (!load(&state, relid, false))
+	if (!pgseal_convert_load(&state, relid, false))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("no column of table \"%s\" is being encrypted or decrypted",
 						get_rel_name(relid))));
-	report_event(&state.conversion, "conversion_cancelled");
-	(void) drop_remains(relid);
+	pgseal_convert_report(&state.conversion, "conversion_cancelled");
+	(void) pgseal_convert_drop_remains(relid);
 	PG_RETURN_NULL();
 }

@@ -3,8 +3,8 @@
  * convert.h
  *	  Encrypting and decrypting existing columns while their table is in use.
  *
- * Layer 5.  convert.c is the design and the driver; convert_plan.c says what
- * can't be converted, convert_copy.c moves and compares rows, convert_log.c
+ * Layer 5.  convert.c is the design and the driver; convert_state.c keeps the
+ * state, convert_plan.c says what can't be converted, convert_copy.c moves and compares rows, convert_log.c
  * notes what changes, convert_switch.c makes the copy and puts it into place,
  * convert_default.c has the default.
  *
@@ -38,6 +38,32 @@ typedef struct PgsealConversion
 	List	   *indexes;		/* OIDs of the table's indexes, */
 	List	   *copy_indexes;	/* and of the copy's, in the same order */
 } PgsealConversion;
+
+/* How far it has come: a row of pgseal.conversion */
+typedef struct PgsealConvertState
+{
+	PgsealConversion conversion;
+	char	   *shape;			/* the digest when it was begun */
+	char	   *phase;
+	int64		next_block;
+	int64		blocks;
+} PgsealConvertState;
+
+/* False when no column of the table is being converted */
+extern bool pgseal_convert_load(PgsealConvertState *out_state, Oid relid, bool for_update);
+extern void pgseal_convert_insert(const PgsealConversion *conversion, BlockNumber blocks);
+extern void pgseal_convert_save(const PgsealConvertState *state, int64 copied, int64 applied,
+								int64 verified);
+
+/*
+ * Takes away all that a conversion of the table has left, and of tables that are
+ * gone; the table stays as it is.  False when there was none.  The table is locked
+ * exclusively.
+ */
+extern bool pgseal_convert_drop_remains(Oid relid);
+
+/* An event and a log line */
+extern void pgseal_convert_report(const PgsealConversion *conversion, const char *event);
 
 /*
  * Plan

@@ -3,6 +3,8 @@
  * convert_copy.c
  *	  Moving the rows of a table into its copy, and comparing the two.
  *
+ * Layer 5.
+ *
  * Why the copy ends up right: every change of a row, from before the first row
  * was copied, is noted in the transaction that makes it (convert_log.c).
  *

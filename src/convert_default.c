@@ -3,6 +3,8 @@
  * convert_default.c
  *	  The default of a converted column, when it is a constant.
  *
+ * Layer 5.
+ *
  * ALTER TABLE ... TYPE puts a cast around the default.  Around a constant it would
  * seal the same plaintext, which stands in pg_attrdef, for each row; or, the other
  * way, open the same sealed value, which whoever inserts may not be allowed to.

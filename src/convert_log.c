@@ -3,6 +3,8 @@
  * convert_log.c
  *	  Noting which rows of a table change while a column is converted.
  *
+ * Layer 5.
+ *
  * A trigger on the table writes the primary key of each changed row, and nothing
  * else of it, to pgseal.conversion_change, in the transaction that changes the
  * row.  So whoever sees the change sees the note, too.

@@ -3,6 +3,8 @@
  * convert_plan.c
  *	  What keeps a column from being converted; has the table changed since?
  *
+ * Layer 5.
+ *
  * Everything that depends on the column stands in pg_depend.  What PostgreSQL
  * carries over when a column changes its type is let through: defaults, checks,
  * comments, privileges, sequences that belong to it.  So are indexes on nothing

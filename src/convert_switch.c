@@ -3,6 +3,8 @@
  * convert_switch.c
  *	  The copy of a table whose column is converted, and how it takes its place.
  *
+ * Layer 5.
+ *
  * The table must keep its OID and the place of its columns, which views, foreign
  * keys, publications, privileges and applications refer to.  So nothing but the
  * files are exchanged, as CLUSTER does it.  All that stands in the catalogs is
