@@ -89,18 +89,20 @@
 
 /*
  * A relation's file is its relfilenumber since 16.  pgseal_swapped_new_file(a, b):
- * a, which had a file of this transaction, has got b's older one, and b has a's.
- * Before 17, whoever swaps files must close them.
+ * a, which had a file of this transaction or is of it, has got b's older one, and b
+ * has a's.  Before 17, whoever swaps files must close them.
  */
 #if PG_VERSION_NUM >= 160000
 #define pgseal_set_new_file(rel)	RelationSetNewRelfilenumber((rel), (rel)->rd_rel->relpersistence)
 #define pgseal_swapped_new_file(a, b) \
-	((a)->rd_newRelfilelocatorSubid = (a)->rd_firstRelfilelocatorSubid = InvalidSubTransactionId, \
+	((a)->rd_createSubid = (a)->rd_newRelfilelocatorSubid = \
+	 (a)->rd_firstRelfilelocatorSubid = InvalidSubTransactionId, \
 	 RelationAssumeNewRelfilelocator(b))
 #else
 #define pgseal_set_new_file(rel)	RelationSetNewRelfilenode((rel), (rel)->rd_rel->relpersistence)
 #define pgseal_swapped_new_file(a, b) \
-	((a)->rd_newRelfilenodeSubid = (a)->rd_firstRelfilenodeSubid = InvalidSubTransactionId, \
+	((a)->rd_createSubid = (a)->rd_newRelfilenodeSubid = \
+	 (a)->rd_firstRelfilenodeSubid = InvalidSubTransactionId, \
 	 RelationAssumeNewRelfilenode(b))
 #endif
 #if PG_VERSION_NUM >= 170000
