@@ -26,9 +26,13 @@
 #if PG_VERSION_NUM >= 160000
 #define pgseal_server_aclcheck(server, role, mode) \
 	object_aclcheck(ForeignServerRelationId, (server), (role), (mode))
+#define pgseal_owns_table(relid, role) \
+	object_ownercheck(RelationRelationId, (relid), (role))
 #else
 #define pgseal_server_aclcheck(server, role, mode) \
 	pg_foreign_server_aclcheck((server), (role), (mode))
+#define pgseal_owns_table(relid, role) \
+	pg_class_ownercheck((relid), (role))
 #endif
 
 /* ExecutorRun lost an argument in 18 */
@@ -52,11 +56,82 @@
 #define pgseal_insert_index_entries(result_rel, slot, estate, update) \
 	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL, \
 									(update) == TU_Summarizing))
+#define pgseal_insert_new_index_entries(result_rel, slot, estate) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), false, false, NULL, NIL, false))
 #else
 #define PgsealUpdateIndexes bool
 #define pgseal_needs_index_entries(update) (update)
 #define pgseal_insert_index_entries(result_rel, slot, estate, update) \
 	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL))
+#define pgseal_insert_new_index_entries(result_rel, slot, estate) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), false, false, NULL, NIL))
+#endif
+
+/* index_beginscan() counts for EXPLAIN since 18 */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_index_beginscan(rel, index, snapshot, num_keys) \
+	index_beginscan((rel), (index), (snapshot), NULL, (num_keys), 0)
+#else
+#define pgseal_index_beginscan(rel, index, snapshot, num_keys) \
+	index_beginscan((rel), (index), (snapshot), (num_keys), 0)
+#endif
+
+/* DefineIndex() without checks of rights, quietly; takes a number of parts since 16 */
+#if PG_VERSION_NUM >= 160000
+#define pgseal_define_index(relid, stmt) \
+	DefineIndex((relid), (stmt), InvalidOid, InvalidOid, InvalidOid, -1, \
+				false, false, false, false, true)
+#else
+#define pgseal_define_index(relid, stmt) \
+	DefineIndex((relid), (stmt), InvalidOid, InvalidOid, InvalidOid, \
+				false, false, false, false, true)
+#endif
+
+/*
+ * A relation's file is its relfilenumber since 16.  pgseal_swapped_new_file(a, b):
+ * a, which had a file of this transaction or is of it, has got b's older one, and b
+ * has a's.  Before 17, whoever swaps files must close them.
+ */
+#if PG_VERSION_NUM >= 160000
+#define pgseal_set_new_file(rel)	RelationSetNewRelfilenumber((rel), (rel)->rd_rel->relpersistence)
+#define pgseal_swapped_new_file(a, b) \
+	((a)->rd_createSubid = (a)->rd_newRelfilelocatorSubid = \
+	 (a)->rd_firstRelfilelocatorSubid = InvalidSubTransactionId, \
+	 RelationAssumeNewRelfilelocator(b))
+#else
+#define pgseal_set_new_file(rel)	RelationSetNewRelfilenode((rel), (rel)->rd_rel->relpersistence)
+#define pgseal_swapped_new_file(a, b) \
+	((a)->rd_createSubid = (a)->rd_newRelfilenodeSubid = \
+	 (a)->rd_firstRelfilenodeSubid = InvalidSubTransactionId, \
+	 RelationAssumeNewRelfilenode(b))
+#endif
+#if PG_VERSION_NUM >= 170000
+#define pgseal_close_files(relid)	((void) 0)
+#else
+#define pgseal_close_files(relid)	RelationCloseSmgrByOid(relid)
+#endif
+
+/* Rewrites a table that is locked exclusively, as VACUUM FULL does. */
+#include "access/table.h"
+#include "commands/cluster.h"
+#if PG_VERSION_NUM >= 180000
+#define pgseal_rewrite_table(relid) \
+	cluster_rel(table_open((relid), AccessExclusiveLock), InvalidOid, &(ClusterParams) {0})
+#else
+#define pgseal_rewrite_table(relid) \
+	cluster_rel((relid), InvalidOid, &(ClusterParams) {0})
+#endif
+
+/* pg_class counts frozen pages since 18 */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_swap_frozen_pages(a, b) \
+	do { \
+		int32		swapped = (a)->relallfrozen; \
+		(a)->relallfrozen = (b)->relallfrozen; \
+		(b)->relallfrozen = swapped; \
+	} while (0)
+#else
+#define pgseal_swap_frozen_pages(a, b)	((void) 0)
 #endif
 
 /*

@@ -267,6 +267,27 @@ complete_type(TypeName *type_name, Owner *owner, int32 keep_typmod)
 	type_name->typmods = list_make1(string_constant(name));
 }
 
+int32
+pgseal_ddl_column_key(Oid relation, Oid encrypted_type, const char *key)
+{
+	Owner		owner = {.relation = relation};
+	TypeName   *type_name = makeTypeNameFromOid(encrypted_type, PGSEAL_TYPMOD_NONE);
+	Oid			oid;
+	int32		typmod;
+	char	   *name;
+
+	owner.name = makeRangeVar(get_namespace_name(get_rel_namespace(relation)),
+							  get_rel_name(relation), -1);
+	if (key != NULL)
+		type_name->typmods = list_make1(string_constant(key));
+	complete_type(type_name, &owner, PGSEAL_TYPMOD_NONE);
+	typenameTypeIdAndMod(NULL, type_name, &oid, &typmod);
+	name = typmod == PGSEAL_TYPMOD_ANY ? NULL : pgseal_catalog_name(typmod);
+	if (name != NULL)
+		pgseal_keyring_ensure(name);
+	return typmod;
+}
+
 /* The type modifier of an encrypted column that is there already */
 static int32
 present_typmod(Oid relation, const char *column)

@@ -15,7 +15,7 @@
 #include "compat.h"
 #include "query.h"
 
-#define ARGS_MAX				8
+#define ARGS_MAX				10
 
 static int	guc_level = 0;
 static Oid	saved_user;

@@ -308,10 +308,24 @@ save_batch(Relation rel, const PgsealBatchResult *result, BlockNumber next, Bloc
 	}
 }
 
+/*
+ * Is the table, or is it the copy of one, whose changes are followed (convert.c)?
+ * Ours would not be noticed.
+ */
+static bool
+is_being_converted(Oid relid)
+{
+	return pgseal_query("SELECT FROM pgseal.conversion c JOIN pg_class s ON s.oid = c.copy"
+						" WHERE $1 IN (c.relid, c.copy) AND s.relrewrite = c.relid", 1,
+						OIDOID, ObjectIdGetDatum(relid)) > 0;
+}
+
 static void
 do_batch(Relation rel, Oid filenode, BlockNumber next)
 {
-	const char *obstacle = pgseal_reencrypt_relation_obstacle(rel);
+	const char *obstacle = is_being_converted(RelationGetRelid(rel)) ?
+		"one of its columns is being encrypted or decrypted" :
+		pgseal_reencrypt_relation_obstacle(rel);
 	PgsealBatchResult result = {0};
 	BlockNumber blocks;
 	BlockNumber end;

@@ -1,0 +1,364 @@
+# encrypt_column() and decrypt_column() beside other sessions: what they do to
+# the table meanwhile is kept or noticed, nobody waits for long, and no plaintext
+# is left.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use IPC::Run;
+use PgsealScan qw(scan_tree);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SealedNode;
+use Test::More;
+use Time::HiRes qw(usleep time);
+
+my $node = SealedNode->new('convert');
+$node->init(allows_streaming => 'logical');
+$node->append_conf('postgresql.conf', qq{
+pgseal.worker_interval = 1
+pgseal.reencrypt_batch = 2
+pgseal.reencrypt_delay = 20
+autovacuum = off
+});
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
+
+$node->backup('before');
+my $standby = SealedNode->new('convert_standby');
+$standby->init_from_backup($node, 'before', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $node->keyring . "'");
+$standby->start;
+
+my $secret = 'cloudberry';
+
+# So many that a conversion lasts for seconds
+my $rows = 700;
+
+sub make_table
+{
+	my ($table) = @_;
+	$node->safe_psql('postgres', qq{
+		CREATE TABLE $table (id int PRIMARY KEY, c text, shadow text, pad text DEFAULT repeat('x', 500));
+		INSERT INTO $table SELECT i, '$secret' || i, '$secret' || i FROM generate_series(1, $rows) i;
+	});
+	return;
+}
+
+my ($out, $err);
+
+# Begins a call and waits until it is at work
+sub start_call
+{
+	my ($table, $command, $role) = @_;
+	($out, $err) = ('', '');
+	my $call = IPC::Run::start(
+		[ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
+		  '-c', "CALL pgseal.${command}_column('$table', 'c')" ],
+		'>', \$out, '2>', \$err);
+	$node->poll_query_until('postgres', qq{
+		SELECT count(*) = 1 FROM pgseal.progress_convert WHERE "table" = '$table'::regclass})
+	  or die "$table is not converted";
+	return $call;
+}
+
+# Makes changes in one transaction while the conversion is in a phase
+sub change_in
+{
+	my ($phase, $sql) = @_;
+	$node->safe_psql('postgres', qq{
+		BEGIN;
+		DO \$\$
+		BEGIN
+			FOR i IN 1 .. 60000 LOOP
+				PERFORM FROM pgseal.conversion WHERE phase = '$phase' AND next_block > 3 FOR UPDATE;
+				EXIT WHEN FOUND;
+				PERFORM pg_sleep(0.002);
+			END LOOP;
+			IF NOT FOUND THEN RAISE 'not $phase'; END IF;
+		END \$\$;
+		$sql
+		COMMIT;
+	});
+	return;
+}
+
+sub finish_call
+{
+	my ($call, $name) = @_;
+	$call->finish;
+	is($call->result(0), 0, "$name: done") or diag($err);
+	return;
+}
+
+sub wrong_rows
+{
+	my ($table) = @_;
+	return $node->safe_psql('postgres', "SELECT count(*) FROM $table WHERE c::text IS DISTINCT FROM shadow");
+}
+
+sub count_events
+{
+	my ($event, $table) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT count(*) FROM pgseal.events WHERE event = '$event' AND detail LIKE 'table=public.$table %'");
+}
+
+sub type_of_column
+{
+	my ($table) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = '$table'::regclass AND attname = 'c'");
+}
+
+# ---- changes in every way, in every phase, are followed
+
+make_table('changed');
+$node->safe_psql('postgres', "SELECT pg_create_logical_replication_slot('slot', 'test_decoding')");
+my $changes = sub {
+	my ($n) = @_;
+	return qq{
+		UPDATE changed SET c = '$secret changed $n', shadow = '$secret changed $n' WHERE id % 7 = $n;
+		DELETE FROM changed WHERE id % 100 = $n;
+		INSERT INTO changed SELECT 10000 * $n + i, i, i FROM generate_series(1, 50) i;
+		UPDATE changed SET id = id + 1000000 WHERE id % 101 = $n;
+		UPDATE changed SET c = NULL, shadow = NULL WHERE id % 103 = $n;
+		SET session_replication_role = replica;
+		UPDATE changed SET c = 'replica $n', shadow = 'replica $n' WHERE id % 11 = $n;
+		RESET session_replication_role;
+		COPY changed (id, c, shadow) FROM STDIN;
+${n}77777\t$secret\t$secret
+\\.
+	};
+};
+my $call = start_call('changed', 'encrypt');
+change_in('copying', $changes->(1));
+change_in('verifying', $changes->(2));
+change_in('verifying copy', $changes->(3));
+finish_call($call, 'changed meanwhile');
+is(type_of_column('changed'), 'encrypted_text', 'changed meanwhile: encrypted');
+is(wrong_rows('changed'), 0, 'changed meanwhile: every value is right');
+is($node->safe_psql('postgres', "SELECT count(*) FROM changed WHERE shadow LIKE 'replica%' AND c LIKE 'replica%'") > 50 ? 1 : 0,
+	1, 'session_replication_role = replica does not pass it by');
+
+my $decoded = $node->safe_psql('postgres',
+	"SELECT data FROM pg_logical_slot_get_changes('slot', NULL, NULL)");
+unlike($decoded, qr/table pgseal\.(?:copy_of|conversion)/, 'logical decoding passes over the copy');
+$node->safe_psql('postgres', "INSERT INTO changed VALUES (0, '$secret', '$secret')");
+$decoded = $node->safe_psql('postgres',
+	"SELECT data FROM pg_logical_slot_get_changes('slot', NULL, NULL)");
+like($decoded, qr/table public\.changed: INSERT: id\[integer\]:0 c\[encrypted_text\]:'pgseal:1:/,
+	'logical decoding sees the table afterwards');
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('slot')");
+
+# ---- changes of the table's definition and files begin it anew
+
+my %definition = (
+	'added a column' => 'ALTER TABLE %s ADD COLUMN more int DEFAULT 7',
+	'dropped a column' => 'ALTER TABLE %s DROP COLUMN pad',
+	'made an index' => 'CREATE INDEX ON %s (shadow)',
+	'rewritten' => 'VACUUM FULL %s',
+	'truncated' => "TRUNCATE %s; INSERT INTO %1\$s SELECT i, i, i FROM generate_series(1, 300) i",
+	'had its triggers off' => "ALTER TABLE %s DISABLE TRIGGER ALL; UPDATE %1\$s SET c = 'unseen', shadow = 'unseen' WHERE id > 500; ALTER TABLE %1\$s ENABLE TRIGGER ALL");
+my $n = 0;
+for my $what (sort keys %definition)
+{
+	my $table = 'defined' . $n++;
+	make_table($table);
+	$call = start_call($table, 'encrypt');
+	(my $sql = $definition{$what}) =~ s/%s|%1\$s/$table/g;
+	$node->safe_psql('postgres', $_) foreach split /; /, $sql;
+	finish_call($call, $what);
+	cmp_ok(count_events('conversion_restarted', $table), '>', 0, "$what: begun anew");
+	is(type_of_column($table), 'encrypted_text', "$what: encrypted");
+	is(wrong_rows($table), 0, "$what: every value is right");
+}
+is($node->safe_psql('postgres', 'SELECT sum(more) FROM defined0'), 7 * $rows, 'the added column has its values');
+
+# ---- what stands in the way later is named, and the work goes on without it
+
+make_table('viewed');
+$call = start_call('viewed', 'encrypt');
+$node->safe_psql('postgres', 'CREATE VIEW late AS SELECT c FROM viewed');
+$call->finish;
+isnt($call->result(0), 0, 'a view made meanwhile: refused');
+like($err, qr/rule _RETURN on view public.late uses the column/, 'a view made meanwhile: named');
+is(type_of_column('viewed'), 'text', 'a view made meanwhile: the column is as it was');
+$node->safe_psql('postgres', 'DROP VIEW late');
+$node->safe_psql('postgres', "CALL pgseal.encrypt_column('viewed', 'c')");
+is(count_events('conversion_restarted', 'viewed'), 0, 'the next call goes on');
+is(count_events('column_encrypted', 'viewed'), 1, 'the next call ends it');
+
+# ---- cancelled, given up, dropped
+
+make_table('given_up');
+$call = start_call('given_up', 'encrypt');
+$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL pgseal%'");
+$call->finish;
+like($err, qr/canceling statement due to user request/, 'a call can be cancelled');
+$node->safe_psql('postgres', "UPDATE given_up SET c = 'x', shadow = 'x' WHERE id = 1");
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal.conversion_change'), 1, 'changes are noted on');
+$node->fails_like('postgres', "CALL pgseal.encrypt_column('given_up', 'shadow')",
+	qr/55006: column "c" of table "given_up" is being encrypted/, 'another column of the table');
+$node->safe_psql('postgres', "CALL pgseal.cancel_conversion('given_up')");
+is($node->safe_psql('postgres', q{
+	SELECT (SELECT count(*) FROM pgseal.conversion) + (SELECT count(*) FROM pgseal.conversion_change)
+		+ (SELECT count(*) FROM pg_class WHERE relname LIKE 'copy_of_%')
+		+ (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'given_up'::regclass)}),
+	0, 'given up: nothing is left');
+$node->fails_like('postgres', "CALL pgseal.cancel_conversion('given_up')",
+	qr/42704: no column of table "given_up" is being/, 'nothing to give up');
+
+$call = start_call('given_up', 'encrypt');
+$node->safe_psql('postgres', 'ALTER TABLE given_up DROP COLUMN c');
+$call->finish;
+like($err, qr/the column of table "given_up" has been dropped/, 'the column is dropped meanwhile');
+$node->safe_psql('postgres', "CALL pgseal.cancel_conversion('given_up')");
+
+make_table('dropped');
+$call = start_call('dropped', 'encrypt');
+$node->safe_psql('postgres', 'DROP TABLE dropped');
+$call->finish;
+like($err, qr/does not exist/, 'the table is dropped meanwhile');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname LIKE 'copy_of_%'}), 0,
+	'the copy goes with its table');
+
+# ---- a copy that isn't the same never takes the table's place
+
+make_table('tampered');
+$call = start_call('tampered', 'encrypt');
+my $copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal.conversion');
+change_in('copying', "UPDATE $copy SET c = 'something else' WHERE id = 1;");
+$call->finish;
+like($err, qr/a row of table "tampered" differs from its copy/, 'a changed value is noticed');
+$node->safe_psql('postgres', "CALL pgseal.cancel_conversion('tampered')");
+$call = start_call('tampered', 'encrypt');
+$copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal.conversion');
+change_in('copying', "INSERT INTO $copy (id) VALUES (-1);");
+$call->finish;
+like($err, qr/a row of table "tampered" differs from its copy/, 'a row too many is noticed');
+$node->safe_psql('postgres', "CALL pgseal.cancel_conversion('tampered')");
+is(type_of_column('tampered') . wrong_rows('tampered'), 'text0', 'the table is as it was');
+
+# ---- two calls at once
+
+make_table('twice');
+$call = start_call('twice', 'encrypt');
+$node->safe_psql('postgres', "CALL pgseal.encrypt_column('twice', 'c')");
+finish_call($call, 'two calls');
+is(wrong_rows('twice') . count_events('column_encrypted', 'twice'), '01', 'two calls: once, and right');
+
+# ---- keys are rotated meanwhile
+
+make_table('rotated');
+$node->safe_psql('postgres', q{
+	ALTER TABLE rotated ADD COLUMN other encrypted_text;
+	UPDATE rotated SET other = shadow;
+	CREATE INDEX ON rotated (blind_index(other));
+	CREATE INDEX ON rotated (c)});
+$call = start_call('rotated', 'encrypt');
+$node->safe_psql('postgres', "SELECT pgseal.rotate_key('public.rotated')");
+$node->safe_psql('postgres', "SELECT pgseal.rotate_index_key('public.rotated')");
+finish_call($call, 'keys rotated');
+is(wrong_rows('rotated'), 0, 'keys rotated: every value is right');
+is($node->safe_psql('postgres', q{
+	SET enable_seqscan = off;
+	SELECT count(*) FROM rotated a JOIN rotated b ON b.c = a.shadow JOIN rotated d ON d.other = a.shadow}),
+	$rows, 'keys rotated: both indexes find every row');
+ok($node->poll_query_until('postgres', q{
+	SELECT count(*) = 0 FROM rotated WHERE NOT (pgseal.inspect(c)).current OR NOT (pgseal.inspect(other)).current}),
+	'keys rotated: the worker re-encrypts the table afterwards');
+
+# ---- nobody queues for long behind the switch
+
+make_table('busy');
+$call = start_call('busy', 'encrypt');
+my ($in, $reader_out) = ('', '');
+my $reader = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+	'<', \$in, '>', \$reader_out);
+$in .= "BEGIN; SELECT 'holds', count(*) FROM busy;\n";
+$reader->pump until $reader_out =~ /holds/;
+ok($node->poll_query_until('postgres', q{
+	SELECT count(*) > 0 FROM pg_locks WHERE relation = 'busy'::regclass AND NOT granted}),
+	'the switch waits for a reader');
+my $worst = 0;
+for (1 .. 20)
+{
+	my $began = time;
+	$node->safe_psql('postgres', "UPDATE busy SET c = 'busy', shadow = 'busy' WHERE id = 5");
+	$worst = time - $began if time - $began > $worst;
+	usleep(100_000);
+}
+cmp_ok($worst, '<', 5, "others had to wait for $worst s at most");
+$in .= "END;\n\\q\n";
+$reader->finish;
+finish_call($call, 'busy');
+is(wrong_rows('busy'), 0, 'busy: every value is right');
+
+# ---- no plaintext is left, but in the WAL
+
+$node->safe_psql('postgres', q{
+	CREATE DATABASE clean});
+$node->safe_psql('clean', qq{
+	CREATE EXTENSION pgseal;
+	CREATE TABLE person (id int PRIMARY KEY, c text, long text DEFAULT 'multeberry', n int);
+	CREATE INDEX ON person (c);
+	ALTER TABLE person ALTER long SET STORAGE EXTERNAL;
+	INSERT INTO person SELECT i, 'multeberry ' || i % 10, repeat('boysenberry ' || i, 500), 7000000 + i FROM generate_series(1, 300) i;
+	ANALYZE person;
+	CHECKPOINT;
+});
+my $oid = $node->safe_psql('clean', "SELECT oid FROM pg_database WHERE datname = 'clean'");
+my $files = $node->data_dir . "/base/$oid";
+my %found = scan_tree($files, 'multeberry', 'boysenberry');
+is(join(' ', sort keys %found), 'boysenberry multeberry', 'before: the plaintext is there');
+cmp_ok(scalar(@{ $found{multeberry} }), '>', 2, 'before: in the table, an index and pg_statistic');
+$node->safe_psql('clean', "CALL pgseal.encrypt_column('person', 'c'); CALL pgseal.encrypt_column('person', 'long'); CHECKPOINT");
+%found = scan_tree($files, 'multeberry', 'boysenberry');
+is(join(' ', map { @$_ } values %found), '', 'afterwards: nowhere in the database');
+is($node->safe_psql('clean', q{SELECT count(*) FROM person WHERE c = 'multeberry ' || id % 10 AND long LIKE 'boysenberry ' || id || 'boys%'}),
+	300, 'afterwards: the values open');
+$node->safe_psql('clean', "CALL pgseal.decrypt_column('person', 'c'); CHECKPOINT");
+%found = scan_tree($files, 'multeberry');
+isnt(scalar(keys %found), 0, 'decrypted: it is there again');
+
+# ---- a standby has it all, and can take over
+
+$node->safe_psql('clean', q{CREATE INDEX ON person (blind_index(long)); INSERT INTO person VALUES (301, 'later', 'later')});
+$node->wait_for_catchup($standby);
+$standby->promote;
+is($standby->safe_psql('clean', q{
+	SELECT count(*) FROM person WHERE c = 'multeberry ' || id % 10 AND long LIKE 'boysenberry ' || id || 'boys%'}),
+	300, 'standby: every value is right');
+is($standby->safe_psql('clean', q{SET enable_seqscan = off; SELECT id FROM person WHERE c = 'later'}), 301,
+	'standby: the index finds it');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM changed WHERE c::text IS DISTINCT FROM shadow}), 0,
+	'standby: what changed meanwhile is right');
+$standby->safe_psql('clean', "CALL pgseal.encrypt_column('person', 'c')");
+$standby->stop;
+
+# ---- a dump taken meanwhile is of use
+
+make_table('dumped');
+$call = start_call('dumped', 'encrypt');
+my $dump = $node->dump_text('postgres', '-t', 'public.dumped');
+unlike($dump, qr/note_change/, 'a dump has no trigger of ours');
+like($dump, qr/c text/, 'a dump has the column as it is');
+finish_call($call, 'dumped');
+
+# ---- the extension goes while a column is converted
+
+make_table('orphan');
+$call = start_call('orphan', 'encrypt');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL pgseal%'");
+$call->finish;
+$node->safe_psql('postgres', 'DROP EXTENSION pgseal CASCADE');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM orphan WHERE c = shadow'), $rows,
+	'DROP EXTENSION leaves the table as it was');
+$node->safe_psql('postgres', 'INSERT INTO orphan VALUES (0)');
+
+$node->stop;
+done_testing();
