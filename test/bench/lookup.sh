@@ -17,36 +17,63 @@ CHECKPOINT;
 SQL
 row "transactions per CPU second (per second), of plain" "pgseal" "budget" "pgcrypto"
 
+# loop QUERY: many of it inside the server, for each its own id i and value v
+lookups=20000
+loop()
+{
+	ms "DO \$\$ DECLARE i int; x text; BEGIN
+		FOR n IN 1..$lookups LOOP
+			i := n * 7919::bigint % $rows + 1;
+			x := 1000000000000000 + i;
+			PERFORM $1;
+		END LOOP; END \$\$;"
+}
+
 contestants="plain sealed pgcrypto"
-by_id()
+column()
 {
 	case $1 in
-		pgcrypto) column="decrypt(v, $secret, 'aes')" ;;
-		*) column=v ;;
+		pgcrypto) echo "decrypt(v, $secret, 'aes')" ;;
+		*) echo v ;;
 	esac
+}
+by_id()
+{
 	tps "\\set i random(1, :rows)
-SELECT $column FROM $1 WHERE id = :i;"
+SELECT $(column $1) FROM $1 WHERE id = :i;"
 }
 turns by_id
 row "point SELECT by id" "$(share)" ">= 97 %" "$(share 3)"
 
+loop_by_id() { loop "octet_length($(column $1)) FROM $1 WHERE id = i"; }
+turns loop_by_id
+row "  CPU without client and protocol, over plain" "$(count=$lookups per_value)" "" "$(count=$lookups per_value 3)"
+
+where_value()
+{
+	case $1 in
+		pgcrypto) echo "hmac(decrypt(v, $secret, 'aes'), 'k', 'sha256') = hmac($2::text, 'k', 'sha256')" ;;
+		*) echo "v = $2" ;;
+	esac
+}
 # As drivers send it: a parameter without a type.
 by_value()
 {
-	case $1 in
-		pgcrypto) where="hmac(decrypt(v, $secret, 'aes'), 'k', 'sha256') = hmac(:v::text, 'k', 'sha256')" ;;
-		*) where="v = :v" ;;
-	esac
 	tps "\\set v 1000000000000000 + random(1, :rows)
-SELECT id FROM $1 WHERE $where;"
+SELECT id FROM $1 WHERE $(where_value $1 :v);"
 }
+loop_by_value() { loop "id FROM $1 WHERE $(where_value $1 x)"; }
 turns by_value
 row "equality lookup through the blind index" "$(share)" ">= 90 %" "$(share 3)"
+turns loop_by_value
+row "  CPU without client and protocol, over plain" "$(count=$lookups per_value)" "" "$(count=$lookups per_value 3)"
 
 contestants="plain sealed"
 sql -c 'DROP INDEX sealed_v' -c 'CREATE INDEX sealed_v ON sealed USING hash (v)' -c CHECKPOINT
 turns by_value
 row "equality lookup through a hash index" "$(share)" ">= 90 %"
+turns loop_by_value
+row "  CPU without client and protocol, over plain" "$(count=$lookups per_value)"
 
 pgbench -i -q -s 10 >>"$log" 2>&1 || die "pgbench -i failed"
 sql <<'SQL'

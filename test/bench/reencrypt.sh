@@ -1,7 +1,7 @@
 # Re-encryption by the worker at its default throttle, beside pgbench.
 
 row "re-encryption of $rows rows, default throttle" "pgseal"
-sql <<SQL
+sql >/dev/null <<SQL
 ALTER SYSTEM SET autovacuum = on;
 SELECT pg_reload_conf();
 DROP TABLE IF EXISTS rotated;
