@@ -166,7 +166,8 @@ is_blind_index_call(Node *expr, AttrNumber attnum, BlindIndex *out)
 static bool
 index_has_blind_index(Relation table, Relation index, AttrNumber attnum, BlindIndex *out)
 {
-	ListCell   *expr = list_head(RelationGetIndexExpressions(index));
+	List	   *exprs = RelationGetIndexExpressions(index);
+	ListCell   *expr = list_head(exprs);
 
 	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 	{
@@ -177,7 +178,7 @@ index_has_blind_index(Relation table, Relation index, AttrNumber attnum, BlindIn
 		{
 			if (is_blind_index_call(lfirst(expr), attnum, out))
 				return true;
-			expr = lnext(RelationGetIndexExpressions(index), expr);
+			expr = lnext(exprs, expr);
 		}
 		else if (key > 0 && TupleDescAttr(RelationGetDescr(table), key - 1)->attgenerated &&
 				 is_blind_index_call(build_column_default(table, key), attnum, out))
