@@ -120,7 +120,7 @@ fails_like(q{ALTER SERVER pii OPTIONS (ADD mount 'elsewhere')},
 is(sql(q{SELECT srvoptions::text FROM pg_foreign_server WHERE srvname = 'pii'}) =~ /elsewhere/, '', 'the options stay as they were');
 
 # Another master key, which isn't there yet: what is wrapped stays readable
-fails_like(q{ALTER SERVER pii OPTIONS (SET key_name 'other')}, qr/WARNING:.*key_not_found.*was not rewrapped.*stays readable/s,
+fails_like(q{ALTER SERVER pii OPTIONS (SET key_name 'other')}, qr/WARNING:.*not_found.*was not rewrapped.*stays readable/s,
 	'a master key that does not exist draws warnings');
 all_open('unknown master key');
 $fake->set(state => { vault_keys => [ 'pii', 'other' ] });
