@@ -8,8 +8,8 @@
  * end exchange the files of the two.  It goes by steps:
  *
  *	begin		Under an exclusive lock, for a moment: what can't be kept is
- *				refused, the switch is rehearsed, the empty copy made, the trigger
- *				that notes changes put on the table.
+ *				refused, and the switch rehearsed.  Again: the empty copy is made,
+ *				the trigger that notes changes put on the table.
  *	copying		Some blocks of the table are copied, noted changes applied.
  *	verifying	Some blocks of the table are compared with the copy,
  *	verifying copy	and the other way round.
@@ -354,13 +354,35 @@ prepare(PgsealConversion *conversion)
 	conversion->indexes = indexes_of(conversion->relid);
 	pgseal_convert_check(conversion);
 	saved = become_owner(conversion->relid);
-	pgseal_convert_rehearse(conversion);
 	pgseal_convert_make_copy(conversion);
 	become_caller(saved);
 	pgseal_convert_add_trigger(conversion->relid);
 	pgseal_convert_hide_from_decoding(get_relname_relid("conversion", schema), true);
 	pgseal_convert_hide_from_decoding(get_relname_relid("conversion_change", schema), true);
 	pgseal_convert_insert(conversion, blocks_of(conversion->relid));
+}
+
+/*
+ * In a transaction of its own: logical decoding may not tell catalog rows of a
+ * subtransaction that was rolled back from later ones of the same transaction.
+ */
+static void
+rehearse(PgsealConversion *conversion)
+{
+	Rights		saved;
+
+	lock_patiently(conversion->relid, InvalidOid);
+	PushActiveSnapshot(GetLatestSnapshot());
+	check_owner(conversion->relid);
+	check_column(conversion->relid, conversion->attnum);
+	conversion->indexes = indexes_of(conversion->relid);
+	pgseal_convert_check(conversion);
+	saved = become_owner(conversion->relid);
+	pgseal_convert_rehearse(conversion);
+	become_caller(saved);
+	PopActiveSnapshot();
+	SPI_rollback();
+	XactIsoLevel = XACT_READ_COMMITTED;
 }
 
 static Step
@@ -383,6 +405,7 @@ begin(const Request *request)
 
 	PopActiveSnapshot();
 	next_transaction();
+	rehearse(&conversion);
 	if (conversion.new_typmod > 0)
 		pgseal_catalog_lock_columns(conversion.new_typmod, false);
 	lock_patiently(request->relid, InvalidOid);

@@ -132,7 +132,7 @@ extern int64 pgseal_convert_verify_blocks(const PgsealConversion *conversion, bo
  * The copy and the switch.  The table is locked exclusively.
  */
 
-/* Does everything to the catalogs that the switch will do, and undoes it. */
+/* Does to the catalogs all that the switch will do; the caller rolls it back. */
 extern void pgseal_convert_rehearse(const PgsealConversion *conversion);
 
 /* Makes the copy, empty, with its indexes; fills in the rest of the conversion */

@@ -19,8 +19,8 @@
  * pgseal, goes when the table goes, and logical decoding passes over it
  * (pg_class.relrewrite).
  *
- * A rehearsal does the same on the table itself and is rolled back, so that what
- * PostgreSQL refuses is known before any row is copied.
+ * A rehearsal does the same on the table itself, in a transaction that is rolled
+ * back, so that what PostgreSQL refuses is known before any row is copied.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,7 +50,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -240,15 +239,7 @@ change_catalogs(const PgsealConversion *conversion)
 void
 pgseal_convert_rehearse(const PgsealConversion *conversion)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
 	(void) change_catalogs(conversion);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 }
 
 /*
