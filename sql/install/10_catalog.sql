@@ -35,8 +35,9 @@ CREATE TABLE pgseal.key_version (
 ALTER TABLE pgseal.key_version ALTER COLUMN wrapped SET STORAGE MAIN;
 CREATE INDEX key_version_key_idx ON pgseal.key_version (key);
 CREATE INDEX key_version_server_idx ON pgseal.key_version (server);
-CREATE INDEX key_version_parent_idx ON pgseal.key_version (parent_version, id) WHERE parent_version IS NOT NULL;
-CREATE INDEX key_version_rotated_idx ON pgseal.key_version (key) WHERE number > 1;
+-- Not partial ones: the rows are written as those of PostgreSQL's own catalogs are, which heeds no predicate
+CREATE INDEX key_version_parent_idx ON pgseal.key_version (parent_version, id);
+CREATE INDEX key_version_number_idx ON pgseal.key_version (number);
 COMMENT ON TABLE pgseal.key_version IS 'versions of the keys, wrapped by their master keys';
 
 CREATE TABLE pgseal.declared_key (
