@@ -2,8 +2,8 @@
 -- stands for any KMS here; test/t/041_kms_faults.pl has the rest.
 SET client_min_messages = warning;
 CREATE SERVER counted FOREIGN DATA WRAPPER local_keyring;
-SELECT pgseal.create_key('stats', server => 'counted');
-CREATE TABLE stat_values (v encrypted_int4('stats'));
+SELECT pgseal.create_key('watched', server => 'counted');
+CREATE TABLE stat_values (v encrypted_int4('watched'));
 
 -- a new key's first version is unwrapped once, however often it is used
 INSERT INTO stat_values SELECT generate_series(1, 100);
@@ -15,7 +15,7 @@ FROM pgseal.stat_kms WHERE server = 'counted' ORDER BY operation;
 
 SELECT key, version, purpose, seals >= 100 AS counted, cached,
 	fetched <= used AND used < expires AS in_order
-FROM pgseal.stat_keys WHERE key = 'stats' ORDER BY purpose;
+FROM pgseal.stat_keys WHERE key = 'watched' ORDER BY purpose;
 
 -- a failure: these options would not do
 ALTER SERVER counted OPTIONS (command 'exit 3');
@@ -24,7 +24,7 @@ FROM pgseal.stat_kms WHERE server = 'counted' AND operation = 'unwrap';
 
 -- reset: of one server, of all
 CREATE SERVER counted_too FOREIGN DATA WRAPPER local_keyring;
-SELECT pgseal.create_key('stats_too', server => 'counted_too');
+SELECT pgseal.create_key('watched_too', server => 'counted_too');
 SELECT pgseal.stat_kms_reset('nobody');
 SELECT pgseal.stat_kms_reset('counted');
 SELECT server, operation, calls FROM pgseal.stat_kms WHERE server LIKE 'counted%' ORDER BY 1, 2;
@@ -41,4 +41,4 @@ SELECT pgseal.stat_kms_reset();
 RESET ROLE;
 DROP ROLE regress_pgseal_watcher;
 DROP TABLE stat_values;
-SELECT pgseal.destroy_key(name, confirm => name) FROM pgseal.keys WHERE name LIKE 'stats%' ORDER BY name;
+SELECT pgseal.destroy_key(name, confirm => name) FROM pgseal.keys WHERE name LIKE 'watched%' ORDER BY name;

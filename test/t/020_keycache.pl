@@ -291,7 +291,7 @@ SKIP:
 # The worker
 #
 sql("INSERT INTO refresh_outcome VALUES (300, 'good'), (301, 'error'), (302, 'good'), (303, 'refused')");
-configure(cache_ttl => 10, cache_grace => 0);
+configure(cache_ttl => 20, cache_grace => 0);
 my $log_position = -s $node->logfile;
 sql('SELECT cache_get(300)', 'SELECT cache_publish(300)');
 $node->wait_for_log(qr/pgseal: no background worker slot is free for database/);

@@ -162,8 +162,10 @@ catch_up();
 $subscriber->copy_keys($publisher, 'pub', 'copied');
 $publisher->copy_keys($publisher, 'pub', 'down');
 is_replicated('after re-encryption');
-is($subscriber->query('replicated', q{SELECT count(*) FROM people WHERE NOT (pgseal.inspect(name)).current
-	OR NOT (pgseal.inspect(age)).current}), 0, 'the subscriber has only values under the new versions');
+# (its own row 1000 it would have to re-encrypt itself)
+is($subscriber->query('replicated', q{SELECT count(*) FROM people WHERE id <> 1000 AND
+	(NOT (pgseal.inspect(name)).current OR NOT (pgseal.inspect(age)).current)}), 0,
+	'the subscriber has only values under the new versions');
 is($subscriber->query('replicated', $retired), 't', 'and knows the old ones as retired');
 $publisher->query('pub', "SELECT pgseal.destroy_version('people', 1, 'people')");
 catch_up();
