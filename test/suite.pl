@@ -19,7 +19,11 @@ use Cwd qw(getcwd);
 use File::Path qw(make_path);
 use TAP::Harness;
 
-my @files = @ARGV ? @ARGV : ('test/check_layers.pl', sort glob('test/t/*.pl'));
+# Those that take longest begin first, so that none is left running by itself.
+my %first = map { ("test/t/$_.pl" => 1) } qw(410_differential 500_rotation_crash 540_convert_crash);
+my @files = @ARGV ? @ARGV : (
+	'test/check_layers.pl',
+	sort { ($first{$b} // 0) <=> ($first{$a} // 0) || $a cmp $b } glob('test/t/*.pl'));
 my $no_skip = $ENV{PGSEAL_NO_SKIP} || ($ENV{CI} // '') eq 'true';
 
 my $top = getcwd();
@@ -40,6 +44,7 @@ my $harness = TAP::Harness->new(
 		jobs => $jobs,
 		lib => [ "$pgtest/perl", "$top/test/lib" ],
 		verbosity => 0,
+		timer => 1,
 	});
 my @skips;
 
