@@ -243,6 +243,28 @@ like($err, qr/a row of table "tampered" differs from its copy/, 'a row too many 
 $node->safe_psql('postgres', "CALL pgseal.cancel_conversion('tampered')");
 is(type_of_column('tampered') . wrong_rows('tampered'), 'text0', 'the table is as it was');
 
+# Its owner can't write to it: verifying would tell him whether a sealed value of
+# somebody else's is equal to a guess in the table.
+make_table('guessed');
+$node->safe_psql('postgres', q{
+	CREATE ROLE guesser LOGIN;
+	GRANT CREATE ON SCHEMA public TO guesser;
+	ALTER TABLE guessed OWNER TO guesser});
+$call = start_call('guessed', 'encrypt');
+$copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal.conversion');
+for my $sql ("UPDATE $copy SET c = 'guess'", "DELETE FROM $copy", "INSERT INTO $copy (id) VALUES (-1)",
+	"ALTER TABLE $copy DISABLE TRIGGER USER; UPDATE $copy SET c = 'guess'")
+{
+	my ($status, undef, $stderr) = $node->psql('postgres', "INSERT INTO guessed VALUES (-2); $sql",
+		extra_params => [ '-U', 'guesser' ]);
+	like($stderr, qr/cannot change table "copy_of_/, "its owner cannot: $sql");
+}
+$node->psql('postgres', "ALTER TABLE $copy DISABLE TRIGGER ALL", extra_params => [ '-U', 'guesser' ],
+	stderr => \my $refusal);
+like($refusal, qr/permission denied: .* is a system trigger/, 'nor make that he can');
+finish_call($call, 'guessed');
+is(count_events('conversion_restarted', 'guessed') . wrong_rows('guessed'), '00', 'guessed: every value is right');
+
 # ---- two calls at once
 
 make_table('twice');
@@ -271,6 +293,16 @@ is($node->safe_psql('postgres', q{
 ok($node->poll_query_until('postgres', q{
 	SELECT count(*) = 0 FROM rotated WHERE NOT (pgseal.inspect(c)).current OR NOT (pgseal.inspect(other)).current}),
 	'keys rotated: the worker re-encrypts the table afterwards');
+
+# ---- a publication of all tables is of ours, too
+
+make_table('published');
+$node->safe_psql('postgres', 'CREATE PUBLICATION everything FOR ALL TABLES');
+$call = start_call('published', 'encrypt');
+$node->safe_psql('postgres', "UPDATE published SET c = 'new', shadow = 'new' WHERE id = 5");
+finish_call($call, 'published');
+is(wrong_rows('published'), 0, 'published: every value is right');
+$node->safe_psql('postgres', 'DROP PUBLICATION everything');
 
 # ---- nobody queues for long behind the switch
 
