@@ -33,7 +33,6 @@ CREATE TABLE pgseal.conversion_change (
 	relid oid NOT NULL,
 	key   bytea NOT NULL
 );
--- Without a primary key, none could be deleted beside a publication FOR ALL TABLES
 ALTER TABLE pgseal.conversion_change REPLICA IDENTITY FULL;
 CREATE INDEX conversion_change_relid_idx ON pgseal.conversion_change (relid);
 COMMENT ON TABLE pgseal.conversion_change IS 'primary keys of rows that have changed in a table that is being converted';
