@@ -154,6 +154,12 @@ SELECT count(*) FILTER (WHERE v < prev) AS "out of order", count(*) FROM
 	(SELECT v::text COLLATE "C" AS v, lag(v::text COLLATE "C") OVER (ORDER BY v COLLATE "C") AS prev
 	 FROM (SELECT pgseal.seal(md5(i::text), 'cmp_other') AS v FROM generate_series(1, 5000) i) x) y;
 SELECT count(*), sum(n) FROM (SELECT v, count(*) AS n FROM (SELECT pgseal.seal(md5((i % 2000)::text), 'cmp_other') AS v FROM generate_series(1, 6000) i) x GROUP BY v) y;
+-- so many long values aren't kept open at a time
+CREATE TABLE long_values AS SELECT pgseal.seal((SELECT string_agg(md5((i % 200) || ':' || j), '') FROM generate_series(1, 100) j), 'cmp_other') AS v
+	FROM generate_series(1, 400) i;
+SELECT count(*) FILTER (WHERE v < prev) AS "out of order", count(*), count(DISTINCT v) FROM
+	(SELECT v::text COLLATE "C" AS v, lag(v::text COLLATE "C") OVER (ORDER BY v COLLATE "C") AS prev FROM long_values) y;
+SELECT count(DISTINCT v) FROM long_values;
 
 SET client_min_messages = error;
 DROP SCHEMA cmp CASCADE;

@@ -154,6 +154,8 @@ CALL pgseal.encrypt_column('convert_no', 'xml');
 CALL pgseal.encrypt_column('convert_no', 'arr');
 CREATE TABLE convert_no_key (secret text);
 CALL pgseal.encrypt_column('convert_no_key', 'secret');
+ALTER TABLE convert_no_key ADD id int PRIMARY KEY DEFERRABLE;
+CALL pgseal.encrypt_column('convert_no_key', 'secret');
 CREATE TABLE convert_no_parts (id int PRIMARY KEY, secret text) PARTITION BY RANGE (id);
 CALL pgseal.encrypt_column('convert_no_parts', 'secret');
 CREATE TEMP TABLE convert_no_temp (id int PRIMARY KEY, secret text);

@@ -12,6 +12,9 @@ CREATE TABLE plain (id int, v text);
 INSERT INTO plain VALUES (1, 'x') RETURNING v;
 CREATE TABLE nope (v encrypted_text);
 CREATE EXTENSION pgseal;
+-- rows of all its tables can be changed beside a publication FOR ALL TABLES
+SELECT c.oid::regclass AS none FROM pg_class c WHERE relnamespace = 'pgseal'::regnamespace AND relkind = 'r'
+	AND relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary);
 CREATE TABLE t (id int, v encrypted_text);
 INSERT INTO t VALUES (1, 'first');
 SELECT v FROM t;

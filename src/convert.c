@@ -174,9 +174,9 @@ try_lock(Oid relid, Oid copy)
 
 /* Exclusively, without keeping others waiting for long. */
 static void
-lock_patiently(Oid relid, Oid copy)
+lock_patiently(Oid relid)
 {
-	while (!try_lock(relid, copy))
+	while (!try_lock(relid, InvalidOid))
 		pause_for(LOCK_PAUSE);
 	AcceptInvalidationMessages();
 }
@@ -356,7 +356,7 @@ prepare(PgsealConversion *conversion)
 	saved = become_owner(conversion->relid);
 	pgseal_convert_make_copy(conversion);
 	become_caller(saved);
-	pgseal_convert_add_trigger(conversion->relid);
+	pgseal_convert_add_triggers(conversion);
 	pgseal_convert_hide_from_decoding(get_relname_relid("conversion", schema), true);
 	pgseal_convert_hide_from_decoding(get_relname_relid("conversion_change", schema), true);
 	pgseal_convert_insert(conversion, blocks_of(conversion->relid));
@@ -371,7 +371,7 @@ rehearse(PgsealConversion *conversion)
 {
 	Rights		saved;
 
-	lock_patiently(conversion->relid, InvalidOid);
+	lock_patiently(conversion->relid);
 	PushActiveSnapshot(GetLatestSnapshot());
 	check_owner(conversion->relid);
 	check_column(conversion->relid, conversion->attnum);
@@ -383,6 +383,16 @@ rehearse(PgsealConversion *conversion)
 	PopActiveSnapshot();
 	SPI_rollback();
 	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
+/* Has another session begun meanwhile? */
+static bool
+is_under_way(Oid relid)
+{
+	PgsealConvertState state;
+
+	return pgseal_convert_load(&state, relid, false) &&
+		strcmp(pgseal_convert_shape(&state.conversion), state.shape) == 0;
 }
 
 static Step
@@ -408,13 +418,15 @@ begin(const Request *request)
 	rehearse(&conversion);
 	if (conversion.new_typmod > 0)
 		pgseal_catalog_lock_columns(conversion.new_typmod, false);
-	lock_patiently(request->relid, InvalidOid);
+	lock_patiently(request->relid);
 	PushActiveSnapshot(GetLatestSnapshot());
 	check_owner(request->relid);
 	check_column(request->relid, request->attnum);
 	now = conversion;
 	if (!resolve_types(&now) || now.new_type != conversion.new_type)
 		return STEP_BEGIN;
+	if (is_under_way(request->relid))
+		return STEP_MORE;
 	again = pgseal_convert_drop_remains(request->relid);
 	prepare(&conversion);
 	pgseal_convert_report(&conversion, again ? "conversion_restarted" : "conversion_started");
@@ -477,7 +489,7 @@ work_on(PgsealConvertState *state)
 static Step
 go_on(const Request *request)
 {
-	PgsealConvertState		state;
+	PgsealConvertState state;
 
 	LockRelationOid(request->relid, AccessShareLock);
 	check_owner(request->relid);
@@ -495,20 +507,21 @@ go_on(const Request *request)
 						get_rel_name(request->relid),
 						state.conversion.encrypts ? "encrypted" : "decrypted"),
 				 errhint("Finish this with the same call, or give it up with CALL pgseal.cancel_conversion().")));
+	LockRelationOid(state.conversion.copy, RowExclusiveLock);
 	PopActiveSnapshot();
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (strcmp(pgseal_convert_shape(&state.conversion), state.shape) != 0)
 		return STEP_BEGIN;
-	LockRelationOid(state.conversion.copy, RowExclusiveLock);
 	return work_on(&state);
 }
 
 static Step
 switch_over(Request *request)
 {
-	PgsealConvertState		state;
+	PgsealConvertState state;
 	Rights		saved;
 	Oid			copy;
+	bool		locked;
 
 	if (!pgseal_convert_load(&state, request->relid, false))
 		return STEP_BEGIN;
@@ -516,8 +529,14 @@ switch_over(Request *request)
 	copy = state.conversion.copy;
 	if (state.conversion.new_typmod > 0)
 		pgseal_catalog_lock_columns(state.conversion.new_typmod, false);
-	lock_patiently(request->relid, copy);
+	/* What changes while we wait is applied before the table is locked */
+	locked = try_lock(request->relid, copy);
+	if (!locked)
+		pause_for(LOCK_PAUSE);
+	AcceptInvalidationMessages();
 	PushActiveSnapshot(GetLatestSnapshot());
+	if (!locked)
+		return STEP_MORE;
 	check_owner(request->relid);
 	if (!pgseal_convert_load(&state, request->relid, true) || state.conversion.copy != copy ||
 		strcmp(pgseal_convert_shape(&state.conversion), state.shape) != 0)
@@ -662,7 +681,7 @@ Datum
 pgseal_cancel_conversion(PG_FUNCTION_ARGS)
 {
 	Oid			relid;
-	PgsealConvertState		state;
+	PgsealConvertState state;
 
 	require_arguments(fcinfo, 1);
 	PreventCommandIfReadOnly("pgseal.cancel_conversion()");

@@ -4,9 +4,9 @@
  *	  Encrypting and decrypting existing columns while their table is in use.
  *
  * Layer 5.  convert.c is the design and the driver; convert_state.c keeps the
- * state, convert_plan.c says what can't be converted, convert_copy.c moves and compares rows, convert_log.c
- * notes what changes, convert_switch.c makes the copy and puts it into place,
- * convert_default.c has the default.
+ * state, convert_plan.c says what can't be converted, convert_copy.c moves and
+ * compares rows, convert_log.c notes what changes, convert_switch.c makes the
+ * copy and puts it into place, convert_default.c has the default.
  *
  *-------------------------------------------------------------------------
  */
@@ -93,8 +93,11 @@ extern bytea *pgseal_convert_key_bytes(TupleDesc desc, int num, const AttrNumber
 									   const Datum *values, const bool *isnull);
 extern void pgseal_convert_key_values(bytea *bytes, int num, Datum *out_values);
 
-/* Puts the trigger that notes changes on the table, or takes it off. */
-extern void pgseal_convert_add_trigger(Oid relid);
+/*
+ * Puts the trigger that notes changes on the table, and one that refuses them on
+ * the copy; the second goes with the copy, the first is to be dropped.
+ */
+extern void pgseal_convert_add_triggers(const PgsealConversion *conversion);
 extern void pgseal_convert_drop_trigger(Oid relid);
 
 /*

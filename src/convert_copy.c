@@ -391,11 +391,14 @@ same_image(Form_pg_attribute attribute, Datum a, Datum b)
 	return datum_image_eq(a, b, attribute->attbyval, attribute->attlen);
 }
 
+/* To encrypt takes no privilege to open. */
 static bool
 same_converted(const PgsealConversion *conversion, Form_pg_attribute plain, Datum value,
 			   Datum sealed)
 {
-	return same_image(plain, value, pgseal_convert_open(conversion, sealed, PGSEAL_ACCESS_INTERNAL));
+	return same_image(plain, value,
+					  pgseal_convert_open(conversion, sealed, conversion->encrypts ?
+										  PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED));
 }
 
 static bool

@@ -15,6 +15,11 @@
  * disables it, and an owner who drops it, changes its row in pg_trigger, which
  * the digest in convert_plan.c covers.
  *
+ * A second one, of the same kind, keeps all but superusers from writing to the
+ * copy.  It belongs to the table's owner, and verifying opens what it has without
+ * asking for a privilege: who could put a foreign sealed value there would learn
+ * whether it is equal to a guess in the table.
+ *
  * A key is kept as the columns' datums one after the other, as this machine has
  * them in memory.  Equal keys may differ in their bytes (numeric 1.0 and 1.00),
  * so nothing depends on their being the same but a shortcut.
@@ -47,6 +52,7 @@
 #include "convert.h"
 
 PG_FUNCTION_INFO_V1(pgseal_note_change);
+PG_FUNCTION_INFO_V1(pgseal_refuse_change);
 
 #define CHANGE_RELID			1
 #define CHANGE_KEY				2
@@ -59,10 +65,9 @@ catalog_relation(const char *name)
 }
 
 static Oid
-note_function(void)
+trigger_function(char *name)
 {
-	return LookupFuncName(list_make2(makeString("pgseal"), makeString("note_change")), 0, NULL,
-						  false);
+	return LookupFuncName(list_make2(makeString("pgseal"), makeString(name)), 0, NULL, false);
 }
 
 /*
@@ -173,6 +178,27 @@ pgseal_note_change(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* Before each row of a copy */
+Datum
+pgseal_refuse_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
+		!TRIGGER_FIRED_BEFORE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("pgseal.refuse_change() must be called by its trigger")));
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot change table \"%s\"",
+						RelationGetRelationName(data->tg_relation)),
+				 errdetail("It is the copy of a table that is being converted.")));
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+						   data->tg_newtuple : data->tg_trigtuple);
+}
+
 /* The primary key's columns, as arguments for the trigger */
 static List *
 key_arguments(Oid relid)
@@ -190,23 +216,32 @@ key_arguments(Oid relid)
 	return args;
 }
 
-void
-pgseal_convert_add_trigger(Oid relid)
+/* For each row that is changed in any way */
+static void
+add_trigger(Oid relid, char *function, int16 timing, List *args)
 {
 	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
 
-	stmt->trigname = "pgseal_note_change";
+	stmt->trigname = psprintf("pgseal_%s", function);
 	stmt->relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
 								  get_rel_name(relid), -1);
-	stmt->funcname = list_make2(makeString("pgseal"), makeString("note_change"));
-	stmt->args = key_arguments(relid);
+	stmt->funcname = list_make2(makeString("pgseal"), makeString(function));
+	stmt->args = args;
 	stmt->row = true;
-	stmt->timing = TRIGGER_TYPE_AFTER;
+	stmt->timing = timing;
 	stmt->events = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
 	(void) CreateTriggerFiringOn(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
-								 note_function(), InvalidOid, NULL, true, false,
+								 trigger_function(function), InvalidOid, NULL, true, false,
 								 TRIGGER_FIRES_ALWAYS);
 	CommandCounterIncrement();
+}
+
+void
+pgseal_convert_add_triggers(const PgsealConversion *conversion)
+{
+	add_trigger(conversion->relid, "note_change", TRIGGER_TYPE_AFTER,
+				key_arguments(conversion->relid));
+	add_trigger(conversion->copy, "refuse_change", TRIGGER_TYPE_BEFORE, NIL);
 }
 
 void
@@ -226,7 +261,7 @@ pgseal_convert_drop_trigger(Oid relid)
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 		ObjectAddress address;
 
-		if (trigger->tgfoid != note_function())
+		if (trigger->tgfoid != trigger_function("note_change"))
 			continue;
 		ObjectAddressSet(address, TriggerRelationId, trigger->oid);
 		add_exact_object_address(&address, found);

@@ -108,6 +108,8 @@ replaced_indexes(const PgsealConversion *conversion)
 	" UNION ALL SELECT 'it has no primary key' WHERE NOT EXISTS" \
 	"  (SELECT FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = c.relam" \
 	"   WHERE indrelid = $1 AND indisprimary AND amname = 'btree')" \
+	" UNION ALL SELECT 'its primary key is deferrable' FROM pg_index" \
+	"  WHERE indrelid = $1 AND indisprimary AND NOT indimmediate" \
 	" UNION ALL SELECT format('index %s is not valid', indexrelid::regclass) FROM pg_index" \
 	"  WHERE indrelid = $1 AND NOT indisvalid" \
 	" UNION ALL SELECT format('column %I of table %s has the table''s row type', attname, attrelid::regclass)" \
@@ -217,7 +219,8 @@ pgseal_convert_shape(const PgsealConversion *conversion)
 	pgseal_query_begin();
 	(void) pgseal_query("SELECT encode(sha256(convert_to(concat(" SHAPE_OF("$1") "," SHAPE_OF("$2") ","
 						"(SELECT string_agg((oid, xmin, tgenabled)::text, '' ORDER BY oid) FROM pg_trigger"
-						"  WHERE tgrelid = $1 AND tgfoid = 'pgseal.note_change'::regproc),"
+						"  WHERE tgrelid IN ($1, $2) AND tgfoid IN"
+						"   ('pgseal.note_change'::regproc, 'pgseal.refuse_change'::regproc)),"
 						/* Tokens of an index key that is being replaced */
 						"(SELECT count(*) FROM pgseal.old_index o JOIN pg_class c"
 						"  ON c.oid = o.index AND c.relfilenode = o.file"

@@ -141,7 +141,6 @@ pgseal_convert_report(const PgsealConversion *conversion, const char *event)
 	Oid			type;
 	Oid			collation;
 
-
 	if (!conversion->encrypts)
 		get_atttypetypmodcoll(conversion->relid, conversion->attnum, &type, &typmod, &collation);
 	pgseal_catalog_event(event, typmod > 0 ? pgseal_catalog_name(typmod) : NULL, 0,
@@ -155,7 +154,7 @@ pgseal_convert_report(const PgsealConversion *conversion, const char *event)
 bool
 pgseal_convert_drop_remains(Oid relid)
 {
-	PgsealConvertState		state;
+	PgsealConvertState state;
 	bool		found = pgseal_convert_load(&state, relid, true);
 
 	if (found)

@@ -12,10 +12,9 @@
  * So no stored column is without a key, and nothing but values on their way is
  * sealed under the "default" key.
  *
- * An object access hook refuses what would store the order or the values of
- * plaintexts: indexes on encrypted columns other than hash indexes, generated
- * columns of plaintexts, and extended statistics.  It sees every way in which
- * one can be made.
+ * What would store the order or the values of plaintexts is refused by the
+ * object access hook in refuse.c; here only what that hook doesn't see:
+ * partition keys, range types, and CREATE TABLE AS EXECUTE.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,16 +25,8 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
-#include "catalog/objectaccess.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_attrdef.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_foreign_server.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_statistic_ext.h"
-#include "catalog/pg_type.h"
+#include "catalog/pg_attribute.h"
 #include "commands/defrem.h"
 #include "commands/prepare.h"
 #include "commands/tablecmds.h"
@@ -43,20 +34,14 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_type.h"
-#include "rewrite/rewriteHandler.h"
 #include "tcop/utility.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "basetype.h"
 #include "catalog.h"
@@ -66,7 +51,6 @@
 #include "kms/kms.h"
 #include "lifecycle.h"
 #include "refuse.h"
-#include "stored.h"
 #include "targets.h"
 #include "transparent.h"
 

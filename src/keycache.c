@@ -42,6 +42,9 @@
  * computed; nothing raises an error while one is held.  used_at, the counters
  * and the generation are atomic.
  *
+ * One file, though a long one: these rules hold where the slots are touched, and
+ * nobody else should be able to.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -24,6 +24,9 @@
  * relcache invalidation of pgseal.key_version (also when a transaction that
  * made a key is rolled back).
  *
+ * One file, though a long one: what the levels keep in this process points at one
+ * another, and whoever empties one must know of the others.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -24,6 +24,9 @@
  * ANALYZE keeps nothing of tokens: stored.c tells the planner how they are
  * distributed.
  *
+ * One file: = and IN come to it by two ways, but look for the index, and make its
+ * clause, by the same means.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

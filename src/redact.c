@@ -210,38 +210,50 @@ without_json(const char *context)
 	return out.data;
 }
 
+/* The message before anything was filled in, if that says anything */
+static const char *
+message_format(const ErrorData *error)
+{
+	return error->message_id != NULL && strcmp(error->message_id, "%s") != 0 ?
+		error->message_id : "data exception";
+}
+
 /*
  * The log is written first, from a message that was exchanged meanwhile, then
  * the client gets what the error was.  ErrorContext, where we are, is emptied
  * when the error has been dealt with.
+ *
+ * EmitErrorReport() calls this hook again, for a message that is redacted by
+ * then.  That is known by the message itself: a flag would stay when anything
+ * on the way fails, and let all later ones pass.
  */
 static void
 redact_emit_log(ErrorData *error)
 {
-	static bool logging = false;
+	static char left_out[] = "Values are left out of the log because the transaction has opened encrypted ones.";
 	ErrorData	original = *error;
 
-	if (logging || !error->output_to_server || !may_name_opened_value(error))
+	if (error->detail == left_out || !error->output_to_server || !may_name_opened_value(error))
 	{
 		if (prev_emit_log)
 			prev_emit_log(error);
 		return;
 	}
 
-	error->output_to_client = false;
-	error->message = (char *) (error->message_id ? error->message_id : "data exception");
-	error->detail = (char *) "Values are left out of the log because the transaction has opened encrypted ones.";
-	error->detail_log = NULL;
 	error->context = error->context ? without_json(error->context) : NULL;
-	logging = true;
+	error->output_to_client = false;
+	error->message = (char *) message_format(error);
+	error->detail = left_out;
+	error->detail_log = NULL;
+	error->internalquery = NULL;
 	EmitErrorReport();
-	logging = false;
 
 	error->output_to_client = original.output_to_client;
 	error->output_to_server = false;
 	error->message = original.message;
 	error->detail = original.detail;
 	error->detail_log = original.detail_log;
+	error->internalquery = original.internalquery;
 	error->context = original.context;
 }
 

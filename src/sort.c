@@ -21,6 +21,11 @@
  * values; while they are merged, and in bounded sorts, comparisons go through a
  * small cache of opened values.
  *
+ * tuplesort.c counts the tuples against work_mem, not what was opened.  Of short
+ * values that is about as much again; but of long ones a tuple has no more than
+ * a TOAST pointer.  So when it gets out of proportion, abbreviation is given up
+ * for the sort, which from then on opens values with each comparison.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -77,6 +82,7 @@ typedef struct OpenedSlot
 typedef struct OpenedSet
 {
 	MemoryContext context;
+	Size		bytes;			/* of slots and room, so far */
 	uint32		num;
 	uint32		num_slots;		/* a power of two, more than num */
 	OpenedSlot *slots;
@@ -86,6 +92,9 @@ typedef struct OpenedSet
 
 #define OPENED_SLOTS_MIN		1024
 #define ROOM_BYTES				(32 * 1024)
+
+/* So many times work_mem may be opened, and up to twice that until it is noticed */
+#define OPENED_WORK_MEMS		4
 
 typedef struct SortState
 {
@@ -304,6 +313,7 @@ make_slots(OpenedSet *set, uint32 num_slots)
 	uint32		num_old = set->num_slots;
 
 	set->num_slots = num_slots;
+	set->bytes += num_slots * sizeof(OpenedSlot);
 	set->slots = MemoryContextAllocExtended(set->context, num_slots * sizeof(OpenedSlot),
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < num_old; i++)
@@ -356,6 +366,7 @@ keep_opened(SortState *state, OpenedSet *set, Datum value)
 	{
 		set->room_left = Max(ROOM_BYTES, size);
 		set->room = MemoryContextAllocHuge(set->context, set->room_left);
+		set->bytes += set->room_left;
 	}
 	opened = (Opened *) set->room;
 	set->room += size;
@@ -417,11 +428,13 @@ make_opened(Datum sealed, SortSupport ssup)
 	return PointerGetDatum(opened);
 }
 
-/* However alike the values are, opening them once pays */
+/* However alike the values are, opening them once pays; unless they are too large */
 static bool
-never_abort(int num_tuples, SortSupport ssup)
+too_large(int num_tuples, SortSupport ssup)
 {
-	return false;
+	OpenedSet  *set = ((SortState *) ssup->ssup_extra)->opened;
+
+	return set != NULL && set->bytes / 1024 / OPENED_WORK_MEMS > (Size) work_mem;
 }
 
 /* Support function 2 of the btree classes */
@@ -436,7 +449,7 @@ pgseal_sortsupport(PG_FUNCTION_ARGS)
 	{
 		ssup->comparator = compare_opened;
 		ssup->abbrev_converter = make_opened;
-		ssup->abbrev_abort = never_abort;
+		ssup->abbrev_abort = too_large;
 		ssup->abbrev_full_comparator = compare_sealed;
 	}
 	else

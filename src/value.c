@@ -23,6 +23,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
+#include "tcop/pquery.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -495,11 +496,15 @@ pgseal_value_is_sound(const PgsealType *type, Datum sealed)
 	return envelope.type_code == type->base->code;
 }
 
-/* An error is reported before its transaction ends */
+/*
+ * An error is reported before its transaction ends.  A procedure that commits
+ * goes on with what it has opened.
+ */
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE &&
+	if (ActivePortal == NULL &&
+		event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE &&
 		event != XACT_EVENT_PARALLEL_PRE_COMMIT)
 		pgseal_value_opened = false;
 }

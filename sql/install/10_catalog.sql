@@ -54,6 +54,7 @@ CREATE TABLE pgseal.event (
 	role           text COLLATE "C" NOT NULL,
 	detail         text COLLATE "C"
 );
+ALTER TABLE pgseal.event REPLICA IDENTITY FULL;
 COMMENT ON TABLE pgseal.event IS 'what happened to the keys';
 
 -- A dump brings the keys; they merge with those that are there by name and id.

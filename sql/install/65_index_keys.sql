@@ -9,6 +9,7 @@ CREATE TABLE pgseal.old_index (
 	file  oid NOT NULL,
 	key   text COLLATE "C" NOT NULL
 );
+ALTER TABLE pgseal.old_index REPLICA IDENTITY FULL;
 COMMENT ON TABLE pgseal.old_index IS 'indexes to rebuild before pgseal.retire_index_key()';
 
 CREATE FUNCTION pgseal.rotate_index_key(name text) RETURNS int4

@@ -33,6 +33,7 @@ CREATE TABLE pgseal.conversion_change (
 	relid oid NOT NULL,
 	key   bytea NOT NULL
 );
+ALTER TABLE pgseal.conversion_change REPLICA IDENTITY FULL;
 CREATE INDEX conversion_change_relid_idx ON pgseal.conversion_change (relid);
 COMMENT ON TABLE pgseal.conversion_change IS 'primary keys of rows that have changed in a table that is being converted';
 
@@ -40,6 +41,11 @@ CREATE FUNCTION pgseal.note_change() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_note_change';
 REVOKE ALL ON FUNCTION pgseal.note_change() FROM PUBLIC;
 COMMENT ON FUNCTION pgseal.note_change() IS 'notes the primary key of a changed row of a table that is being converted';
+
+CREATE FUNCTION pgseal.refuse_change() RETURNS trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_refuse_change';
+REVOKE ALL ON FUNCTION pgseal.refuse_change() FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.refuse_change() IS 'keeps all but superusers from changing the copy of a table that is being converted';
 
 CREATE PROCEDURE pgseal.encrypt_column("table" regclass, "column" name, key text DEFAULT NULL)
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_encrypt_column';

@@ -28,6 +28,20 @@ $node->safe_psql('postgres', q{
 		BEGIN
 			RETURN (SELECT v::text::int FROM t WHERE id = 1);
 		EXCEPTION WHEN invalid_text_representation THEN RAISE;
+		END $$;
+	CREATE PROCEDURE later() LANGUAGE plpgsql AS $$
+		DECLARE kept text := (SELECT v::text FROM t WHERE id = 3);
+		BEGIN
+			COMMIT;
+			PERFORM kept::int;
+		END $$;
+	CREATE FUNCTION built() RETURNS void LANGUAGE plpgsql AS $$
+		BEGIN
+			EXECUTE format('SELECT %L::int', (SELECT v::text FROM t WHERE id = 4));
+		END $$;
+	CREATE FUNCTION raised() RETURNS void LANGUAGE plpgsql AS $$
+		BEGIN
+			RAISE data_exception USING MESSAGE = (SELECT v::text FROM t WHERE id = 5);
 		END $$});
 
 sub logs
@@ -52,6 +66,9 @@ my %client = (
 	'SELECT v::text::json FROM t WHERE id = 1' => qr/JSON data, line 1: anaryc1/,
 	'SELECT v::numeric, count(*) FROM t GROUP BY 1' => qr/anaryc\d/,
 	'SELECT n + n FROM t' => qr/bigint out of range/,
+	'CALL later()' => qr/anaryc3/,
+	'SELECT built()' => qr/anaryc4/,
+	'SELECT raised()' => qr/anaryc5/,
 	'SELECT again()' => qr/anaryc1.*again\(\) line/s,
 	'BEGIN; SELECT count(v::text) FROM t; SELECT v::int FROM t WHERE id = 2' => qr/anaryc2/,
 	'SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;

@@ -243,6 +243,27 @@ like($err, qr/a row of table "tampered" differs from its copy/, 'a row too many 
 $node->safe_psql('postgres', "CALL pgseal.cancel_conversion('tampered')");
 is(type_of_column('tampered') . wrong_rows('tampered'), 'text0', 'the table is as it was');
 
+# Its owner can't write to it: verifying would tell him whether a sealed value of
+# somebody else's is equal to a guess in the table.
+make_table('guessed');
+$node->safe_psql('postgres', q{
+	CREATE ROLE guesser LOGIN;
+	GRANT CREATE ON SCHEMA public TO guesser;
+	ALTER TABLE guessed OWNER TO guesser});
+$call = start_call('guessed', 'encrypt');
+$copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal.conversion');
+$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM $copy") or die 'nothing is copied';
+$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL pgseal%'");
+$call->finish;
+for my $sql ("UPDATE $copy SET c = 'guess'", "DELETE FROM $copy", "INSERT INTO $copy (id) VALUES (-1)",
+	"ALTER TABLE $copy DISABLE TRIGGER ALL; DELETE FROM $copy")
+{
+	my ($status, undef, $stderr) = $node->psql('postgres', $sql, extra_params => [ '-U', 'guesser' ]);
+	like($stderr, qr/cannot change table "copy_of_/, "its owner cannot: $sql");
+}
+$node->safe_psql('postgres', "CALL pgseal.encrypt_column('guessed', 'c')");
+is(count_events('conversion_restarted', 'guessed') . wrong_rows('guessed'), '00', 'guessed: every value is right');
+
 # ---- two calls at once
 
 make_table('twice');
@@ -271,6 +292,16 @@ is($node->safe_psql('postgres', q{
 ok($node->poll_query_until('postgres', q{
 	SELECT count(*) = 0 FROM rotated WHERE NOT (pgseal.inspect(c)).current OR NOT (pgseal.inspect(other)).current}),
 	'keys rotated: the worker re-encrypts the table afterwards');
+
+# ---- a publication of all tables is of ours, too
+
+make_table('published');
+$node->safe_psql('postgres', 'CREATE PUBLICATION everything FOR ALL TABLES');
+$call = start_call('published', 'encrypt');
+$node->safe_psql('postgres', "UPDATE published SET c = 'new', shadow = 'new' WHERE id = 5");
+finish_call($call, 'published');
+is(wrong_rows('published'), 0, 'published: every value is right');
+$node->safe_psql('postgres', 'DROP PUBLICATION everything');
 
 # ---- nobody queues for long behind the switch
 
