@@ -441,6 +441,18 @@ SELECT id FROM typed_too WHERE f = ANY ('{8}'::float4[]) AND t = ANY ('{s8}'::na
 SELECT plan($$SELECT id FROM typed_too WHERE t = ANY ('{s8}'::name[])$$);
 DROP TABLE typed_too;
 
+\echo -- IN over VALUES is ANY over an array, with parameters and references too
+SELECT plan($$SELECT id FROM people WHERE ssn IN (VALUES ('s77'), ('s78'))$$);
+SELECT id FROM people WHERE ssn IN (VALUES ('s77'), ('s78'), (NULL)) ORDER BY id;
+PREPARE values_of_parameters (text, text) AS SELECT id FROM people WHERE ssn IN (VALUES ($1), ($2)) ORDER BY id;
+EXECUTE values_of_parameters ('s79', 's77');
+SELECT x, (SELECT count(*) FROM people WHERE ssn IN (VALUES (x), ('s1'))) FROM unnest(ARRAY['s77', 's78', 'none', NULL]) x;
+SELECT x FROM unnest(ARRAY['s77', 'none']) x
+ WHERE EXISTS (SELECT 1 FROM people p WHERE EXISTS (SELECT 1 FROM people q WHERE q.id = p.id AND q.ssn IN (VALUES (x), ('absent'))));
+SELECT id FROM people WHERE ssn IN (VALUES ('s77'::varchar), ('s78')) ORDER BY id;
+SELECT id FROM people WHERE ssn IN (VALUES ('s79'), ('s77'), ('s78') ORDER BY 1 LIMIT 2) ORDER BY id;
+SELECT count(*) FROM people WHERE ssn NOT IN (VALUES ('s77'), ('s78')) AND id < 100;
+
 \echo -- other forms: rows, lists of values, set-returning functions, USING, locks
 SELECT plan($$SELECT id FROM people WHERE (ssn, id) = ('s77', 77)$$);
 SELECT id FROM people WHERE (ssn, id) IN (('s77', 77), ('s78', 78), ('s79', 1)) ORDER BY id;

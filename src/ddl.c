@@ -555,7 +555,8 @@ resulting_table(Node *stmt)
 		name = ((CreateTableAsStmt *) stmt)->into->rel;
 	else if (IsA(stmt, AlterTableStmt) && ((AlterTableStmt *) stmt)->objtype != OBJECT_TYPE)
 		name = ((AlterTableStmt *) stmt)->relation;
-	relation = name != NULL ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+	/* IF NOT EXISTS has locked nothing */
+	relation = name != NULL ? RangeVarGetRelid(name, AccessShareLock, true) : InvalidOid;
 	return OidIsValid(relation) && strchr("rpmf", get_rel_relkind(relation)) ? relation : InvalidOid;
 }
 

@@ -48,6 +48,7 @@
 #include "parser/parsetree.h"
 #include "partitioning/partdefs.h"
 #include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -575,6 +576,63 @@ is_set_operation_column(List *rtable, Node *column)
 	return rte->rtekind == RTE_SUBQUERY && rte->subquery->setOperations != NULL;
 }
 
+/* The value that a subquery's row stands for, in the place of its Param */
+static Node *
+put_for_row(Node *node, void *value)
+{
+	if (node != NULL && IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
+		return copyObject(value);
+	return expression_tree_mutator(node, put_for_row, value);
+}
+
+/*
+ * column IN (VALUES (a), (b)) as column = ANY (ARRAY[a, b]), as the planner itself
+ * does since PostgreSQL 18 where it is too late for us; NULL for all else.
+ */
+static ScalarArrayOpExpr *
+values_as_array(SubLink *in)
+{
+	OpExpr	   *equality = (OpExpr *) in->testexpr;
+	Query	   *query = (Query *) in->subselect;
+	RangeTblEntry *values;
+	ArrayExpr  *array;
+	ScalarArrayOpExpr *any;
+	Oid			left;
+	Oid			right;
+	ListCell   *lc;
+
+	if (in->subLinkType != ANY_SUBLINK || !IsA(equality, OpExpr) ||
+		!is_our_equality(equality->opno) || list_length(query->rtable) != 1 ||
+		query->setOperations != NULL || query->sortClause != NIL || query->limitCount != NULL ||
+		query->limitOffset != NULL || query->hasSubLinks)
+		return NULL;
+	values = linitial_node(RangeTblEntry, query->rtable);
+	if (values->rtekind != RTE_VALUES)
+		return NULL;
+
+	array = makeNode(ArrayExpr);
+	op_input_types(equality->opno, &left, &right);
+	foreach(lc, values->values_lists)
+		array->elements = lappend(array->elements,
+								  put_for_row(lsecond(equality->args), linitial(lfirst(lc))));
+	if (contain_volatile_functions((Node *) array->elements))
+		return NULL;
+	IncrementVarSublevelsUp((Node *) array->elements, -1, 1);
+	array->element_typeid = right;
+	array->array_typeid = get_array_type(right);
+	array->array_collid = get_typcollation(right);
+	array->location = -1;
+
+	any = makeNode(ScalarArrayOpExpr);
+	any->opno = equality->opno;
+	any->opfuncid = equality->opfuncid;
+	any->useOr = true;
+	any->inputcollid = equality->inputcollid;
+	any->args = list_make2(linitial(equality->args), array);
+	any->location = -1;
+	return any;
+}
+
 /*
  * column IN (a, b) as column = a OR column = b; NULL for long lists and for
  * arrays whose elements aren't known.
@@ -729,6 +787,13 @@ extend_qual(Node *node, Extension *extension)
 			return spelled != NULL ? spelled : node;
 		}
 	}
+	else if (IsA(node, SubLink))
+	{
+		Node	   *array = (Node *) values_as_array((SubLink *) node);
+		Node	   *extended = extend_qual(array, extension);
+
+		return extended != array ? extended : node;
+	}
 	return node;
 }
 
@@ -785,6 +850,8 @@ has_extensible(Node *node, void *context)
 		((ScalarArrayOpExpr *) node)->opno >= FirstNormalObjectId)
 		return true;
 	if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+		return true;
+	if (IsA(node, SubLink) && values_as_array((SubLink *) node) != NULL)
 		return true;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, has_extensible, context, 0);

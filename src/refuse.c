@@ -231,7 +231,7 @@ reveals_value(Node *node, void *context)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("\"%s\" stores in plain what function %s makes of encrypted values",
-						object, format_procedure(function)),
+						object, format_procedure_qualified(function)),
 				 errhint("An index or a generated column of blind_index(column) reveals nothing but which values are equal.")));
 		break;
 	}

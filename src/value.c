@@ -398,6 +398,14 @@ pgseal_value_reseal(const PgsealType *type, struct varlena *sealed, int32 typmod
 		(typmod == PGSEAL_TYPMOD_ANY || !info->known || info->key_hash == typmod))
 		return sealed;
 
+	/* Within its key it need not be decoded, which the database's encoding may not allow */
+	if (!info->ephemeral && info->key_hash == typmod)
+	{
+		result = pgseal_value_renew(PointerGetDatum(sealed));
+		if (result != NULL)
+			return result;
+	}
+
 	check_reseal(info, typmod);
 	value = pgseal_value_open(type, PointerGetDatum(sealed), PGSEAL_ACCESS_INTERNAL, &isnull);
 	result = pgseal_value_seal(type, value, typmod);

@@ -58,11 +58,15 @@ palloc0(Size size)
 	return memset(palloc(size), 0, size);
 }
 
+/* Of nothing, too: the JSON parser of PostgreSQL 18 for client programs does that */
 void
 pfree(void *pointer)
 {
-	Chunk	   *chunk = chunk_of(pointer);
+	Chunk	   *chunk;
 
+	if (pointer == NULL)
+		return;
+	chunk = chunk_of(pointer);
 	chunk->previous->next = chunk->next;
 	chunk->next->previous = chunk->previous;
 	free(chunk);

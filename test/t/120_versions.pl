@@ -94,8 +94,9 @@ SKIP:
 {
 	skip 'needs PostgreSQL 17', 7 if $version < 17;
 	same('SELECT to_bin(n), to_oct(n) FROM t WHERE id = 1', '1001110001000|11610', 'functions of 17');
-	same(q{SELECT JSON_VALUE(j, '$.a[0]'), JSON_QUERY(j, '$.a'), JSON_EXISTS(j, '$.a[2]'), JSON_SCALAR(v) FROM t WHERE id = 2},
-		'3|[3]|f|"bob"', 'JSON_VALUE, JSON_QUERY, JSON_EXISTS, JSON_SCALAR');
+	# Of a jsonb, plain or not, PostgreSQL's JSON_SERIALIZE makes text of the binary form
+	same(q{SELECT JSON_VALUE(j, '$.a[0]'), JSON_QUERY(j, '$.a'), JSON_EXISTS(j, '$.a[2]'), JSON_SCALAR(v), JSON_SERIALIZE(j::json) FROM t WHERE id = 2},
+		'3|[3]|f|"bob"|{"a": [3]}', 'JSON_VALUE, JSON_QUERY, JSON_EXISTS, JSON_SCALAR, JSON_SERIALIZE');
 	same(q{SELECT x.* FROM t, JSON_TABLE(t.j, '$.a[*]' COLUMNS (e encrypted_int4 PATH '$' DEFAULT 7 ON ERROR, o FOR ORDINALITY)) AS x WHERE id = 1},
 		"1|1\n2|2\n7|3", 'JSON_TABLE with an encrypted column');
 	same('SELECT ts AT LOCAL = ts::timestamp AT LOCAL, pg_typeof(ts AT LOCAL) FROM t WHERE id = 1', 't|timestamp with time zone', 'AT LOCAL');
@@ -122,9 +123,9 @@ SKIP:
 
 	# Statistics travel with a dump
 	$node->safe_psql('postgres', 'CREATE INDEX ON t (blind_index(v)); ANALYZE t');
-	my ($dump, $errors) = run_command([ 'pg_dump', '--statistics', '-d', $node->connstr('postgres') ]);
-	like($dump, qr/pg_restore_attribute_stats\(.*?'v'/s, 'pg_dump --statistics has the column');
-	unlike($dump, qr/'most_common_vals', '(?!\{\d)|ada|bob/, 'but no value');
+	my ($dump, $errors) = run_command([ 'pg_dump', '--statistics-only', '-d', $node->connstr('postgres') ]);
+	like($dump, qr/pg_restore_attribute_stats\(.*?'v'/s, 'pg_dump --statistics-only has the column');
+	unlike($dump, qr/'most_common_vals', '(?!\{\d)|\b(?:ada|bob)\b/, 'but no value');
 }
 
 $node->stop;

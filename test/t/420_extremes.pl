@@ -155,12 +155,22 @@ $node->copy_keys($node, 'in_utf8', 'in_latin1');
 my ($snowman, $document) = map { $node->sealed('in_utf8', "SELECT $_ FROM t WHERE id = 1") } ('v', 'j');
 $node->query($_, "CREATE TABLE foreign_words (v encrypted_text('public.t'), j encrypted_jsonb('public.t'));
 	INSERT INTO foreign_words VALUES ('$snowman', '$document')") for ('in_latin1', 'in_euc_jp');
-is($node->sealed($_, 'SELECT v FROM foreign_words'), $snowman, "$_ stores what it cannot write") for ('in_latin1', 'in_euc_jp');
+is($node->sealed('in_euc_jp', 'SELECT v FROM foreign_words'), $snowman, 'in_euc_jp stores what it cannot write');
+# Here the worker may have renewed it, or retired its version before
+is($node->query('in_latin1', 'SELECT (pgseal.inspect(v)).key FROM foreign_words'), 'public.t', 'in_latin1 does, too');
 for my $column ('v', 'j')
 {
 	$node->fails_like('in_latin1', "SELECT $column FROM foreign_words", qr/22P05: character with byte sequence 0xc5 0xbd in encoding "UTF8" has no equivalent in encoding "LATIN1"/,
 		"but does not open it, $column");
 }
+# Nor does a newer key version need to write it, of what is stored and of what comes
+$node->query('in_latin1', "ALTER SYSTEM SET pgseal.worker_interval = 1");
+$node->reload;
+$node->query('in_latin1', "SELECT pgseal.rotate_key('public.t')");
+$node->poll_query_until('in_latin1', "SELECT bool_and(retired IS NOT NULL) FROM pgseal.key_versions WHERE key = 'public.t' AND purpose = 'data' AND version = 1")
+  or die 'not re-encrypted';
+$node->query('in_latin1', "INSERT INTO foreign_words VALUES ('$snowman', '$document')");
+is($node->query('in_latin1', 'SELECT count(*) FROM foreign_words WHERE (pgseal.inspect(v)).current AND (pgseal.inspect(j)).current'), 2, 'but renews it');
 # An index needs the value
 $node->fails_like('in_latin1', "INSERT INTO t (id, v) VALUES (11, '$snowman')", qr/22P05: /, 'nor makes a token of it');
 is($node->query('in_latin1', 'SELECT count(*) FROM t WHERE v = plain'), 2, 'what else there is, is well');
