@@ -386,8 +386,12 @@ check_blind_indexes(Oid relation, const char *column, TypeName *type_name)
 	if (!OidIsValid(type) || pgseal_type_by_oid(getBaseType(type)) != NULL ||
 		attnum == InvalidAttrNumber)
 		return;
-	rel = relation_open(relation, AccessShareLock);
+	rel = try_relation_open(relation, AccessShareLock);
+	if (rel == NULL)
+		return;
 	index = pgseal_stored_index_of(rel, attnum);
+	/* Not kept: two of these statements would wait for each other */
+	relation_close(rel, AccessShareLock);
 	if (OidIsValid(index))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -396,7 +400,6 @@ check_blind_indexes(Oid relation, const char *column, TypeName *type_name)
 				 errdetail("Index \"%s\" is made of blind_index(%s).",
 						   get_rel_name(index), quote_identifier(column)),
 				 errhint("Drop the index first, or use pgseal.decrypt_column(), which replaces one on blind_index() of the column alone.")));
-	relation_close(rel, NoLock);
 }
 
 static void

@@ -133,7 +133,7 @@ pgseal_stored_index_of(Relation rel, AttrNumber attnum)
 		bool		found = has_tokens_of_column_walker((Node *) RelationGetIndexExpressions(index), &attnum) ||
 			has_tokens_of_column_walker((Node *) RelationGetIndexPredicate(index), &attnum);
 
-		index_close(index, NoLock);
+		index_close(index, AccessShareLock);
 		if (found)
 			return lfirst_oid(lc);
 	}
