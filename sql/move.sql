@@ -74,6 +74,16 @@ RESET ROLE;
 SELECT * FROM pgseal.verify_table('move_t');
 SELECT * FROM pgseal.check() WHERE object LIKE '%move\_%' AND object NOT LIKE 'server%';
 SELECT object, status FROM pgseal.check() WHERE status <> 'ok';
+
+-- Servers that no key uses are asked, too, unless their keyring is still to be made
+CREATE SERVER move_new FOREIGN DATA WRAPPER local_keyring OPTIONS (file '/nowhere/keyring');
+CREATE SERVER move_works FOREIGN DATA WRAPPER local_keyring
+	OPTIONS (command 'echo 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f');
+CREATE SERVER move_fails FOREIGN DATA WRAPPER local_keyring OPTIONS (command 'exit 3');
+SELECT * FROM pgseal.check() WHERE object IN ('server move_new', 'server move_works', 'server move_fails');
+SELECT server, operation, calls FROM pgseal.stat_kms WHERE server = 'move_new';
+DROP SERVER move_new, move_works, move_fails;
+
 CREATE FUNCTION move_damage(bytea) RETURNS text LANGUAGE sql RETURN
 	'pgseal:1:' || translate(encode(set_byte($1, 25, get_byte($1, 25) # 1), 'base64'), E'\n', '');
 DO $$ BEGIN EXECUTE format('UPDATE move_t SET v = %L', (SELECT move_damage(pgseal.encrypted_text_send(v)) FROM move_t)); END $$;

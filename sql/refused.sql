@@ -183,6 +183,20 @@ SELECT detail_of('INSERT INTO t (id, n) VALUES (100, 2)');
 SELECT detail_of('INSERT INTO t (id, n) VALUES (100, 1000)');
 SELECT detail_of('INSERT INTO t (id, v, a) VALUES (1, ''secret'', ''{secret}'')');
 
+-- A blind index stays in the way of a type that has none
+CREATE TABLE blind (id int, v encrypted_text);
+CREATE INDEX blind_v ON blind (blind_index(v, 'lower'));
+ALTER TABLE blind ALTER v TYPE text;
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE blind ALTER v TYPE int USING length(v);
+ALTER TABLE blind ALTER v TYPE encrypted_text('refused_other');
+DROP INDEX blind_v;
+CREATE INDEX blind_id ON blind (id) WHERE blind_index(v) IS NOT NULL;
+ALTER TABLE blind ALTER v TYPE text;
+ALTER TABLE blind ALTER id TYPE bigint;
+DROP INDEX blind_id;
+ALTER TABLE blind ALTER v TYPE text;
+
 -- Keys
 CREATE TABLE k (v encrypted_text('a', 'b'));
 CREATE TABLE k (v encrypted_text(''));

@@ -180,9 +180,7 @@ pgseal_blind_index_of_plaintext(PG_FUNCTION_ARGS)
 	bytea	   *token;
 
 	if (known == NULL || strcmp(known, name) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("key \"%s\" does not exist", name)));
+		pgseal_keyring_no_key(name);
 	if (PG_NARGS() > 2)
 		form.normalizer = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (PG_NARGS() > 3)

@@ -26,6 +26,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "material.h"
@@ -180,18 +181,18 @@ status_name(PgsealKmsStatus status)
 static void
 check_server(ReturnSetInfo *result, const char *name)
 {
+	const PgsealKmsServer *server = pgseal_kms_server(name, false);
 	PgsealKmsDescription description = {0};
 	PgsealKmsError error = {0};
 	PgsealKmsStatus status;
 	char	   *object = psprintf("server %s", quote_identifier(name));
 
-	/* A keyring is made when it is first needed */
-	if (!pgseal_catalog_server_in_use(name))
+	if (!pgseal_catalog_server_in_use(name) && pgseal_kms_is_uninitialized(server))
 	{
-		put(result, object, "ok", "not used by any key");
+		put(result, object, "ok", "No key needs it; its master key is made with the first that does.");
 		return;
 	}
-	status = pgseal_kms_describe(pgseal_kms_server(name, false), &description, &error);
+	status = pgseal_kms_describe(server, &description, &error);
 	put(result, object, status_name(status),
 		status == PGSEAL_KMS_OK ? description.detail : pgseal_kms_error_text(&error));
 }
@@ -223,7 +224,7 @@ check_version(ReturnSetInfo *result, const PgsealVersionRow *version)
 }
 
 static void
-check_column(ReturnSetInfo *result, const char *object, const char *type_key, int32 typmod)
+check_column_key(ReturnSetInfo *result, const char *object, const char *type_key, int32 typmod)
 {
 	PgsealKeyRow *key;
 
@@ -232,33 +233,45 @@ check_column(ReturnSetInfo *result, const char *object, const char *type_key, in
 	else if (type_key == NULL)
 		put(result, object, "invalid", "The key of its type modifier is not known.");
 	else if ((key = pgseal_catalog_key(typmod)) == NULL)
-		put(result, object, "ok", psprintf("key \"%s\" has no material yet", type_key));
+		put(result, object, "ok", psprintf("Key \"%s\" has no material yet.", type_key));
 	else if (pgseal_catalog_current_version(key->name, PGSEAL_PURPOSE_DATA) == NULL)
 		put(result, object, "destroyed", psprintf("Key \"%s\" was destroyed.", type_key));
 	else
 		put(result, object, "ok", NULL);
 }
 
+/* One row for each key of the column; most have one, composite types may have more */
+static void
+check_column(ReturnSetInfo *result, const PgsealHolder *holder, AttrNumber attnum)
+{
+	HeapTuple	tuple = SearchSysCacheAttNum(holder->relid, attnum);
+	char	   *relname = get_rel_name(holder->relid);
+	Form_pg_attribute attribute;
+	PgsealShape *shape;
+	char	   *object;
+	ListCell   *lc;
+
+	if (tuple == NULL || relname == NULL)
+		return;					/* dropped meanwhile */
+	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+	object = psprintf("column %s.%s",
+					  quote_qualified_identifier(get_namespace_name(holder->schema), relname),
+					  quote_identifier(NameStr(attribute->attname)));
+	shape = pgseal_shape_of_type(attribute->atttypid, attribute->atttypmod);
+	ReleaseSysCache(tuple);
+	foreach(lc, shape != NULL ? pgseal_shape_key_hashes(shape) : NIL)
+		check_column_key(result, object, pgseal_catalog_name(lfirst_int(lc)), lfirst_int(lc));
+}
+
 static void
 check_columns(ReturnSetInfo *result)
 {
 	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, pgseal_shape_holders())
-	{
-		PgsealHolder *holder = lfirst(lc);
-		char	   *relname = get_rel_name(holder->relid);
-		ListCell   *lc2;
-
-		if (relname == NULL)
-			continue;
-		foreach(lc2, holder->key_hashes)
-			check_column(result,
-						 psprintf("table %s",
-								  quote_qualified_identifier(get_namespace_name(holder->schema),
-															 relname)),
-						 pgseal_catalog_name(lfirst_int(lc2)), lfirst_int(lc2));
-	}
+		foreach(lc2, ((PgsealHolder *) lfirst(lc))->columns)
+			check_column(result, lfirst(lc), lfirst_int(lc2));
 }
 
 /* check() → object, status, detail */

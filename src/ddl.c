@@ -355,6 +355,37 @@ complete_create(CreateStmt *stmt)
 		complete_columns(stmt->tableElts, &owner, stmt->inhRelations);
 }
 
+/*
+ * A column whose type is no longer an encrypted one can't keep its blind
+ * indexes.  PostgreSQL would only say that there is no such function.
+ */
+static void
+check_blind_indexes(Oid relation, const char *column, TypeName *type_name)
+{
+	Oid			type = LookupTypeNameOid(NULL, type_name, true);
+	AttrNumber	attnum = get_attnum(relation, column);
+	Relation	rel;
+	Oid			index;
+
+	if (!OidIsValid(type) || pgseal_type_by_oid(getBaseType(type)) != NULL ||
+		attnum == InvalidAttrNumber)
+		return;
+	rel = try_relation_open(relation, AccessShareLock);
+	if (rel == NULL)
+		return;
+	index = pgseal_stored_index_of(rel, attnum);
+	/* Not kept: two of these statements would wait for each other */
+	relation_close(rel, AccessShareLock);
+	if (OidIsValid(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" cannot become %s while it has a blind index",
+						column, format_type_be(type)),
+				 errdetail("Index \"%s\" is made of blind_index(%s).",
+						   get_rel_name(index), quote_identifier(column)),
+				 errhint("Drop the index first, or use pgseal.decrypt_column(), which replaces one on blind_index() of the column alone.")));
+}
+
 static void
 complete_alter(AlterTableStmt *stmt)
 {
@@ -377,6 +408,7 @@ complete_alter(AlterTableStmt *stmt)
 		{
 			if (column->raw_default != NULL)
 				require_usage_of_columns(owner.relation);
+			check_blind_indexes(owner.relation, cmd->name, column->typeName);
 			complete_type(column->typeName, &owner, present_typmod(owner.relation, cmd->name));
 		}
 	}

@@ -217,13 +217,9 @@ remember_index(Oid index, const char *key)
 static List *
 index_versions(const char *name, int32 hash)
 {
-	PgsealKeyRow *key = pgseal_catalog_key(hash);
 	List	   *versions;
 
-	if (key == NULL || strcmp(key->name, name) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("key \"%s\" does not exist", name)));
+	(void) pgseal_keyring_require(name);
 	versions = pgseal_keyring_index_versions(hash);
 	if (versions == NIL)
 		ereport(ERROR,

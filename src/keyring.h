@@ -119,6 +119,9 @@ extern void pgseal_keyring_create(const char *name, const char *server,
 extern void pgseal_keyring_create_child(const char *name, const char *parent,
 										const Interval *rotate_every);
 
+/* Error 42704: there is no key of this name */
+extern void pgseal_keyring_no_key(const char *name);
+
 /* The key's row, or 42704 */
 extern PgsealKeyRow *pgseal_keyring_require(const char *name);
 

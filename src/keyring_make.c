@@ -119,16 +119,22 @@ pgseal_keyring_create_child(const char *name, const char *parent, const Interval
 	create_key(&key, current_version(parent, PGSEAL_PURPOSE_DATA)->id);
 }
 
+void
+pgseal_keyring_no_key(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("key \"%s\" does not exist", name),
+			 errhint("View pgseal.keys lists those that do; a table's own key is named schema.table. pgseal.create_key() makes one.")));
+}
+
 PgsealKeyRow *
 pgseal_keyring_require(const char *name)
 {
 	PgsealKeyRow *key = pgseal_catalog_key_by_name(name);
 
 	if (key == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("key \"%s\" does not exist", name),
-				 errhint("Create it with pgseal.create_key().")));
+		pgseal_keyring_no_key(name);
 	return key;
 }
 

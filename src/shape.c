@@ -198,27 +198,37 @@ pgseal_shape_visit(const PgsealShape *shape, Datum value, PgsealValueVisitor vis
  */
 
 static void
-collect_keys(PgsealHolder *holder, const PgsealShape *shape)
+collect_keys(List **key_hashes, bool *out_opaque, const PgsealShape *shape)
 {
 	switch (shape->kind)
 	{
 		case PGSEAL_SHAPE_VALUE:
-			holder->key_hashes = list_append_unique_int(holder->key_hashes,
-														Max(shape->typmod, PGSEAL_TYPMOD_ANY));
+			*key_hashes = list_append_unique_int(*key_hashes,
+												 Max(shape->typmod, PGSEAL_TYPMOD_ANY));
 			break;
 		case PGSEAL_SHAPE_ARRAY:
-			collect_keys(holder, shape->members[0]);
+			collect_keys(key_hashes, out_opaque, shape->members[0]);
 			break;
 		case PGSEAL_SHAPE_ROW:
 			for (int i = 0; i < shape->desc->natts; i++)
 				if (shape->members[i] != NULL)
-					collect_keys(holder, shape->members[i]);
+					collect_keys(key_hashes, out_opaque, shape->members[i]);
 			break;
 		case PGSEAL_SHAPE_OPAQUE:
-			holder->opaque = true;
-			holder->key_hashes = list_append_unique_int(holder->key_hashes, PGSEAL_TYPMOD_ANY);
+			*out_opaque = true;
+			*key_hashes = list_append_unique_int(*key_hashes, PGSEAL_TYPMOD_ANY);
 			break;
 	}
+}
+
+List *
+pgseal_shape_key_hashes(const PgsealShape *shape)
+{
+	List	   *key_hashes = NIL;
+	bool		opaque = false;
+
+	collect_keys(&key_hashes, &opaque, shape);
+	return key_hashes;
 }
 
 /* The relation's entry in the list; NULL when it stores nothing */
@@ -269,8 +279,10 @@ pgseal_shape_holders(void)
 		if (attribute->attisdropped || attribute->attrelid < FirstNormalObjectId)
 			continue;
 		shape = pgseal_shape_of_type(attribute->atttypid, attribute->atttypmod);
-		if (shape != NULL && (holder = find_holder(&holders, attribute->attrelid)) != NULL)
-			collect_keys(holder, shape);
+		if (shape == NULL || (holder = find_holder(&holders, attribute->attrelid)) == NULL)
+			continue;
+		holder->columns = lappend_int(holder->columns, attribute->attnum);
+		collect_keys(&holder->key_hashes, &holder->opaque, shape);
 	}
 	systable_endscan(scan);
 	table_close(attributes, AccessShareLock);

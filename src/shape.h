@@ -42,6 +42,7 @@ typedef struct PgsealHolder
 	char		relkind;
 	char		persistence;
 	Oid			schema;
+	List	   *columns;		/* the numbers of those that hold them */
 	List	   *key_hashes;		/* of its columns, as typmods; without doubles */
 	bool		opaque;			/* a column is, or has a member that is */
 } PgsealHolder;
@@ -55,6 +56,9 @@ typedef struct varlena *(*PgsealValueVisitor) (Datum sealed, const PgsealShape *
 
 /* NULL when values of the type hold no encrypted values */
 extern PgsealShape *pgseal_shape_of_type(Oid type, int32 typmod);
+
+/* Of the keys that seal what is in it, as typmods; without doubles */
+extern List *pgseal_shape_key_hashes(const PgsealShape *shape);
 
 /* One per column, NULL for those that hold none; NULL when all of them are */
 extern PgsealShape **pgseal_shape_of_row(TupleDesc desc);

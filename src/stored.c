@@ -110,6 +110,36 @@ pgseal_stored_has_tokens(Node *expr, int32 typmod)
 	return has_tokens_walker(expr, &typmod);
 }
 
+static bool
+has_tokens_of_column_walker(Node *node, void *context)
+{
+	Var		   *column = node != NULL ? pgseal_stored_column(node) : NULL;
+
+	if (node == NULL)
+		return false;
+	if (column != NULL && column->varattno == *(AttrNumber *) context)
+		return true;
+	return expression_tree_walker(node, has_tokens_of_column_walker, context);
+}
+
+Oid
+pgseal_stored_index_of(Relation rel, AttrNumber attnum)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		bool		found = has_tokens_of_column_walker((Node *) RelationGetIndexExpressions(index), &attnum) ||
+			has_tokens_of_column_walker((Node *) RelationGetIndexPredicate(index), &attnum);
+
+		index_close(index, AccessShareLock);
+		if (found)
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
+}
+
 /*
  * Making one
  */

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "nodes/primnodes.h"
+#include "utils/rel.h"
 
 /* The type modifier of an encrypted column, also of one of a domain */
 extern int32 pgseal_stored_typmod(Node *column);
@@ -25,6 +26,9 @@ extern Var *pgseal_stored_column(Node *expr);
  * (PGSEAL_TYPMOD_NONE) of any column?
  */
 extern bool pgseal_stored_has_tokens(Node *expr, int32 typmod);
+
+/* An index of the relation that is made of tokens of the column, or InvalidOid */
+extern Oid	pgseal_stored_index_of(Relation rel, AttrNumber attnum);
 
 /*
  * From the object access hook, for what was just made.  Errors: 42501 without USAGE on the key's foreign server.

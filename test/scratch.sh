@@ -21,7 +21,8 @@
 # Environment:
 #   PG_CONFIG    the PostgreSQL to use; else the newest of 15 to 18 that is
 #                installed, else the one that Debian has
-#   TMPDIR       where the scratch directory is made (default /tmp)
+#   TMPDIR       where the scratch directory is made (default /tmp, also where
+#                its path has a blank or is longer than 50 characters)
 #   PGSEAL_KEEP  if set, the scratch directory stays, for a look at the logs
 
 set -u
@@ -182,7 +183,14 @@ done
 
 # ---- the scratch directory, and the user who works there
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/pgseal.XXXXXX") || exit 1
+# make knows no path with a blank in it, and that of a socket must be short.
+where=${TMPDIR:-/tmp}
+if [ ${#where} -gt 50 ] || printf '%s' "$where" | grep -q '[^A-Za-z0-9/._+-]'
+then
+	say "PostgreSQL cannot be built and run in \"$where\": in /tmp instead"
+	where=/tmp
+fi
+scratch=$(mktemp -d "$where/pgseal.XXXXXX") || exit 1
 scratch=$(cd "$scratch" && pwd -P)
 mkdir "$scratch/src" "$scratch/pg" "$scratch/tmp" "$scratch/home" "$scratch/log"
 

@@ -353,6 +353,12 @@ pgseal_kms_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_des
 				  out_error);
 }
 
+bool
+pgseal_kms_is_uninitialized(const PgsealKmsServer *server)
+{
+	return server->provider->is_uninitialized && server->provider->is_uninitialized(server);
+}
+
 /* ---- errors ---- */
 
 /* Copies text that may come from anywhere into a field of an error */

@@ -125,6 +125,8 @@ typedef struct PgsealKmsProvider
 	bool		(*can_rewrap) (const PgsealKmsServer *server, const char *master_key);
 	PgsealKmsStatus (*describe) (const PgsealKmsServer *server, PgsealKmsDescription *out_description,
 								 PgsealKmsError *out_error);
+	/* Will the first wrap() make the master key?  NULL: never */
+	bool		(*is_uninitialized) (const PgsealKmsServer *server);
 } PgsealKmsProvider;
 
 /*
@@ -174,6 +176,7 @@ extern PgsealKmsStatus pgseal_kms_rewrap(const PgsealKmsServer *server,
 extern PgsealKmsStatus pgseal_kms_describe(const PgsealKmsServer *server,
 										   PgsealKmsDescription *out_description,
 										   PgsealKmsError *out_error);
+extern bool pgseal_kms_is_uninitialized(const PgsealKmsServer *server);
 
 /*
  * Reports a failed operation: 58000 with provider, server, operation, HTTP

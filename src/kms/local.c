@@ -29,6 +29,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "catalog/pg_authid_d.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
@@ -408,6 +410,16 @@ local_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_descript
 	return status;
 }
 
+static bool
+local_is_uninitialized(const PgsealKmsServer *server)
+{
+	PgsealKeyringSource source;
+	PgsealKmsError error = {0};
+
+	return find_source(server, &source, &error) == PGSEAL_KMS_OK && source.file &&
+		access(source.file, F_OK) != 0 && errno == ENOENT;
+}
+
 static PgsealKmsStatus
 rotate_file(int *out_version, PgsealKmsError *out_error, const char *file)
 {
@@ -461,5 +473,6 @@ const PgsealKmsProvider pgseal_kms_local = {
 	.validate = validate_options,
 	.wrap = local_wrap,
 	.unwrap = local_unwrap,
-	.describe = local_describe
+	.describe = local_describe,
+	.is_uninitialized = local_is_uninitialized
 };

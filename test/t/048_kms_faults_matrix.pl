@@ -354,6 +354,15 @@ foreach my $provider (@providers)
 is($node->safe_psql('postgres', "SELECT count(*) FROM pgseal.keys WHERE name LIKE '%\\_dead'"), 0, 'what failed left no key behind');
 # ---- check() ----
 
+my @failing = grep { $_->[3] ne 'works' } @places;
+my $in_failing = 'IN (' . join(', ', map { my $place = $_->[0]; map { "'server ${_}_$place'" } @providers } @failing) . ')';
+is($node->safe_psql('postgres', "SET pgseal.kms_timeout = '300ms'; SELECT count(*) FROM pgseal.check() WHERE object $in_failing AND status = 'unreachable'"),
+	@providers * @failing, 'check() asks servers that no key uses yet, too');
+foreach my $place (@failing)
+{
+	$node->safe_psql('postgres', "DROP SERVER ${_}_$place->[0]") foreach @providers;
+}
+
 $fake{$_}->set(state => { key_state => 'Disabled' }) foreach @providers;
 is($node->safe_psql('postgres', <<'SQL'), join("\n", map { "server $_|refused|t" } sort grep { $_ ne 'vault' } @providers), 'check() tells which servers refuse, and what to do');
 SELECT object, status, detail LIKE '%nable the key%' FROM pgseal.check()
