@@ -51,6 +51,7 @@
 #include "kms/kms.h"
 #include "lifecycle.h"
 #include "refuse.h"
+#include "stored.h"
 #include "targets.h"
 #include "transparent.h"
 
