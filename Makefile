@@ -8,8 +8,8 @@
 
 EXTENSION = pgseal
 MODULE_big = pgseal
-OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/kms/*.c)))
-HDRS := $(wildcard src/*.h src/kms/*.h)
+OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+HDRS := $(wildcard src/*/*.h)
 DATA_built = sql/pgseal--1.0.sql
 
 PG_CPPFLAGS = -I$(srcdir)/src

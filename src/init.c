@@ -3,8 +3,6 @@
  * init.c
  *	  Loading the library.
  *
- * Layer 5.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -12,23 +10,23 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
-#include "basetype.h"
-#include "compat.h"
-#include "ddl.h"
-#include "guc.h"
-#include "hashindex.h"
-#include "keycache.h"
-#include "keyring.h"
-#include "kms/shared.h"
-#include "kms/stat.h"
-#include "lookup.h"
-#include "redact.h"
-#include "refuse.h"
-#include "stored.h"
-#include "transparent.h"
-#include "value.h"
-#include "wakeup.h"
-#include "worker.h"
+#include "base/compat.h"
+#include "base/settings.h"
+#include "hooks/ddl.h"
+#include "hooks/open_results.h"
+#include "hooks/redact.h"
+#include "hooks/refuse.h"
+#include "keys/keyring.h"
+#include "keys/shared_cache.h"
+#include "keys/wakeup.h"
+#include "kms/counters.h"
+#include "kms/credentials.h"
+#include "life/worker.h"
+#include "search/hashindex.h"
+#include "search/lookup.h"
+#include "search/stored_tokens.h"
+#include "value/basetype.h"
+#include "value/seal.h"
 
 PG_MODULE_MAGIC;
 

@@ -10,7 +10,7 @@ LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_typmod_out'
 CREATE FUNCTION pgseal.typanalyze(internal) RETURNS bool
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_typanalyze';
 
--- Planner support (blind_index.c, lookup.c, selectivity.c)
+-- Planner support (blind_index.c, lookup.c, search/estimates.c)
 CREATE FUNCTION pgseal.eqsel(internal, oid, internal, int4) RETURNS float8
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_eqsel';
 CREATE FUNCTION pgseal.eqjoinsel(internal, oid, internal, int2, internal) RETURNS float8

@@ -1,5 +1,5 @@
 --
--- Replacing an index key (index_key.c)
+-- Replacing an index key (search/rotate_index_key.c)
 --
 
 -- Indexes that may hold tokens of an older index key, by the file they had.

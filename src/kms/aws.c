@@ -19,9 +19,9 @@
 
 #include "fmgr.h"
 
-#include "../compat.h"
-#include "aws.h"
-#include "sigv4.h"
+#include "base/compat.h"
+#include "kms/aws.h"
+#include "kms/sigv4.h"
 
 #define ARN_FIELDS		6
 #define KEY_ID_MAX_BYTES 2048

@@ -3,14 +3,12 @@
  * aws.h
  *	  What the two files of the aws_kms provider know of each other.
  *
- * Layer 2.
- *
  *-------------------------------------------------------------------------
  */
 #ifndef PGSEAL_AWS_H
 #define PGSEAL_AWS_H
 
-#include "transport.h"
+#include "kms/remote.h"
 
 /*
  * The region: option, the key's ARN, the environment; "us-east-1" if nothing

@@ -3,8 +3,6 @@
  * aws_login.c
  *	  Credentials for aws_kms.
  *
- * Layer 2.
- *
  * https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
  *
  * The sources, in the order in which "auto" looks for one that is configured:
@@ -22,8 +20,8 @@
 
 #include "utils/timestamp.h"
 
-#include "aws.h"
-#include "sigv4.h"
+#include "kms/aws.h"
+#include "kms/sigv4.h"
 
 #define FILE_MAX_BYTES		(256 * 1024)
 #define TOKEN_MAX_BYTES		(PGSEAL_CREDENTIAL_TOKEN_BYTES - 1)

@@ -20,8 +20,8 @@
 
 #include "fmgr.h"
 
-#include "../compat.h"
-#include "azure.h"
+#include "base/compat.h"
+#include "kms/azure.h"
 
 #define API_VERSION			"?api-version=7.4"
 #define DEFAULT_ALGORITHM	"RSA-OAEP-256"

@@ -3,14 +3,12 @@
  * azure.h
  *	  The login of the azure_key_vault provider.
  *
- * Layer 2.
- *
  *-------------------------------------------------------------------------
  */
 #ifndef PGSEAL_AZURE_H
 #define PGSEAL_AZURE_H
 
-#include "transport.h"
+#include "kms/remote.h"
 
 /* PgsealRemoteProvider.login */
 extern PgsealVerdict pgseal_azure_login(PgsealCredential *out_credential,

@@ -3,8 +3,6 @@
  * azure_login.c
  *	  Tokens for azure_key_vault.
  *
- * Layer 2.
- *
  * https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
  * https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
  *
@@ -18,8 +16,8 @@
 
 #include "utils/timestamp.h"
 
-#include "azure.h"
-#include "oauth.h"
+#include "kms/azure.h"
+#include "kms/oauth.h"
 
 #define TOKEN_MAX_BYTES		(PGSEAL_CREDENTIAL_TOKEN_BYTES - 1)
 #define AUTHORITY			"https://login.microsoftonline.com"

@@ -20,8 +20,8 @@
 #include "fmgr.h"
 #include "port/pg_crc32c.h"
 
-#include "../compat.h"
-#include "gcp.h"
+#include "base/compat.h"
+#include "kms/gcp.h"
 
 #define DEFAULT_ENDPOINT	"https://cloudkms.googleapis.com"
 #define VERSION_PART		"/cryptoKeyVersions/"

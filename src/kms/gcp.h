@@ -3,14 +3,12 @@
  * gcp.h
  *	  The login of the gcp_kms provider.
  *
- * Layer 2.
- *
  *-------------------------------------------------------------------------
  */
 #ifndef PGSEAL_GCP_H
 #define PGSEAL_GCP_H
 
-#include "transport.h"
+#include "kms/remote.h"
 
 /* PgsealRemoteProvider.login */
 extern PgsealVerdict pgseal_gcp_login(PgsealCredential *out_credential,

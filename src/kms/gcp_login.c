@@ -3,8 +3,6 @@
  * gcp_login.c
  *	  Tokens for gcp_kms.
  *
- * Layer 2.
- *
  * https://cloud.google.com/docs/authentication/application-default-credentials
  * https://google.aip.dev/auth/4112 (service account), 4115 (metadata server),
  * 4117 (workload identity federation)
@@ -20,9 +18,9 @@
 
 #include "utils/timestamp.h"
 
-#include "../crypto.h"
-#include "gcp.h"
-#include "oauth.h"
+#include "base/crypto.h"
+#include "kms/gcp.h"
+#include "kms/oauth.h"
 
 #define FILE_MAX_BYTES		PGSEAL_JSON_MAX_BYTES
 #define SCOPE				"https://www.googleapis.com/auth/cloudkms"

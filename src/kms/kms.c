@@ -3,7 +3,7 @@
  * kms.c
  *	  Which key management services there are, and what they have in common.
  *
- * Layer 2.  A provider fills in PgsealKmsProvider and is listed in providers[]
+ * A provider fills in PgsealKmsProvider and is listed in providers[]
  * here; nothing else knows which ones exist.  This file
  *
  *	- finds the provider of a foreign server and checks the server's options;
@@ -33,11 +33,11 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
-#include "../compat.h"
-#include "../crypto.h"
-#include "kms.h"
-#include "stat.h"
-#include "transport.h"
+#include "base/compat.h"
+#include "base/crypto.h"
+#include "kms/counters.h"
+#include "kms/kms.h"
+#include "kms/remote.h"
 
 static const PgsealKmsProvider *const providers[] = {
 	&pgseal_kms_local,

@@ -3,7 +3,7 @@
  * kms.h
  *	  One interface to every key management service.
  *
- * Layer 2.  A foreign server stands for one master key; its foreign data
+ * A foreign server stands for one master key; its foreign data
  * wrapper names the provider.  What is wrapped is always PGSEAL_KEY_BYTES of
  * secret from which the caller derives the actual key (see keyring.c), so a
  * provider never sees a key that encrypts data.
@@ -21,7 +21,7 @@
 #include "postgres.h"
 #include "nodes/pg_list.h"
 
-#include "../secret.h"
+#include "base/secret.h"
 
 /* A wrapped key is never larger than this (AWS: 6144 bytes of CiphertextBlob) */
 #define PGSEAL_WRAPPED_MAX_BYTES	8192

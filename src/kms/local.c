@@ -38,10 +38,10 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
-#include "../compat.h"
-#include "../crypto.h"
-#include "../guc.h"
-#include "local.h"
+#include "base/compat.h"
+#include "base/crypto.h"
+#include "base/settings.h"
+#include "kms/local.h"
 
 #define FORMAT				1
 #define HEADER_BYTES		(1 + PGSEAL_FINGERPRINT_BYTES)

@@ -3,7 +3,7 @@
  * local.h
  *	  The embedded keyring: provider local_keyring.
  *
- * Layer 2.  local.c is the provider (options, wrapping); local_file.c knows
+ * local.c is the provider (options, wrapping); keyring_file.c knows
  * the keyring's text form and where it lies.
  *
  *-------------------------------------------------------------------------
@@ -11,7 +11,7 @@
 #ifndef PGSEAL_KMS_LOCAL_H
 #define PGSEAL_KMS_LOCAL_H
 
-#include "kms.h"
+#include "kms/kms.h"
 
 #define PGSEAL_FINGERPRINT_BYTES	8
 
@@ -48,7 +48,7 @@ typedef struct PgsealKeyringSource
 	const char *command;
 } PgsealKeyringSource;
 
-/* local_file.c */
+/* keyring_file.c */
 
 extern PgsealKeyring *pgseal_local_new(void);
 extern void pgseal_local_free(PgsealKeyring *keyring);

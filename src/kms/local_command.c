@@ -3,11 +3,9 @@
  * local_command.c
  *	  A keyring that a command prints.
  *
- * Layer 2.
- *
  * For master keys that come from somewhere else than a file: systemd
  * credentials, a secret store's client, a script in front of an HSM.  The
- * command may print a whole keyring (see local_file.c) or one master key of 32
+ * command may print a whole keyring (see keyring_file.c) or one master key of 32
  * bytes as 64 hexadecimal digits or in base64.
  *
  * The command runs by /bin/sh in a process group of its own with the server's
@@ -37,10 +35,10 @@
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
-#include "../compat.h"
-#include "../guc.h"
-#include "../http.h"
-#include "local.h"
+#include "base/compat.h"
+#include "base/http.h"
+#include "base/settings.h"
+#include "kms/local.h"
 
 #define SHELL			"/bin/sh"
 #define HEX_CHARS		(2 * PGSEAL_KEY_BYTES)

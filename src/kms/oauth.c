@@ -3,13 +3,13 @@
  * oauth.c
  *	  Bearer tokens (RFC 6749), as Azure and Google give them.
  *
- * Layer 2.  Pure.
+ * Pure.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "oauth.h"
+#include "kms/oauth.h"
 
 /* A token that is taken from a cache of the service may be nearly used up */
 #define MIN_SECONDS		1

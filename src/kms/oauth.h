@@ -3,14 +3,12 @@
  * oauth.h
  *	  Bearer tokens (RFC 6749), as Azure and Google give them.
  *
- * Layer 2.
- *
  *-------------------------------------------------------------------------
  */
 #ifndef PGSEAL_OAUTH_H
 #define PGSEAL_OAUTH_H
 
-#include "transport.h"
+#include "kms/remote.h"
 
 /*
  * A PgsealJudge: reads {"access_token", "expires_in"} into a credential, or

@@ -15,8 +15,8 @@
 
 #include <time.h>
 
-#include "../crypto.h"
-#include "sigv4.h"
+#include "base/crypto.h"
+#include "kms/sigv4.h"
 
 #define ALGORITHM		"AWS4-HMAC-SHA256"
 #define TERMINATOR		"aws4_request"

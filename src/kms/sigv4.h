@@ -3,14 +3,14 @@
  * sigv4.h
  *	  AWS Signature Version 4.
  *
- * Layer 2.  Pure functions of request, credential and time.
+ * Pure functions of request, credential and time.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PGSEAL_SIGV4_H
 #define PGSEAL_SIGV4_H
 
-#include "transport.h"
+#include "kms/remote.h"
 
 /* What a signature covers besides the request */
 typedef struct PgsealSigV4Scope

@@ -20,8 +20,8 @@
 
 #include "fmgr.h"
 
-#include "../compat.h"
-#include "vault.h"
+#include "base/compat.h"
+#include "kms/vault.h"
 
 #define CIPHERTEXT_PREFIX	"vault:v"
 

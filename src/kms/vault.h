@@ -3,14 +3,12 @@
  * vault.h
  *	  The login of the vault_transit provider.
  *
- * Layer 2.
- *
  *-------------------------------------------------------------------------
  */
 #ifndef PGSEAL_VAULT_H
 #define PGSEAL_VAULT_H
 
-#include "transport.h"
+#include "kms/remote.h"
 
 /* A request to the first address, with the headers that all need.  token: or NULL */
 extern void pgseal_vault_begin(PgsealHttpRequest *out_request, const PgsealKmsServer *server,

@@ -3,8 +3,6 @@
  * vault_login.c
  *	  Tokens for vault_transit.
  *
- * Layer 2.
- *
  * https://developer.hashicorp.com/vault/api-docs/auth
  *
  * token_file reads a token that someone else renews (Vault Agent, a cron job):
@@ -16,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "vault.h"
+#include "kms/vault.h"
 
 #define SECRET_MAX_BYTES		(PGSEAL_CREDENTIAL_TOKEN_BYTES - 1)
 #define TOKEN_FILE_SECONDS		60

@@ -9,7 +9,7 @@
  *
  *	 cc -O2 -D_GNU_SOURCE -Isrc -I$(pg_config --includedir-server) \
  *		-o test/bench/crypto_bench test/bench/crypto_bench.c \
- *		src/crypto.c src/envelope.c -lcrypto -lssl
+ *		src/base/crypto.c src/value/envelope.c -lcrypto -lssl
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@
 
 #include <openssl/evp.h>
 
-#include "envelope.h"
+#include "value/envelope.h"
 
 /* Many rounds, each far shorter than a time slice of a busy machine */
 #define ROUNDS			301

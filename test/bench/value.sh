@@ -2,7 +2,7 @@
 
 row "one value in a query" "pgseal" "budget" "bare OpenSSL; pgcrypto encrypt(), pgp_sym"
 cc -O2 -D_GNU_SOURCE -Isrc -I"$(pg_config --includedir-server)" -o "$tmp/crypto_bench" \
-	"$bench/crypto_bench.c" src/crypto.c src/envelope.c -lcrypto -lssl || die "crypto_bench does not compile"
+	"$bench/crypto_bench.c" src/base/crypto.c src/value/envelope.c -lcrypto -lssl || die "crypto_bench does not compile"
 "$tmp/crypto_bench" >"$tmp/bare"
 
 one_value()

@@ -10,7 +10,7 @@
  */
 #include "fuzz.h"
 
-#include "envelope.h"
+#include "value/envelope.h"
 
 #define MAX_PAYLOAD_BYTES	100
 

@@ -20,11 +20,11 @@
 #include "nodes/value.h"
 
 #include "backend.h"
-#include "crypto.h"
+#include "base/crypto.h"
 #include "kms/aws.h"
 #include "kms/local.h"
 #include "kms/oauth.h"
-#include "kms/transport.h"
+#include "kms/remote.h"
 #include "kms/vault.h"
 
 #define NOW				INT64CONST(1440938160)

@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "compat.h"
+#include "base/compat.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "envelope.h"
+#include "value/envelope.h"
 
 PG_MODULE_MAGIC;
 

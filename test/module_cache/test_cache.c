@@ -18,15 +18,15 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "crypto.h"
-#include "guc.h"
-#include "keycache.h"
-#include "keyring.h"
-#include "lifecycle.h"
-#include "reencrypt.h"
-#include "wakeup.h"
-#include "worker.h"
+#include "base/compat.h"
+#include "base/crypto.h"
+#include "base/settings.h"
+#include "keys/shared_cache.h"
+#include "keys/keyring.h"
+#include "life/rewrap.h"
+#include "life/reencrypt.h"
+#include "keys/wakeup.h"
+#include "life/worker.h"
 
 PG_MODULE_MAGIC;
 

@@ -14,11 +14,11 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "guc.h"
-#include "kms.h"
-#include "local.h"
-#include "shared.h"
+#include "base/compat.h"
+#include "base/settings.h"
+#include "kms/kms.h"
+#include "kms/local.h"
+#include "kms/credentials.h"
 
 PG_MODULE_MAGIC;
 

@@ -17,9 +17,9 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "aws.h"
-#include "compat.h"
-#include "sigv4.h"
+#include "kms/aws.h"
+#include "base/compat.h"
+#include "kms/sigv4.h"
 
 PG_FUNCTION_INFO_V1(remote_build);
 PG_FUNCTION_INFO_V1(remote_read);

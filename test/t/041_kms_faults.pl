@@ -1,7 +1,7 @@
 # The remote providers against fake services whose faults the test chooses:
 # what an operation gets, how often the service is asked, what is logged, and
 # how it recovers without a restart.  What matters here is the same for all
-# providers (transport.c), so most of it is tried with aws_kms.
+# providers (kms/remote.c), so most of it is tried with aws_kms.
 #
 # Needs the extension in test/module_kms, installed; Python 3; openssl.
 

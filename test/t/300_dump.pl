@@ -336,7 +336,7 @@ $stranger->fails_like('lost', "INSERT INTO parts VALUES (-7, 'x')", qr/58000/,
 	'another keyring: sealing');
 is($stranger->fingerprint('lost'), $origin, 'another keyring: nothing is lost');
 
-# Joined as local_file.c says: the lines of both, and the checksum of that
+# Joined as kms/keyring_file.c says: the lines of both, and the checksum of that
 my $joined = join('', "pgseal keyring 1\n",
 	map { grep { /^\d/ } slurp_file($_) =~ /^.*\n/mg } $source->keyring, $stranger->keyring);
 open my $keyring, '>', $stranger->keyring or die $!;

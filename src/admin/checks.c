@@ -1,0 +1,314 @@
+/*-------------------------------------------------------------------------
+ *
+ * checks.c
+ *	  SQL functions that look whether all is well: verify_table(), check().
+ *
+ * They change nothing.  check() asks each KMS itself, past the key cache; it
+ * tells before it hurts what can't be unwrapped.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "foreign/foreign.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "base/spi_query.h"
+#include "keys/wrapping.h"
+#include "value/find_sealed.h"
+#include "value/seal.h"
+
+PG_FUNCTION_INFO_V1(pgseal_verify_table);
+PG_FUNCTION_INFO_V1(pgseal_check);
+
+/*
+ * verify_table()
+ */
+
+typedef struct Tally
+{
+	int64		sealed;
+	int64		stale;
+	int64		broken;
+} Tally;
+
+/* PgsealValueVisitor */
+static struct varlena *
+verify_value(Datum sealed, const PgsealShape *shape, void *context)
+{
+	Tally	   *tally = context;
+	PgsealEnvelope envelope;
+
+	tally->sealed++;
+	if (!pgseal_value_is_sound(shape->type, sealed))
+		tally->broken++;
+	else if (pgseal_value_try_header(&envelope, sealed) &&
+			 pgseal_keyring_is_stale(envelope.key_version_id))
+		tally->stale++;
+	return NULL;
+}
+
+static void
+verify_rows(Relation rel, PgsealShape **shapes, Tally *tallies)
+{
+	TupleTableSlot *row = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
+													  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(row_context);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+		{
+			bool		isnull;
+			Datum		value;
+
+			if (shapes[i] == NULL)
+				continue;
+			value = slot_getattr(row, i + 1, &isnull);
+			if (!isnull)
+				pgseal_shape_visit(shapes[i], value, verify_value, &tallies[i]);
+		}
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(row_context);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+}
+
+static void
+check_verifiable(Relation rel)
+{
+	if (pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(rel));
+	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_MATVIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table or materialized view", RelationGetRelationName(rel)),
+				 errhint("Of a partitioned table, verify the partitions.")));
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP && !rel->rd_islocaltemp)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" is a temporary table of another session",
+						RelationGetRelationName(rel))));
+}
+
+/* verify_table(regclass) → column, sealed, stale, broken */
+Datum
+pgseal_verify_table(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	PgsealShape **shapes;
+	Tally	   *tallies = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(Tally));
+
+	check_verifiable(rel);
+	InitMaterializedSRF(fcinfo, 0);
+	shapes = pgseal_shape_of_row(RelationGetDescr(rel));
+	if (shapes != NULL)
+		verify_rows(rel, shapes, tallies);
+	for (int i = 0; shapes != NULL && i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Datum		values[4] = {0};
+		bool		nulls[4] = {false};
+
+		if (shapes[i] == NULL)
+			continue;
+		values[0] = NameGetDatum(&TupleDescAttr(RelationGetDescr(rel), i)->attname);
+		values[1] = Int64GetDatum(tallies[i].sealed);
+		values[2] = Int64GetDatum(tallies[i].stale);
+		values[3] = Int64GetDatum(tallies[i].broken);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	relation_close(rel, AccessShareLock);
+	return (Datum) 0;
+}
+
+/*
+ * check()
+ */
+
+static void
+put(ReturnSetInfo *result, const char *object, const char *status, const char *detail)
+{
+	Datum		values[3] = {0};
+	bool		nulls[3] = {false};
+
+	values[0] = CStringGetTextDatum(object);
+	values[1] = CStringGetTextDatum(status);
+	nulls[2] = (detail == NULL || detail[0] == '\0');
+	if (!nulls[2])
+		values[2] = CStringGetTextDatum(detail);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static const char *
+status_name(PgsealKmsStatus status)
+{
+	switch (status)
+	{
+		case PGSEAL_KMS_OK:
+			return "ok";
+		case PGSEAL_KMS_UNREACHABLE:
+			return "unreachable";
+		case PGSEAL_KMS_REFUSED:
+			return "refused";
+		case PGSEAL_KMS_INVALID:
+			break;
+	}
+	return "invalid";
+}
+
+static void
+check_server(ReturnSetInfo *result, const char *name)
+{
+	const PgsealKmsServer *server = pgseal_kms_server(name, false);
+	PgsealKmsDescription description = {0};
+	PgsealKmsError error = {0};
+	PgsealKmsStatus status;
+	char	   *object = psprintf("server %s", quote_identifier(name));
+
+	if (!pgseal_catalog_server_in_use(name) && pgseal_kms_is_uninitialized(server))
+	{
+		put(result, object, "ok", "No key needs it; its master key is made with the first that does.");
+		return;
+	}
+	status = pgseal_kms_describe(server, &description, &error);
+	put(result, object, status_name(status),
+		status == PGSEAL_KMS_OK ? description.detail : pgseal_kms_error_text(&error));
+}
+
+static void
+check_version(ReturnSetInfo *result, const PgsealVersionRow *version)
+{
+	char	   *object = psprintf("key %s, %s version %d", quote_identifier(version->key),
+								  version->purpose == PGSEAL_PURPOSE_DATA ? "data" : "index",
+								  version->number);
+	PgsealKmsError error = {0};
+	PgsealKmsStatus status;
+	uint8		key[PGSEAL_KEY_BYTES];
+
+	if (version->wrapped == NULL)
+	{
+		put(result, object, "ok", "destroyed");
+		return;
+	}
+	if (version->parent_version == 0 && pgseal_kms_server(version->server, true) == NULL)
+	{
+		put(result, object, "invalid", psprintf("There is no foreign server \"%s\".", version->server));
+		return;
+	}
+	status = pgseal_material_fetch(version, key, &error);
+	pgseal_wipe(key, sizeof(key));
+	put(result, object, status_name(status),
+		status == PGSEAL_KMS_OK ? NULL : pgseal_kms_error_text(&error));
+}
+
+static void
+check_column_key(ReturnSetInfo *result, const char *object, const char *type_key, int32 typmod)
+{
+	PgsealKeyRow *key;
+
+	if (typmod == PGSEAL_TYPMOD_ANY)
+		put(result, object, "ok", "keeps the key of each value");
+	else if (type_key == NULL)
+		put(result, object, "invalid", "The key of its type modifier is not known.");
+	else if ((key = pgseal_catalog_key(typmod)) == NULL)
+		put(result, object, "ok", psprintf("Key \"%s\" has no material yet.", type_key));
+	else if (pgseal_catalog_current_version(key->name, PGSEAL_PURPOSE_DATA) == NULL)
+		put(result, object, "destroyed", psprintf("Key \"%s\" was destroyed.", type_key));
+	else
+		put(result, object, "ok", NULL);
+}
+
+/* One row for each key of the column; most have one, composite types may have more */
+static void
+check_column(ReturnSetInfo *result, const PgsealHolder *holder, AttrNumber attnum)
+{
+	HeapTuple	tuple = SearchSysCacheAttNum(holder->relid, attnum);
+	char	   *relname = get_rel_name(holder->relid);
+	Form_pg_attribute attribute;
+	PgsealShape *shape;
+	char	   *object;
+	ListCell   *lc;
+
+	if (tuple == NULL || relname == NULL)
+		return;					/* dropped meanwhile */
+	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+	object = psprintf("column %s.%s",
+					  quote_qualified_identifier(get_namespace_name(holder->schema), relname),
+					  quote_identifier(NameStr(attribute->attname)));
+	shape = pgseal_shape_of_type(attribute->atttypid, attribute->atttypmod);
+	ReleaseSysCache(tuple);
+	foreach(lc, shape != NULL ? pgseal_shape_key_hashes(shape) : NIL)
+		check_column_key(result, object, pgseal_catalog_name(lfirst_int(lc)), lfirst_int(lc));
+}
+
+static void
+check_columns(ReturnSetInfo *result)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, pgseal_shape_holders())
+		foreach(lc2, ((PgsealHolder *) lfirst(lc))->columns)
+			check_column(result, lfirst(lc), lfirst_int(lc2));
+}
+
+/* check() → object, status, detail */
+Datum
+pgseal_check(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	uint64		num;
+	int64	   *ids;
+	char	  **servers;
+	uint64		num_servers;
+	MemoryContext context = CurrentMemoryContext;
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	pgseal_query_begin();
+	num_servers = pgseal_query("SELECT s.srvname, w.fdwname FROM pg_foreign_server s"
+							   " JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw ORDER BY 1", 0);
+	servers = MemoryContextAllocZero(context, Max(num_servers, 1) * sizeof(char *));
+	for (uint64 i = 0; i < num_servers; i++)
+		if (pgseal_kms_provider(pgseal_query_text(i, 2)) != NULL)
+			servers[i] = MemoryContextStrdup(context, pgseal_query_text(i, 1));
+	num = pgseal_query("SELECT id FROM pgseal.key_version ORDER BY key, purpose, number", 0);
+	ids = MemoryContextAllocHuge(context, Max(num, 1) * sizeof(int64));
+	for (uint64 i = 0; i < num; i++)
+		ids[i] = pgseal_query_int64(i, 1);
+	pgseal_query_end();
+
+	for (uint64 i = 0; i < num_servers; i++)
+		if (servers[i] != NULL)
+			check_server(result, servers[i]);
+	for (uint64 i = 0; i < num; i++)
+	{
+		PgsealVersionRow *version = pgseal_catalog_version(ids[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		if (version != NULL)
+			check_version(result, version);
+	}
+	check_columns(result);
+	return (Datum) 0;
+}

@@ -1,0 +1,288 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between the PostgreSQL versions that pgseal supports
+ *	  (15, 16, 17, 18).  No other file looks at PG_VERSION_NUM.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_COMPAT_H
+#define PGSEAL_COMPAT_H
+
+#include "postgres.h"
+#include "fmgr.h"
+
+#if PG_VERSION_NUM < 150000
+#error "pgseal needs PostgreSQL 15 or later"
+#endif
+
+#include "catalog/pg_foreign_server.h"
+#include "utils/acl.h"
+#include "utils/wait_event.h"
+
+/* Privileges of all object classes are checked by one function since 16 */
+#if PG_VERSION_NUM >= 160000
+#define pgseal_server_aclcheck(server, role, mode) \
+	object_aclcheck(ForeignServerRelationId, (server), (role), (mode))
+#define pgseal_owns_table(relid, role) \
+	object_ownercheck(RelationRelationId, (relid), (role))
+#else
+#define pgseal_server_aclcheck(server, role, mode) \
+	pg_foreign_server_aclcheck((server), (role), (mode))
+#define pgseal_owns_table(relid, role) \
+	pg_class_ownercheck((relid), (role))
+#endif
+
+/* ExecutorRun lost an argument in 18 */
+#if PG_VERSION_NUM >= 180000
+#define PGSEAL_EXECUTOR_RUN_ARGS \
+	QueryDesc *desc, ScanDirection direction, uint64 count
+#define PGSEAL_EXECUTOR_RUN_PASS desc, direction, count
+#else
+#define PGSEAL_EXECUTOR_RUN_ARGS \
+	QueryDesc *desc, ScanDirection direction, uint64 count, bool execute_once
+#define PGSEAL_EXECUTOR_RUN_PASS desc, direction, count, execute_once
+#endif
+
+/*
+ * What a table access method says about indexes after an update: yes or no, or
+ * since 16 also that only summarizing indexes need an entry.
+ */
+#if PG_VERSION_NUM >= 160000
+#define PgsealUpdateIndexes TU_UpdateIndexes
+#define pgseal_needs_index_entries(update) ((update) != TU_None)
+#define pgseal_insert_index_entries(result_rel, slot, estate, update) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL, \
+									(update) == TU_Summarizing))
+#define pgseal_insert_new_index_entries(result_rel, slot, estate) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), false, false, NULL, NIL, false))
+#else
+#define PgsealUpdateIndexes bool
+#define pgseal_needs_index_entries(update) (update)
+#define pgseal_insert_index_entries(result_rel, slot, estate, update) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), true, false, NULL, NIL))
+#define pgseal_insert_new_index_entries(result_rel, slot, estate) \
+	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), false, false, NULL, NIL))
+#endif
+
+/* index_beginscan() counts for EXPLAIN since 18 */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_index_beginscan(rel, index, snapshot, num_keys) \
+	index_beginscan((rel), (index), (snapshot), NULL, (num_keys), 0)
+#else
+#define pgseal_index_beginscan(rel, index, snapshot, num_keys) \
+	index_beginscan((rel), (index), (snapshot), (num_keys), 0)
+#endif
+
+/* DefineIndex() without checks of rights, quietly; takes a number of parts since 16 */
+#if PG_VERSION_NUM >= 160000
+#define pgseal_define_index(relid, stmt) \
+	DefineIndex((relid), (stmt), InvalidOid, InvalidOid, InvalidOid, -1, \
+				false, false, false, false, true)
+#else
+#define pgseal_define_index(relid, stmt) \
+	DefineIndex((relid), (stmt), InvalidOid, InvalidOid, InvalidOid, \
+				false, false, false, false, true)
+#endif
+
+/*
+ * A relation's file is its relfilenumber since 16.  pgseal_swapped_new_file(a, b):
+ * a, which had a file of this transaction or is of it, has got b's older one, and b
+ * has a's.  Before 17, whoever swaps files must close them.
+ */
+#if PG_VERSION_NUM >= 160000
+#define pgseal_set_new_file(rel)	RelationSetNewRelfilenumber((rel), (rel)->rd_rel->relpersistence)
+#define pgseal_swapped_new_file(a, b) \
+	((a)->rd_createSubid = (a)->rd_newRelfilelocatorSubid = \
+	 (a)->rd_firstRelfilelocatorSubid = InvalidSubTransactionId, \
+	 RelationAssumeNewRelfilelocator(b))
+#else
+#define pgseal_set_new_file(rel)	RelationSetNewRelfilenode((rel), (rel)->rd_rel->relpersistence)
+#define pgseal_swapped_new_file(a, b) \
+	((a)->rd_createSubid = (a)->rd_newRelfilenodeSubid = \
+	 (a)->rd_firstRelfilenodeSubid = InvalidSubTransactionId, \
+	 RelationAssumeNewRelfilenode(b))
+#endif
+#if PG_VERSION_NUM >= 170000
+#define pgseal_close_files(relid)	((void) 0)
+#else
+#define pgseal_close_files(relid)	RelationCloseSmgrByOid(relid)
+#endif
+
+/* Rewrites a table that is locked exclusively, as VACUUM FULL does. */
+#include "access/table.h"
+#include "commands/cluster.h"
+#if PG_VERSION_NUM >= 180000
+#define pgseal_rewrite_table(relid) \
+	cluster_rel(table_open((relid), AccessExclusiveLock), InvalidOid, &(ClusterParams) {0})
+#else
+#define pgseal_rewrite_table(relid) \
+	cluster_rel((relid), InvalidOid, &(ClusterParams) {0})
+#endif
+
+/* pg_class counts frozen pages since 18 */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_swap_frozen_pages(a, b) \
+	do { \
+		int32		swapped = (a)->relallfrozen; \
+		(a)->relallfrozen = (b)->relallfrozen; \
+		(b)->relallfrozen = swapped; \
+	} while (0)
+#else
+#define pgseal_swap_frozen_pages(a, b)	((void) 0)
+#endif
+
+/*
+ * typanalyze functions found the column's row in attr, which is gone since 17;
+ * tupattnum is the same for tables.  The target of a column may be unset.
+ */
+#include "commands/vacuum.h"
+#if PG_VERSION_NUM >= 170000
+#define pgseal_stats_target(stats) \
+	((stats)->attstattarget < 0 ? default_statistics_target : (stats)->attstattarget)
+#define pgseal_stats_relation(stats) ((stats)->rows[0]->t_tableOid)
+#define pgseal_stats_attnum(stats) ((stats)->tupattnum)
+#else
+#define pgseal_stats_relation(stats) ((stats)->attr->attrelid)
+#define pgseal_stats_attnum(stats) ((stats)->attr->attnum)
+#define pgseal_stats_target(stats) \
+	((stats)->attr->attstattarget < 0 ? default_statistics_target : (stats)->attr->attstattarget)
+#endif
+#if PG_VERSION_NUM >= 180000
+#define pgseal_vacuum_delay_point() vacuum_delay_point(true)
+#else
+#define pgseal_vacuum_delay_point() vacuum_delay_point()
+#endif
+
+/* The macros around varlena are a header of their own since 16 */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* A wait event with a name of its own, or "Extension" before PostgreSQL 17 */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define pgseal_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/*
+ * common/jsonapi.h: from 16 on the callbacks return a status; from 17 on the
+ * lexer may live in the caller's memory.
+ */
+#if PG_VERSION_NUM >= 160000
+#define PGSEAL_JSON_ACTION			JsonParseErrorType
+#define PGSEAL_JSON_ACTION_DONE		return JSON_SUCCESS
+#else
+#define PGSEAL_JSON_ACTION			void
+#define PGSEAL_JSON_ACTION_DONE		return
+#endif
+#if PG_VERSION_NUM >= 170000
+#define pgseal_make_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(NULL, (text), (len), PG_UTF8, true)
+#else
+#define pgseal_make_json_lexer(text, len) \
+	makeJsonLexContextCstringLen((text), (len), PG_UTF8, true)
+#endif
+
+/*
+ * SQL/JSON since 16: constructors, whose arguments are printed as those of
+ * json_build_object() are, and aggregates of their own
+ */
+#if PG_VERSION_NUM >= 160000
+#define PGSEAL_CASE_JSON_AGGREGATES \
+	case F_JSON_OBJECT_AGG_STRICT: \
+	case F_JSON_OBJECT_AGG_UNIQUE: \
+	case F_JSON_OBJECT_AGG_UNIQUE_STRICT: \
+	case F_JSONB_OBJECT_AGG_STRICT: \
+	case F_JSONB_OBJECT_AGG_UNIQUE: \
+	case F_JSONB_OBJECT_AGG_UNIQUE_STRICT:
+#define pgseal_json_constructor_args(node) \
+	(IsA((node), JsonConstructorExpr) ? ((JsonConstructorExpr *) (node))->args : NIL)
+#else
+#define PGSEAL_CASE_JSON_AGGREGATES
+#define pgseal_json_constructor_args(node) NIL
+#endif
+
+/*
+ * Since 16 an input function hands an error of the input to a caller that takes
+ * it (COPY ... ON_ERROR, pg_input_is_valid), and raises it otherwise.
+ * pgseal_call_input calls one and returns the SQLSTATE of such an error, or 0.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#define pgseal_ereturn(context, ...) ereturn((context), __VA_ARGS__)
+
+static inline int
+pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
+{
+	ErrorSaveContext error = {.type = T_ErrorSaveContext,.details_wanted = true};
+
+	return InputFunctionCallSafe(input, text, param, -1, (Node *) &error, out_value) ?
+		0 : error.error_data->sqlerrcode;
+}
+#else
+#define pgseal_ereturn(context, dummy_value, ...) \
+	do \
+	{ \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+		return dummy_value; \
+	} while (0)
+
+static inline int
+pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int sqlstate = 0;
+
+	PG_TRY();
+	{
+		*out_value = InputFunctionCall(input, text, param, -1);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		sqlstate = error->sqlerrcode;
+	}
+	PG_END_TRY();
+	return sqlstate;
+}
+#endif
+
+/* storage/latch.h: from 17 on a resource owner keeps a wait event set */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_make_wait_event_set(num_events) \
+	CreateWaitEventSet(CurrentResourceOwner, (num_events))
+#else
+#define pgseal_make_wait_event_set(num_events) \
+	CreateWaitEventSet(CurrentMemoryContext, (num_events))
+#endif
+
+/*
+ * Everything is compiled with -fvisibility=hidden; before 16 PostgreSQL's
+ * macros don't exempt the functions that SQL calls.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(funcname) \
+extern PGDLLEXPORT Datum funcname(PG_FUNCTION_ARGS); \
+extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_, funcname) (void); \
+const Pg_finfo_record * \
+CppConcat(pg_finfo_, funcname) (void) \
+{ \
+	static const Pg_finfo_record my_finfo = {1}; \
+	return &my_finfo; \
+} \
+extern int no_such_variable
+#endif
+
+#endif							/* PGSEAL_COMPAT_H */

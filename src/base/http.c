@@ -1,0 +1,638 @@
+/*-------------------------------------------------------------------------
+ *
+ * http.c
+ *	  One HTTP exchange that a query cancel interrupts.
+ *
+ * libcurl's multi interface runs inside the backend's own wait: libcurl says
+ * which sockets it needs (on_socket) and when it wants to be called again
+ * (on_timer), a WaitEventSet waits for those, the latch and postmaster death.
+ * So pg_cancel_backend(), pg_terminate_backend() and statement_timeout act at
+ * once.  The multi handle lives as long as the backend and keeps two idle
+ * connections; the easy handle lives for one exchange.
+ *
+ * Rules that keep libcurl and PostgreSQL apart:
+ *
+ * - libcurl is initialized by the first exchange of a backend, never in the
+ *	 postmaster, and never cleaned up: other extensions may use it too.
+ * - Its callbacks never ereport(): they write to buffers of fixed size and
+ *	 return an error when those are full.
+ * - Signals are blocked while libcurl runs, since the threads that it starts
+ *	 to resolve names inherit the mask: none of them may run our handlers.
+ * - CURLOPT_QUICK_EXIT (7.87): a name that is still being resolved doesn't hold up
+ *	 the cancel.
+ * - No redirects, no .netrc, no proxy from the environment, no protocol but
+ *	 HTTP: a token goes to the host it is meant for or nowhere.
+ *
+ * What is ours (header list, buffers) is wiped, and so is what libcurl has
+ * received, in its own buffer; its send buffer, with the token of the request,
+ * can't be.  OpenSSL is told to wipe decrypted records (crypto.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "base/compat.h"
+#include "base/crypto.h"
+#include "base/http.h"
+
+#define MAX_SOCKETS			8	/* two for a connect to both IP versions, one
+								 * for the resolver; the rest is room */
+#define MAX_IDLE_CONNECTIONS 2
+#define MAX_IDLE_SECONDS	30
+#define MIN_CONNECT_MS		250
+#define USER_AGENT			"pgseal/1.0"
+
+typedef struct Exchange
+{
+	CURL	   *easy;
+	struct curl_slist *headers;
+	char		error[CURL_ERROR_SIZE];
+	bool		too_large;
+
+	PgsealHttpResponse *response;
+	size_t		headers_len;
+
+	/* what libcurl asks us to wait for */
+	struct
+	{
+		curl_socket_t fd;
+		int			what;		/* CURL_POLL_IN, _OUT, _INOUT */
+	}			sockets[MAX_SOCKETS];
+	int			num_sockets;
+	bool		sockets_changed;
+	bool		too_many_sockets;
+	bool		timer_set;
+	TimestampTz timer_at;
+	WaitEventSet *wait_set;
+} Exchange;
+
+/* Belongs to this backend; NULL before its first exchange */
+static CURLM *multi = NULL;
+
+/* The exchange that multi's callbacks serve */
+static Exchange *current = NULL;
+
+static sigset_t signals_before;
+
+static void
+block_signals(void)
+{
+	sigset_t	all;
+
+	/* a fault must still be able to kill the process */
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGABRT);
+	sigdelset(&all, SIGTRAP);
+	sigprocmask(SIG_SETMASK, &all, &signals_before);
+}
+
+static void
+unblock_signals(void)
+{
+	sigprocmask(SIG_SETMASK, &signals_before, NULL);
+}
+
+/* ----------
+ * libcurl's callbacks.  None may ereport.
+ * ----------
+ */
+static size_t
+on_body(char *data, size_t size, size_t num, void *arg)
+{
+	Exchange   *exchange = arg;
+	PgsealHttpResponse *response = exchange->response;
+	size_t		len = size * num;
+
+	if (len > PGSEAL_HTTP_MAX_BODY - response->body_len)
+	{
+		exchange->too_large = true;
+		return 0;
+	}
+	memcpy(response->body + response->body_len, data, len);
+	response->body_len += len;
+
+	/* data lies in libcurl's receive buffer, which nobody else would wipe */
+	pgseal_wipe(data, len);
+	return len;
+}
+
+static size_t
+on_header(char *data, size_t size, size_t num, void *arg)
+{
+	Exchange   *exchange = arg;
+	char	   *headers = exchange->response->headers;
+	size_t		len = size * num;
+	size_t		line_len = len;
+
+	while (line_len > 0 && (data[line_len - 1] == '\r' || data[line_len - 1] == '\n'))
+		line_len--;
+
+	/* a status line: what came before belongs to an interim response */
+	if (line_len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+		exchange->headers_len = 0;
+	if (line_len + 2 > PGSEAL_HTTP_MAX_HEADERS_BYTES - exchange->headers_len)
+	{
+		exchange->too_large = true;
+		return 0;
+	}
+	if (line_len > 0)
+	{
+		memcpy(headers + exchange->headers_len, data, line_len);
+		headers[exchange->headers_len + line_len] = '\0';
+		exchange->headers_len += line_len + 1;
+	}
+	headers[exchange->headers_len] = '\0';
+	return len;
+}
+
+static int
+on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	Exchange   *exchange = current;
+	int			i;
+
+	if (exchange == NULL)
+		return 0;				/* an idle connection is being closed */
+
+	for (i = 0; i < exchange->num_sockets; i++)
+	{
+		if (exchange->sockets[i].fd == fd)
+			break;
+	}
+	exchange->sockets_changed = true;
+	if (what == CURL_POLL_REMOVE)
+	{
+		if (i < exchange->num_sockets)
+			exchange->sockets[i] = exchange->sockets[--exchange->num_sockets];
+		return 0;
+	}
+	if (i == MAX_SOCKETS)
+	{
+		exchange->too_many_sockets = true;
+		return -1;
+	}
+	if (i == exchange->num_sockets)
+		exchange->num_sockets++;
+	exchange->sockets[i].fd = fd;
+	exchange->sockets[i].what = what;
+	return 0;
+}
+
+static int
+on_timer(CURLM *multi_arg, long timeout_ms, void *arg)
+{
+	if (current != NULL)
+	{
+		current->timer_set = timeout_ms >= 0;
+		current->timer_at = GetCurrentTimestamp() + timeout_ms * INT64CONST(1000);
+	}
+	return 0;
+}
+
+static CURLcode
+on_tls_context(CURL *easy, void *tls_context, void *arg)
+{
+	pgseal_tls_cleanse(tls_context);
+	return CURLE_OK;
+}
+
+/* ----------
+ * One exchange
+ * ----------
+ */
+static bool
+ensure_multi(void)
+{
+	if (multi != NULL)
+		return true;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return false;
+	multi = curl_multi_init();
+	if (multi == NULL)
+		return false;
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) MAX_IDLE_CONNECTIONS);
+	return true;
+}
+
+/* Sets all options.  False: one of them, or memory, failed. */
+static bool
+prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *request,
+			 int timeout_ms)
+{
+	CURL	   *easy = exchange->easy;
+	bool		ok = true;
+
+#define SET(option, value) \
+	do { if (curl_easy_setopt(easy, option, value) != CURLE_OK) ok = false; } while (0)
+
+	SET(CURLOPT_URL, url);
+#if LIBCURL_VERSION_NUM >= 0x075500
+	SET(CURLOPT_PROTOCOLS_STR, request->plain_allowed ? "https,http" : "https");
+#else
+	SET(CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTPS | (request->plain_allowed ? CURLPROTO_HTTP : 0)));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+	SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
+	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_USERAGENT, USER_AGENT);
+	SET(CURLOPT_ERRORBUFFER, exchange->error);
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_NOPROGRESS, 1L);
+	SET(CURLOPT_VERBOSE, 0L);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+	SET(CURLOPT_PROXY, request->proxy ? request->proxy : "");
+	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	SET(CURLOPT_MAXAGE_CONN, (long) MAX_IDLE_SECONDS);
+	SET(CURLOPT_TIMEOUT_MS, (long) timeout_ms);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) Max(timeout_ms / 2, MIN_CONNECT_MS));
+
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	/* other TLS libraries pass something else than an SSL_CTX */
+	if (strncmp(curl_version_info(CURLVERSION_NOW)->ssl_version, "OpenSSL/", 8) == 0)
+		SET(CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
+	if (request->ca_file)
+		SET(CURLOPT_CAINFO, request->ca_file);
+	if (request->client_cert_file)
+	{
+		SET(CURLOPT_SSLCERT, request->client_cert_file);
+		SET(CURLOPT_SSLKEY, request->client_key_file ?
+			request->client_key_file : request->client_cert_file);
+	}
+
+	SET(CURLOPT_WRITEFUNCTION, on_body);
+	SET(CURLOPT_WRITEDATA, exchange);
+	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_HEADERDATA, exchange);
+
+	if (request->body.data)
+	{
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body.len);
+		SET(CURLOPT_POSTFIELDS, request->body.data);
+	}
+	SET(CURLOPT_CUSTOMREQUEST, request->method);
+#undef SET
+
+	for (int i = 0; i < request->num_headers; i++)
+	{
+		PgsealSecretString line;
+		struct curl_slist *longer;
+
+		pgseal_secmem_init(&line);
+		pgseal_secmem_append(&line, request->headers[i].name);
+		pgseal_secmem_append(&line, ": ");
+		pgseal_secmem_append(&line, request->headers[i].value);
+		longer = curl_slist_append(exchange->headers, line.data);
+		if (longer == NULL)
+			return false;
+		exchange->headers = longer;
+	}
+	return ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK;
+}
+
+uint32
+pgseal_http_wait_event(void)
+{
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = pgseal_wait_event("PgsealKms");
+	return wait_event;
+}
+
+/* Waits for what libcurl asked for, at most until the timer is due. */
+static void
+wait_and_drive(Exchange *exchange)
+{
+	WaitEvent	events[MAX_SOCKETS + 2];
+	int			num_events;
+	int			running;
+	long		timeout_ms = -1;
+
+	if (exchange->sockets_changed)
+	{
+		if (exchange->wait_set)
+			FreeWaitEventSet(exchange->wait_set);
+		exchange->wait_set = NULL;
+		exchange->wait_set = pgseal_make_wait_event_set(MAX_SOCKETS + 2);
+		AddWaitEventToSet(exchange->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(exchange->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+		for (int i = 0; i < exchange->num_sockets; i++)
+		{
+			int			what = exchange->sockets[i].what;
+
+			AddWaitEventToSet(exchange->wait_set,
+							  (what & CURL_POLL_IN ? WL_SOCKET_READABLE : 0) |
+							  (what & CURL_POLL_OUT ? WL_SOCKET_WRITEABLE : 0),
+							  exchange->sockets[i].fd, NULL, NULL);
+		}
+		exchange->sockets_changed = false;
+	}
+
+	if (exchange->timer_set)
+		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), exchange->timer_at);
+
+	num_events = WaitEventSetWait(exchange->wait_set, timeout_ms, events, lengthof(events),
+								  pgseal_http_wait_event());
+	for (int i = 0; i < num_events; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+	}
+	CHECK_FOR_INTERRUPTS();
+
+	block_signals();
+	for (int i = 0; i < num_events; i++)
+	{
+		if (events[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+			curl_multi_socket_action(multi, events[i].fd,
+									 (events[i].events & WL_SOCKET_READABLE ? CURL_CSELECT_IN : 0) |
+									 (events[i].events & WL_SOCKET_WRITEABLE ? CURL_CSELECT_OUT : 0),
+									 &running);
+	}
+	if (exchange->timer_set && exchange->timer_at <= GetCurrentTimestamp())
+	{
+		exchange->timer_set = false;
+		curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	}
+	unblock_signals();
+}
+
+static bool
+finished(Exchange *exchange, CURLcode *out_code)
+{
+	CURLMsg    *message;
+	int			num_left;
+
+	while ((message = curl_multi_info_read(multi, &num_left)) != NULL)
+	{
+		if (message->msg == CURLMSG_DONE && message->easy_handle == exchange->easy)
+		{
+			*out_code = message->data.result;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+end_exchange(Exchange *exchange)
+{
+	block_signals();
+	if (exchange->easy)
+	{
+		curl_multi_remove_handle(multi, exchange->easy);
+		curl_easy_cleanup(exchange->easy);
+	}
+	current = NULL;
+	unblock_signals();
+
+	if (exchange->wait_set)
+		FreeWaitEventSet(exchange->wait_set);
+	for (struct curl_slist *header = exchange->headers; header; header = header->next)
+		pgseal_wipe(header->data, strlen(header->data));
+	curl_slist_free_all(exchange->headers);
+}
+
+static PgsealHttpResult
+classify(const Exchange *exchange, CURLcode code)
+{
+	if (exchange->too_large)
+		return PGSEAL_HTTP_TOO_LARGE;
+	switch (code)
+	{
+		case CURLE_OK:
+			return PGSEAL_HTTP_OK;
+		case CURLE_OPERATION_TIMEDOUT:
+			return PGSEAL_HTTP_TIMEOUT;
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CIPHER:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_ISSUER_ERROR:
+			return PGSEAL_HTTP_TLS;
+		case CURLE_UNSUPPORTED_PROTOCOL:
+		case CURLE_URL_MALFORMAT:
+		case CURLE_OUT_OF_MEMORY:
+		case CURLE_BAD_FUNCTION_ARGUMENT:
+			return PGSEAL_HTTP_BROKEN;
+		default:
+			return PGSEAL_HTTP_UNREACHABLE;
+	}
+}
+
+PgsealHttpResult
+pgseal_http_send(PgsealHttpResponse *out_response, char *out_detail, size_t out_detail_size,
+				 const PgsealHttpRequest *request, int timeout_ms)
+{
+	/* static: libcurl holds its address until end_exchange() */
+	static Exchange exchange;
+	char	   *url = psprintf("%s%s", request->base, request->path);
+	CURLcode	code = CURLE_FAILED_INIT;
+	PgsealHttpResult result;
+	long		status = 0;
+
+	Assert(current == NULL);
+	memset(&exchange, 0, sizeof(exchange));
+	memset(out_response, 0, sizeof(*out_response));
+	out_response->body = pgseal_secmem_alloc(PGSEAL_HTTP_MAX_BODY + 1);
+	out_response->headers = pgseal_secmem_alloc(PGSEAL_HTTP_MAX_HEADERS_BYTES);
+	exchange.response = out_response;
+	exchange.sockets_changed = true;
+
+	PG_TRY();
+	{
+		bool		ready;
+
+		block_signals();
+		ready = ensure_multi() && (exchange.easy = curl_easy_init()) != NULL;
+		unblock_signals();
+
+		if (ready && prepare_easy(&exchange, url, request, timeout_ms))
+		{
+			block_signals();
+			current = &exchange;
+			ready = curl_multi_add_handle(multi, exchange.easy) == CURLM_OK;
+			unblock_signals();
+			while (ready && !exchange.too_many_sockets && !finished(&exchange, &code))
+				wait_and_drive(&exchange);
+			curl_easy_getinfo(exchange.easy, CURLINFO_RESPONSE_CODE, &status);
+		}
+	}
+	PG_FINALLY();
+	{
+		end_exchange(&exchange);
+	}
+	PG_END_TRY();
+
+	out_response->status = (int) status;
+	result = classify(&exchange, code);
+	if (result == PGSEAL_HTTP_TOO_LARGE)
+		strlcpy(out_detail, "The reply is too large.", out_detail_size);
+	else if (result != PGSEAL_HTTP_OK)
+		snprintf(out_detail, out_detail_size, "%s.",
+				 exchange.error[0] ? exchange.error : curl_easy_strerror(code));
+	return result;
+}
+
+/* ----------
+ * Requests and responses
+ * ----------
+ */
+static void
+add_header(PgsealHttpRequest *request, const char *name, const char *value, bool secret)
+{
+	PgsealHttpHeader *header;
+
+	if (request->num_headers == PGSEAL_HTTP_NUM_HEADERS)
+		elog(ERROR, "too many HTTP headers");
+	header = &request->headers[request->num_headers++];
+	header->name = name;
+	header->value = value;
+	header->secret = secret;
+}
+
+void
+pgseal_http_add_header(PgsealHttpRequest *request, const char *name, const char *value)
+{
+	add_header(request, name, value, false);
+}
+
+void
+pgseal_http_add_secret_header(PgsealHttpRequest *request, const char *name, const char *value)
+{
+	add_header(request, name, value, true);
+}
+
+void
+pgseal_http_print(StringInfo out, const PgsealHttpRequest *request)
+{
+	appendStringInfo(out, "%s %s%s", request->method, request->base, request->path);
+	for (int i = 0; i < request->num_headers; i++)
+	{
+		const PgsealHttpHeader *header = &request->headers[i];
+
+		appendStringInfo(out, "\n%s: %s", header->name,
+						 header->secret ? "[redacted]" : header->value);
+	}
+}
+
+const char *
+pgseal_http_header(const PgsealHttpResponse *response, const char *name)
+{
+	size_t		name_len = strlen(name);
+
+	for (const char *line = response->headers; *line; line += strlen(line) + 1)
+	{
+		if (pg_strncasecmp(line, name, name_len) == 0 && line[name_len] == ':')
+		{
+			line += name_len + 1;
+			return line + strspn(line, " \t");
+		}
+	}
+	return NULL;
+}
+
+size_t
+pgseal_http_origin_len(const char *url)
+{
+	size_t		scheme_len;
+	size_t		host_len;
+
+	if (strncmp(url, "https://", 8) == 0)
+		scheme_len = 8;
+	else if (strncmp(url, "http://", 7) == 0)
+		scheme_len = 7;
+	else
+		return 0;
+	host_len = strcspn(url + scheme_len, "/?#");
+	if (host_len == 0 || memchr(url + scheme_len, '@', host_len) != NULL)
+		return 0;
+	return scheme_len + host_len;
+}
+
+bool
+pgseal_http_is_loopback(const char *url)
+{
+	size_t		origin_len = pgseal_http_origin_len(url);
+	const char *host = origin_len > 0 ? strstr(url, "://") + 3 : "";
+	size_t		host_len = origin_len > 0 ? origin_len - (host - url) : 0;
+	char		name[64];
+	char	   *port;
+	unsigned int octets[4];
+	int			chars = 0;
+
+	if (host_len == 0 || host_len >= sizeof(name))
+		return false;
+	memcpy(name, host, host_len);
+	name[host_len] = '\0';
+	if (strncmp(name, "[::1]", 5) == 0)
+		return name[5] == '\0' || name[5] == ':';
+	port = strchr(name, ':');
+	if (port)
+		*port = '\0';
+	if (pg_strcasecmp(name, "localhost") == 0)
+		return true;
+	/* a name such as 127.0.0.1.example.org must not pass */
+	return sscanf(name, "%3u.%3u.%3u.%3u%n", &octets[0], &octets[1], &octets[2], &octets[3],
+				  &chars) == 4 && name[chars] == '\0' && octets[0] == 127;
+}
+
+/* Days since 1970-01-01 in the proleptic Gregorian calendar */
+static int64
+days_since_1970(int year, int month, int day)
+{
+	int			y = month <= 2 ? year - 1 : year;
+	int			m = month <= 2 ? month + 9 : month - 3;
+
+	return INT64CONST(365) * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
+}
+
+int64
+pgseal_http_parse_date(const char *text)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int			year;
+	int			month;
+	int			day;
+	int			hour;
+	int			minute;
+	int			second;
+	char		name[4];
+
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second) != 6)
+	{
+		const char *found;
+
+		if (sscanf(text, "%*3s, %2d %3s %4d %2d:%2d:%2d", &day, name, &year,
+				   &hour, &minute, &second) != 6)
+			return 0;
+		found = strstr(months, name);
+		if (found == NULL || strlen(name) != 3 || (found - months) % 3 != 0)
+			return 0;
+		month = (found - months) / 3 + 1;
+	}
+	if (year < 1970 || year > 9999 || month < 1 || month > 12 || day < 1 || day > 31 ||
+		hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
+		return 0;
+	return ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+}

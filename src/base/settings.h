@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  The settings of pgseal (README, "Settings").
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_GUC_H
+#define PGSEAL_GUC_H
+
+#include "postgres.h"
+
+typedef enum PgsealOnDenied
+{
+	PGSEAL_ON_DENIED_ERROR,
+	PGSEAL_ON_DENIED_NULL
+} PgsealOnDenied;
+
+extern bool pgseal_transparent;
+extern int	pgseal_on_denied;		/* PgsealOnDenied */
+extern char *pgseal_default_server;
+extern char *pgseal_keyring_file;	/* "" means <data directory>.keyring */
+extern int	pgseal_cache_size;		/* key versions */
+extern int	pgseal_cache_ttl;		/* seconds */
+extern int	pgseal_cache_grace;		/* seconds */
+extern int	pgseal_kms_timeout;		/* milliseconds, for one operation with all retries */
+extern int	pgseal_max_seals_per_key;
+extern bool pgseal_compression;
+extern int	pgseal_worker_interval; /* seconds */
+extern int	pgseal_reencrypt_batch; /* blocks */
+extern int	pgseal_reencrypt_delay; /* milliseconds */
+extern bool pgseal_core_dumps;
+
+extern void pgseal_guc_init(void);
+
+#endif							/* PGSEAL_GUC_H */

@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * spi_query.h
+ *	  Short SQL queries from C.
+ *
+ * Every name in a query is schema-qualified; operators are found in
+ * pg_catalog alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_QUERY_H
+#define PGSEAL_QUERY_H
+
+#include "postgres.h"
+#include "executor/spi.h"
+
+/*
+ * Connects to SPI, with a search_path of pg_catalog and the rights of the
+ * extension's owner, as who may call an SQL function need not be able to read
+ * the tables of the key catalog.  One level at a time.
+ */
+extern void pgseal_query_begin(void);
+extern void pgseal_query_end(void);
+
+/*
+ * Runs one query with num_args arguments, each given as its type's OID and a
+ * datum; returns the number of rows, which SPI_tuptable has.
+ */
+extern uint64 pgseal_query(const char *sql, int num_args,...);
+
+/* Columns of a result row, from 0 and from 1; NULL is 0 or NULL */
+extern int64 pgseal_query_int64(uint64 row, int column);
+extern char *pgseal_query_text(uint64 row, int column);
+
+#endif							/* PGSEAL_QUERY_H */

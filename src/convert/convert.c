@@ -1,0 +1,700 @@
+/*-------------------------------------------------------------------------
+ *
+ * convert.c
+ *	  Encrypting and decrypting existing columns while their table is in use.
+ *
+ * encrypt_column() and decrypt_column() make a copy of the table whose column has
+ * the other type, keep it up to date with what happens in the table, and in the
+ * end exchange the files of the two.  It goes by steps:
+ *
+ *	begin		Under an exclusive lock, for a moment: what can't be kept is
+ *				refused, and the switch rehearsed.  Again: the empty copy is made,
+ *				the trigger that notes changes put on the table.
+ *	copying		Some blocks of the table are copied, noted changes applied.
+ *	verifying	Some blocks of the table are compared with the copy,
+ *	verifying copy	and the other way round.
+ *	switching	Changes are applied until few are left; then, under an exclusive
+ *				lock, for a moment: the rest of them, and the exchange.
+ *
+ * Each step is a transaction of its own, which changes the conversion's row in
+ * pgseal.conversion along with the data.  So after a crash, a cancel or an error
+ * at any moment, the table is as it was, and the next call goes on.  The trigger
+ * goes on meanwhile: who won't go on calls cancel_conversion().
+ *
+ * Until the switch the table is only read.  Whatever changes its definition or its
+ * files (ALTER TABLE, TRUNCATE, VACUUM FULL, a new index, a trigger that was
+ * disabled) changes the digest that each step compares; then the conversion
+ * begins anew.
+ *
+ * Nobody queues for long behind an exclusive lock that we wait for: it is tried
+ * for LOCK_TIMEOUT, and again after a pause in which others get their turn.
+ *
+ * Locks are taken in this order: the key's, the table's, the row of
+ * pgseal.conversion.  The last of them is what keeps two sessions from doing the
+ * same step; each may do the next.
+ *
+ * The copy's indexes, checks and defaults are code of the table's owner, and run
+ * with his privileges, as in VACUUM.  Values are opened with those of the caller.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/bufmgr.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "base/settings.h"
+#include "convert/convert.h"
+#include "hooks/ddl.h"
+#include "hooks/refuse.h"
+#include "keys/catalog.h"
+
+PG_FUNCTION_INFO_V1(pgseal_encrypt_column);
+PG_FUNCTION_INFO_V1(pgseal_decrypt_column);
+PG_FUNCTION_INFO_V1(pgseal_cancel_conversion);
+
+/* How long others may queue behind us, and how long we let them go first, ms */
+#define LOCK_TIMEOUT			"300ms"
+#define LOCK_PAUSE				700
+
+/* So often it is tried to rewrite pg_statistic, LOCK_PAUSE between */
+#define STATISTICS_TRIES		10
+
+/* Changes applied in one transaction; so many may be left to the switch */
+#define CHANGES_PER_STEP		5000
+#define CHANGES_AT_SWITCH		500
+
+typedef enum Step
+{
+	STEP_MORE,
+	STEP_BEGIN,					/* from the beginning */
+	STEP_SWITCH,				/* all is ready for it */
+	STEP_DONE
+} Step;
+
+/* What the caller wants */
+typedef struct Request
+{
+	Oid			relid;
+	AttrNumber	attnum;
+	bool		encrypts;
+	const char *key;			/* NULL: the table's own */
+	Oid			caller;
+	TransactionId switched;		/* the transaction that did it */
+} Request;
+
+/*
+ * Transactions, locks, rights
+ */
+
+/* Commits; the next transaction must see each change as soon as it is made. */
+static void
+next_transaction(void)
+{
+	SPI_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
+static void
+pause_for(int milliseconds)
+{
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = pgseal_wait_event("PgsealConvert");
+	CHECK_FOR_INTERRUPTS();
+	if (milliseconds > 0)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 milliseconds, wait_event);
+		ResetLatch(MyLatch);
+	}
+	CHECK_FOR_INTERRUPTS();
+}
+
+static bool
+try_lock(Oid relid, Oid copy)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool locked = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		int			guc_level = NewGUCNestLevel();
+
+		(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+		LockRelationOid(relid, AccessExclusiveLock);
+		if (OidIsValid(copy))
+			LockRelationOid(copy, AccessExclusiveLock);
+		AtEOXact_GUC(true, guc_level);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		int			code = geterrcode();
+
+		MemoryContextSwitchTo(context);
+		if (code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		locked = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return locked;
+}
+
+/* Exclusively, without keeping others waiting for long. */
+static void
+lock_patiently(Oid relid)
+{
+	while (!try_lock(relid, InvalidOid))
+		pause_for(LOCK_PAUSE);
+	AcceptInvalidationMessages();
+}
+
+/* For what runs with the rights of the table's owner */
+typedef struct Rights
+{
+	Oid			user;
+	int			context;
+	int			guc_level;
+} Rights;
+
+static Rights
+become_owner(Oid relid)
+{
+	Rights		saved;
+	Relation	rel = table_open(relid, NoLock);
+
+	GetUserIdAndSecContext(&saved.user, &saved.context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner,
+						   saved.context | SECURITY_RESTRICTED_OPERATION);
+	saved.guc_level = NewGUCNestLevel();
+	table_close(rel, NoLock);
+	return saved;
+}
+
+/* After an error, the end of the transaction does this */
+static void
+become_caller(Rights saved)
+{
+	AtEOXact_GUC(false, saved.guc_level);
+	SetUserIdAndSecContext(saved.user, saved.context);
+}
+
+static void
+check_owner(Oid relid)
+{
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!pgseal_owns_table(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+}
+
+/* It may have been dropped since the last step. */
+static void
+check_column(Oid relid, AttrNumber attnum)
+{
+	if (!OidIsValid(get_atttype(relid, attnum)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("the column of table \"%s\" has been dropped", get_rel_name(relid)),
+				 errhint("Give the conversion up with CALL pgseal.cancel_conversion().")));
+}
+
+/*
+ * Beginning
+ */
+
+/* The types before and afterwards; false when there is nothing to do */
+static bool
+resolve_types(PgsealConversion *conversion)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	const PgsealType *encrypted;
+
+	get_atttypetypmodcoll(conversion->relid, conversion->attnum, &type, &typmod, &collation);
+	encrypted = pgseal_type_by_oid(type);
+	if (conversion->encrypts == pgseal_refuse_holds_encrypted(type))
+	{
+		ereport(NOTICE,
+				(errmsg("column \"%s\" of table \"%s\" is %s encrypted",
+						get_attname(conversion->relid, conversion->attnum, false),
+						get_rel_name(conversion->relid),
+						conversion->encrypts ? "already" : "not")));
+		return false;
+	}
+	if (!conversion->encrypts && encrypted == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot decrypt a column of type %s while its table is in use",
+						format_type_be(type)),
+				 errhint("Use ALTER TABLE ... ALTER COLUMN ... TYPE, which locks the table.")));
+	if (conversion->encrypts)
+	{
+		conversion->type = pgseal_type_by_base(type == VARCHAROID ? TEXTOID : type);
+		conversion->new_type = conversion->type != NULL ? conversion->type->oid : InvalidOid;
+		return true;
+	}
+	if (typmod > 0)
+		pgseal_refuse_without_usage(typmod);
+	conversion->type = encrypted;
+	conversion->new_type = encrypted->base->oid;
+	conversion->new_typmod = PGSEAL_TYPMOD_NONE;
+	return true;
+}
+
+/* The key must be there, and committed, before it seals the first value. */
+static void
+make_key(PgsealConversion *conversion, const char *key)
+{
+	conversion->new_typmod = pgseal_ddl_column_key(conversion->relid, conversion->new_type, key);
+	if (conversion->new_typmod == PGSEAL_TYPMOD_ANY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a column can be encrypted under one key only"),
+				 errhint("Name a key, or none for the table's own.")));
+	/* A constant that is the default will need it */
+	pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
+}
+
+static List *
+indexes_of(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+
+	table_close(rel, NoLock);
+	return indexes;
+}
+
+static bool
+is_btree(Oid relid)
+{
+	Relation	index = index_open(relid, NoLock);
+	bool		result = index->rd_rel->relam == BTREE_AM_OID;
+
+	index_close(index, NoLock);
+	return result;
+}
+
+/* Hash indexes stay what they are. */
+static void
+announce_replaced_indexes(const PgsealConversion *conversion)
+{
+	char	   *column = get_attname(conversion->relid, conversion->attnum, false);
+	ListCell   *lc;
+
+	foreach(lc, conversion->indexes)
+	{
+		if (!is_btree(lfirst_oid(lc)) ||
+			!pgseal_convert_replaces_index(conversion, lfirst_oid(lc)))
+			continue;
+		if (conversion->encrypts)
+			ereport(NOTICE,
+					(errmsg("index \"%s\" will be on blind_index(%s), which serves equality",
+							get_rel_name(lfirst_oid(lc)), quote_identifier(column))));
+		else
+			ereport(NOTICE,
+					(errmsg("index \"%s\" will be on %s itself",
+							get_rel_name(lfirst_oid(lc)), quote_identifier(column))));
+	}
+}
+
+static BlockNumber
+blocks_of(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
+
+	table_close(rel, NoLock);
+	return blocks;
+}
+
+/* With the table locked exclusively */
+static void
+prepare(PgsealConversion *conversion)
+{
+	Oid			schema = get_namespace_oid("pgseal", false);
+	Rights		saved;
+
+	conversion->indexes = indexes_of(conversion->relid);
+	pgseal_convert_check(conversion);
+	saved = become_owner(conversion->relid);
+	pgseal_convert_make_copy(conversion);
+	become_caller(saved);
+	pgseal_convert_add_triggers(conversion);
+	pgseal_convert_hide_from_decoding(get_relname_relid("conversion", schema), true);
+	pgseal_convert_hide_from_decoding(get_relname_relid("conversion_change", schema), true);
+	pgseal_convert_insert(conversion, blocks_of(conversion->relid));
+}
+
+/*
+ * In a transaction of its own: logical decoding may not tell catalog rows of a
+ * subtransaction that was rolled back from later ones of the same transaction.
+ */
+static void
+rehearse(PgsealConversion *conversion)
+{
+	Rights		saved;
+
+	lock_patiently(conversion->relid);
+	PushActiveSnapshot(GetLatestSnapshot());
+	check_owner(conversion->relid);
+	check_column(conversion->relid, conversion->attnum);
+	conversion->indexes = indexes_of(conversion->relid);
+	pgseal_convert_check(conversion);
+	saved = become_owner(conversion->relid);
+	pgseal_convert_rehearse(conversion);
+	become_caller(saved);
+	PopActiveSnapshot();
+	SPI_rollback();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
+/* Has another session begun meanwhile? */
+static bool
+is_under_way(Oid relid)
+{
+	PgsealConvertState state;
+
+	return pgseal_convert_load(&state, relid, false) &&
+		strcmp(pgseal_convert_shape(&state.conversion), state.shape) == 0;
+}
+
+static Step
+begin(const Request *request)
+{
+	PgsealConversion conversion = {.relid = request->relid,.attnum = request->attnum,
+	.encrypts = request->encrypts,.caller = request->caller};
+	PgsealConversion now;
+	bool		again;
+
+	/* What is refused is refused before a key is made and anybody has to wait */
+	LockRelationOid(request->relid, AccessShareLock);
+	check_owner(request->relid);
+	check_column(request->relid, request->attnum);
+	if (!resolve_types(&conversion))
+		return STEP_DONE;
+	pgseal_convert_check(&conversion);
+	if (conversion.encrypts)
+		make_key(&conversion, request->key);
+
+	PopActiveSnapshot();
+	next_transaction();
+	rehearse(&conversion);
+	if (conversion.new_typmod > 0)
+		pgseal_catalog_lock_columns(conversion.new_typmod, false);
+	lock_patiently(request->relid);
+	PushActiveSnapshot(GetLatestSnapshot());
+	check_owner(request->relid);
+	check_column(request->relid, request->attnum);
+	now = conversion;
+	if (!resolve_types(&now) || now.new_type != conversion.new_type)
+		return STEP_BEGIN;
+	if (is_under_way(request->relid))
+		return STEP_MORE;
+	again = pgseal_convert_drop_remains(request->relid);
+	prepare(&conversion);
+	pgseal_convert_report(&conversion, again ? "conversion_restarted" : "conversion_started");
+	announce_replaced_indexes(&conversion);
+	return STEP_MORE;
+}
+
+/*
+ * Going on
+ */
+
+static void
+next_phase(PgsealConvertState *state)
+{
+	static const char *const phases[] = {"copying", "verifying", "verifying copy", "switching"};
+
+	for (int i = 0; i + 1 < lengthof(phases); i++)
+		if (strcmp(state->phase, phases[i]) == 0)
+		{
+			state->phase = pstrdup(phases[i + 1]);
+			break;
+		}
+	state->next_block = 0;
+	if (strcmp(state->phase, "verifying copy") == 0)
+		state->blocks = blocks_of(state->conversion.copy);
+	else
+		state->blocks = blocks_of(state->conversion.relid);
+}
+
+/* The next piece of the present phase; STEP_SWITCH when all is ready for it */
+static Step
+work_on(PgsealConvertState *state)
+{
+	const PgsealConversion *conversion = &state->conversion;
+	BlockNumber from = state->next_block;
+	BlockNumber end = Min(state->blocks, state->next_block + pgseal_reencrypt_batch);
+	int64		copied = 0;
+	int64		verified = 0;
+	int64		applied;
+	bool		switching = strcmp(state->phase, "switching") == 0;
+	Rights		saved = become_owner(conversion->relid);
+
+	if (strcmp(state->phase, "copying") == 0)
+		copied = pgseal_convert_copy_blocks(conversion, from, end);
+	else if (!switching)
+		verified = pgseal_convert_verify_blocks(conversion,
+												strcmp(state->phase, "verifying copy") == 0,
+												from, end);
+	applied = pgseal_convert_apply_changes(conversion, CHANGES_PER_STEP);
+	become_caller(saved);
+
+	if (!switching && end < state->blocks)
+		state->next_block = end;
+	else if (!switching)
+		next_phase(state);
+	pgseal_convert_save(state, copied, applied, verified);
+	return switching && applied <= CHANGES_AT_SWITCH ? STEP_SWITCH : STEP_MORE;
+}
+
+static Step
+go_on(const Request *request)
+{
+	PgsealConvertState state;
+
+	LockRelationOid(request->relid, AccessShareLock);
+	check_owner(request->relid);
+	check_column(request->relid, request->attnum);
+	if (!pgseal_convert_load(&state, request->relid, true))
+		return STEP_BEGIN;
+	if (state.conversion.attnum != request->attnum ||
+		state.conversion.encrypts != request->encrypts ||
+		(request->key != NULL &&
+		 pgseal_catalog_key_hash(request->key) != state.conversion.new_typmod))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("column \"%s\" of table \"%s\" is being %s",
+						get_attname(request->relid, state.conversion.attnum, false),
+						get_rel_name(request->relid),
+						state.conversion.encrypts ? "encrypted" : "decrypted"),
+				 errhint("Finish this with the same call, or give it up with CALL pgseal.cancel_conversion().")));
+	LockRelationOid(state.conversion.copy, RowExclusiveLock);
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (strcmp(pgseal_convert_shape(&state.conversion), state.shape) != 0)
+		return STEP_BEGIN;
+	return work_on(&state);
+}
+
+static Step
+switch_over(Request *request)
+{
+	PgsealConvertState state;
+	Rights		saved;
+	Oid			copy;
+	bool		locked;
+
+	if (!pgseal_convert_load(&state, request->relid, false))
+		return STEP_BEGIN;
+	PopActiveSnapshot();
+	copy = state.conversion.copy;
+	if (state.conversion.new_typmod > 0)
+		pgseal_catalog_lock_columns(state.conversion.new_typmod, false);
+	/* What changes while we wait is applied before the table is locked */
+	locked = try_lock(request->relid, copy);
+	if (!locked)
+		pause_for(LOCK_PAUSE);
+	AcceptInvalidationMessages();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (!locked)
+		return STEP_MORE;
+	check_owner(request->relid);
+	if (!pgseal_convert_load(&state, request->relid, true) || state.conversion.copy != copy ||
+		strcmp(pgseal_convert_shape(&state.conversion), state.shape) != 0)
+		return STEP_BEGIN;
+	pgseal_convert_check(&state.conversion);
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetLatestSnapshot());
+
+	pgseal_convert_report(&state.conversion,
+				 state.conversion.encrypts ? "column_encrypted" : "column_decrypted");
+	saved = become_owner(request->relid);
+	(void) pgseal_convert_apply_changes(&state.conversion, 0);
+	CommandCounterIncrement();
+	pgseal_convert_switch(&state.conversion);
+	become_caller(saved);
+	(void) pgseal_convert_drop_remains(request->relid);
+	request->switched = GetTopTransactionId();
+	return STEP_DONE;
+}
+
+/*
+ * The rows of pg_statistic that have values of the column are dead, but still in
+ * its file.  It is small; VACUUM FULL, by another way, takes them out, once no
+ * snapshot needs them.
+ */
+static bool
+rewrite_statistics(TransactionId switched)
+{
+	Relation	rel = table_open(StatisticRelationId, AccessShareLock);
+	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
+
+	table_close(rel, AccessShareLock);
+	if (!TransactionIdFollows(horizon, switched) || !try_lock(StatisticRelationId, InvalidOid))
+		return false;
+	PushActiveSnapshot(GetLatestSnapshot());
+	pgseal_rewrite_table(StatisticRelationId);
+	PopActiveSnapshot();
+	return true;
+}
+
+static void
+forget_statistics(TransactionId switched)
+{
+	for (int i = 0; i < STATISTICS_TRIES; i++)
+	{
+		next_transaction();
+		if (rewrite_statistics(switched))
+			return;
+		pause_for(LOCK_PAUSE);
+	}
+	ereport(NOTICE,
+			(errmsg("dead rows of pg_statistic may still have values of the column"),
+			 errhint("Other sessions kept them. When there is time, do: VACUUM FULL pg_catalog.pg_statistic")));
+}
+
+static void
+convert(Request *request)
+{
+	MemoryContext per_step = AllocSetContextCreate(CurrentMemoryContext, "pgseal conversion",
+												   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = CurrentMemoryContext;
+	Step		step = STEP_MORE;
+
+	while (step != STEP_DONE)
+	{
+		next_transaction();
+		MemoryContextSwitchTo(per_step);
+		PushActiveSnapshot(GetLatestSnapshot());
+		if (step == STEP_BEGIN)
+			step = begin(request);
+		else if (step == STEP_SWITCH)
+			step = switch_over(request);
+		else
+			step = go_on(request);
+		PopActiveSnapshot();
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(per_step);
+		if (step == STEP_MORE)
+			pause_for(pgseal_reencrypt_delay);
+	}
+	if (request->encrypts && TransactionIdIsValid(request->switched))
+		forget_statistics(request->switched);
+}
+
+/*
+ * The SQL functions
+ */
+
+static void
+require_arguments(FunctionCallInfo fcinfo, int num)
+{
+	for (int i = 0; i < num; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("table and column must not be null")));
+}
+
+static void
+call_convert(FunctionCallInfo fcinfo, bool encrypts)
+{
+	CallContext *call = (CallContext *) fcinfo->context;
+	Request		request = {.encrypts = encrypts,.caller = GetUserId()};
+	const char *name = encrypts ? "pgseal.encrypt_column()" : "pgseal.decrypt_column()";
+
+	require_arguments(fcinfo, 2);
+	PreventCommandIfReadOnly(name);
+	if (call == NULL || !IsA(call, CallContext) || call->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot run inside a transaction block or a function", name)));
+	request.relid = PG_GETARG_OID(0);
+	check_owner(request.relid);
+	request.attnum = get_attnum(request.relid, NameStr(*PG_GETARG_NAME(1)));
+	if (request.attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist",
+						NameStr(*PG_GETARG_NAME(1)), get_rel_name(request.relid))));
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	if (encrypts && !PG_ARGISNULL(2))
+		request.key = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	convert(&request);
+	SPI_finish();
+}
+
+Datum
+pgseal_encrypt_column(PG_FUNCTION_ARGS)
+{
+	call_convert(fcinfo, true);
+	PG_RETURN_NULL();
+}
+
+Datum
+pgseal_decrypt_column(PG_FUNCTION_ARGS)
+{
+	call_convert(fcinfo, false);
+	PG_RETURN_NULL();
+}
+
+Datum
+pgseal_cancel_conversion(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	PgsealConvertState state;
+
+	require_arguments(fcinfo, 1);
+	PreventCommandIfReadOnly("pgseal.cancel_conversion()");
+	relid = PG_GETARG_OID(0);
+	check_owner(relid);
+	LockRelationOid(relid, AccessExclusiveLock);
+	check_owner(relid);
+	if (!pgseal_convert_load(&state, relid, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("no column of table \"%s\" is being encrypted or decrypted",
+						get_rel_name(relid))));
+	pgseal_convert_report(&state.conversion, "conversion_cancelled");
+	(void) pgseal_convert_drop_remains(relid);
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,231 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan.c
+ *	  What keeps a column from being converted; has the table changed since?
+ *
+ * Everything that depends on the column stands in pg_depend.  What PostgreSQL
+ * carries over when a column changes its type is let through: defaults, checks,
+ * comments, privileges, sequences that belong to it.  So are indexes on nothing
+ * but the column, for which switch.c makes others.  The rest would be
+ * lost or would mean something else, and is named in one error, before any work
+ * is done, and again right before the switch.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "optimizer/optimizer.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "base/spi_query.h"
+#include "convert/convert.h"
+#include "search/stored_tokens.h"
+
+/*
+ * Indexes on the column alone
+ */
+
+static bool
+predicate_uses(Relation index, AttrNumber attnum)
+{
+	Bitmapset  *columns = NULL;
+
+	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &columns);
+	return bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, columns);
+}
+
+/* Is it blind_index(column), without a normalizer and without bits? */
+static bool
+is_plain_token(Node *expr, AttrNumber attnum)
+{
+	Var		   *column = pgseal_stored_column(expr);
+
+	return column != NULL && column->varattno == attnum &&
+		list_length(((FuncExpr *) expr)->args) == 1;
+}
+
+bool
+pgseal_convert_replaces_index(const PgsealConversion *conversion, Oid relid)
+{
+	Relation	index = index_open(relid, AccessShareLock);
+	Form_pg_index form = index->rd_index;
+	bool		result = false;
+
+	if (form->indnatts == 1 && !form->indisexclusion && !predicate_uses(index, conversion->attnum))
+	{
+		if (form->indkey.values[0] == conversion->attnum)
+			result = index->rd_rel->relam == HASH_AM_OID ||
+				(conversion->encrypts && index->rd_rel->relam == BTREE_AM_OID);
+		else if (form->indkey.values[0] == 0 && !conversion->encrypts)
+			result = index->rd_rel->relam == BTREE_AM_OID &&
+				is_plain_token(linitial(RelationGetIndexExpressions(index)), conversion->attnum);
+	}
+	index_close(index, NoLock);
+	return result;
+}
+
+static Datum
+replaced_indexes(const PgsealConversion *conversion)
+{
+	Relation	rel = table_open(conversion->relid, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	Datum	   *oids = palloc(Max(list_length(indexes), 1) * sizeof(Datum));
+	int			num = 0;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+		if (pgseal_convert_replaces_index(conversion, lfirst_oid(lc)))
+			oids[num++] = ObjectIdGetDatum(lfirst_oid(lc));
+	table_close(rel, NoLock);
+	return PointerGetDatum(construct_array(oids, num, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+}
+
+/*
+ * Obstacles
+ */
+
+/* Of the table; $1 is the table */
+#define TABLE_OBSTACLES \
+	"SELECT 'it is not an ordinary table' FROM pg_class WHERE oid = $1 AND relkind <> 'r'" \
+	" UNION ALL SELECT 'it is a temporary table' FROM pg_class WHERE oid = $1 AND relpersistence = 't'" \
+	" UNION ALL SELECT 'its access method is not heap' FROM pg_class c JOIN pg_am a ON a.oid = c.relam" \
+	"  WHERE c.oid = $1 AND c.relkind = 'r' AND amname <> 'heap'" \
+	" UNION ALL SELECT 'it is a system table' FROM pg_class" \
+	"  WHERE oid = $1 AND (oid < 16384 OR relnamespace = 'pgseal'::regnamespace)" \
+	" UNION ALL SELECT 'it has a composite type of its own' FROM pg_class WHERE oid = $1 AND reloftype <> 0" \
+	" UNION ALL SELECT DISTINCT 'it has parents, children or partitions' FROM pg_inherits" \
+	"  WHERE inhrelid = $1 OR inhparent = $1" \
+	" UNION ALL SELECT 'it has no primary key' WHERE NOT EXISTS" \
+	"  (SELECT FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = c.relam" \
+	"   WHERE indrelid = $1 AND indisprimary AND amname = 'btree')" \
+	" UNION ALL SELECT 'its primary key is deferrable' FROM pg_index" \
+	"  WHERE indrelid = $1 AND indisprimary AND NOT indimmediate" \
+	" UNION ALL SELECT format('index %s is not valid', indexrelid::regclass) FROM pg_index" \
+	"  WHERE indrelid = $1 AND NOT indisvalid" \
+	" UNION ALL SELECT format('column %I of table %s has the table''s row type', attname, attrelid::regclass)" \
+	"  FROM pg_attribute JOIN pg_class t ON t.oid = $1 JOIN pg_type r ON r.oid = t.reltype" \
+	"  JOIN pg_class c ON c.oid = attrelid" \
+	"  WHERE atttypid IN (r.oid, r.typarray) AND NOT attisdropped AND c.relkind IN ('r', 'p', 'm', 'f')"
+
+/* Of the column; $2 is its number, and $3 has the indexes that are replaced */
+#define COLUMN_OBSTACLES \
+	" UNION ALL SELECT 'the column is an identity column' FROM pg_attribute" \
+	"  WHERE attrelid = $1 AND attnum = $2 AND attidentity <> ''" \
+	" UNION ALL SELECT 'the column is generated' FROM pg_attribute" \
+	"  WHERE attrelid = $1 AND attnum = $2 AND attgenerated <> ''" \
+	" UNION ALL SELECT format('index %s is the replica identity', indexrelid::regclass) FROM pg_index" \
+	"  WHERE indrelid = $1 AND indexrelid = ANY ($3) AND indisreplident" \
+	" UNION ALL SELECT DISTINCT pg_describe_object(classid, objid, objsubid) || ' uses the column'" \
+	"  FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = $1 AND refobjsubid = $2" \
+	"   AND NOT (classid = 'pg_attrdef'::regclass AND EXISTS" \
+	"    (SELECT FROM pg_attrdef d WHERE d.oid = objid AND d.adrelid = $1 AND d.adnum = $2))" \
+	"   AND NOT (classid = 'pg_constraint'::regclass AND EXISTS" \
+	"    (SELECT FROM pg_constraint c WHERE c.oid = objid AND c.conrelid = $1 AND c.contype IN ('c', 'n')))" \
+	"   AND NOT (classid = 'pg_class'::regclass AND (objid = ANY ($3) OR EXISTS" \
+	"    (SELECT FROM pg_class s WHERE s.oid = objid AND s.relkind = 'S')))" \
+	"   AND NOT (classid = 'pg_class'::regclass AND objid = $1)"
+
+/* A type that can't be sealed as it is, and what to do about it */
+static char *
+type_obstacle(Oid relid, AttrNumber attnum)
+{
+	char	   *table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												   get_rel_name(relid));
+	const char *column = quote_identifier(get_attname(relid, attnum, false));
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	const char *plain = NULL;
+
+	get_atttypetypmodcoll(relid, attnum, &type, &typmod, &collation);
+	if (type == BPCHAROID || (type == VARCHAROID && typmod != -1))
+		plain = "text";
+	else if (type == JSONOID)
+		plain = "jsonb";
+	else if (typmod != -1)
+		plain = format_type_be(type);
+	if (plain != NULL)
+		return psprintf("an encrypted column cannot be %s: first ALTER TABLE %s ALTER COLUMN %s TYPE %s%s",
+						format_type_with_typemod(type, typmod), table, column, plain,
+						typmod != -1 ? ", and keep the rule in a CHECK" : "");
+	if (pgseal_type_by_base(type == VARCHAROID ? TEXTOID : type) == NULL)
+		return psprintf("there is no encrypted type for %s", format_type_be(type));
+	return NULL;
+}
+
+void
+pgseal_convert_check(const PgsealConversion *conversion)
+{
+	Datum		replaced = replaced_indexes(conversion);
+	char	   *of_type = conversion->encrypts ?
+		type_obstacle(conversion->relid, conversion->attnum) : NULL;
+	MemoryContext context = CurrentMemoryContext;
+	StringInfoData list;
+	uint64		num;
+
+	pgseal_query_begin();
+	num = pgseal_query(TABLE_OBSTACLES COLUMN_OBSTACLES, 3,
+					   OIDOID, ObjectIdGetDatum(conversion->relid),
+					   INT2OID, Int16GetDatum(conversion->attnum),
+					   OIDARRAYOID, replaced);
+	MemoryContextSwitchTo(context);
+	initStringInfo(&list);
+	if (of_type != NULL)
+		appendStringInfoString(&list, of_type);
+	for (uint64 i = 0; i < num; i++)
+		appendStringInfo(&list, "%s%s", list.len > 0 ? "\n" : "", pgseal_query_text(i, 1));
+	pgseal_query_end();
+	if (list.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot %s column \"%s\" of table \"%s\" while the table is in use",
+						conversion->encrypts ? "encrypt" : "decrypt",
+						get_attname(conversion->relid, conversion->attnum, false),
+						get_rel_name(conversion->relid)),
+				 errdetail("%s", list.data),
+				 errhint("Drop what uses the column and make it again afterwards, or use ALTER TABLE ... ALTER COLUMN ... TYPE, which locks the table.")));
+}
+
+/*
+ * The digest.  xmin tells of a trigger that was disabled and enabled again.
+ */
+
+#define SHAPE_OF(rel) \
+	"(SELECT (relfilenode, reltablespace, relam, relowner, relpersistence, relnatts, relkind, reloptions)::text" \
+	"  FROM pg_class WHERE oid = " rel ")," \
+	"(SELECT string_agg((attnum, atttypid, atttypmod, attlen, attalign, attbyval, attcollation, attnotnull," \
+	"   attisdropped, attidentity, attgenerated)::text, '' ORDER BY attnum)" \
+	"  FROM pg_attribute WHERE attrelid = " rel " AND attnum > 0)," \
+	"(SELECT string_agg((indexrelid, indisunique, indisprimary, indisvalid, indisready, relname," \
+	"   reltablespace, reloptions, pg_get_indexdef(indexrelid))::text, '' ORDER BY indexrelid)" \
+	"  FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = " rel ")"
+
+char *
+pgseal_convert_shape(const PgsealConversion *conversion)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *digest;
+
+	pgseal_query_begin();
+	(void) pgseal_query("SELECT encode(sha256(convert_to(concat(" SHAPE_OF("$1") "," SHAPE_OF("$2") ","
+						"(SELECT string_agg((oid, xmin, tgenabled)::text, '' ORDER BY oid) FROM pg_trigger"
+						"  WHERE tgrelid IN ($1, $2) AND tgfoid IN"
+						"   ('pgseal.note_change'::regproc, 'pgseal.refuse_change'::regproc)),"
+						/* Tokens of an index key that is being replaced */
+						"(SELECT count(*) FROM pgseal.old_index o JOIN pg_class c"
+						"  ON c.oid = o.index AND c.relfilenode = o.file"
+						"  JOIN pg_index ON indexrelid = c.oid WHERE indrelid = $2)), 'UTF8')), 'hex')", 2,
+						OIDOID, ObjectIdGetDatum(conversion->relid),
+						OIDOID, ObjectIdGetDatum(conversion->copy));
+	digest = MemoryContextStrdup(context, pgseal_query_text(0, 1));
+	pgseal_query_end();
+	return digest;
+}

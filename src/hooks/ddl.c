@@ -1,0 +1,751 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl.c
+ *	  What happens when tables with encrypted columns are made or changed.
+ *
+ * A ProcessUtility hook completes a statement before PostgreSQL runs it: every
+ * stored column (also of a domain or a composite type) of an encrypted type
+ * gets the name of a key as its type modifier.  A column that names none gets
+ * its table's own key, which is made in the same transaction; a name that has
+ * no key yet is declared, and gets its material when it first seals.
+ *
+ * So no stored column is without a key, and nothing but values on their way is
+ * sealed under the "default" key.
+ *
+ * What would store the order or the values of plaintexts is refused by the
+ * object access hook in refuse.c; here only what that hook doesn't see:
+ * partition keys, range types, and CREATE TABLE AS EXECUTE.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
+#include "commands/defrem.h"
+#include "commands/prepare.h"
+#include "commands/tablecmds.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_type.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "hooks/ddl.h"
+#include "hooks/open_results.h"
+#include "hooks/refuse.h"
+#include "hooks/result_columns.h"
+#include "keys/catalog.h"
+#include "keys/keyring.h"
+#include "kms/kms.h"
+#include "life/rewrap.h"
+#include "search/stored_tokens.h"
+#include "value/basetype.h"
+
+/* Temporary tables of all sessions share one key */
+#define TEMPORARY_KEY			"pg_temp"
+
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/*
+ * The own key of a table, domain or composite type
+ */
+
+/* Who asks for an own key; the name is made when it is first needed */
+typedef struct Owner
+{
+	RangeVar   *name;			/* of what is made or changed */
+	Oid			relation;		/* InvalidOid when it doesn't exist yet */
+	char	   *key;			/* NULL until asked for */
+} Owner;
+
+/* Is the key the type modifier of a stored column of another relation? */
+static bool
+used_by_other_relation(int32 key_hash, Oid relation)
+{
+	Relation	attributes = table_open(AttributeRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(attributes, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	bool		used = false;
+
+	while (!used && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_attribute attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+		Oid			element;
+
+		if (attribute->atttypmod != key_hash || attribute->attisdropped ||
+			attribute->attrelid == relation)
+			continue;
+		element = get_base_element_type(attribute->atttypid);
+		used = pgseal_type_by_oid(OidIsValid(element) ? element : attribute->atttypid) != NULL;
+	}
+	systable_endscan(scan);
+	table_close(attributes, AccessShareLock);
+	return used;
+}
+
+static char *
+own_key_name(const Owner *owner)
+{
+	Oid			schema = OidIsValid(owner->relation) ?
+		get_rel_namespace(owner->relation) : RangeVarGetCreationNamespace(owner->name);
+	char	   *base;
+	char	   *name;
+
+	if (isAnyTempNamespace(schema))
+		return TEMPORARY_KEY;
+	base = psprintf("%s.%s", quote_identifier(get_namespace_name(schema)),
+					quote_identifier(owner->name->relname));
+	name = base;
+
+	/*
+	 * A key of this name is that of an earlier table, dropped (then it serves
+	 * the new one, whose rows may come from its dump) or renamed.
+	 */
+	for (int i = 2;
+		 pgseal_catalog_name(pgseal_catalog_name_hash(name)) != NULL &&
+		 used_by_other_relation(pgseal_catalog_name_hash(name), owner->relation);
+		 i++)
+		name = psprintf("%s_%d", base, i);
+	return name;
+}
+
+static const char *
+own_key(Owner *owner)
+{
+	if (owner->key == NULL)
+	{
+		owner->key = own_key_name(owner);
+		pgseal_catalog_lock_columns(pgseal_catalog_name_hash(owner->key), false);
+		pgseal_keyring_ensure(owner->key);
+		/* Literals will need it, perhaps where it can't be made any more */
+		pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
+	}
+	return owner->key;
+}
+
+/*
+ * Completing type names
+ */
+
+static Node *
+string_constant(const char *string)
+{
+	A_Const    *constant = makeNode(A_Const);
+
+	constant->val.sval.type = T_String;
+	constant->val.sval.sval = pstrdup(string);
+	constant->location = -1;
+	return (Node *) constant;
+}
+
+/* The name in encrypted_text('name'), as typmod_in gets it */
+static const char *
+named_key(TypeName *type_name)
+{
+	Node	   *first = linitial(type_name->typmods);
+
+	if (IsA(first, A_Const))
+	{
+		Node	   *value = (Node *) &((A_Const *) first)->val;
+
+		if (IsA(value, String))
+			return strVal(value);
+		if (IsA(value, Float))
+			return castNode(Float, value)->fval;
+		if (IsA(value, Integer))
+			return psprintf("%d", intVal(value));
+	}
+	if (IsA(first, ColumnRef) && list_length(((ColumnRef *) first)->fields) == 1 &&
+		IsA(linitial(((ColumnRef *) first)->fields), String))
+		return strVal(linitial(((ColumnRef *) first)->fields));
+	return "";					/* typmod_in or its caller will refuse it */
+}
+
+/*
+ * blind_index() of a column asks for no privilege where PostgreSQL itself
+ * evaluates expressions (blind_index.c).  Those of COPY ... WHERE and ALTER
+ * COLUMN ... USING are evaluated in the same way, but come from the user.
+ */
+static void
+require_usage_of_columns(Oid relation)
+{
+	Relation	rel = relation_open(relation, AccessShareLock);
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (!attribute->attisdropped && attribute->atttypmod > 0 &&
+			pgseal_type_by_oid(attribute->atttypid) != NULL)
+			pgseal_refuse_without_usage(attribute->atttypmod);
+	}
+	relation_close(rel, NoLock);
+}
+
+/*
+ * A column may name a key that is there, or one that is not there yet.  To put
+ * a key that others use on one's own table takes the privilege to read what it
+ * seals: otherwise a unique index there would answer whether a guess is right.
+ */
+static void
+check_named_key(TypeName *type_name)
+{
+	const char *name = named_key(type_name);
+	Oid			oid;
+	int32		hash;
+
+	/* Refuses what can't name a key; '#' stands for a name that isn't known */
+	typenameTypeIdAndMod(NULL, type_name, &oid, &hash);
+	if (hash == PGSEAL_TYPMOD_ANY)
+		return;
+	pgseal_catalog_lock_columns(hash, false);
+	if (name[0] != '#')
+		pgseal_catalog_declare(name);
+	pgseal_refuse_without_usage(hash);
+}
+
+/*
+ * Gives an encrypted type without a key name the key of keep_typmod (if the
+ * column has one already) or the owner's own key.
+ */
+static void
+complete_type(TypeName *type_name, Owner *owner, int32 keep_typmod)
+{
+	Oid			oid;
+	Oid			element;
+	const char *name;
+
+	if (type_name == NULL || type_name->pct_type || type_name->setof)
+		return;
+	oid = LookupTypeNameOid(NULL, type_name, true);
+	if (!OidIsValid(oid) || oid < FirstNormalObjectId)
+		return;
+	element = get_element_type(oid);
+	if (pgseal_type_by_oid(OidIsValid(element) ? element : oid) == NULL)
+		return;
+
+	if (type_name->typmods != NIL)
+	{
+		check_named_key(type_name);
+		return;
+	}
+	if (keep_typmod == PGSEAL_TYPMOD_ANY)
+		name = "*";
+	else if (keep_typmod > 0)
+		name = psprintf("#%08x", keep_typmod);
+	else
+		name = own_key(owner);
+	type_name->typmods = list_make1(string_constant(name));
+}
+
+int32
+pgseal_ddl_column_key(Oid relation, Oid encrypted_type, const char *key)
+{
+	Owner		owner = {.relation = relation};
+	TypeName   *type_name = makeTypeNameFromOid(encrypted_type, PGSEAL_TYPMOD_NONE);
+	Oid			oid;
+	int32		typmod;
+	char	   *name;
+
+	owner.name = makeRangeVar(get_namespace_name(get_rel_namespace(relation)),
+							  get_rel_name(relation), -1);
+	if (key != NULL)
+		type_name->typmods = list_make1(string_constant(key));
+	complete_type(type_name, &owner, PGSEAL_TYPMOD_NONE);
+	typenameTypeIdAndMod(NULL, type_name, &oid, &typmod);
+	name = typmod == PGSEAL_TYPMOD_ANY ? NULL : pgseal_catalog_name(typmod);
+	if (name != NULL)
+		pgseal_keyring_ensure(name);
+	return typmod;
+}
+
+/* The type modifier of an encrypted column that is there already */
+static int32
+present_typmod(Oid relation, const char *column)
+{
+	AttrNumber	attnum = get_attnum(relation, column);
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	if (attnum == InvalidAttrNumber)
+		return PGSEAL_TYPMOD_NONE;
+	get_atttypetypmodcoll(relation, attnum, &type, &typmod, &collation);
+	if (OidIsValid(get_base_element_type(type)))
+		type = get_base_element_type(type);
+	return pgseal_type_by_oid(type) != NULL ? typmod : PGSEAL_TYPMOD_NONE;
+}
+
+/*
+ * pg_restore --disable-triggers is about the user's tables: without its own
+ * triggers the key catalog would not merge the rows of a dump.
+ */
+static void
+keep_catalog_triggers(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (subtype == AT_DisableTrigAll || subtype == AT_DisableTrigUser ||
+			subtype == AT_EnableTrigAll || subtype == AT_EnableTrigUser)
+			stmt->cmds = foreach_delete_current(stmt->cmds, lc);
+	}
+}
+
+/* That of the column which the new one of this name will merge with */
+static int32
+inherited_typmod(List *parents, const char *column)
+{
+	ListCell   *lc;
+	int32		typmod = PGSEAL_TYPMOD_NONE;
+
+	foreach(lc, parents)
+	{
+		Oid			parent = RangeVarGetRelid(lfirst_node(RangeVar, lc), NoLock, true);
+
+		if (OidIsValid(parent) && typmod == PGSEAL_TYPMOD_NONE)
+			typmod = present_typmod(parent, column);
+	}
+	return typmod;
+}
+
+static void
+complete_columns(List *elements, Owner *owner, List *parents)
+{
+	ListCell   *lc;
+
+	foreach(lc, elements)
+	{
+		ColumnDef  *column = (ColumnDef *) lfirst(lc);
+
+		if (IsA(column, ColumnDef))
+			complete_type(column->typeName, owner, inherited_typmod(parents, column->colname));
+	}
+}
+
+/* Does a relation of this name exist where this one would be made? */
+static bool
+exists_already(RangeVar *name)
+{
+	return OidIsValid(get_relname_relid(name->relname, RangeVarGetCreationNamespace(name)));
+}
+
+static void
+complete_create(CreateStmt *stmt)
+{
+	Owner		owner = {.name = stmt->relation};
+
+	if (!exists_already(stmt->relation))
+		complete_columns(stmt->tableElts, &owner, stmt->inhRelations);
+}
+
+/*
+ * A column whose type is no longer an encrypted one can't keep its blind
+ * indexes.  PostgreSQL would only say that there is no such function.
+ */
+static void
+check_blind_indexes(Oid relation, const char *column, TypeName *type_name)
+{
+	Oid			type = LookupTypeNameOid(NULL, type_name, true);
+	AttrNumber	attnum = get_attnum(relation, column);
+	Relation	rel;
+	Oid			index;
+
+	if (!OidIsValid(type) || pgseal_type_by_oid(getBaseType(type)) != NULL ||
+		attnum == InvalidAttrNumber)
+		return;
+	rel = try_relation_open(relation, AccessShareLock);
+	if (rel == NULL)
+		return;
+	index = pgseal_stored_index_of(rel, attnum);
+	/* Not kept: two of these statements would wait for each other */
+	relation_close(rel, AccessShareLock);
+	if (OidIsValid(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" cannot become %s while it has a blind index",
+						column, format_type_be(type)),
+				 errdetail("Index \"%s\" is made of blind_index(%s).",
+						   get_rel_name(index), quote_identifier(column)),
+				 errhint("Drop the index first, or use pgseal.decrypt_column(), which replaces one on blind_index() of the column alone.")));
+}
+
+static void
+complete_alter(AlterTableStmt *stmt)
+{
+	Owner		owner = {.name = stmt->relation};
+	ListCell   *lc;
+
+	owner.relation = RangeVarGetRelid(stmt->relation, NoLock, true);
+	if (!OidIsValid(owner.relation))
+		return;
+	if (pgseal_catalog_is_relation(owner.relation))
+		keep_catalog_triggers(stmt);
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		ColumnDef  *column = (ColumnDef *) cmd->def;
+
+		if (cmd->subtype == AT_AddColumn)
+			complete_type(column->typeName, &owner, PGSEAL_TYPMOD_NONE);
+		else if (cmd->subtype == AT_AlterColumnType)
+		{
+			if (column->raw_default != NULL)
+				require_usage_of_columns(owner.relation);
+			check_blind_indexes(owner.relation, cmd->name, column->typeName);
+			complete_type(column->typeName, &owner, present_typmod(owner.relation, cmd->name));
+		}
+	}
+}
+
+/*
+ * CREATE TABLE AS, CREATE MATERIALIZED VIEW
+ */
+
+/* PgsealTargetMap: gives a column that inherits no key the new table's own */
+static Expr *
+reseal_target(Expr *expr, void *context)
+{
+	Owner	   *owner = context;
+	Oid			type = exprType((Node *) expr);
+	Oid			element;
+	Node	   *resealed;
+
+	if (type < FirstNormalObjectId || exprTypmod((Node *) expr) != PGSEAL_TYPMOD_NONE)
+		return NULL;
+	element = get_element_type(type);
+	if (pgseal_type_by_oid(OidIsValid(element) ? element : type) == NULL)
+		return NULL;
+	resealed = coerce_to_target_type(NULL, (Node *) copyObject(expr), type, type,
+									 pgseal_catalog_name_hash(own_key(owner)),
+									 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	assign_expr_collations(NULL, resealed);
+	return (Expr *) resealed;
+}
+
+static void
+complete_create_as(CreateTableAsStmt *stmt)
+{
+	Owner		owner = {.name = stmt->into->rel};
+	Query	   *query = castNode(Query, stmt->query);
+	PreparedStatement *prepared;
+	ListCell   *lc;
+
+	if (exists_already(stmt->into->rel))
+		return;
+	if (query->commandType != CMD_UTILITY)
+	{
+		pgseal_targets_map(query, reseal_target, &owner);
+		/* What REFRESH will run */
+		if (stmt->into->viewQuery != NULL)
+			pgseal_targets_map((Query *) stmt->into->viewQuery, reseal_target, &owner);
+		return;
+	}
+	if (!IsA(query->utilityStmt, ExecuteStmt))
+		return;
+	prepared = FetchPreparedStatement(((ExecuteStmt *) query->utilityStmt)->name, true);
+	foreach(lc, prepared->plansource->query_list)
+		if (pgseal_transparent_opens(lfirst_node(Query, lc)))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("CREATE TABLE AS EXECUTE would store opened values of encrypted columns"),
+					 errhint("Use CREATE TABLE AS SELECT, which keeps them encrypted, or prepare the statement with pgseal.transparent = off.")));
+}
+
+/*
+ * What may not be made
+ */
+
+static void
+check_range(CreateRangeStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->params)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+		Oid			subtype;
+
+		if (strcmp(option->defname, "subtype") != 0)
+			continue;
+		subtype = LookupTypeNameOid(NULL, defGetTypeName(option), true);
+		if (OidIsValid(subtype) && pgseal_refuse_holds_encrypted(subtype))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a range type of encrypted values would reveal their order")));
+	}
+}
+
+/*
+ * The utility hook
+ */
+
+/* What is refused anyway in a read-only transaction must not make keys before */
+static void
+check_copy(CopyStmt *stmt)
+{
+	Oid			relation = InvalidOid;
+
+	if (stmt->whereClause != NULL && stmt->relation != NULL)
+		relation = RangeVarGetRelid(stmt->relation, NoLock, true);
+	if (OidIsValid(relation))
+		require_usage_of_columns(relation);
+}
+
+static bool
+concerns_us(Node *stmt)
+{
+	if (XactReadOnly)
+		return false;
+	switch (nodeTag(stmt))
+	{
+		case T_CopyStmt:
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+		case T_AlterTableStmt:
+		case T_CompositeTypeStmt:
+		case T_CreateDomainStmt:
+		case T_CreateRangeStmt:
+		case T_CreateTableAsStmt:
+			return !IsBinaryUpgrade && OidIsValid(pgseal_type_schema());
+		default:
+			return false;
+	}
+}
+
+static void
+complete_statement(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CopyStmt:
+			check_copy((CopyStmt *) stmt);
+			break;
+		case T_CreateStmt:
+			complete_create((CreateStmt *) stmt);
+			break;
+		case T_CreateForeignTableStmt:
+			complete_create(&((CreateForeignTableStmt *) stmt)->base);
+			break;
+		case T_AlterTableStmt:
+			complete_alter((AlterTableStmt *) stmt);
+			break;
+		case T_CompositeTypeStmt:
+			{
+				Owner		owner = {.name = ((CompositeTypeStmt *) stmt)->typevar};
+
+				complete_columns(((CompositeTypeStmt *) stmt)->coldeflist, &owner, NIL);
+				break;
+			}
+		case T_CreateDomainStmt:
+			{
+				CreateDomainStmt *domain = (CreateDomainStmt *) stmt;
+				Owner		owner = {.name = makeRangeVarFromNameList(domain->domainname)};
+
+				complete_type(domain->typeName, &owner, PGSEAL_TYPMOD_NONE);
+				break;
+			}
+		case T_CreateRangeStmt:
+			check_range((CreateRangeStmt *) stmt);
+			break;
+		case T_CreateTableAsStmt:
+			complete_create_as((CreateTableAsStmt *) stmt);
+			break;
+		default:
+			break;
+	}
+}
+
+/* The table that the statement made or changed; InvalidOid if it made none */
+static Oid
+resulting_table(Node *stmt)
+{
+	RangeVar   *name = NULL;
+	Oid			relation;
+
+	if (IsA(stmt, CreateStmt))
+		name = ((CreateStmt *) stmt)->relation;
+	else if (IsA(stmt, CreateForeignTableStmt))
+		name = ((CreateForeignTableStmt *) stmt)->base.relation;
+	else if (IsA(stmt, CreateTableAsStmt))
+		name = ((CreateTableAsStmt *) stmt)->into->rel;
+	else if (IsA(stmt, AlterTableStmt) && ((AlterTableStmt *) stmt)->objtype != OBJECT_TYPE)
+		name = ((AlterTableStmt *) stmt)->relation;
+	/* IF NOT EXISTS has locked nothing */
+	relation = name != NULL ? RangeVarGetRelid(name, AccessShareLock, true) : InvalidOid;
+	return OidIsValid(relation) && strchr("rpmf", get_rel_relkind(relation)) ? relation : InvalidOid;
+}
+
+/*
+ * Partitions by range or list would tell the order of values from their place.
+ * Partitions by hash tell which are equal, to whoever may look at them.  (There
+ * is no access hook for partition keys.)
+ */
+static void
+check_partition_key(Relation rel)
+{
+	PartitionKey key = RelationGetPartitionKey(rel);
+
+	for (int i = 0; key != NULL && i < key->partnatts; i++)
+	{
+		if (!pgseal_refuse_holds_encrypted(key->parttypid[i]))
+			continue;
+		if (key->strategy != PARTITION_STRATEGY_HASH)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("partitions of table \"%s\" would reveal encrypted values",
+							RelationGetRelationName(rel)),
+					 errhint("Use PARTITION BY HASH.")));
+		pgseal_refuse_without_usage(key->parttypmod[i] > 0 ? key->parttypmod[i] :
+					  pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
+	}
+}
+
+/*
+ * PostgreSQL's own ANALYZE of arrays and composite types would keep values and
+ * their order.  It leaves a column alone whose statistics target is 0.
+ */
+static void
+forgo_statistics(Relation rel)
+{
+	List	   *commands = NIL;
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
+		AlterTableCmd *command;
+
+		if (attribute->attisdropped || !pgseal_refuse_holds_encrypted(attribute->atttypid) ||
+			pgseal_type_by_oid(getBaseType(attribute->atttypid)) != NULL)
+			continue;
+		command = makeNode(AlterTableCmd);
+		command->subtype = AT_SetStatistics;
+		command->name = pstrdup(NameStr(attribute->attname));
+		command->def = (Node *) makeInteger(0);
+		commands = lappend(commands, command);
+	}
+	if (commands != NIL)
+		AlterTableInternal(RelationGetRelid(rel), commands, true);
+}
+
+/* What is done once the statement has run */
+static void
+follow_up(Node *stmt)
+{
+	Oid			relation = resulting_table(stmt);
+	Relation	rel;
+
+	if (!OidIsValid(relation))
+		return;
+	CommandCounterIncrement();
+	rel = table_open(relation, NoLock);
+	if (IsA(stmt, CreateStmt))
+		check_partition_key(rel);
+	forgo_statistics(rel);
+	table_close(rel, NoLock);
+}
+
+static bool
+drops_extension(Node *stmt)
+{
+	ListCell   *lc;
+
+	if (!IsA(stmt, DropStmt) || ((DropStmt *) stmt)->removeType != OBJECT_EXTENSION)
+		return false;
+	foreach(lc, ((DropStmt *) stmt)->objects)
+		if (strcmp(strVal(lfirst(lc)), "pgseal") == 0)
+			return true;
+	return false;
+}
+
+static void
+pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params,
+		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	bool		saved_dropping = pgseal_refuse_dropping_extension;
+
+	pgseal_refuse_dropping_extension = saved_dropping || drops_extension(pstmt->utilityStmt);
+	PG_TRY();
+	{
+		if (prev_process_utility)
+			prev_process_utility(pstmt, query_string, read_only_tree, context, params, env,
+								 dest, qc);
+		else
+			standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
+									dest, qc);
+	}
+	PG_FINALLY();
+	{
+		pgseal_refuse_dropping_extension = saved_dropping;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * New options may name another master key.  They must not make unreadable what
+ * the old one wraps; then everything is rewrapped by the new one.
+ */
+static void
+check_server_options(AlterForeignServerStmt *stmt)
+{
+	ForeignServer *server = GetForeignServerByName(stmt->servername, false);
+
+	if (stmt->options == NIL ||
+		pgseal_kms_provider(GetForeignDataWrapper(server->fdwid)->fdwname) == NULL)
+		return;
+	pgseal_lifecycle_check_server(stmt->servername);
+	(void) pgseal_lifecycle_rewrap(stmt->servername);
+}
+
+static void
+ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+					ProcessUtilityContext context, ParamListInfo params,
+					QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	RenameStmt *rename = (RenameStmt *) pstmt->utilityStmt;
+	bool		ours = concerns_us(pstmt->utilityStmt);
+
+	if (ours)
+	{
+		if (read_only_tree)
+			pstmt = copyObject(pstmt);
+		read_only_tree = false;
+		complete_statement(pstmt->utilityStmt);
+	}
+	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	if (ours)
+		follow_up(pstmt->utilityStmt);
+
+	if (IsA(pstmt->utilityStmt, AlterForeignServerStmt) && OidIsValid(pgseal_type_schema()))
+		check_server_options((AlterForeignServerStmt *) pstmt->utilityStmt);
+
+	/* Keys name their server */
+	if (IsA(rename, RenameStmt) && rename->renameType == OBJECT_FOREIGN_SERVER &&
+		OidIsValid(pgseal_type_schema()))
+		pgseal_catalog_rename_server(strVal(rename->object), rename->newname);
+}
+
+void
+pgseal_ddl_init(void)
+{
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = ddl_process_utility;
+}

@@ -1,0 +1,411 @@
+/*-------------------------------------------------------------------------
+ *
+ * open_results.c
+ *	  Opening the result columns of the client's own statements.
+ *
+ * After parse analysis, a result column of an encrypted type is wrapped into
+ * pgseal.open_result(), so that the client gets an ordinary column of the base
+ * type.  That happens to statements that the client itself sent, and to
+ * nothing else: not to queries in functions, triggers and views, not to
+ * CREATE TABLE AS, not to COPY.
+ *
+ * Whose a query is, is told by its source text: that of the client's statement
+ * is debug_query_string, the same pointer.  Hooks around planner, executor and
+ * utility commands say when something runs inside a statement; then only the
+ * query of a PREPARE, or that of the prepared statement of an EXECUTE, counts.
+ *
+ * A prepared statement must not change its result type when it is analyzed
+ * again, so what pgseal.transparent was at PREPARE is remembered for it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/hash.h"
+#include "access/transam.h"
+#include "commands/prepare.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/planner.h"
+#include "parser/analyze.h"
+#include "parser/parse_func.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "base/settings.h"
+#include "hooks/open_arguments.h"
+#include "hooks/open_results.h"
+#include "hooks/result_columns.h"
+#include "value/basetype.h"
+
+/* pg_dump --inserts reads tables through a cursor of this name */
+#define DUMP_CURSOR				"_pg_dump_cursor"
+
+/* Prepared statements whose setting is remembered */
+#define MAX_REMEMBERED			10000
+
+static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
+static planner_hook_type prev_planner = NULL;
+static ExecutorRun_hook_type prev_executor_run = NULL;
+static ExecutorFinish_hook_type prev_executor_finish = NULL;
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/* Are we inside a statement?  Then this source text, if any, is the client's. */
+static bool inside = false;
+static const char *inside_source = NULL;
+
+/* Setting of a prepared statement, by its source text */
+typedef struct Remembered
+{
+	uint64		source_hash;	/* hash key: must be first */
+	bool		transparent;
+} Remembered;
+
+static HTAB *remembered = NULL;
+
+/*
+ * The opened form of result columns
+ */
+
+static Oid
+open_result_function(const PgsealType *type)
+{
+	List	   *name = list_make2(makeString("pgseal"), makeString("open_result"));
+
+	return LookupFuncName(name, 1, &type->oid, false);
+}
+
+static Expr *
+call_open_result(const PgsealType *type, Expr *arg)
+{
+	Oid			collation = exprCollation((Node *) arg);
+
+	return (Expr *) makeFuncExpr(open_result_function(type), type->base->oid, list_make1(arg),
+								 get_typcollation(type->base->oid) ? collation : InvalidOid,
+								 collation, COERCE_EXPLICIT_CALL);
+}
+
+/* Arrays are opened element by element */
+static Expr *
+open_array(const PgsealType *type, Expr *array)
+{
+	CaseTestExpr *element = makeNode(CaseTestExpr);
+	ArrayCoerceExpr *coerced = makeNode(ArrayCoerceExpr);
+
+	element->typeId = type->oid;
+	element->typeMod = -1;
+	element->collation = exprCollation((Node *) array);
+	coerced->arg = array;
+	coerced->elemexpr = call_open_result(type, (Expr *) element);
+	coerced->resulttype = get_array_type(type->base->oid);
+	coerced->resulttypmod = -1;
+	coerced->resultcollid = exprCollation((Node *) coerced->elemexpr);
+	coerced->coerceformat = COERCE_IMPLICIT_CAST;
+	coerced->location = -1;
+	return (Expr *) coerced;
+}
+
+/* PgsealTargetMap: NULL unless the column is encrypted */
+static Expr *
+open_target(Expr *expr, void *context)
+{
+	Oid			declared = exprType((Node *) expr);
+	Oid			base;
+	Oid			element;
+	const PgsealType *type;
+	Expr	   *arg;
+
+	/* The built-in types of most statements cost no lookup */
+	if (declared < FirstNormalObjectId)
+		return NULL;
+	base = getBaseType(declared);
+	element = get_base_element_type(declared);
+	type = pgseal_type_by_oid(OidIsValid(element) ? element : base);
+	if (type == NULL)
+		return NULL;
+
+	arg = copyObject(expr);
+	if (base != declared)
+		arg = (Expr *) makeRelabelType(arg, base, -1, exprCollation((Node *) arg),
+									   COERCE_IMPLICIT_CAST);
+	return OidIsValid(element) ? open_array(type, arg) : call_open_result(type, arg);
+}
+
+static bool
+is_open_result_call(Expr *expr)
+{
+	const PgsealType *type;
+	FuncExpr   *call;
+
+	if (IsA(expr, ArrayCoerceExpr))
+		expr = ((ArrayCoerceExpr *) expr)->elemexpr;
+	if (!IsA(expr, FuncExpr))
+		return false;
+	call = (FuncExpr *) expr;
+	if (list_length(call->args) != 1)
+		return false;
+	type = pgseal_type_by_oid(exprType(linitial(call->args)));
+	return type != NULL && call->funcid == open_result_function(type);
+}
+
+bool
+pgseal_transparent_opens(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
+		if (is_open_result_call(lfirst_node(TargetEntry, lc)->expr))
+			return true;
+	return false;
+}
+
+/*
+ * Whose statement is it, and shall it be opened?
+ */
+
+/* The query whose result the client gets; NULL when there is none */
+static Query *
+client_query(Query *query)
+{
+	if (query->commandType != CMD_UTILITY)
+		return query;
+	if (IsA(query->utilityStmt, DeclareCursorStmt))
+	{
+		DeclareCursorStmt *cursor = (DeclareCursorStmt *) query->utilityStmt;
+
+		if (strcmp(cursor->portalname, DUMP_CURSOR) == 0)
+			return NULL;
+		return castNode(Query, cursor->query);
+	}
+	if (IsA(query->utilityStmt, ExplainStmt))
+	{
+		Query	   *explained = castNode(Query, ((ExplainStmt *) query->utilityStmt)->query);
+
+		return explained->commandType != CMD_UTILITY ? explained : NULL;
+	}
+	return NULL;
+}
+
+static void
+remember(uint64 source_hash)
+{
+	Remembered *entry;
+
+	if (remembered == NULL || hash_get_num_entries(remembered) >= MAX_REMEMBERED)
+	{
+		HASHCTL		ctl = {0};
+
+		if (remembered != NULL)
+			hash_destroy(remembered);
+		ctl.keysize = sizeof(uint64);
+		ctl.entrysize = sizeof(Remembered);
+		ctl.hcxt = TopMemoryContext;
+		remembered = hash_create("pgseal prepared statements", 64, &ctl,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	entry = hash_search(remembered, &source_hash, HASH_ENTER, NULL);
+	entry->transparent = pgseal_transparent;
+}
+
+/*
+ * The setting that counts.  Parameters tell the three ways apart in which a
+ * client's statement comes here: PREPARE and the Parse message infer their
+ * types, an analysis of a prepared statement again has them fixed, and a
+ * simple query has none.  (A prepared statement without parameters that is
+ * analyzed again in the extended protocol looks like a simple query.)
+ */
+static bool
+shall_open(ParseState *pstate)
+{
+	uint64		source_hash;
+	Remembered *entry;
+	bool		preparing = (pstate->p_coerce_param_hook != NULL);
+	bool		again = !preparing && (inside || pstate->p_paramref_hook != NULL);
+
+	if (!preparing && !again)
+		return pgseal_transparent;
+
+	source_hash = hash_bytes_extended((const unsigned char *) pstate->p_sourcetext,
+									  strlen(pstate->p_sourcetext), 0);
+	if (preparing)
+	{
+		remember(source_hash);
+		return pgseal_transparent;
+	}
+	entry = remembered ? hash_search(remembered, &source_hash, HASH_FIND, NULL) : NULL;
+	return entry != NULL ? entry->transparent : pgseal_transparent;
+}
+
+static bool
+has_encrypted_result(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, lc);
+
+		if (!target->resjunk && open_target(target->expr, NULL) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* The query itself, or the one that a utility command holds already analyzed */
+static Query *
+analyzed_query(Query *query)
+{
+	Node	   *inner = NULL;
+
+	if (query->commandType != CMD_UTILITY)
+		return query;
+	if (IsA(query->utilityStmt, ExplainStmt))
+		inner = ((ExplainStmt *) query->utilityStmt)->query;
+	else if (IsA(query->utilityStmt, DeclareCursorStmt))
+		inner = ((DeclareCursorStmt *) query->utilityStmt)->query;
+	else if (IsA(query->utilityStmt, CreateTableAsStmt))
+		inner = ((CreateTableAsStmt *) query->utilityStmt)->query;
+	return inner != NULL && IsA(inner, Query) ? analyzed_query((Query *) inner) : query;
+}
+
+static void
+transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
+{
+	const char *source = inside ? inside_source : debug_query_string;
+	Query	   *result;
+
+	if (prev_post_parse_analyze)
+		prev_post_parse_analyze(pstate, query, jstate);
+
+	pgseal_printed_open(analyzed_query(query));
+	if (source == NULL || pstate->p_sourcetext != source)
+		return;
+	result = client_query(query);
+	if (result == NULL || !has_encrypted_result(result) || !shall_open(pstate))
+		return;
+	pgseal_targets_map(result, open_target, NULL);
+}
+
+/*
+ * Inside a statement
+ */
+
+/* Runs what follows as the inside of a statement, whatever way it ends. */
+#define INSIDE_BEGIN(source) \
+	{ \
+		bool		saved_inside = inside; \
+		const char *saved_source = inside_source; \
+		const char *volatile new_source = (source); \
+		inside = true; \
+		inside_source = new_source; \
+		PG_TRY(); \
+		{
+
+#define INSIDE_END() \
+		} \
+		PG_FINALLY(); \
+		{ \
+			inside = saved_inside; \
+			inside_source = saved_source; \
+		} \
+		PG_END_TRY(); \
+	}
+
+static PlannedStmt *
+transparent_planner(Query *parse, const char *query_string, int cursor_options,
+					ParamListInfo params)
+{
+	PlannedStmt *result = NULL;
+
+	/* Functions are inlined and constant ones are called here */
+	INSIDE_BEGIN(NULL);
+	result = prev_planner ?
+		prev_planner(parse, query_string, cursor_options, params) :
+		standard_planner(parse, query_string, cursor_options, params);
+	INSIDE_END();
+	return result;
+}
+
+static void
+transparent_executor_run(PGSEAL_EXECUTOR_RUN_ARGS)
+{
+	INSIDE_BEGIN(NULL);
+	if (prev_executor_run)
+		prev_executor_run(PGSEAL_EXECUTOR_RUN_PASS);
+	else
+		standard_ExecutorRun(PGSEAL_EXECUTOR_RUN_PASS);
+	INSIDE_END();
+}
+
+static void
+transparent_executor_finish(QueryDesc *desc)
+{
+	INSIDE_BEGIN(NULL);
+	if (prev_executor_finish)
+		prev_executor_finish(desc);
+	else
+		standard_ExecutorFinish(desc);
+	INSIDE_END();
+}
+
+/* Source text of the query that this utility statement analyzes for the client */
+static const char *
+source_inside_utility(Node *stmt, const char *query_string, ProcessUtilityContext context)
+{
+	PreparedStatement *prepared;
+
+	/* The Execute message runs a copy of debug_query_string */
+	if (inside ? query_string != inside_source : context != PROCESS_UTILITY_TOPLEVEL)
+		return NULL;
+	if (IsA(stmt, ExplainStmt))
+	{
+		Query	   *explained = castNode(Query, ((ExplainStmt *) stmt)->query);
+
+		if (explained->commandType != CMD_UTILITY)
+			return NULL;
+		stmt = explained->utilityStmt;
+	}
+	if (IsA(stmt, PrepareStmt))
+		return query_string;
+	if (IsA(stmt, ExecuteStmt))
+	{
+		prepared = FetchPreparedStatement(((ExecuteStmt *) stmt)->name, false);
+		return prepared ? prepared->plansource->query_string : NULL;
+	}
+	return NULL;
+}
+
+static void
+transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+							ProcessUtilityContext context, ParamListInfo params,
+							QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context));
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
+								dest, qc);
+	INSIDE_END();
+}
+
+void
+pgseal_transparent_init(void)
+{
+	prev_post_parse_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = transparent_post_parse_analyze;
+	prev_planner = planner_hook;
+	planner_hook = transparent_planner;
+	prev_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = transparent_executor_run;
+	prev_executor_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = transparent_executor_finish;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = transparent_process_utility;
+}

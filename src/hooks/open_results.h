@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * open_results.h
+ *	  Opening the result columns of the client's own statements.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_TRANSPARENT_H
+#define PGSEAL_TRANSPARENT_H
+
+#include "postgres.h"
+#include "nodes/parsenodes.h"
+
+extern void pgseal_transparent_init(void);
+
+/* Does this analyzed statement have result columns that were opened for it? */
+extern bool pgseal_transparent_opens(Query *query);
+
+#endif							/* PGSEAL_TRANSPARENT_H */

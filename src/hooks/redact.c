@@ -1,0 +1,267 @@
+/*-------------------------------------------------------------------------
+ *
+ * redact.c
+ *	  Keeping plaintext out of PostgreSQL's own messages.
+ *
+ * COPY: when COPY FROM fails, PostgreSQL adds the input line to the context of
+ * the error: to the client, and to the log.  For a table with encrypted columns
+ * the line number stays and the line goes.  The context of a lesser message (the
+ * WARNING of a trigger) can't be changed; it is kept out of the log, and the
+ * client has sent the line itself.  The text can: the NOTICE of a skipped row,
+ * COPY (LOG_VERBOSITY verbose) since 17, ends with the value.
+ *
+ * Opened values: what fails to compute with one names it, as in: invalid input
+ * syntax for type integer: "Ada".  Who may open it may see that, so the client
+ * gets the message as it is.  The log, which others read, gets the message
+ * without what was filled in, for every data exception (class 22) of a
+ * transaction that has opened a value.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "hooks/redact.h"
+#include "value/basetype.h"
+#include "value/seal.h"
+
+static ProcessUtility_hook_type prev_process_utility = NULL;
+static emit_log_hook_type prev_emit_log = NULL;
+
+/*
+ * COPY
+ */
+
+/* Is this a COPY into a table that may have encrypted columns? */
+static bool
+copies_into_encrypted(Node *stmt)
+{
+	CopyStmt   *copy = (CopyStmt *) stmt;
+	Oid			relation;
+	Relation	rel;
+	bool		found = false;
+
+	if (!IsA(stmt, CopyStmt) || !copy->is_from || copy->relation == NULL ||
+		!OidIsValid(pgseal_type_schema()))
+		return false;
+	relation = RangeVarGetRelid(copy->relation, AccessShareLock, true);
+	if (!OidIsValid(relation))
+		return false;
+	rel = relation_open(relation, NoLock);
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
+	{
+		Oid			type = TupleDescAttr(RelationGetDescr(rel), i)->atttypid;
+
+		/* Domains, arrays and composite types included, and a few others */
+		found = type >= FirstNormalObjectId;
+	}
+	relation_close(rel, AccessShareLock);
+	return found;
+}
+
+/* Cuts the input off lines like: COPY t, line 7: "..." */
+static char *
+without_input(const char *context)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	while (*context != '\0')
+	{
+		const char *end = strchrnul(context, '\n');
+		const char *input = strstr(context, ": \"");
+
+		if (strncmp(context, "COPY ", 5) == 0 && input != NULL && input < end)
+		{
+			appendBinaryStringInfo(&out, context, input - context);
+
+			/* The input may itself have line breaks: nothing after it is kept */
+			break;
+		}
+		appendBinaryStringInfo(&out, context, end - context + (*end == '\n'));
+		context = *end == '\n' ? end + 1 : end;
+	}
+	return out.data;
+}
+
+/* Message of COPY about a row that it skips, followed by the column and the value */
+#define SKIPPING_ROW	"skipping row due to data type incompatibility"
+
+/*
+ * Error context callback around COPY's own, so it is called after that one.
+ * The argument is a memory context to work in.
+ */
+static void
+redact_lesser_message(void *arg)
+{
+	MemoryContext error_context = MemoryContextSwitchTo((MemoryContext) arg);
+	ErrorData  *error = CopyErrorData();
+
+	if (error->elevel < ERROR)
+	{
+		if (error->context != NULL && strstr(error->context, ": \"") != NULL)
+			errhidecontext(true);
+		if (error->message_id != NULL &&
+			strncmp(error->message_id, SKIPPING_ROW, strlen(SKIPPING_ROW)) == 0)
+		{
+			/* Translations have other quotation marks */
+			char	   *value = strstr(error->message, ": \"");
+
+			if (value != NULL)
+				*value = '\0';
+			errmsg_internal("%s", value != NULL ? error->message : SKIPPING_ROW);
+		}
+	}
+	FreeErrorData(error);
+	MemoryContextSwitchTo(error_context);
+}
+
+static void
+pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params,
+		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
+								dest, qc);
+}
+
+static void
+redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+					   ProcessUtilityContext context, ParamListInfo params,
+					   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	ErrorContextCallback callback = {
+		.previous = error_context_stack,
+		.callback = redact_lesser_message,
+		.arg = memory
+	};
+
+	if (!copies_into_encrypted(pstmt->utilityStmt))
+	{
+		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		return;
+	}
+	error_context_stack = &callback;
+	PG_TRY();
+	{
+		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		error_context_stack = callback.previous;
+		MemoryContextSwitchTo(memory);
+		error = CopyErrorData();
+		if (error->context == NULL)
+			PG_RE_THROW();
+		FlushErrorState();
+		error->context = without_input(error->context);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Opened values
+ */
+
+/*
+ * Parallel workers open values for their leader, who gets their errors as text
+ * alone, without the format that it was made from.
+ */
+static bool
+may_name_opened_value(const ErrorData *error)
+{
+	return error->elevel >= WARNING &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION &&
+		(pgseal_value_opened || error->message_id == NULL);
+}
+
+/* "JSON data, line 1: ..." shows the input, the other lines where it happened. */
+static char *
+without_json(const char *context)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	while (*context != '\0')
+	{
+		const char *end = strchrnul(context, '\n');
+
+		end += (*end == '\n');
+		if (strncmp(context, "JSON data", strlen("JSON data")) != 0)
+			appendBinaryStringInfo(&out, context, end - context);
+		context = end;
+	}
+	return out.data;
+}
+
+/* The message before anything was filled in, if that says anything */
+static const char *
+message_format(const ErrorData *error)
+{
+	return error->message_id != NULL && strcmp(error->message_id, "%s") != 0 ?
+		error->message_id : "data exception";
+}
+
+/*
+ * The log is written first, from a message that was exchanged meanwhile, then
+ * the client gets what the error was.  ErrorContext, where we are, is emptied
+ * when the error has been dealt with.
+ *
+ * EmitErrorReport() calls this hook again, for a message that is redacted by
+ * then.  That is known by the message itself: a flag would stay when anything
+ * on the way fails, and let all later ones pass.
+ */
+static void
+redact_emit_log(ErrorData *error)
+{
+	static char left_out[] = "Values are left out of the log because the transaction has opened encrypted ones.";
+	ErrorData	original = *error;
+
+	if (error->detail == left_out || !error->output_to_server || !may_name_opened_value(error))
+	{
+		if (prev_emit_log)
+			prev_emit_log(error);
+		return;
+	}
+
+	error->context = error->context ? without_json(error->context) : NULL;
+	error->output_to_client = false;
+	error->message = (char *) message_format(error);
+	error->detail = left_out;
+	error->detail_log = NULL;
+	error->internalquery = NULL;
+	EmitErrorReport();
+
+	error->output_to_client = original.output_to_client;
+	error->output_to_server = false;
+	error->message = original.message;
+	error->detail = original.detail;
+	error->detail_log = original.detail_log;
+	error->internalquery = original.internalquery;
+	error->context = original.context;
+}
+
+void
+pgseal_redact_init(void)
+{
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = redact_process_utility;
+	prev_emit_log = emit_log_hook;
+	emit_log_hook = redact_emit_log;
+}

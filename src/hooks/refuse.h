@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * refuse.h
+ *	  What may not be made: what would store or reveal opened values.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_REFUSE_H
+#define PGSEAL_REFUSE_H
+
+#include "postgres.h"
+
+/* DROP EXTENSION pgseal takes its servers along; ddl.c sets this meanwhile */
+extern bool pgseal_refuse_dropping_extension;
+
+/*
+ * 42501 unless the current user may open what the key with this hash seals (or
+ * there is no such key yet).
+ */
+extern void pgseal_refuse_without_usage(int32 key_hash);
+
+/* Does a value of this type hold encrypted values?  Arrays, rows, domains too */
+extern bool pgseal_refuse_holds_encrypted(Oid type);
+
+extern void pgseal_refuse_init(void);
+
+#endif							/* PGSEAL_REFUSE_H */

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * result_columns.h
+ *	  Rewriting the result columns of an analyzed query.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_TARGETS_H
+#define PGSEAL_TARGETS_H
+
+#include "postgres.h"
+#include "nodes/parsenodes.h"
+
+/*
+ * Returns what the result column becomes, or NULL when it stays.  Must not
+ * change expr.
+ */
+typedef Expr *(*PgsealTargetMap) (Expr *expr, void *context);
+
+/* Rewrites the result columns of a SELECT, or the RETURNING list, in place. */
+extern void pgseal_targets_map(Query *query, PgsealTargetMap map, void *context);
+
+#endif							/* PGSEAL_TARGETS_H */

@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * create.c
+ *	  Making keys, and new versions of them.
+ *
+ * A version is stored, wrapped, by the transaction that makes it, and used only
+ * as it was stored.  Making a key and making a version of it take the key's
+ * lock; a child key takes its parent's in shared mode, so that the parent isn't
+ * rotated, moved or destroyed meanwhile.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+
+#include "base/compat.h"
+#include "base/settings.h"
+#include "keys/keyring.h"
+#include "keys/wakeup.h"
+#include "keys/wrapping.h"
+
+/* 42704 when the key was destroyed */
+static PgsealVersionRow *
+current_version(const char *name, PgsealPurpose purpose)
+{
+	PgsealVersionRow *version = pgseal_catalog_current_version(name, purpose);
+
+	if (version == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("key \"%s\" was destroyed", name)));
+	return version;
+}
+
+/*
+ * Lets the version's server or parent wrap a new secret and stores it.  The
+ * secret itself is wiped: the first use unwraps the stored one.  It is on disk
+ * when the commit returns, whatever synchronous_commit says, as values under it
+ * may be on their way elsewhere by then.
+ */
+static void
+make_version(PgsealVersionRow *version)
+{
+	pgseal_material_make(version);
+	pgseal_catalog_insert_version(version);
+	ForceSyncCommit();
+}
+
+/* 42710 when there is such a key */
+static void
+check_new_name(const char *name)
+{
+	pgseal_catalog_check_name(name);
+	if (pgseal_catalog_key_by_name(name) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("key \"%s\" already exists", name)));
+}
+
+static void
+create_key(PgsealKeyRow *key, int64 parent_version)
+{
+	PgsealVersionRow version = {
+		.key = key->name,
+		.number = 1,
+		.server = key->server,
+		.parent_version = parent_version
+	};
+
+	version.purpose = PGSEAL_PURPOSE_DATA;
+	make_version(&version);
+	pgseal_catalog_event("key_created", key->name, version.id, NULL);
+	version.purpose = PGSEAL_PURPOSE_INDEX;
+	make_version(&version);
+	/* Last: until here, the server may be one that no key uses yet */
+	pgseal_catalog_insert_key(key);
+}
+
+void
+pgseal_keyring_create(const char *name, const char *server, const Interval *rotate_every,
+					  const Interval *rewrap_every)
+{
+	int32		hash = pgseal_catalog_name_hash(name);
+	PgsealKeyRow key = {
+		.hash = hash,
+		.name = pstrdup(name),
+		.server = pstrdup(server ? server : pgseal_default_server),
+		.rotate_every = rotate_every,
+		.rewrap_every = rewrap_every
+	};
+
+	pgseal_catalog_check_name(name);
+	pgseal_catalog_declare(name);
+	pgseal_catalog_lock_key(hash);
+	check_new_name(name);
+	create_key(&key, 0);
+}
+
+void
+pgseal_keyring_create_child(const char *name, const char *parent, const Interval *rotate_every)
+{
+	PgsealKeyRow key = {.name = pstrdup(name), .rotate_every = rotate_every};
+	PgsealKeyRow *parent_key;
+
+	pgseal_catalog_lock_new_child(pgseal_catalog_name_hash(parent),
+								  pgseal_catalog_name_hash(name));
+	parent_key = pgseal_keyring_require(parent);
+	key.server = parent_key->server;
+	key.parent = parent_key->name;
+	if (parent_key->parent != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("key \"%s\" cannot be a parent: it has one itself", parent)));
+	check_new_name(name);
+	key.hash = pgseal_catalog_free_hash(name);
+	create_key(&key, current_version(parent, PGSEAL_PURPOSE_DATA)->id);
+}
+
+void
+pgseal_keyring_no_key(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("key \"%s\" does not exist", name),
+			 errhint("View pgseal.keys lists those that do; a table's own key is named schema.table. pgseal.create_key() makes one.")));
+}
+
+PgsealKeyRow *
+pgseal_keyring_require(const char *name)
+{
+	PgsealKeyRow *key = pgseal_catalog_key_by_name(name);
+
+	if (key == NULL)
+		pgseal_keyring_no_key(name);
+	return key;
+}
+
+void
+pgseal_keyring_ensure(const char *name)
+{
+	int32		hash = pgseal_catalog_name_hash(name);
+
+	if (pgseal_catalog_key(hash) != NULL)
+		return;
+	pgseal_catalog_lock_key(hash);
+	if (pgseal_catalog_key(hash) == NULL)
+		pgseal_keyring_create(name, NULL, NULL, NULL);
+}
+
+int32
+pgseal_keyring_add_version(const char *name, PgsealPurpose purpose, const char *reason)
+{
+	PgsealVersionRow version = {.purpose = purpose};
+	PgsealKeyRow *key;
+
+	pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
+	key = pgseal_keyring_require(name);
+	version.key = key->name;
+	version.server = key->server;
+	version.number = current_version(name, purpose)->number + 1;
+	if (key->parent != NULL)
+	{
+		int32		parent_hash = pgseal_catalog_name_hash(key->parent);
+
+		pgseal_catalog_lock_new_child(parent_hash, pgseal_catalog_name_hash(name));
+		version.server = pgseal_keyring_require(key->parent)->server;
+		version.parent_version = current_version(key->parent, PGSEAL_PURPOSE_DATA)->id;
+	}
+	make_version(&version);
+	pgseal_catalog_event(purpose == PGSEAL_PURPOSE_DATA ? "key_rotated" : "index_key_rotated",
+						 name, version.id, reason);
+	pgseal_wakeup_at_commit();
+	return version.number;
+}

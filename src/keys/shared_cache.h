@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared_cache.h
+ *	  Usable keys in shared memory, for all backends.
+ *
+ * See shared_cache.c for the states of an entry and for locking.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_KEYCACHE_H
+#define PGSEAL_KEYCACHE_H
+
+#include "postgres.h"
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+
+#include "base/secret.h"
+#include "kms/kms.h"
+
+typedef enum PgsealCacheResult
+{
+	PGSEAL_CACHE_HIT,			/* out_key holds the key */
+	PGSEAL_CACHE_CLAIMED,		/* the caller must fetch it, then publish(),
+								 * fail() or let abandon() run on error */
+	PGSEAL_CACHE_FAILED,		/* a recent fetch failed: out_status, out_error */
+	PGSEAL_CACHE_FULL			/* no slot to be had: fetch without publishing */
+} PgsealCacheResult;
+
+/* Counters since the server was started, for pgseal.stat_cache */
+typedef struct PgsealCacheStats
+{
+	int64		slots;
+	int64		used;
+	int64		hits;			/* backend took a key from shared memory */
+	int64		misses;			/* fetched from the KMS */
+	int64		waits;			/* waited for another backend's fetch */
+	int64		refreshes;		/* fetched again ahead of expiry */
+	int64		evictions;
+	int64		expirations;
+	int64		overflows;		/* FULL */
+	int64		failures;		/* fetches that failed */
+	bool		locked;			/* mlock() succeeded */
+} PgsealCacheStats;
+
+/* What is known of one key version, for pgseal.stat_keys */
+typedef struct PgsealKeyStats
+{
+	int64		seals;			/* reserved; 0 when there is no counter */
+	bool		cached;
+	TimestampTz published_at;	/* these three: if cached */
+	TimestampTz used_at;
+	TimestampTz expires_at;
+} PgsealKeyStats;
+
+/* How many values one key version has sealed; of MyDatabaseId */
+typedef struct PgsealSealCount
+{
+	int64		key_version_id;
+	uint64		seals;
+} PgsealSealCount;
+
+/* _PG_init, while libraries are preloaded: installs the shared memory hooks */
+extern void pgseal_keycache_init(void);
+
+/* False when the library was not preloaded: there is no shared memory */
+extern bool pgseal_keycache_attached(void);
+
+/*
+ * Looks up a key of MyDatabaseId; waits (interruptibly) while another backend
+ * fetches it.  On HIT, out_key and out_expires_at (when the caller must ask
+ * again) are set.
+ */
+extern PgsealCacheResult pgseal_keycache_get(int64 key_version_id,
+											 uint8 out_key[PGSEAL_KEY_BYTES],
+											 TimestampTz *out_expires_at,
+											 PgsealKmsStatus *out_status,
+											 PgsealKmsError *out_error);
+
+/*
+ * After CLAIMED: the key, for all.  Returns when it expires; that is now, and
+ * the key isn't kept, when the claim was lost meanwhile (to a drop, or to
+ * another process because the fetch took far longer than pgseal.kms_timeout).
+ */
+extern TimestampTz pgseal_keycache_publish(int64 key_version_id,
+										   const uint8 key[PGSEAL_KEY_BYTES]);
+
+/*
+ * After CLAIMED: the fetch failed.  Unreachable: an entry that still has a key
+ * lives on for up to pgseal.cache_grace (then true is returned: get() again
+ * gives HIT); refused or invalid: any key is wiped at once.  Remembered
+ * briefly, so that not every backend asks again.
+ */
+extern bool pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status,
+								 const PgsealKmsError *error);
+
+/* After CLAIMED, when nothing is known (query cancelled, error). */
+extern void pgseal_keycache_abandon(int64 key_version_id);
+
+/*
+ * Wipes one key, or all keys of one database, everywhere; bumps generation.  A
+ * fetch that is under way won't publish.
+ */
+extern void pgseal_keycache_drop(Oid database, int64 key_version_id);
+extern void pgseal_keycache_drop_database(Oid database);
+
+/*
+ * Moves on whenever a key was taken away before its time (refusal, drop).  A
+ * backend whose kept contexts were made under another generation must ask the
+ * cache again.  Eviction isn't counted, as the key is still good, nor is
+ * expiry, which the backend knows from out_expires_at.
+ */
+extern uint64 pgseal_keycache_generation(void);
+
+/* Would get() give a key of MyDatabaseId at once, without anybody's fetching it? */
+extern bool pgseal_keycache_has(int64 key_version_id);
+
+/*
+ * For the worker.  An entry is due when it should be fetched again ahead of
+ * its expiry: some time before it (jitter) if it was used since the last fetch.
+ * What nobody uses expires, and doesn't cost a KMS call.
+ */
+
+/*
+ * For the launcher: wipes what has expired, and returns up to max databases
+ * with entries that are due or, if with_seals, with seal counts to be saved.
+ */
+extern int	pgseal_keycache_due_databases(Oid *out_databases, int max, bool with_seals);
+
+/* Up to max entries of MyDatabaseId that are due */
+extern int	pgseal_keycache_due(int64 *out_key_version_ids, int max);
+
+/*
+ * Claims an entry if it is due; then as after CLAIMED.  get() of other backends
+ * goes on with the old key.
+ */
+extern bool pgseal_keycache_claim_refresh(int64 key_version_id);
+
+/* When the next entry expires or falls due; 0 if none */
+extern TimestampTz pgseal_keycache_next_due(void);
+
+/*
+ * Seal counts.  Reserves count seals under a key version and returns how many
+ * have been reserved in all since first_known (the count that the catalog has,
+ * used only to start a counter).  A counter lives apart from the key entries.
+ * The result may be too high, never too low (see shared_cache.c).
+ */
+extern uint64 pgseal_keycache_reserve_seals(int64 key_version_id, uint64 first_known, uint32 count);
+
+/* Up to max counts of MyDatabaseId that have grown since they were last saved */
+extern int	pgseal_keycache_unsaved_seals(PgsealSealCount *out_counts, int max);
+
+/*
+ * These counts are in the catalog now (or their key version isn't any more).
+ * If the transaction fails after all, the next reservation makes them unsaved
+ * again.
+ */
+extern void pgseal_keycache_seals_saved(const PgsealSealCount *counts, int num_counts);
+
+extern void pgseal_keycache_stats(PgsealCacheStats *out_stats);
+
+/* Of a key version of MyDatabaseId */
+extern void pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats);
+
+#endif							/* PGSEAL_KEYCACHE_H */

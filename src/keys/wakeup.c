@@ -1,0 +1,155 @@
+/*-------------------------------------------------------------------------
+ *
+ * wakeup.c
+ *	  Asking for the background worker.
+ *
+ * Who makes work for the worker (a rotated key, a schedule, a key version that
+ * has sealed enough) leaves the database's OID in shared memory and sets the
+ * launcher's latch.  A request may get lost: when there are more databases
+ * than places, or with the server.  The launcher looks into every database from
+ * time to time anyway; a request only makes it sooner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+
+#include "base/compat.h"
+#include "keys/wakeup.h"
+
+#define REQUESTS_MAX			64
+
+typedef struct WakeupShared
+{
+	slock_t		mutex;			/* protects all below */
+	Latch	   *launcher;		/* NULL while there is none */
+	Oid			databases[REQUESTS_MAX];	/* InvalidOid: free */
+} WakeupShared;
+
+static WakeupShared *shared = NULL;
+static bool wanted_at_commit = false;
+static shmem_request_hook_type previous_shmem_request_hook = NULL;
+static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
+
+static void
+request_shmem(void)
+{
+	if (previous_shmem_request_hook)
+		previous_shmem_request_hook();
+	RequestAddinShmemSpace(sizeof(WakeupShared));
+}
+
+static void
+startup_shmem(void)
+{
+	bool		found;
+
+	if (previous_shmem_startup_hook)
+		previous_shmem_startup_hook();
+	shared = ShmemInitStruct("pgseal requests", sizeof(WakeupShared), &found);
+	if (!found)
+	{
+		memset(shared, 0, sizeof(WakeupShared));
+		SpinLockInit(&shared->mutex);
+	}
+}
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	bool		wanted = wanted_at_commit;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	wanted_at_commit = false;
+	if (wanted && event == XACT_EVENT_COMMIT)
+		pgseal_wakeup_now();
+}
+
+void
+pgseal_wakeup_init(void)
+{
+	previous_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	previous_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+	RegisterXactCallback(end_of_transaction, NULL);
+}
+
+void
+pgseal_wakeup_now(void)
+{
+	Latch	   *launcher;
+	int			place = -1;
+
+	SpinLockAcquire(&shared->mutex);
+	for (int i = 0; i < REQUESTS_MAX; i++)
+	{
+		if (shared->databases[i] == MyDatabaseId)
+		{
+			place = i;
+			break;
+		}
+		if (place < 0 && shared->databases[i] == InvalidOid)
+			place = i;
+	}
+	if (place >= 0)
+		shared->databases[place] = MyDatabaseId;
+	launcher = shared->launcher;
+	SpinLockRelease(&shared->mutex);
+	if (launcher != NULL)
+		SetLatch(launcher);
+}
+
+void
+pgseal_wakeup_at_commit(void)
+{
+	wanted_at_commit = true;
+}
+
+static void
+detach(int code, Datum arg)
+{
+	SpinLockAcquire(&shared->mutex);
+	shared->launcher = NULL;
+	SpinLockRelease(&shared->mutex);
+}
+
+void
+pgseal_wakeup_attach(void)
+{
+	before_shmem_exit(detach, (Datum) 0);
+	SpinLockAcquire(&shared->mutex);
+	shared->launcher = &MyProc->procLatch;
+	SpinLockRelease(&shared->mutex);
+}
+
+int
+pgseal_wakeup_databases(Oid *out_databases, int max)
+{
+	int			num = 0;
+
+	SpinLockAcquire(&shared->mutex);
+	for (int i = 0; i < REQUESTS_MAX && num < max; i++)
+		if (OidIsValid(shared->databases[i]))
+			out_databases[num++] = shared->databases[i];
+	SpinLockRelease(&shared->mutex);
+	return num;
+}
+
+void
+pgseal_wakeup_answered(Oid database)
+{
+	SpinLockAcquire(&shared->mutex);
+	for (int i = 0; i < REQUESTS_MAX; i++)
+		if (shared->databases[i] == database)
+			shared->databases[i] = InvalidOid;
+	SpinLockRelease(&shared->mutex);
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * wakeup.h
+ *	  Asking for the background worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_WAKEUP_H
+#define PGSEAL_WAKEUP_H
+
+#include "postgres.h"
+
+/* _PG_init, while libraries are preloaded: installs the shared memory hooks */
+extern void pgseal_wakeup_init(void);
+
+/* Asks the launcher for a worker in this database, now or at commit */
+extern void pgseal_wakeup_now(void);
+extern void pgseal_wakeup_at_commit(void);
+
+/* For the launcher: from now on, this process's latch is set for requests */
+extern void pgseal_wakeup_attach(void);
+
+/* For the launcher: up to max databases that have asked; they stay asked ... */
+extern int	pgseal_wakeup_databases(Oid *out_databases, int max);
+
+/* ... until a worker is started, or can't be */
+extern void pgseal_wakeup_answered(Oid database);
+
+#endif							/* PGSEAL_WAKEUP_H */

@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * census.c
+ *	  Where values are that key versions have sealed.
+ *
+ * Tables are read from end to end, but of each value only its header, which
+ * names the key version.  Nothing is opened, so this works without the KMS.
+ *
+ * A constant in a stored expression (the default of a column, a view) holds a
+ * sealed value, too.  It lies there as the text of a node tree, where the bytes
+ * of the id can be searched for; in the body of a function, as base64.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "base/spi_query.h"
+#include "life/census.h"
+#include "value/find_sealed.h"
+#include "value/seal.h"
+
+typedef struct Census
+{
+	PgsealCensus *out;
+	StringInfoData places;
+	const int64 *ids;
+	int			num_ids;
+	int64		in_column;		/* values found in the present column */
+} Census;
+
+static void
+add_place(Census *census, const char *place)
+{
+	appendStringInfo(&census->places, "%s%s", census->places.len > 0 ? "\n" : "", place);
+}
+
+/*
+ * Tables
+ */
+
+/* PgsealValueVisitor */
+static struct varlena *
+count_value(Datum sealed, const PgsealShape *shape, void *context)
+{
+	Census	   *census = context;
+	PgsealEnvelope envelope;
+
+	if (pgseal_value_try_header(&envelope, sealed))
+		for (int i = 0; i < census->num_ids; i++)
+			if (envelope.key_version_id == census->ids[i])
+				census->in_column++;
+	return NULL;
+}
+
+static void
+count_rows(Census *census, Relation rel, PgsealShape **shapes, int64 *counts)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *row = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
+													  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(row_context);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+		{
+			bool		isnull;
+			Datum		value;
+
+			if (shapes[i] == NULL)
+				continue;
+			value = slot_getattr(row, i + 1, &isnull);
+			census->in_column = 0;
+			if (!isnull)
+				pgseal_shape_visit(shapes[i], value, count_value, census);
+			counts[i] += census->in_column;
+		}
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(row_context);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+	UnregisterSnapshot(snapshot);
+}
+
+static void
+count_table(Census *census, Relation rel)
+{
+	PgsealShape **shapes = pgseal_shape_of_row(RelationGetDescr(rel));
+	int64	   *counts = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(int64));
+
+	if (shapes == NULL)
+		return;
+	count_rows(census, rel, shapes, counts);
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		if (counts[i] == 0)
+			continue;
+		census->out->values += counts[i];
+		census->out->columns++;
+		add_place(census, psprintf("column %s of table %s: " INT64_FORMAT " values",
+								   quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel), i)->attname)),
+								   quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+															  RelationGetRelationName(rel)),
+								   counts[i]));
+	}
+}
+
+static bool
+is_readable(const PgsealHolder *holder)
+{
+	return !holder->opaque && holder->relkind != RELKIND_FOREIGN_TABLE &&
+		!(holder->persistence == RELPERSISTENCE_TEMP && isOtherTempNamespace(holder->schema));
+}
+
+/*
+ * The tables that may hold values of the key, locked.  While we wait for a
+ * lock, who had it may have put values into a table that is new, so this goes on
+ * until there is none.
+ */
+static List *
+lock_holders(int32 key_hash, LOCKMODE lockmode)
+{
+	List	   *locked = NIL;
+	List	   *holders;
+	bool		any_new = true;
+	ListCell   *lc;
+
+	while (any_new)
+	{
+		any_new = false;
+		AcceptInvalidationMessages();
+		holders = NIL;
+		foreach(lc, pgseal_shape_holders())
+			if (pgseal_shape_may_hold(lfirst(lc), key_hash))
+				holders = lappend(holders, lfirst(lc));
+		foreach(lc, holders)
+		{
+			PgsealHolder *holder = lfirst(lc);
+
+			if (!is_readable(holder) || list_member_oid(locked, holder->relid))
+				continue;
+			LockRelationOid(holder->relid, lockmode);
+			locked = lappend_oid(locked, holder->relid);
+			any_new = true;
+		}
+	}
+	return holders;
+}
+
+static void
+look_into(Census *census, const PgsealHolder *holder)
+{
+	bool		readable = is_readable(holder);
+	Relation	rel = readable ? try_relation_open(holder->relid, NoLock) : NULL;
+
+	if (rel != NULL)
+	{
+		count_table(census, rel);
+		relation_close(rel, NoLock);
+	}
+	else if (!readable)
+	{
+		census->out->unseen++;
+		add_place(census, psprintf("table %s cannot be looked into",
+								   quote_qualified_identifier(get_namespace_name(holder->schema),
+															  get_rel_name(holder->relid))));
+	}
+}
+
+/*
+ * Stored expressions
+ */
+
+/* The bytes of an id as outfuncs.c writes those of a constant */
+static char *
+id_in_node_tree(int64 id)
+{
+	uint64		id_be = pg_hton64((uint64) id);
+	const char *bytes = (const char *) &id_be;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < sizeof(id_be); i++)
+		appendStringInfo(&text, " %d", (int) bytes[i]);
+	appendStringInfoChar(&text, ' ');
+	return text.data;
+}
+
+/*
+ * What sealed text forms of a version have in common at a fixed place: the
+ * base64 of bytes 3 to 8 of the envelope, which are bytes 1 to 6 of the id.
+ */
+static char *
+id_in_text(int64 id)
+{
+	uint8		bytes[PGSEAL_ENVELOPE_OVERHEAD] = {0};
+	uint64		id_be = pg_hton64((uint64) id);
+	char		text[128];
+
+	memcpy(bytes + 2, &id_be, sizeof(id_be));
+	Assert(pgseal_envelope_text_size(sizeof(bytes)) <= sizeof(text));
+	pgseal_envelope_to_text(text, bytes, sizeof(bytes));
+	return pnstrdup(text + strlen(PGSEAL_TEXT_PREFIX) + 4, 8);
+}
+
+static void
+find_constants(Census *census, int64 id)
+{
+	static const char *const sql =
+		"WITH tree (class, id, sub, expression) AS ("
+		" SELECT 'pg_attrdef'::regclass, oid, 0, adbin::text FROM pg_attrdef"
+		" UNION ALL SELECT 'pg_rewrite'::regclass, oid, 0, ev_action::text || ev_qual::text FROM pg_rewrite"
+		" UNION ALL SELECT 'pg_constraint'::regclass, oid, 0, conbin::text FROM pg_constraint"
+		" UNION ALL SELECT 'pg_proc'::regclass, oid, 0, concat(proargdefaults, prosqlbody) FROM pg_proc"
+		" UNION ALL SELECT 'pg_trigger'::regclass, oid, 0, tgqual::text FROM pg_trigger"
+		" UNION ALL SELECT 'pg_policy'::regclass, oid, 0, concat(polqual, polwithcheck) FROM pg_policy"
+		" UNION ALL SELECT 'pg_type'::regclass, oid, 0, typdefaultbin::text FROM pg_type"
+		" UNION ALL SELECT 'pg_class'::regclass, indexrelid, 0, concat(indexprs, indpred) FROM pg_index"
+		" UNION ALL SELECT 'pg_class'::regclass, oid, 0, relpartbound::text FROM pg_class"
+		" UNION ALL SELECT 'pg_class'::regclass, partrelid, 0, partexprs::text FROM pg_partitioned_table"
+		" UNION ALL SELECT 'pg_statistic_ext'::regclass, oid, 0, stxexprs::text FROM pg_statistic_ext"
+		" UNION ALL SELECT 'pg_publication_rel'::regclass, oid, 0, prqual::text FROM pg_publication_rel"
+		"), source (class, id, sub, text) AS ("
+		" SELECT 'pg_proc'::regclass, oid, 0, prosrc FROM pg_proc"
+		" UNION ALL SELECT 'pg_type'::regclass, oid, 0, typdefault FROM pg_type"
+		" UNION ALL SELECT 'pg_class'::regclass, attrelid, attnum, attmissingval::text FROM pg_attribute"
+		"  WHERE attmissingval IS NOT NULL)"
+		" SELECT pg_describe_object(class, id, sub) FROM tree WHERE strpos(expression, $1) > 0"
+		" UNION SELECT pg_describe_object(class, id, sub) FROM source WHERE strpos(text, $2) > 0"
+		" ORDER BY 1";
+	uint64		num;
+
+	num = pgseal_query(sql, 2,
+					   TEXTOID, CStringGetTextDatum(id_in_node_tree(id)),
+					   TEXTOID, CStringGetTextDatum(id_in_text(id)));
+	for (uint64 i = 0; i < num; i++)
+	{
+		census->out->constants++;
+		add_place(census, psprintf("a constant in %s", pgseal_query_text(i, 1)));
+	}
+}
+
+void
+pgseal_census_take(PgsealCensus *out_census, int32 key_hash, const int64 *ids, int num,
+				   LOCKMODE lockmode)
+{
+	Census		census = {.out = out_census, .ids = ids, .num_ids = num};
+	ListCell   *lc;
+
+	memset(out_census, 0, sizeof(*out_census));
+	initStringInfo(&census.places);
+	foreach(lc, lock_holders(key_hash, lockmode))
+		look_into(&census, lfirst(lc));
+	pgseal_query_begin();
+	for (int i = 0; i < num; i++)
+		find_constants(&census, ids[i]);
+	pgseal_query_end();
+	out_census->places = census.places.data;
+}

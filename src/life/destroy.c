@@ -1,0 +1,262 @@
+/*-------------------------------------------------------------------------
+ *
+ * destroy.c
+ *	  Making keys useless for ever.
+ *
+ * Destroying takes the wrapped bytes out of the catalog; the row stays, and
+ * tells when.  Once that is committed, the key is dropped from the shared cache,
+ * at which every backend of this server has to ask again before it uses its own
+ * cipher context.  On a standby, the invalidation of the catalog's cache does
+ * the same when the commit is replayed.  What is left until they are vacuumed,
+ * recycled or expire are wrapped bytes in dead rows, in WAL and in backups; they
+ * are worth nothing without the master key, or the parent key.
+ *
+ * A key can be destroyed while values exist that it sealed, if its owner
+ * insists: that is the erasure of those values.  A version of a key that lives
+ * on goes only if nothing needs it.  The proof: re-encryption has retired it;
+ * no transaction is left that could have read a value before that; and now,
+ * while nobody can write to the tables, there is none.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/procarray.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "base/spi_query.h"
+#include "keys/keyring.h"
+#include "keys/shared_cache.h"
+#include "life/census.h"
+#include "life/rewrap.h"
+
+/* Key versions that this transaction has destroyed; in TopTransactionContext */
+static int64 *destroyed = NULL;
+static int	num_destroyed = 0;
+static int	max_destroyed = 0;
+
+/*
+ * By then others see the commit, so nobody fetches the key again.  A
+ * subtransaction that was rolled back costs but another fetch.
+ */
+static void
+drop_destroyed(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT)
+		for (int i = 0; i < num_destroyed; i++)
+			pgseal_keycache_drop(MyDatabaseId, destroyed[i]);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+	{
+		destroyed = NULL;
+		num_destroyed = max_destroyed = 0;
+	}
+}
+
+static void
+drop_at_commit(int64 id)
+{
+	static bool registered = false;
+	MemoryContext context = MemoryContextSwitchTo(TopTransactionContext);
+
+	if (!registered)
+		RegisterXactCallback(drop_destroyed, NULL);
+	registered = true;
+	if (num_destroyed == max_destroyed)
+	{
+		max_destroyed = Max(16, max_destroyed * 2);
+		destroyed = destroyed == NULL ? palloc(max_destroyed * sizeof(int64)) :
+			repalloc(destroyed, max_destroyed * sizeof(int64));
+	}
+	destroyed[num_destroyed++] = id;
+	MemoryContextSwitchTo(context);
+}
+
+static void
+destroy_version(const PgsealVersionRow *version)
+{
+	pgseal_catalog_destroy_version(version->id);
+	drop_at_commit(version->id);
+	ForceSyncCommit();
+}
+
+static void
+check_confirmation(const char *name, const char *confirm)
+{
+	if (strcmp(name, confirm) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"%s\" was not destroyed", name),
+				 errdetail("The confirmation is not the key's name."),
+				 errhint("Destroying a key is irrevocable; confirm it by repeating the name.")));
+}
+
+static bool
+is_needed(const PgsealCensus *census, int64 children)
+{
+	return census->values > 0 || census->constants > 0 || census->unseen > 0 || children > 0;
+}
+
+/* Says what will be lost; an error unless that is nothing, or force is given */
+static void
+report_losses(const char *name, const PgsealCensus *census, int64 children, bool force)
+{
+	bool		needed = is_needed(census, children);
+
+	ereport(needed && !force ? ERROR : NOTICE,
+			(errcode(needed && !force ? ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST :
+					 ERRCODE_SUCCESSFUL_COMPLETION),
+			 needed && !force ?
+			 errmsg("cannot destroy key \"%s\": it is needed", name) :
+			 errmsg("destroying key \"%s\"", name),
+			 errdetail("Lost with it: " INT64_FORMAT " values in %d columns, %d constants, "
+					   INT64_FORMAT " child keys%s.%s%s",
+					   census->values, census->columns, census->constants, children,
+					   children > 0 ? " with all their values" : "",
+					   census->places[0] ? "\n" : "", census->places),
+			 needed && !force ?
+			 errhint("To lose them for ever, use pgseal.destroy_key(name, confirm, force => true).") : 0));
+}
+
+static void
+destroy_children(const char *name)
+{
+	MemoryContext child_context;
+	MemoryContext context;
+	uint64		num;
+	int64	   *ids;
+
+	pgseal_query_begin();
+	num = pgseal_query("SELECT c.id FROM pgseal.key_version p"
+					   " JOIN pgseal.key_version c ON c.parent_version = p.id"
+					   " WHERE p.key = $1 AND c.wrapped IS NOT NULL", 1,
+					   TEXTOID, CStringGetTextDatum(name));
+	ids = palloc(Max(num, 1) * sizeof(int64));
+	for (uint64 i = 0; i < num; i++)
+		ids[i] = pgseal_query_int64(i, 1);
+	child_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal child key",
+										  ALLOCSET_SMALL_SIZES);
+	context = MemoryContextSwitchTo(child_context);
+	for (uint64 i = 0; i < num; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		destroy_version(pgseal_catalog_version(ids[i]));
+		MemoryContextReset(child_context);
+	}
+	MemoryContextSwitchTo(context);
+	pgseal_query_end();
+}
+
+void
+pgseal_lifecycle_destroy(const char *name, const char *confirm, bool force)
+{
+	PgsealCensus census;
+	PgsealKeyRow *key;
+	List	   *versions;
+	int64	   *ids;
+	int64		children;
+	int			num = 0;
+	ListCell   *lc;
+
+	check_confirmation(name, confirm);
+	pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
+	key = pgseal_keyring_require(name);
+	versions = pgseal_catalog_versions(name);
+	ids = palloc(Max(list_length(versions), 1) * sizeof(int64));
+	foreach(lc, versions)
+	{
+		PgsealVersionRow *version = lfirst(lc);
+
+		if (version->wrapped != NULL)
+			ids[num++] = version->id;
+	}
+	if (num == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("key \"%s\" was destroyed", name)));
+
+	pgseal_census_take(&census, key->hash, ids, num, AccessShareLock);
+	children = pgseal_catalog_num_children(name);
+	report_losses(name, &census, children, force);
+	if (children > 0)
+		destroy_children(name);
+	foreach(lc, versions)
+		if (((PgsealVersionRow *) lfirst(lc))->wrapped != NULL)
+			destroy_version(lfirst(lc));
+	pgseal_catalog_event("key_destroyed", name, 0,
+						 psprintf("values=" INT64_FORMAT " children=" INT64_FORMAT,
+								  census.values, children));
+}
+
+/* Has every transaction ended that began before the version was retired? */
+static bool
+is_long_retired(int64 id)
+{
+	Relation	rel = relation_open(pgseal_catalog_version_relation(), AccessShareLock);
+	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
+	bool		result;
+
+	relation_close(rel, AccessShareLock);
+	pgseal_query_begin();
+	result = pgseal_query("SELECT FROM pgseal.key_version v"
+						  " WHERE id = $1 AND retired IS NOT NULL AND age(xmin) > age($2)", 2,
+						  INT8OID, Int64GetDatum(id),
+						  XIDOID, TransactionIdGetDatum(horizon)) > 0;
+	pgseal_query_end();
+	return result;
+}
+
+void
+pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *confirm)
+{
+	PgsealVersionRow *version = NULL;
+	PgsealCensus census;
+	PgsealKeyRow *key;
+	ListCell   *lc;
+
+	check_confirmation(name, confirm);
+	pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
+	key = pgseal_keyring_require(name);
+	foreach(lc, pgseal_catalog_versions(name))
+	{
+		PgsealVersionRow *candidate = lfirst(lc);
+
+		if (candidate->purpose == PGSEAL_PURPOSE_DATA && candidate->number == number &&
+			candidate->wrapped != NULL)
+			version = candidate;
+	}
+	if (version == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("key \"%s\" has no version %d that could be destroyed", name, number)));
+	if (!version->retired)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %d of key \"%s\" is not retired", number, name),
+				 errdetail("A version is retired when re-encryption has found no value under it, see pgseal.progress_reencrypt.")));
+	if (!is_long_retired(version->id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("version %d of key \"%s\" may still be in use", number, name),
+				 errdetail("A transaction is running that began before the version was retired."),
+				 errhint("Try again when it has ended.")));
+
+	pgseal_census_take(&census, key->hash, &version->id, 1, ShareLock);
+	if (is_needed(&census, pgseal_catalog_wraps_children(version->id) ? 1 : 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot destroy version %d of key \"%s\": it is needed", number, name),
+				 errdetail("By " INT64_FORMAT " values in %d columns, %d constants.%s%s",
+						   census.values, census.columns, census.constants,
+						   census.places[0] ? "\n" : "", census.places),
+				 census.values == 0 ? 0 :
+				 errhint("Values that came back after it was retired are re-encrypted with the next pgseal.rotate_key().")));
+	destroy_version(version);
+	pgseal_catalog_event("version_destroyed", name, version->id, NULL);
+}

@@ -1,0 +1,309 @@
+/*-------------------------------------------------------------------------
+ *
+ * reencrypt_table.c
+ *	  Resealing the values in a range of a table's blocks.
+ *
+ * A row is replaced by one that is the same but for the bytes of its sealed
+ * values, with the routines that the executor itself uses below UPDATE: the
+ * table's access method writes the new row version (WAL, TOAST, logical
+ * decoding), index entries are made for it.  Nothing above that takes part, as
+ * the row doesn't change in the eyes of its users: no trigger fires, also no
+ * ALWAYS or foreign key trigger; no rule and no row security applies; checks,
+ * which may be NOT VALID, and stored generated columns stay as they are; no
+ * partition is left; a materialized view can be written.
+ *
+ * Expressions of indexes are the code of the table's owner, and run with his
+ * privileges, as VACUUM and ANALYZE do it.
+ *
+ * A row that others have locked, or have changed since the snapshot, is skipped
+ * but counted, so that another round comes back for it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_publication.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "keys/keyring.h"
+#include "life/reencrypt_table.h"
+#include "value/seal.h"
+
+/* What is needed to replace rows of one table */
+typedef struct Replacer
+{
+	Relation	rel;
+	PgsealShape **shapes;		/* one per column */
+	EState	   *estate;
+	ResultRelInfo *result_rel;
+	TupleTableSlot *locked;		/* the row as it is, locked */
+	TupleTableSlot *renewed;	/* the row as it will be */
+	MemoryContext context;		/* the caller's */
+	MemoryContext row_context;
+	PgsealBatchResult *result;
+	int64		stale_in_row;
+} Replacer;
+
+/*
+ * What can't be done
+ */
+
+const char *
+pgseal_reencrypt_obstacle(const PgsealHolder *holder)
+{
+	if (holder->opaque)
+		return "it has values in a type that cannot be taken apart";
+	if (holder->relkind == RELKIND_FOREIGN_TABLE)
+		return "it is a foreign table";
+	if (holder->persistence == RELPERSISTENCE_TEMP)
+		return "it is a temporary table of another session";
+	return NULL;
+}
+
+const char *
+pgseal_reencrypt_relation_obstacle(Relation rel)
+{
+	PublicationDesc publication;
+
+	if (rel->rd_tableam == NULL || rel->rd_tableam->scan_set_tidrange == NULL)
+		return "its access method cannot scan a range of blocks";
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		return NULL;
+	RelationBuildPublicationDesc(rel, &publication);
+	if (!publication.pubactions.pubupdate)
+		return NULL;
+	if (!publication.rf_valid_for_update || !publication.cols_valid_for_update)
+		return "it is published for updates by columns that its replica identity lacks";
+	if (rel->rd_rel->relreplident != REPLICA_IDENTITY_FULL &&
+		!OidIsValid(RelationGetReplicaIndex(rel)))
+		return "it is published for updates, but has no replica identity";
+	return NULL;
+}
+
+/*
+ * One row
+ */
+
+static void
+count_found(Replacer *replacer, int64 key_version_id)
+{
+	PgsealBatchResult *result = replacer->result;
+	MemoryContext old_context;
+	PgsealFound *found;
+	ListCell   *lc;
+
+	foreach(lc, result->found)
+	{
+		found = lfirst(lc);
+		if (found->key_version_id == key_version_id)
+		{
+			found->values++;
+			return;
+		}
+	}
+	old_context = MemoryContextSwitchTo(replacer->context);
+	found = palloc(sizeof(PgsealFound));
+	found->key_version_id = key_version_id;
+	found->values = 1;
+	result->found = lappend(result->found, found);
+	MemoryContextSwitchTo(old_context);
+}
+
+/* PgsealValueVisitor: counts what is under an old version */
+static struct varlena *
+find_stale(Datum sealed, const PgsealShape *shape, void *context)
+{
+	Replacer   *replacer = context;
+	PgsealEnvelope envelope;
+
+	if (!pgseal_value_try_header(&envelope, sealed))
+		replacer->result->broken++;
+	else if (pgseal_keyring_is_stale(envelope.key_version_id))
+	{
+		count_found(replacer, envelope.key_version_id);
+		replacer->stale_in_row++;
+	}
+	return NULL;
+}
+
+/* PgsealValueVisitor: reseals what is under an old version */
+static struct varlena *
+renew_stale(Datum sealed, const PgsealShape *shape, void *context)
+{
+	Replacer   *replacer = context;
+	PgsealEnvelope envelope;
+	struct varlena *renewed;
+
+	if (!pgseal_value_try_header(&envelope, sealed) ||
+		!pgseal_keyring_is_stale(envelope.key_version_id))
+		return NULL;
+	renewed = pgseal_value_renew(sealed);
+	if (renewed == NULL)
+		replacer->result->broken++;
+	else
+		replacer->result->resealed++;
+	return renewed;
+}
+
+static bool
+row_is_stale(Replacer *replacer, TupleTableSlot *row)
+{
+	replacer->stale_in_row = 0;
+	for (int i = 0; i < RelationGetNumberOfAttributes(replacer->rel); i++)
+	{
+		bool		isnull;
+		Datum		value;
+
+		if (replacer->shapes[i] == NULL)
+			continue;
+		value = slot_getattr(row, i + 1, &isnull);
+		if (!isnull)
+			pgseal_shape_visit(replacer->shapes[i], value, find_stale, replacer);
+	}
+	return replacer->stale_in_row > 0;
+}
+
+/* The row as it will be; false when none of its values could be resealed */
+static bool
+renew_row(Replacer *replacer)
+{
+	TupleDesc	desc = RelationGetDescr(replacer->rel);
+	TupleTableSlot *locked = replacer->locked;
+	TupleTableSlot *renewed = replacer->renewed;
+	int64		resealed = replacer->result->resealed;
+
+	slot_getallattrs(locked);
+	ExecClearTuple(renewed);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		renewed->tts_values[i] = locked->tts_values[i];
+		renewed->tts_isnull[i] = locked->tts_isnull[i] || TupleDescAttr(desc, i)->attisdropped;
+		if (replacer->shapes[i] != NULL && !renewed->tts_isnull[i])
+			renewed->tts_values[i] = pgseal_shape_visit(replacer->shapes[i],
+														locked->tts_values[i],
+														renew_stale, replacer);
+	}
+	ExecStoreVirtualTuple(renewed);
+	return replacer->result->resealed > resealed;
+}
+
+static void
+replace_row(Replacer *replacer, TupleTableSlot *row)
+{
+	ItemPointerData tid = row->tts_tid;
+	TM_FailureData failure;
+	TM_Result	locked;
+	PgsealUpdateIndexes update_indexes;
+
+	locked = table_tuple_lock(replacer->rel, &tid, GetActiveSnapshot(), replacer->locked,
+							  GetCurrentCommandId(true), LockTupleNoKeyExclusive,
+							  LockWaitSkip, 0, &failure);
+	if (locked == TM_Deleted)
+		return;
+	if (locked != TM_Ok)
+	{
+		replacer->result->skipped++;
+		return;
+	}
+	if (!renew_row(replacer))
+		return;
+	simple_table_tuple_update(replacer->rel, &tid, replacer->renewed, GetActiveSnapshot(),
+							  &update_indexes);
+	if (pgseal_needs_index_entries(update_indexes))
+		pgseal_insert_index_entries(replacer->result_rel, replacer->renewed, replacer->estate,
+									update_indexes);
+}
+
+/*
+ * Blocks
+ */
+
+static void
+begin_replacing(Replacer *replacer, Relation rel, PgsealBatchResult *result)
+{
+	memset(replacer, 0, sizeof(*replacer));
+	replacer->rel = rel;
+	replacer->result = result;
+	replacer->context = CurrentMemoryContext;
+	replacer->shapes = pgseal_shape_of_row(RelationGetDescr(rel));
+	replacer->estate = CreateExecutorState();
+	replacer->result_rel = makeNode(ResultRelInfo);
+	/* No range table entry: nothing here asks which columns the user may see */
+	InitResultRelInfo(replacer->result_rel, rel, 0, NULL, 0);
+	ExecOpenIndices(replacer->result_rel, false);
+	replacer->locked = table_slot_create(rel, NULL);
+	replacer->renewed = table_slot_create(rel, NULL);
+	replacer->row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
+												  ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+end_replacing(Replacer *replacer)
+{
+	ExecDropSingleTupleTableSlot(replacer->locked);
+	ExecDropSingleTupleTableSlot(replacer->renewed);
+	ExecCloseIndices(replacer->result_rel);
+	FreeExecutorState(replacer->estate);
+	MemoryContextDelete(replacer->row_context);
+}
+
+static void
+scan_blocks(Replacer *replacer, BlockNumber from, BlockNumber end)
+{
+	TupleTableSlot *row = table_slot_create(replacer->rel, NULL);
+	MemoryContext context = CurrentMemoryContext;
+	ItemPointerData first;
+	ItemPointerData last;
+	TableScanDesc scan;
+
+	ItemPointerSet(&first, from, FirstOffsetNumber);
+	ItemPointerSet(&last, end - 1, MaxOffsetNumber);
+	scan = table_beginscan_tidrange(replacer->rel, GetActiveSnapshot(), &first, &last);
+	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(replacer->row_context);
+		if (row_is_stale(replacer, row))
+			replace_row(replacer, row);
+		ExecClearTuple(replacer->locked);
+		ExecClearTuple(replacer->renewed);
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(replacer->row_context);
+		ResetPerTupleExprContext(replacer->estate);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+}
+
+void
+pgseal_reencrypt_blocks(Relation rel, BlockNumber from, BlockNumber end,
+						PgsealBatchResult *out_result)
+{
+	Replacer	replacer;
+	Oid			saved_user;
+	int			saved_context;
+
+	memset(out_result, 0, sizeof(*out_result));
+	GetUserIdAndSecContext(&saved_user, &saved_context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner, saved_context | SECURITY_RESTRICTED_OPERATION);
+
+	begin_replacing(&replacer, rel, out_result);
+	if (replacer.shapes != NULL)
+		scan_blocks(&replacer, from, end);
+	end_replacing(&replacer);
+
+	/* After an error, the end of the transaction does this */
+	SetUserIdAndSecContext(saved_user, saved_context);
+}

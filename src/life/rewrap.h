@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * rewrap.h
+ *	  What becomes of keys: schedules, rewrapping, moving, destroying.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_LIFECYCLE_H
+#define PGSEAL_LIFECYCLE_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+
+/*
+ * Rewraps all versions under a server's master key (NULL: every server's) that
+ * aren't under its newest version; returns how many were.  Each on its own: a
+ * failure is a WARNING, and ends the work on a server that can't be reached.
+ */
+extern int64 pgseal_lifecycle_rewrap(const char *server);
+
+/* The same for one version; an ERROR on failure */
+extern void pgseal_lifecycle_rewrap_version(int64 id);
+
+/* Wraps versions of child keys under the current versions of their parents */
+extern void pgseal_lifecycle_rewrap_children(const int64 *ids, int num);
+
+/* All versions of a key and its child keys, to another server.  58000 */
+extern void pgseal_lifecycle_move(const char *name, const char *server);
+
+/* After a change of a server's options: 55000 if its keys don't unwrap now */
+extern void pgseal_lifecycle_check_server(const char *server);
+
+/*
+ * Makes a key, or one retired version of it, useless for ever (destroy.c).
+ * force: also while values exist that it sealed.
+ */
+extern void pgseal_lifecycle_destroy(const char *name, const char *confirm, bool force);
+extern void pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *confirm);
+
+/* For the worker: hashes of keys due for rotation; ids of versions due for rewrap */
+extern List *pgseal_lifecycle_due_rotations(void);
+extern int	pgseal_lifecycle_due_rewraps(int64 *out_ids, int max);
+
+#endif							/* PGSEAL_LIFECYCLE_H */

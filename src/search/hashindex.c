@@ -1,0 +1,80 @@
+/*-------------------------------------------------------------------------
+ *
+ * hashindex.c
+ *	  Who may use a hash index on encrypted values.
+ *
+ * The upkeep of a hash index asks for no privilege (type/compare.c), and a scan calls
+ * the same support function: it would answer "no such row" where the value is
+ * not there, and fail with "permission denied" only where it is.  So the
+ * planner does not get to see the index when the current user may not open
+ * what the column's key seals.  Such a plan is made anew for another role, and
+ * for the same one when the server's privileges change.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_am.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/plancat.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+
+#include "base/compat.h"
+#include "keys/catalog.h"
+#include "search/hashindex.h"
+#include "value/basetype.h"
+
+static get_relation_info_hook_type prev_get_relation_info = NULL;
+
+/* Keys that aren't named, like that of an expression, count as the default key */
+static bool
+may_use(Oid relation, AttrNumber attnum)
+{
+	int32		hash = PGSEAL_TYPMOD_NONE;
+	Oid			type;
+	Oid			collation;
+	PgsealKeyRow *key;
+	Oid			server;
+
+	if (attnum > 0)
+		get_atttypetypmodcoll(relation, attnum, &type, &hash, &collation);
+	if (hash == PGSEAL_TYPMOD_NONE || hash == PGSEAL_TYPMOD_ANY)
+		hash = pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY);
+	key = pgseal_catalog_key(hash);
+	if (key == NULL)
+		return true;			/* nothing is sealed under it */
+	server = get_foreign_server_oid(key->server, true);
+	return OidIsValid(server) &&
+		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
+static void
+hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
+{
+	ListCell   *lc;
+
+	if (prev_get_relation_info)
+		prev_get_relation_info(root, relation, inhparent, rel);
+
+	foreach(lc, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
+
+		/* It has one column; one of arrays hashes their elements with the check */
+		if (index->relam != HASH_AM_OID || pgseal_type_by_oid(index->opcintype[0]) == NULL)
+			continue;
+		root->glob->dependsOnRole = true;
+		if (!may_use(relation, index->indexkeys[0]))
+			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
+	}
+}
+
+void
+pgseal_hashindex_init(void)
+{
+	prev_get_relation_info = get_relation_info_hook;
+	get_relation_info_hook = hashindex_get_relation_info;
+}

@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * hashindex.h
+ *	  Who may use a hash index on encrypted values.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_HASHINDEX_H
+#define PGSEAL_HASHINDEX_H
+
+/* Sets the planner's hook; called once, from _PG_init() */
+extern void pgseal_hashindex_init(void);
+
+#endif							/* PGSEAL_HASHINDEX_H */

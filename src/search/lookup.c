@@ -1,0 +1,885 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookup.c
+ *	  Planner support: equality finds the blind index by itself.
+ *
+ * Where a column has an index on blind_index(column), the planner turns
+ *
+ *		column = x		into	blind_index(column) = token(x) AND recheck(column, x)
+ *		column IN (...)	into	blind_index(column) = ANY (tokens(...)) AND ...
+ *
+ * so that the index can be used, whatever x is: a constant, a parameter or a
+ * column of another table.  The comparison stays as a recheck.  While an index
+ * key is replaced, tokens under both versions are searched for (rotate_index_key.c).
+ *
+ * For = this is done by a support function, which also sees comparisons that
+ * come out of views and inlined functions.  The recheck has none, so a clause
+ * that is simplified twice is extended once.  It is a function; only where the
+ * planner must see an operator, in joins (a semi-join can be turned round) and
+ * for partition pruning, it is the operator again with another function behind
+ * it.  Neither counts in estimates (estimates.c): the selectivity of the whole
+ * is that of the token's clause.  IN has no such support; it is extended before
+ * planning starts.
+ *
+ * ANALYZE keeps nothing of tokens: stored_tokens.c tells the planner how they are
+ * distributed.
+ *
+ * One file: = and IN come to it by two ways, but look for the index, and make its
+ * clause, by the same means.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "parser/parse_func.h"
+#include "parser/parsetree.h"
+#include "partitioning/partdefs.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "keys/keyring.h"
+#include "search/lookup.h"
+#include "search/stored_tokens.h"
+#include "value/basetype.h"
+#include "value/index_token.h"
+
+PG_FUNCTION_INFO_V1(pgseal_equality_support);
+PG_FUNCTION_INFO_V1(pgseal_recheck_support);
+
+/* IN over a UNION is spelled out up to this many elements */
+#define MAX_SPELLED_OUT			100
+
+static planner_hook_type prev_planner = NULL;
+
+/* An index on blind_index(column) */
+typedef struct BlindIndex
+{
+	FuncExpr   *call;			/* as the index has it */
+	AttrNumber	stored_in;		/* generated column that holds it, or 0 */
+	PgsealTokenForm form;
+	bool		prunes;			/* the table is partitioned by the column */
+} BlindIndex;
+
+/* A column that is compared, and its index */
+typedef struct Target
+{
+	Node	   *column;
+	int32		typmod;			/* whose tokens the index holds */
+	int			num_versions;	/* of the index key */
+	BlindIndex	index;
+} Target;
+
+/*
+ * Finding the index
+ */
+
+/*
+ * The table column that an expression is, looked for through subqueries and
+ * joins of this query level; false when it is none.
+ */
+static bool
+find_column(List *rtable, Node *expr, Oid *out_relation, AttrNumber *out_attnum, bool *out_direct)
+{
+	*out_direct = true;
+	for (;;)
+	{
+		Var		   *var;
+		RangeTblEntry *rte;
+
+		while (expr != NULL && IsA(expr, RelabelType))
+			expr = (Node *) ((RelabelType *) expr)->arg;
+		if (expr == NULL || !IsA(expr, Var))
+			return false;
+		var = (Var *) expr;
+		if (var->varlevelsup != 0 || var->varattno <= 0 || IS_SPECIAL_VARNO(var->varno) ||
+			var->varno > list_length(rtable))
+			return false;
+		rte = rt_fetch(var->varno, rtable);
+		if (rte->rtekind == RTE_RELATION)
+		{
+			*out_relation = rte->relid;
+			*out_attnum = var->varattno;
+			return rte->relkind != RELKIND_VIEW;
+		}
+		*out_direct = false;
+		if (rte->rtekind == RTE_JOIN)
+			expr = list_nth(rte->joinaliasvars, var->varattno - 1);
+		else if (rte->rtekind == RTE_SUBQUERY && rte->subquery->setOperations == NULL)
+		{
+			TargetEntry *target = get_tle_by_resno(rte->subquery->targetList, var->varattno);
+
+			if (target == NULL)
+				return false;
+			expr = (Node *) target->expr;
+			rtable = rte->subquery->rtable;
+		}
+		else
+			return false;
+	}
+}
+
+/* Is this blind_index(column attnum ...) with constants behind it? */
+static bool
+is_blind_index_call(Node *expr, AttrNumber attnum, BlindIndex *out)
+{
+	FuncExpr   *call = (FuncExpr *) expr;
+	Var		   *column = pgseal_stored_column(expr);
+	ListCell   *lc;
+
+	if (column == NULL || column->varattno != attnum)
+		return false;
+
+	out->call = call;
+	out->form.normalizer = "";
+	out->form.bits = PGSEAL_TOKEN_BITS_MAX;
+	for_each_from(lc, call->args, 1)
+	{
+		Const	   *constant = lfirst(lc);
+
+		if (!IsA(constant, Const) || constant->constisnull)
+			return false;
+		if (constant->consttype == TEXTOID)
+			out->form.normalizer = TextDatumGetCString(constant->constvalue);
+		else
+			out->form.bits = DatumGetInt32(constant->constvalue);
+	}
+	return true;
+}
+
+/* Does a key column of the index hold blind_index(column)? */
+static bool
+index_has_blind_index(Relation table, Relation index, AttrNumber attnum, BlindIndex *out)
+{
+	List	   *exprs = RelationGetIndexExpressions(index);
+	ListCell   *expr = list_head(exprs);
+
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		AttrNumber	key = index->rd_index->indkey.values[i];
+
+		out->stored_in = key;
+		if (key == 0)
+		{
+			if (is_blind_index_call(lfirst(expr), attnum, out))
+				return true;
+			expr = lnext(exprs, expr);
+		}
+		else if (key > 0 && TupleDescAttr(RelationGetDescr(table), key - 1)->attgenerated &&
+				 is_blind_index_call(build_column_default(table, key), attnum, out))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Do equal values, as the comparison means it, have equal tokens?  Under a
+ * nondeterministic collation different strings may be equal; the tokens follow
+ * the collation of the index, and what a normalizer cuts off follows none.
+ */
+static bool
+collation_fits(const BlindIndex *index, Oid collation)
+{
+	Oid			own = index->call->inputcollid;
+
+	if (own == collation || !OidIsValid(own) || !OidIsValid(collation))
+		return !OidIsValid(own) || index->form.normalizer[0] == '\0' ||
+			get_collation_isdeterministic(own);
+	return get_collation_isdeterministic(own) && get_collation_isdeterministic(collation);
+}
+
+/* Is a more exact than b? */
+static bool
+is_better(const BlindIndex *a, const BlindIndex *b)
+{
+	bool		a_plain = a->form.normalizer[0] == '\0';
+	bool		b_plain = b->form.normalizer[0] == '\0';
+
+	return a_plain != b_plain ? a_plain : a->form.bits > b->form.bits;
+}
+
+static bool
+is_partitioned_by(Relation table, AttrNumber attnum)
+{
+	PartitionKey key = RelationGetPartitionKey(table);
+
+	for (int i = 0; key != NULL && i < key->partnatts; i++)
+		if (key->partattrs[i] == attnum)
+			return true;
+	return false;
+}
+
+/*
+ * The index of the most exact form, plain before normalized.  Where a parent
+ * table has none, those of its children count.
+ */
+static bool
+find_blind_index(Oid relation, AttrNumber attnum, Oid collation, BlindIndex *out)
+{
+	Relation	table = table_open(relation, AccessShareLock);
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		BlindIndex	candidate;
+
+		if (index->rd_index->indisvalid &&
+			index_has_blind_index(table, index, attnum, &candidate) &&
+			collation_fits(&candidate, collation) && (!found || is_better(&candidate, out)))
+		{
+			*out = candidate;
+			out->call = copyObject(candidate.call);
+			found = true;
+		}
+		index_close(index, NoLock);
+	}
+	if (!found && table->rd_rel->relhassubclass)
+	{
+		foreach(lc, find_inheritance_children(relation, AccessShareLock))
+		{
+			AttrNumber	child_attnum = get_attnum(lfirst_oid(lc),
+												  NameStr(TupleDescAttr(RelationGetDescr(table),
+																		attnum - 1)->attname));
+
+			/* A generated column may have another number there */
+			found = child_attnum != InvalidAttrNumber &&
+				find_blind_index(lfirst_oid(lc), child_attnum, collation, out) &&
+				out->stored_in == 0;
+			if (found)
+				break;
+		}
+	}
+	out->prunes = found && is_partitioned_by(table, attnum);
+	table_close(table, NoLock);
+	return found;
+}
+
+/*
+ * Building the clause
+ */
+
+/* pgseal.token() or tokens() of a value that the column is compared with */
+static Expr *
+token_call(const char *function, Node *value, Oid value_type, int32 typmod,
+		   const PgsealTokenForm *form, Oid collation)
+{
+	List	   *name = list_make2(makeString("pgseal"), makeString(pstrdup(function)));
+	Oid			types[4] = {value_type, INT4OID, TEXTOID, INT4OID};
+	Oid			oid = LookupFuncName(name, 4, types, false);
+	Const	   *typmod_const = makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+										 Int32GetDatum(typmod), false, true);
+	Const	   *normalizer = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+									   CStringGetTextDatum(form->normalizer), false, false);
+	Const	   *bits = makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+								 Int32GetDatum(form->bits), false, true);
+
+	return (Expr *) makeFuncExpr(oid, get_func_rettype(oid),
+								 list_make4(copyObject(value), typmod_const, normalizer, bits),
+								 InvalidOid, collation, COERCE_EXPLICIT_CALL);
+}
+
+/* The side of the clause that matches the index */
+static Expr *
+indexed_side(Node *column, const BlindIndex *index)
+{
+	FuncExpr   *call;
+
+	if (index->stored_in != 0)
+	{
+		Var		   *var = copyObject((Var *) column);
+
+		var->varattno = index->stored_in;
+		var->varattnosyn = index->stored_in;
+		var->vartype = BYTEAOID;
+		var->vartypmod = -1;
+		var->varcollid = InvalidOid;
+		return (Expr *) var;
+	}
+	call = copyObject(index->call);
+	linitial(call->args) = copyObject(column);
+	call->funcformat = COERCE_EXPLICIT_CALL;
+	return (Expr *) call;
+}
+
+/* Is this side of a comparison an indexed column? */
+static bool
+find_target(List *rtable, Node *column, Oid collation, Target *out)
+{
+	Oid			relation;
+	AttrNumber	attnum;
+	bool		direct;
+
+	out->column = column;
+	out->typmod = pgseal_stored_typmod(column);
+	/* Without a key of its own, a column's tokens can't be computed */
+	if (out->typmod <= 0 || !find_column(rtable, column, &relation, &attnum, &direct) ||
+		!find_blind_index(relation, attnum, collation, &out->index) ||
+		(out->index.stored_in != 0 && !direct))
+		return false;
+	out->num_versions = pgseal_keyring_num_index_versions(out->typmod);
+	return out->num_versions > 0;
+}
+
+/* A volatile value can't be looked for; a subquery's result isn't known yet */
+static bool
+is_searchable(Node *value)
+{
+	return !contain_volatile_functions(value) &&
+		!(IsA(value, Param) && ((Param *) value)->paramkind == PARAM_SUBLINK);
+}
+
+/*
+ * The clause that column = value, or column = ANY (value), allows to add;
+ * many_tokens is the function that makes the tokens if they may be several.
+ */
+static Expr *
+lookup_clause(const Target *target, Node *value, Oid value_type, const char *many_tokens)
+{
+	Oid			collation = target->index.call->inputcollid;
+	ScalarArrayOpExpr *any;
+
+	if (target->num_versions == 1 && !OidIsValid(get_element_type(value_type)))
+		return make_opclause(ByteaEqualOperator, BOOLOID, false,
+							 indexed_side(target->column, &target->index),
+							 token_call("token", value, value_type, target->typmod,
+										&target->index.form, collation),
+							 InvalidOid, InvalidOid);
+
+	any = makeNode(ScalarArrayOpExpr);
+	any->opno = ByteaEqualOperator;
+	any->opfuncid = get_opcode(ByteaEqualOperator);
+	any->useOr = true;
+	any->args = list_make2(indexed_side(target->column, &target->index),
+						   token_call(many_tokens, value, value_type, target->typmod,
+									  &target->index.form, collation));
+	any->location = -1;
+	return (Expr *) any;
+}
+
+/*
+ * column = x
+ */
+
+/* The comparison again, without the support function */
+static Expr *
+recheck_clause(FuncExpr *equality, Oid left, Oid right, bool as_operator)
+{
+	List	   *operator_name = list_make2(makeString(get_namespace_name(pgseal_type_schema())),
+										   makeString("="));
+	List	   *function_name = list_make2(makeString("pgseal"), makeString("recheck"));
+	Oid			types[2] = {left, right};
+	Oid			function = LookupFuncName(function_name, 2, types, false);
+	OpExpr	   *recheck;
+
+	if (!as_operator)
+		return (Expr *) makeFuncExpr(function, BOOLOID, equality->args, InvalidOid,
+									 equality->inputcollid, COERCE_EXPLICIT_CALL);
+	recheck = makeNode(OpExpr);
+	recheck->opno = OpernameGetOprid(operator_name, left, right);
+	recheck->opfuncid = function;
+	recheck->opresulttype = BOOLOID;
+	recheck->inputcollid = equality->inputcollid;
+	recheck->args = equality->args;
+	recheck->location = -1;
+	return (Expr *) recheck;
+}
+
+/* Columns of one key have the same token for the same value. */
+static bool
+share_tokens(const Target *a, const Target *b)
+{
+	return a->typmod == b->typmod && a->num_versions == 1 && b->num_versions == 1 &&
+		a->index.form.bits == b->index.form.bits &&
+		strcmp(a->index.form.normalizer, b->index.form.normalizer) == 0 &&
+		a->index.call->funcid == b->index.call->funcid &&
+		a->index.call->inputcollid == b->index.call->inputcollid;
+}
+
+/*
+ * Sets out_targets of the sides of an equality that are looked for by the other
+ * one; are there any?
+ */
+static bool
+find_targets(PlannerInfo *root, List *args, const bool encrypted[2], Oid collation,
+			 Target out_targets[2], bool out_found[2])
+{
+	for (int side = 0; side < 2; side++)
+		out_found[side] = encrypted[side] && is_searchable(list_nth(args, 1 - side)) &&
+			find_target(root->parse->rtable, list_nth(args, side), collation, &out_targets[side]);
+	return out_found[0] || out_found[1];
+}
+
+bool
+pgseal_lookup_beside(PlannerInfo *root, List *args, Oid collation)
+{
+	Target		targets[2];
+	bool		found[2];
+	bool		encrypted[2];
+
+	if (list_length(args) != 2 ||
+		bms_overlap(pull_varnos(root, linitial(args)), pull_varnos(root, lsecond(args))))
+		return false;
+	for (int side = 0; side < 2; side++)
+		encrypted[side] = pgseal_type_by_oid(getBaseType(exprType(list_nth(args, side)))) != NULL;
+	return find_targets(root, args, encrypted, collation, targets, found);
+}
+
+static Node *
+simplify_equality(PlannerInfo *root, FuncExpr *equality)
+{
+	List	   *clauses = NIL;
+	Target		targets[2];
+	bool		found[2];
+	bool		encrypted[2];
+	Relids		left = pull_varnos(root, linitial(equality->args));
+	Relids		right = pull_varnos(root, lsecond(equality->args));
+	bool		as_operator = !bms_is_empty(left) && !bms_is_empty(right);
+	Oid		   *types;
+	int			num_types;
+
+	get_func_signature(equality->funcid, &types, &num_types);
+	if (bms_overlap(left, right))
+		return NULL;
+	for (int side = 0; side < 2; side++)
+		encrypted[side] = pgseal_type_by_oid(types[side]) != NULL;
+	if (!find_targets(root, equality->args, encrypted, equality->inputcollid, targets, found))
+		return NULL;
+	for (int side = 0; side < 2; side++)
+		as_operator = as_operator || (found[side] && targets[side].index.prunes);
+
+	/* One clause serves both indexes, and counts once in estimates */
+	if (found[0] && found[1] && share_tokens(&targets[0], &targets[1]))
+		clauses = list_make1(make_opclause(ByteaEqualOperator, BOOLOID, false,
+										   indexed_side(targets[0].column, &targets[0].index),
+										   indexed_side(targets[1].column, &targets[1].index),
+										   InvalidOid, InvalidOid));
+	else
+		for (int side = 0; side < 2; side++)
+			if (found[side])
+				clauses = lappend(clauses, lookup_clause(&targets[side],
+														 list_nth(equality->args, 1 - side),
+														 types[1 - side], "tokens"));
+
+	/* Plan again when an index key is replaced */
+	root->glob->relationOids = list_append_unique_oid(root->glob->relationOids,
+													  pgseal_catalog_version_relation());
+	clauses = lappend(clauses, recheck_clause(equality, types[0], types[1], as_operator));
+	return (Node *) make_andclause(clauses);
+}
+
+Datum
+pgseal_equality_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+	SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
+
+	if (!IsA(request, SupportRequestSimplify) || simplify->root == NULL)
+		PG_RETURN_POINTER(NULL);
+	PG_RETURN_POINTER(simplify_equality(simplify->root, simplify->fcall));
+}
+
+/* The clause beside it has picked the rows */
+Datum
+pgseal_recheck_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (!IsA(request, SupportRequestSelectivity))
+		PG_RETURN_POINTER(NULL);
+	((SupportRequestSelectivity *) request)->selectivity = 1;
+	PG_RETURN_POINTER(request);
+}
+
+/*
+ * column IN (...), column = ANY (...), and tokens that the user computed
+ */
+
+/* Is the operator the = of an encrypted type, with whatever on its right? */
+static bool
+is_our_equality(Oid operator)
+{
+	Oid			left;
+	Oid			right;
+
+	if (operator < FirstNormalObjectId)
+		return false;
+	op_input_types(operator, &left, &right);
+	return pgseal_type_by_oid(left) != NULL &&
+		strcmp(get_opname(operator), "=") == 0 &&
+		get_func_namespace(get_opcode(operator)) == get_namespace_oid("pgseal", false);
+}
+
+/*
+ * What makes tokens of an array that a column is compared with by this operator.
+ * Tokens are of a type: 7::int8 has another one than the 7 of an int4 column.
+ * So arrays of a relative of the column's type are converted first, by one of
+ * the functions of 47_related_types.sql; NULL where there is none.
+ */
+static const char *
+tokens_function(Oid operator, Oid array_type)
+{
+	Oid			left;
+	Oid			right;
+	Oid			arguments[4] = {array_type, INT4OID, TEXTOID, INT4OID};
+	const PgsealType *type;
+	char	   *name;
+	bool		exists;
+
+	op_input_types(operator, &left, &right);
+	type = pgseal_type_by_oid(left);
+	if (right == left || right == type->base->oid)
+		return "tokens";
+	name = psprintf("tokens_of_%s", type->base->name);
+	exists = OidIsValid(LookupFuncName(list_make2(makeString("pgseal"), makeString(name)),
+									   4, arguments, true));
+	return exists ? name : NULL;
+}
+
+/* What the queries of one statement are extended with */
+typedef struct Extension
+{
+	List	   *rtable;			/* of the query at hand */
+	bool		extended;		/* anything at all */
+} Extension;
+
+/* Does a column come out of a set operation? */
+static bool
+is_set_operation_column(List *rtable, Node *column)
+{
+	Var		   *var = (Var *) column;
+	RangeTblEntry *rte;
+
+	if (!IsA(column, Var) || var->varlevelsup != 0)
+		return false;
+	rte = rt_fetch(var->varno, rtable);
+	return rte->rtekind == RTE_SUBQUERY && rte->subquery->setOperations != NULL;
+}
+
+/* The value that a subquery's row stands for, in the place of its Param */
+static Node *
+put_for_row(Node *node, void *value)
+{
+	if (node != NULL && IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
+		return copyObject(value);
+	return expression_tree_mutator(node, put_for_row, value);
+}
+
+/*
+ * column IN (VALUES (a), (b)) as column = ANY (ARRAY[a, b]), as the planner itself
+ * does since PostgreSQL 18 where it is too late for us; NULL for all else.
+ */
+static ScalarArrayOpExpr *
+values_as_array(SubLink *in)
+{
+	OpExpr	   *equality = (OpExpr *) in->testexpr;
+	Query	   *query = (Query *) in->subselect;
+	RangeTblEntry *values;
+	ArrayExpr  *array;
+	ScalarArrayOpExpr *any;
+	Oid			left;
+	Oid			right;
+	ListCell   *lc;
+
+	if (in->subLinkType != ANY_SUBLINK || !IsA(equality, OpExpr) ||
+		!is_our_equality(equality->opno) || list_length(query->rtable) != 1 ||
+		query->setOperations != NULL || query->sortClause != NIL || query->limitCount != NULL ||
+		query->limitOffset != NULL || query->hasSubLinks)
+		return NULL;
+	values = linitial_node(RangeTblEntry, query->rtable);
+	if (values->rtekind != RTE_VALUES)
+		return NULL;
+
+	array = makeNode(ArrayExpr);
+	op_input_types(equality->opno, &left, &right);
+	foreach(lc, values->values_lists)
+		array->elements = lappend(array->elements,
+								  put_for_row(lsecond(equality->args), linitial(lfirst(lc))));
+	if (contain_volatile_functions((Node *) array->elements))
+		return NULL;
+	IncrementVarSublevelsUp((Node *) array->elements, -1, 1);
+	array->element_typeid = right;
+	array->array_typeid = get_array_type(right);
+	array->array_collid = get_typcollation(right);
+	array->location = -1;
+
+	any = makeNode(ScalarArrayOpExpr);
+	any->opno = equality->opno;
+	any->opfuncid = equality->opfuncid;
+	any->useOr = true;
+	any->inputcollid = equality->inputcollid;
+	any->args = list_make2(linitial(equality->args), array);
+	any->location = -1;
+	return any;
+}
+
+/*
+ * column IN (a, b) as column = a OR column = b; NULL for long lists and for
+ * arrays whose elements aren't known.
+ */
+static Node *
+spell_out(ScalarArrayOpExpr *any)
+{
+	Node	   *column = linitial(any->args);
+	Node	   *array = lsecond(any->args);
+	Oid			left;
+	Oid			right;
+	List	   *elements = NIL;
+	List	   *clauses = NIL;
+	ListCell   *lc;
+
+	op_input_types(any->opno, &left, &right);
+	if (IsA(array, ArrayExpr) && !((ArrayExpr *) array)->multidims)
+		elements = ((ArrayExpr *) array)->elements;
+	else if (IsA(array, Const) && !((Const *) array)->constisnull)
+	{
+		ArrayIterator it = array_create_iterator(DatumGetArrayTypeP(((Const *) array)->constvalue),
+												 0, NULL);
+		int16		len;
+		bool		byval;
+		Datum		element;
+		bool		isnull;
+
+		get_typlenbyval(right, &len, &byval);
+		while (array_iterate(it, &element, &isnull))
+			elements = lappend(elements, makeConst(right, -1, ((Const *) array)->constcollid, len,
+												   element, isnull, byval));
+	}
+	if (elements == NIL || list_length(elements) > MAX_SPELLED_OUT)
+		return NULL;
+	foreach(lc, elements)
+	{
+		Expr	   *clause = make_opclause(any->opno, BOOLOID, false,
+										   (Expr *) copyObject(column),
+										   (Expr *) lfirst(lc), InvalidOid, any->inputcollid);
+
+		clauses = lappend(clauses, clause);
+	}
+	return list_length(clauses) == 1 ? linitial(clauses) : (Node *) make_orclause(clauses);
+}
+
+/* Arguments of blind_index(plaintext, key, ...), NIL for all other expressions */
+static List *
+plaintext_call(Node *node)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+	HeapTuple	tuple;
+	List	   *args;
+
+	if (!IsA(node, FuncExpr) || call->funcresulttype != BYTEAOID ||
+		call->funcid < FirstNormalObjectId ||
+		get_func_namespace(call->funcid) != pgseal_type_schema() ||
+		strcmp(get_func_name(call->funcid), "blind_index") != 0)
+		return NIL;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", call->funcid);
+	args = expand_function_arguments(copyObject(call->args), false, call->funcresulttype, tuple);
+	ReleaseSysCache(tuple);
+	return pgseal_type_by_base(exprType(linitial(args))) != NULL ? args : NIL;
+}
+
+/*
+ * x = blind_index(plaintext, key, ...), written by the user, while the index
+ * key is replaced: x = ANY (tokens of all versions).  NULL for all else.
+ */
+static Node *
+extend_explicit(OpExpr *equality, Extension *extension)
+{
+	for (int side = 0; side < 2; side++)
+	{
+		Node	   *call = list_nth(equality->args, side);
+		List	   *args = plaintext_call(call);
+		Const	   *key = args != NIL && IsA(lsecond(args), Const) ? lsecond(args) : NULL;
+		PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
+		ScalarArrayOpExpr *any;
+		FuncExpr   *tokens;
+		int32		hash;
+
+		if (key == NULL || key->constisnull)
+			continue;
+		extension->extended = true;
+		hash = pgseal_catalog_name_hash(TextDatumGetCString(key->constvalue));
+		if (pgseal_keyring_num_index_versions(hash) < 2)
+			continue;
+		tokens = (FuncExpr *) token_call("tokens", linitial(args), exprType(linitial(args)), hash,
+										 &form, ((FuncExpr *) call)->inputcollid);
+		if (list_length(args) > 2)
+			lthird(tokens->args) = lthird(args);
+		if (list_length(args) > 3)
+			lfourth(tokens->args) = lfourth(args);
+		any = makeNode(ScalarArrayOpExpr);
+		any->opno = ByteaEqualOperator;
+		any->opfuncid = get_opcode(ByteaEqualOperator);
+		any->useOr = true;
+		any->args = list_make2(list_nth(equality->args, 1 - side), tokens);
+		any->location = -1;
+		return (Node *) any;
+	}
+	return NULL;
+}
+
+/*
+ * Only what decides whether a row stays: elsewhere, as below NOT, the added
+ * clause would turn an unknown result into false.
+ */
+static Node *
+extend_qual(Node *node, Extension *extension)
+{
+	ScalarArrayOpExpr *any = (ScalarArrayOpExpr *) node;
+
+	if (node == NULL)
+		return NULL;
+	if (is_andclause(node) || is_orclause(node))
+	{
+		ListCell   *lc;
+
+		foreach(lc, ((BoolExpr *) node)->args)
+			lfirst(lc) = extend_qual(lfirst(lc), extension);
+	}
+	else if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+	{
+		Node	   *extended = extend_explicit((OpExpr *) node, extension);
+
+		return extended != NULL ? extended : node;
+	}
+	else if (IsA(node, ScalarArrayOpExpr) && any->useOr && is_our_equality(any->opno))
+	{
+		Node	   *array = lsecond(any->args);
+		Oid			array_type = getBaseType(exprType(array));
+		const char *function = tokens_function(any->opno, array_type);
+		Target		target;
+
+		if (function != NULL && is_searchable(array) &&
+			find_target(extension->rtable, linitial(any->args), any->inputcollid, &target))
+		{
+			extension->extended = true;
+			return (Node *) make_andclause(list_make2(lookup_clause(&target, array, array_type,
+																	function),
+													  node));
+		}
+
+		/* Each arm of a UNION will extend the equalities in its own way */
+		if (is_set_operation_column(extension->rtable, linitial(any->args)))
+		{
+			Node	   *spelled = spell_out(any);
+
+			return spelled != NULL ? spelled : node;
+		}
+	}
+	else if (IsA(node, SubLink))
+	{
+		Node	   *array = (Node *) values_as_array((SubLink *) node);
+		Node	   *extended = extend_qual(array, extension);
+
+		return extended != array ? extended : node;
+	}
+	return node;
+}
+
+static void
+extend_jointree(Node *node, Extension *extension)
+{
+	ListCell   *lc;
+
+	if (node == NULL)
+		return;
+	if (IsA(node, FromExpr))
+	{
+		FromExpr   *from = (FromExpr *) node;
+
+		from->quals = extend_qual(from->quals, extension);
+		foreach(lc, from->fromlist)
+			extend_jointree(lfirst(lc), extension);
+	}
+	else if (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) node;
+
+		join->quals = extend_qual(join->quals, extension);
+		extend_jointree(join->larg, extension);
+		extend_jointree(join->rarg, extension);
+	}
+}
+
+static bool
+extend_queries(Node *node, void *context)
+{
+	Extension  *extension = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+
+		extension->rtable = query->rtable;
+		extend_jointree((Node *) query->jointree, extension);
+		return query_tree_walker(query, extend_queries, context, 0);
+	}
+	return expression_tree_walker(node, extend_queries, context);
+}
+
+/* Statements without them cost this walk and nothing else */
+static bool
+has_extensible(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, ScalarArrayOpExpr) &&
+		((ScalarArrayOpExpr *) node)->opno >= FirstNormalObjectId)
+		return true;
+	if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+		return true;
+	if (IsA(node, SubLink) && values_as_array((SubLink *) node) != NULL)
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, has_extensible, context, 0);
+	return expression_tree_walker(node, has_extensible, context);
+}
+
+static PlannedStmt *
+lookup_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+{
+	Extension	extension = {NIL, false};
+	PlannedStmt *plan;
+
+	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_type_schema()))
+		extend_queries((Node *) parse, &extension);
+	plan = prev_planner ?
+		prev_planner(parse, query_string, cursor_options, params) :
+		standard_planner(parse, query_string, cursor_options, params);
+
+	/* Plan again when an index key is replaced */
+	if (extension.extended)
+		plan->relationOids = list_append_unique_oid(plan->relationOids,
+													pgseal_catalog_version_relation());
+	return plan;
+}
+
+void
+pgseal_lookup_init(void)
+{
+	prev_planner = planner_hook;
+	planner_hook = lookup_planner;
+}

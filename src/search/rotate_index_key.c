@@ -1,0 +1,423 @@
+/*-------------------------------------------------------------------------
+ *
+ * rotate_index_key.c
+ *	  Replacing an index key; which index serves equality.
+ *
+ * An index key is replaced in three steps:
+ *
+ *	 1. rotate_index_key(): from its commit on, tokens are made under the new
+ *		version, and lookups search for tokens of both.
+ *	 2. Old tokens go: indexes by REINDEX INDEX CONCURRENTLY, generated columns
+ *		by updating the rows.
+ *	 3. retire_index_key() sees that none is left, and destroys the old version.
+ *
+ * No lookup may miss: whoever has planned with one version in mind, or would
+ * still write under the old one alone, holds a lock on the table; step 1 and 3
+ * take the tables exclusively, for a moment, as ALTER TABLE would, and PostgreSQL
+ * lets nobody touch them again who hasn't heard of the change.  A lock on the
+ * key keeps new tables from appearing meanwhile (ddl.c).
+ *
+ * Uniqueness may not be lost: a unique index with tokens of two versions would
+ * take the same value twice.  So unique indexes are rebuilt within step 1, while
+ * the table is locked (about a microsecond a row).  A unique generated column,
+ * perhaps with foreign keys that point to it, can't be recomputed like that;
+ * step 1 refuses and says so.
+ *
+ * Which indexes have old tokens is remembered by their file: pgseal.old_index
+ * holds each non-unique index of step 1, and an index is done when it is gone or
+ * has got another file.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "keys/keyring.h"
+#include "search/stored_tokens.h"
+
+PG_FUNCTION_INFO_V1(pgseal_rotate_index_key);
+PG_FUNCTION_INFO_V1(pgseal_retire_index_key);
+PG_FUNCTION_INFO_V1(pgseal_equality_index);
+
+/*
+ * SQL, as the owner of the key catalog.  Only for constant text without names
+ * that a search_path could turn elsewhere.
+ */
+static uint64
+run_as_owner(const char *sql, int num_args, Oid *types, Datum *values)
+{
+	Oid			user;
+	int			context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
+	if (SPI_execute_with_args(sql, num_args, types, values, NULL, false, 0) < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", sql);
+	SetUserIdAndSecContext(user, context);
+	return SPI_processed;
+}
+
+/*
+ * Tables with a column under this key, or under any, in the order of their
+ * OIDs.
+ */
+static List *
+tables_of_key(int32 key_hash)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(key_hash)};
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *tables = NIL;
+	uint64		num_rows;
+
+	num_rows = run_as_owner("SELECT DISTINCT a.attrelid FROM pg_catalog.pg_attribute a"
+							" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid"
+							" JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid"
+							" WHERE (a.atttypmod OPERATOR(pg_catalog.=) $1"
+							"  OR a.atttypmod OPERATOR(pg_catalog.=) 0"
+							"  OR t.typtypmod OPERATOR(pg_catalog.=) $1"
+							"  OR t.typtypmod OPERATOR(pg_catalog.=) 0)"
+							" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m}')"
+							" AND a.attnum OPERATOR(pg_catalog.>) 0"
+							" AND a.atttypid OPERATOR(pg_catalog.>=) 16384"
+							" AND NOT a.attisdropped ORDER BY 1", 1, types, values);
+	for (uint64 i = 0; i < num_rows; i++)
+	{
+		bool		isnull;
+		Oid			table = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+														   SPI_tuptable->tupdesc, 1, &isnull));
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		tables = lappend_oid(tables, table);
+		MemoryContextSwitchTo(spi);
+	}
+	return tables;
+}
+
+static void
+lock_tables(List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	AcceptInvalidationMessages();
+}
+
+/* Does it hold tokens of this key?  Those of a '*' column may be of any. */
+static bool
+has_tokens_of(Node *expr, int32 key_hash)
+{
+	return pgseal_stored_has_tokens(expr, key_hash) ||
+		pgseal_stored_has_tokens(expr, PGSEAL_TYPMOD_ANY);
+}
+
+/* A generated column that holds tokens */
+static bool
+column_has_tokens(Relation table, AttrNumber attnum, int32 key_hash)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attnum - 1);
+
+	return !attribute->attisdropped && attribute->attgenerated != '\0' &&
+		has_tokens_of(build_column_default(table, attnum), key_hash);
+}
+
+static bool
+index_stores_column_tokens(Relation table, Relation index, int32 key_hash)
+{
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		AttrNumber	attnum = index->rd_index->indkey.values[i];
+
+		if (attnum > 0 && column_has_tokens(table, attnum, key_hash))
+			return true;
+	}
+	return false;
+}
+
+static char *
+qualified_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  get_rel_name(relation));
+}
+
+/*
+ * Step 1 for one table: refuses what can't be rebuilt; the others are added to
+ * the lists.
+ */
+static void
+sort_indexes(Relation table, int32 key_hash, List **rebuild, List **remember)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		bool		unique = index->rd_index->indisunique || index->rd_index->indisexclusion;
+
+		if (unique && index_stores_column_tokens(table, index, key_hash))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot replace the index key while index \"%s\" makes a generated column of tokens unique",
+							RelationGetRelationName(index)),
+					 errhint("In one transaction, drop the generated column of table \"%s\", call pgseal.rotate_index_key(), and add the column with its constraints again; or use a unique index on blind_index() instead.",
+							 RelationGetRelationName(table))));
+		if (index->rd_rel->relkind == RELKIND_INDEX &&
+			has_tokens_of((Node *) RelationGetIndexExpressions(index), key_hash))
+		{
+			if (unique)
+				*rebuild = lappend_oid(*rebuild, RelationGetRelid(index));
+			else
+				*remember = lappend_oid(*remember, RelationGetRelid(index));
+		}
+		index_close(index, NoLock);
+	}
+}
+
+static void
+remember_index(Oid index, const char *key)
+{
+	Relation	rel = index_open(index, AccessShareLock);
+	Oid			types[3] = {OIDOID, OIDOID, TEXTOID};
+	Datum		values[3] = {
+		ObjectIdGetDatum(index),
+		ObjectIdGetDatum(rel->rd_rel->relfilenode),
+		CStringGetTextDatum(key)
+	};
+
+	index_close(rel, NoLock);
+	run_as_owner("INSERT INTO pgseal.old_index (index, file, key) VALUES ($1, $2, $3)",
+				 3, types, values);
+}
+
+/* The versions in use; 42704 unless there are some */
+static List *
+index_versions(const char *name, int32 hash)
+{
+	List	   *versions;
+
+	(void) pgseal_keyring_require(name);
+	versions = pgseal_keyring_index_versions(hash);
+	if (versions == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("key \"%s\" was destroyed", name)));
+	return versions;
+}
+
+/* rotate_index_key(name) → number of the new version */
+Datum
+pgseal_rotate_index_key(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int32		hash = pgseal_catalog_name_hash(name);
+	List	   *tables;
+	List	   *rebuild = NIL;
+	List	   *remember = NIL;
+	ListCell   *lc;
+	int32		number;
+
+	if (strcmp(name, PGSEAL_DEFAULT_KEY) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the index key of key \"%s\" cannot be replaced", name),
+				 errdetail("All hash indexes of encrypted columns are made with it.")));
+	pgseal_catalog_lock_columns(hash, true);
+	if (list_length(index_versions(name, hash)) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the index key of key \"%s\" is already being replaced", name),
+				 errhint("Finish with pgseal.retire_index_key().")));
+	SPI_connect();
+	tables = tables_of_key(hash);
+	lock_tables(tables);
+	foreach(lc, tables)
+	{
+		Relation	table = table_open(lfirst_oid(lc), NoLock);
+
+		sort_indexes(table, hash, &rebuild, &remember);
+		table_close(table, NoLock);
+	}
+
+	number = pgseal_keyring_add_version(name, PGSEAL_PURPOSE_INDEX, NULL);
+	CommandCounterIncrement();
+	foreach(lc, rebuild)
+		if (SPI_execute(psprintf("REINDEX INDEX %s", qualified_name(lfirst_oid(lc))),
+						false, 0) < 0)
+			elog(ERROR, "could not rebuild an index");
+	foreach(lc, remember)
+		remember_index(lfirst_oid(lc), name);
+	SPI_finish();
+	PG_RETURN_INT32(number);
+}
+
+/*
+ * Step 3
+ */
+
+static void
+check_indexes(const char *name)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(name)};
+	bool		isnull;
+	Oid			index;
+
+	if (run_as_owner("SELECT o.index FROM pgseal.old_index o JOIN pg_catalog.pg_class c"
+					 " ON c.oid OPERATOR(pg_catalog.=) o.index"
+					 " AND c.relfilenode OPERATOR(pg_catalog.=) o.file"
+					 " WHERE o.key OPERATOR(pg_catalog.=) $1 ORDER BY o.index", 1, types, values) == 0)
+		return;
+	index = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+										   &isnull));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("index \"%s\" still holds tokens of the old index key", get_rel_name(index)),
+			 errhint("REINDEX INDEX CONCURRENTLY %s;", qualified_name(index))));
+}
+
+/*
+ * Looks at all row versions that a transaction may still see, so that no old
+ * snapshot looks in vain.
+ */
+static void
+check_generated_column(Relation table, AttrNumber attnum, int current)
+{
+	char	   *column = NameStr(TupleDescAttr(RelationGetDescr(table), attnum - 1)->attname);
+	SnapshotData snapshot;
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	TableScanDesc scan;
+
+	InitNonVacuumableSnapshot(snapshot, GlobalVisTestFor(table));
+	scan = table_beginscan(table, &snapshot, 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, attnum, &isnull);
+		struct varlena *token;
+
+		CHECK_FOR_INTERRUPTS();
+		if (isnull)
+			continue;
+		token = PG_DETOAST_DATUM_PACKED(value);
+		if (VARSIZE_ANY_EXHDR(token) > 0 && *(uint8 *) VARDATA_ANY(token) != (uint8) current)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of table \"%s\" still holds tokens of the old index key",
+							column, RelationGetRelationName(table)),
+					 errhint("Update the encrypted column to itself WHERE get_byte(%s, 0) <> %d, in batches; then wait for the transactions that were running.",
+							 quote_identifier(column), (uint8) current)));
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* retire_index_key(name) → how many versions were retired */
+Datum
+pgseal_retire_index_key(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int32		hash = pgseal_catalog_name_hash(name);
+	Oid			types[2] = {TEXTOID, INT4OID};
+	Datum		values[2];
+	List	   *versions;
+	List	   *tables;
+	ListCell   *lc;
+	int			current;
+
+	pgseal_catalog_lock_columns(hash, true);
+	versions = index_versions(name, hash);
+	if (list_length(versions) < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the index key of key \"%s\" is not being replaced", name),
+				 errhint("Begin with pgseal.rotate_index_key().")));
+	current = ((PgsealVersionRow *) linitial(versions))->number;
+
+	SPI_connect();
+	check_indexes(name);
+	tables = tables_of_key(hash);
+	foreach(lc, tables)
+	{
+		Relation	table = table_open(lfirst_oid(lc), AccessShareLock);
+
+		if (RELKIND_HAS_TABLE_AM(table->rd_rel->relkind))
+			for (int i = 1; i <= RelationGetNumberOfAttributes(table); i++)
+				if (column_has_tokens(table, i, hash))
+					check_generated_column(table, i, current);
+		table_close(table, NoLock);
+	}
+	lock_tables(tables);
+
+	values[0] = CStringGetTextDatum(name);
+	values[1] = Int32GetDatum(current);
+	run_as_owner("DELETE FROM pgseal.old_index WHERE key OPERATOR(pg_catalog.=) $1",
+				 1, types, values);
+	run_as_owner("UPDATE pgseal.key_version SET wrapped = NULL,"
+				 " retired = pg_catalog.now(), destroyed = pg_catalog.now()"
+				 " WHERE key OPERATOR(pg_catalog.=) $1 AND purpose OPERATOR(pg_catalog.=) 'i'"
+				 " AND number OPERATOR(pg_catalog.<) $2 AND wrapped IS NOT NULL", 2, types, values);
+	SPI_finish();
+	for_each_from(lc, versions, 1)
+		pgseal_catalog_event("index_key_retired", name, ((PgsealVersionRow *) lfirst(lc))->id, NULL);
+	PG_RETURN_INT32(list_length(versions) - 1);
+}
+
+/*
+ * equality_index(table, column number) → name of the index that serves =
+ * whatever else a query says: valid, on all rows, the column first
+ */
+Datum
+pgseal_equality_index(PG_FUNCTION_ARGS)
+{
+	Relation	table = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	AttrNumber	attnum = PG_GETARG_INT16(1);
+	char	   *name = NULL;
+	ListCell   *lc;
+
+	if (table == NULL)
+		PG_RETURN_NULL();
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		AttrNumber	first = index->rd_index->indkey.values[0];
+		Var		   *column = NULL;
+		bool		serves;
+
+		if (first == 0)
+			column = pgseal_stored_column(linitial(RelationGetIndexExpressions(index)));
+		else if (first > 0 && TupleDescAttr(RelationGetDescr(table), first - 1)->attgenerated)
+			column = pgseal_stored_column(build_column_default(table, first));
+		serves = column != NULL ? column->varattno == attnum :
+			first == attnum && index->rd_rel->relam == HASH_AM_OID;
+		if (serves && index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL &&
+			name == NULL)
+			name = pstrdup(RelationGetRelationName(index));
+		index_close(index, NoLock);
+	}
+	relation_close(table, AccessShareLock);
+	if (name == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(name));
+}

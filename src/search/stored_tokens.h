@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * stored_tokens.h
+ *	  Stored tokens: indexes and generated columns that hold blind_index().
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_STORED_H
+#define PGSEAL_STORED_H
+
+#include "postgres.h"
+
+#include "nodes/primnodes.h"
+#include "utils/rel.h"
+
+/* The type modifier of an encrypted column, also of one of a domain */
+extern int32 pgseal_stored_typmod(Node *column);
+
+/* The column in blind_index(column, ...), a Var; NULL for all else */
+extern Var *pgseal_stored_column(Node *expr);
+
+/*
+ * Does the expression compute tokens of columns with this type modifier, or
+ * (PGSEAL_TYPMOD_NONE) of any column?
+ */
+extern bool pgseal_stored_has_tokens(Node *expr, int32 typmod);
+
+/* An index of the relation that is made of tokens of the column, or InvalidOid */
+extern Oid	pgseal_stored_index_of(Relation rel, AttrNumber attnum);
+
+/*
+ * From the object access hook, for what was just made.  Errors: 42501 without USAGE on the key's foreign server.
+ */
+extern void pgseal_stored_created(Oid catalog, Oid object, int sub_id);
+
+extern void pgseal_stored_init(void);
+
+#endif							/* PGSEAL_STORED_H */

@@ -1,0 +1,246 @@
+/*-------------------------------------------------------------------------
+ *
+ * compare.c
+ *	  Comparison and hashing of encrypted values.
+ *
+ * The operators compare opened values by the base type's own btree comparison,
+ * so they mean what they mean for the base type, collations included.  Either
+ * argument may be of the encrypted or of the base type; which is read from the
+ * signature once per call site.
+ *
+ * Hashes are keyed (HMAC-SHA-256 of the canonical form under the index key of
+ * the database's default key): they are stored in hash indexes and spill
+ * files, and are the same in all tables, so that these can be joined.
+ *
+ * Comparing tells something about a value, so it needs the privilege, and so
+ * does hashing: whether two hashes meet in a GROUP BY would answer a guess.
+ * Only the upkeep of a hash index and the routing to hash partitions ask for
+ * none, because a role that only writes must be able to insert.  In an index, a
+ * value whose key was destroyed has the hash 0: nobody will look for it, but its
+ * row must stay one that can be updated and restored.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "nodes/memnodes.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "port/pg_bswap.h"
+
+#include "base/compat.h"
+#include "value/seal.h"
+
+PG_FUNCTION_INFO_V1(pgseal_eq);
+PG_FUNCTION_INFO_V1(pgseal_ne);
+PG_FUNCTION_INFO_V1(pgseal_lt);
+PG_FUNCTION_INFO_V1(pgseal_le);
+PG_FUNCTION_INFO_V1(pgseal_gt);
+PG_FUNCTION_INFO_V1(pgseal_ge);
+PG_FUNCTION_INFO_V1(pgseal_cmp);
+PG_FUNCTION_INFO_V1(pgseal_hash);
+PG_FUNCTION_INFO_V1(pgseal_hash_extended);
+
+/* What a call site compares; index 0 is the left argument */
+typedef struct Operands
+{
+	const PgsealType *type;
+	bool		sealed[2];		/* or of the base type */
+	PgsealAccess hash_access;	/* if it is a hash function */
+	bool		in_index;		/* which an index calls */
+} Operands;
+
+/*
+ * Called on behalf of an index or a partitioned table?  Their support functions
+ * are looked up into memory contexts of the relation cache (relcache.c,
+ * partcache.c), while the executor's belong to a query.
+ */
+static PgsealAccess
+hash_access(FunctionCallInfo fcinfo)
+{
+	const char *owner = fcinfo->flinfo->fn_mcxt->name;
+
+	return strcmp(owner, "index info") == 0 || strcmp(owner, "partition key") == 0 ?
+		PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
+}
+
+static const Operands *
+operands(FunctionCallInfo fcinfo)
+{
+	Operands   *op = fcinfo->flinfo->fn_extra;
+
+	if (op == NULL)
+	{
+		Oid		   *arguments;
+		int			num_arguments;
+
+		get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &num_arguments);
+		op = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Operands));
+		for (int i = 0; i < 2 && i < num_arguments; i++)
+		{
+			const PgsealType *type = pgseal_type_by_oid(arguments[i]);
+
+			op->sealed[i] = (type != NULL);
+			if (type != NULL)
+				op->type = type;
+		}
+		if (op->type == NULL)
+			op->type = pgseal_type_by_base(arguments[0]);
+		if (op->type == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("function %u compares no encrypted type",
+							fcinfo->flinfo->fn_oid)));
+		op->hash_access = hash_access(fcinfo);
+		op->in_index = strcmp(fcinfo->flinfo->fn_mcxt->name, "index info") == 0;
+		fcinfo->flinfo->fn_extra = op;
+	}
+	return op;
+}
+
+/* The operand as a value of the base type */
+static Datum
+operand(FunctionCallInfo fcinfo, const Operands *op, int i, PgsealAccess access, bool *isnull)
+{
+	*isnull = false;
+	if (!op->sealed[i])
+		return PG_GETARG_DATUM(i);
+	return pgseal_value_open(op->type, PG_GETARG_DATUM(i), access, isnull);
+}
+
+/* Less than, equal to or greater than zero; *isnull as value/seal.h */
+static int32
+compare(FunctionCallInfo fcinfo, bool *isnull)
+{
+	const Operands *op = operands(fcinfo);
+	Datum		left;
+	Datum		right;
+	int32		result;
+
+	left = operand(fcinfo, op, 0, PGSEAL_ACCESS_CHECKED, isnull);
+	if (*isnull)
+		return 0;
+	right = operand(fcinfo, op, 1, PGSEAL_ACCESS_CHECKED, isnull);
+	if (*isnull)
+		return 0;
+	result = DatumGetInt32(FunctionCall2Coll((FmgrInfo *) &op->type->compare,
+											 PG_GET_COLLATION(), left, right));
+
+	/* A sort calls this millions of times in one memory context */
+	if (!op->type->byval)
+	{
+		if (op->sealed[0])
+			pfree(DatumGetPointer(left));
+		if (op->sealed[1])
+			pfree(DatumGetPointer(right));
+	}
+	return result;
+}
+
+#define COMPARISON(name, operator) \
+Datum \
+name(PG_FUNCTION_ARGS) \
+{ \
+	bool		isnull; \
+	int32		order = compare(fcinfo, &isnull); \
+\
+	if (isnull) \
+		PG_RETURN_NULL(); \
+	PG_RETURN_BOOL(order operator 0); \
+}
+
+COMPARISON(pgseal_eq, ==)
+COMPARISON(pgseal_ne, !=)
+COMPARISON(pgseal_lt, <)
+COMPARISON(pgseal_le, <=)
+COMPARISON(pgseal_gt, >)
+COMPARISON(pgseal_ge, >=)
+
+/* For the support functions of operator classes, which can't say NULL */
+static void
+report_denied(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to compare encrypted values")));
+}
+
+/* Support function of the btree class */
+Datum
+pgseal_cmp(PG_FUNCTION_ARGS)
+{
+	bool		isnull;
+	int32		order = compare(fcinfo, &isnull);
+
+	if (isnull)
+		report_denied();
+	PG_RETURN_INT32(order);
+}
+
+static bool
+is_destroyed(Datum sealed)
+{
+	PgsealEnvelope envelope;
+
+	return pgseal_value_try_header(&envelope, sealed) &&
+		pgseal_keyring_info(envelope.key_version_id)->destroyed;
+}
+
+static uint64
+hash_value(FunctionCallInfo fcinfo, const Operands *op, uint64 seed)
+{
+	bool		isnull;
+	Datum		value = operand(fcinfo, op, 0, op->hash_access, &isnull);
+	PgsealKey  *key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
+	uint8		prefix[1 + sizeof(uint64)];
+	uint8		mac[PGSEAL_HASH_BYTES];
+	uint64		hash;
+	uint64		seed_be = pg_hton64(seed);
+	const uint8 *data;
+	size_t		len;
+	uint8		buffer[8];
+	void	   *allocated;
+
+	if (isnull)
+		report_denied();
+	data = pgseal_type_canonical(op->type, value, PG_GET_COLLATION(), &len, buffer, &allocated);
+	prefix[0] = op->type->base->code;
+	memcpy(prefix + 1, &seed_be, sizeof(seed_be));
+	if (!pgseal_hmac(key->hmac, mac, prefix, sizeof(prefix), data, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not compute HMAC-SHA-256")));
+	memcpy(&hash, mac, sizeof(hash));
+	if (allocated != NULL)
+	{
+		pgseal_wipe((void *) data, len);
+		pfree(allocated);
+	}
+	if (op->sealed[0] && !op->type->byval)
+		pfree(DatumGetPointer(value));
+	return pg_ntoh64(hash);
+}
+
+static uint64
+hash_operand(FunctionCallInfo fcinfo, uint64 seed)
+{
+	const Operands *op = operands(fcinfo);
+
+	if (op->in_index && op->sealed[0] && is_destroyed(PG_GETARG_DATUM(0)))
+		return 0;
+	return hash_value(fcinfo, op, seed);
+}
+
+Datum
+pgseal_hash(PG_FUNCTION_ARGS)
+{
+	/* The low half of the extended hash at seed 0, as hash classes must */
+	PG_RETURN_INT32((int32) hash_operand(fcinfo, 0));
+}
+
+Datum
+pgseal_hash_extended(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64((int64) hash_operand(fcinfo, (uint64) PG_GETARG_INT64(1)));
+}

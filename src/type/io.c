@@ -1,0 +1,257 @@
+/*-------------------------------------------------------------------------
+ *
+ * io.c
+ *	  The encrypted types: input, output, and the casts.
+ *
+ * All encrypted types share these functions; which one is meant is read from
+ * the signature of the SQL function once per call site (fn_extra).
+ *
+ * A type's own text and binary form is the sealed value.  Plaintext goes in
+ * through the input function and the cast from the base type, and comes out
+ * through nothing but the cast to the base type.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "libpq/pqformat.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "value/seal.h"
+
+PG_FUNCTION_INFO_V1(pgseal_in);
+PG_FUNCTION_INFO_V1(pgseal_out);
+PG_FUNCTION_INFO_V1(pgseal_recv);
+PG_FUNCTION_INFO_V1(pgseal_send);
+PG_FUNCTION_INFO_V1(pgseal_seal_cast);
+PG_FUNCTION_INFO_V1(pgseal_reseal_cast);
+PG_FUNCTION_INFO_V1(pgseal_open);
+PG_FUNCTION_INFO_V1(pgseal_try_open);
+
+static const PgsealType *
+require_type(Oid oid)
+{
+	const PgsealType *type = pgseal_type_by_oid(oid);
+
+	if (type == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type with OID %u is not an encrypted type", oid)));
+	return type;
+}
+
+static const PgsealType *
+remember_type(FunctionCallInfo fcinfo, Oid oid)
+{
+	fcinfo->flinfo->fn_extra = (void *) require_type(oid);
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* The encrypted type that the function takes as its first argument */
+static inline const PgsealType *
+argument_type(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		Oid		   *arguments;
+		int			num_arguments;
+
+		get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &num_arguments);
+		return remember_type(fcinfo, arguments[0]);
+	}
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* The encrypted type that the function returns */
+static inline const PgsealType *
+result_type(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+		return remember_type(fcinfo, get_func_rettype(fcinfo->flinfo->fn_oid));
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* Input and receive functions are told their type as an argument */
+static inline const PgsealType *
+input_type(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+		return remember_type(fcinfo, PG_GETARG_OID(1));
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* The sealed value that a text form holds; NULL if escontext took an error */
+static struct varlena *
+sealed_from_text(const PgsealType *type, const char *text, Node *escontext)
+{
+	struct varlena *sealed = palloc(VARHDRSZ + strlen(text));
+	int			len = pgseal_envelope_from_text((uint8 *) VARDATA(sealed), text);
+
+	/* No detail: what looks like a sealed value may be a botched secret */
+	if (len < 0)
+		pgseal_ereturn(escontext, NULL,
+					   (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+						errmsg("malformed sealed value"),
+						errhint("Text that begins with \"%s\" is taken for a sealed value.",
+								PGSEAL_TEXT_PREFIX)));
+	SET_VARSIZE(sealed, VARHDRSZ + len);
+	return pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
+							  ERRCODE_INVALID_TEXT_REPRESENTATION, escontext) ? sealed : NULL;
+}
+
+/*
+ * The base type's input function, whose errors repeat the value.  Ours doesn't,
+ * nor does the log repeat the statement.  False if escontext took an error.
+ */
+static bool
+base_input(const PgsealType *type, char *text, Node *escontext, Datum *out_value)
+{
+	int			sqlstate = pgseal_call_input((FmgrInfo *) &type->input, text,
+											 type->input_param, out_value);
+
+	if (sqlstate != 0)
+		pgseal_ereturn(escontext, false,
+					   (errcode(sqlstate),
+						errmsg("invalid input for type encrypted_%s", type->base->name),
+						errhidestmt(true)));
+	return true;
+}
+
+/* What pgseal_in() makes of the text; NULL if escontext took an error */
+static struct varlena *
+sealed_input(const PgsealType *type, char *text, int32 typmod, Node *escontext)
+{
+	struct varlena *sealed;
+	Datum		value;
+
+	if (pgseal_envelope_is_text(text))
+	{
+		sealed = sealed_from_text(type, text, escontext);
+		return sealed != NULL ? pgseal_value_reseal(type, sealed, typmod) : NULL;
+	}
+	if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
+		return pgseal_value_seal_chars(type, text, strlen(text), typmod);
+	return base_input(type, text, escontext, &value) ?
+		pgseal_value_seal(type, value, typmod) : NULL;
+}
+
+/* pgseal_in(cstring, type oid, typmod): plaintext, or the sealed text form */
+Datum
+pgseal_in(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = input_type(fcinfo);
+	ErrorContextCallback *saved_context = error_context_stack;
+	struct varlena *sealed;
+
+	/* COPY would add the value to the context of an error */
+	error_context_stack = NULL;
+	sealed = sealed_input(type, PG_GETARG_CSTRING(0), PG_GETARG_INT32(2), fcinfo->context);
+	error_context_stack = saved_context;
+	if (sealed == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_POINTER(sealed);
+}
+
+/* The sealed text form, whatever the type */
+Datum
+pgseal_out(PG_FUNCTION_ARGS)
+{
+	struct varlena *sealed = PG_GETARG_VARLENA_PP(0);
+	size_t		len = VARSIZE_ANY_EXHDR(sealed);
+	size_t		text_size = pgseal_envelope_text_size(len);
+	char	   *text;
+
+	if (!AllocSizeIsValid(text_size))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("sealed value is too large for its text form"),
+				 errhint("Use the binary format.")));
+	text = palloc(text_size);
+	pgseal_envelope_to_text(text, (uint8 *) VARDATA_ANY(sealed), len);
+	PG_RETURN_CSTRING(text);
+}
+
+/* The envelope's bytes as they are */
+Datum
+pgseal_recv(PG_FUNCTION_ARGS)
+{
+	StringInfo	buf = (StringInfo) PG_GETARG_POINTER(0);
+	const PgsealType *type = input_type(fcinfo);
+	int			len = buf->len - buf->cursor;
+	struct varlena *sealed = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(sealed, VARHDRSZ + len);
+	pq_copymsgbytes(buf, VARDATA(sealed), len);
+	(void) pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
+							  ERRCODE_INVALID_BINARY_REPRESENTATION, NULL);
+	PG_RETURN_POINTER(pgseal_value_reseal(type, sealed, PG_GETARG_INT32(2)));
+}
+
+Datum
+pgseal_send(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(PG_GETARG_BYTEA_P_COPY(0));
+}
+
+/* base type, typmod, is explicit → encrypted type */
+Datum
+pgseal_seal_cast(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = result_type(fcinfo);
+
+	PG_RETURN_POINTER(pgseal_value_seal(type, PG_GETARG_DATUM(0), PG_GETARG_INT32(1)));
+}
+
+/* encrypted type, typmod, is explicit → encrypted type, under the typmod's key */
+Datum
+pgseal_reseal_cast(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = result_type(fcinfo);
+
+	PG_RETURN_POINTER(pgseal_value_reseal(type, (struct varlena *) PG_GETARG_POINTER(0),
+										  PG_GETARG_INT32(1)));
+}
+
+/* encrypted type → base type */
+Datum
+pgseal_open(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = argument_type(fcinfo);
+	bool		isnull;
+	Datum		value = pgseal_value_open(type, PG_GETARG_DATUM(0), PGSEAL_ACCESS_CHECKED, &isnull);
+
+	if (isnull)
+		PG_RETURN_NULL();
+	return value;
+}
+
+/*
+ * encrypted type → base type; NULL where a value can't be opened because its
+ * key is gone or may not be used.  A value that was tampered with is an error
+ * here, too.
+ */
+Datum
+pgseal_try_open(PG_FUNCTION_ARGS)
+{
+	const PgsealType *type = argument_type(fcinfo);
+	PgsealEnvelope envelope;
+	const PgsealKeyInfo *info;
+	bool		isnull;
+	Datum		value;
+
+	pgseal_value_header(&envelope, PG_GETARG_DATUM(0));
+	info = pgseal_keyring_info(envelope.key_version_id);
+	if (!info->ephemeral &&
+		(!info->known || info->destroyed || !OidIsValid(info->server) ||
+		 pgseal_server_aclcheck(info->server, GetUserId(), ACL_USAGE) != ACLCHECK_OK))
+		PG_RETURN_NULL();
+	value = pgseal_value_open(type, PG_GETARG_DATUM(0), PGSEAL_ACCESS_CHECKED, &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	return value;
+}
