@@ -96,7 +96,7 @@ EXECUTE lit;
 DEALLOCATE lit;
 
 -- DROP and re-creation under the same name: the same key, so an old dump still opens
-SELECT btrim(ROW(v)::text, '()') AS sealed FROM r \gset
+SELECT pgseal.encrypted_text_out(v) AS sealed FROM r \gset
 DROP TABLE r;
 SELECT name FROM k WHERE name = 'keys.r';
 CREATE TABLE r (v encrypted_text);

@@ -130,9 +130,9 @@ SELECT a[1], a[2:3], array_length(a, 1), b[2][1] FROM k;
 SELECT generate_series(1, 2), v FROM t WHERE id = 1;
 SELECT (c).v, (c).n FROM k;
 SELECT (c).* FROM k;
-SELECT pg_temp.is_sealed((c::text::text[])[1]) FROM (SELECT replace(replace(c::text, '(', '{'), ')', '}') AS c FROM k) x;
-SELECT pg_temp.is_sealed(trim('()' FROM r::text)) AS "row output is sealed" FROM (SELECT v FROM t WHERE id = 1) r;
-SELECT pg_temp.is_sealed(trim('{}' FROM array_agg(v)::text)) AS "text of an array is sealed" FROM t WHERE id = 1;
+SELECT c::text AS "composite" FROM k;
+SELECT r::text AS "row output" FROM (SELECT v FROM t WHERE id = 1) r;
+SELECT array_agg(v)::text AS "text of an array" FROM t WHERE id = 1;
 CREATE FUNCTION setof_t() RETURNS SETOF t LANGUAGE SQL AS 'SELECT * FROM t WHERE id < 3 ORDER BY id';
 CREATE FUNCTION table_v() RETURNS TABLE (v encrypted_text, w text) LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT t.v, t.v::text FROM t WHERE id < 3 ORDER BY id; END';
 CREATE FUNCTION scalar_v(int) RETURNS encrypted_text LANGUAGE SQL AS 'SELECT v FROM t WHERE id = $1';
@@ -163,7 +163,7 @@ BEGIN
 	SELECT t.v INTO r FROM t WHERE id = 1;
 	RAISE INFO 'record: %, type %', left(r.v::text, 3), pg_typeof(r.v);
 	SELECT t.v INTO v FROM t WHERE id = 1;
-	RAISE INFO 'variable: %', substr(btrim(ROW(v)::text, '()'), 1, 9);
+	RAISE INFO 'variable: %', substr(pgseal.encrypted_text_out(v)::text, 1, 9);
 	EXECUTE 'SELECT v FROM transp.t WHERE id = 1' INTO s;
 	RAISE INFO 'text: %', s;
 	FOR r IN EXECUTE 'SELECT v FROM transp.t WHERE id = 1' LOOP
@@ -241,7 +241,7 @@ DELETE FROM t WHERE id >= 20;
 -- off: sealed for the client
 SET pgseal.transparent = off;
 SELECT v FROM t WHERE id = 1 \gdesc
-SELECT pg_temp.is_sealed(btrim(ROW(v)::text, '()')) AS sealed, v = 'ada' AS "compares", v::text AS "cast opens" FROM t WHERE id = 1;
+SELECT pg_temp.is_sealed(pgseal.encrypted_text_out(v)::text) AS sealed, v = 'ada' AS "compares", v::text AS "cast opens" FROM t WHERE id = 1;
 RESET pgseal.transparent;
 
 -- several statements in one string, and one that fails

@@ -4,7 +4,7 @@
  *	  Opening the result columns of the client's own statements.
  *
  * After parse analysis, a result column of an encrypted type is wrapped into
- * pgseal.open_result(), so that the client gets an ordinary column of the base
+ * pgseal.open_result() or its like for arrays and rows (opened.c), so that the client gets an ordinary column of the base
  * type.  That happens to statements that the client itself sent, and to
  * nothing else: not to queries in functions, triggers and views, not to
  * CREATE TABLE AS, not to COPY.
@@ -41,8 +41,8 @@
 #include "base/settings.h"
 #include "hooks/open_arguments.h"
 #include "hooks/open_results.h"
+#include "hooks/opened.h"
 #include "hooks/result_columns.h"
-#include "value/basetype.h"
 
 /* pg_dump --inserts reads tables through a cursor of this name */
 #define DUMP_CURSOR				"_pg_dump_cursor"
@@ -69,89 +69,11 @@ typedef struct Remembered
 
 static HTAB *remembered = NULL;
 
-/*
- * The opened form of result columns
- */
-
-static Oid
-open_result_function(const PgsealType *type)
-{
-	List	   *name = list_make2(makeString("pgseal"), makeString("open_result"));
-
-	return LookupFuncName(name, 1, &type->oid, false);
-}
-
-static Expr *
-call_open_result(const PgsealType *type, Expr *arg)
-{
-	Oid			collation = exprCollation((Node *) arg);
-
-	return (Expr *) makeFuncExpr(open_result_function(type), type->base->oid, list_make1(arg),
-								 get_typcollation(type->base->oid) ? collation : InvalidOid,
-								 collation, COERCE_EXPLICIT_CALL);
-}
-
-/* Arrays are opened element by element */
-static Expr *
-open_array(const PgsealType *type, Expr *array)
-{
-	CaseTestExpr *element = makeNode(CaseTestExpr);
-	ArrayCoerceExpr *coerced = makeNode(ArrayCoerceExpr);
-
-	element->typeId = type->oid;
-	element->typeMod = -1;
-	element->collation = exprCollation((Node *) array);
-	coerced->arg = array;
-	coerced->elemexpr = call_open_result(type, (Expr *) element);
-	coerced->resulttype = get_array_type(type->base->oid);
-	coerced->resulttypmod = -1;
-	coerced->resultcollid = exprCollation((Node *) coerced->elemexpr);
-	coerced->coerceformat = COERCE_IMPLICIT_CAST;
-	coerced->location = -1;
-	return (Expr *) coerced;
-}
-
-/* PgsealTargetMap: NULL unless the column is encrypted */
+/* PgsealTargetMap: NULL unless the column holds sealed values */
 static Expr *
 open_target(Expr *expr, void *context)
 {
-	Oid			declared = exprType((Node *) expr);
-	Oid			base;
-	Oid			element;
-	const PgsealType *type;
-	Expr	   *arg;
-
-	/* The built-in types of most statements cost no lookup */
-	if (declared < FirstNormalObjectId)
-		return NULL;
-	base = getBaseType(declared);
-	element = get_base_element_type(declared);
-	type = pgseal_type_by_oid(OidIsValid(element) ? element : base);
-	if (type == NULL)
-		return NULL;
-
-	arg = copyObject(expr);
-	if (base != declared)
-		arg = (Expr *) makeRelabelType(arg, base, -1, exprCollation((Node *) arg),
-									   COERCE_IMPLICIT_CAST);
-	return OidIsValid(element) ? open_array(type, arg) : call_open_result(type, arg);
-}
-
-static bool
-is_open_result_call(Expr *expr)
-{
-	const PgsealType *type;
-	FuncExpr   *call;
-
-	if (IsA(expr, ArrayCoerceExpr))
-		expr = ((ArrayCoerceExpr *) expr)->elemexpr;
-	if (!IsA(expr, FuncExpr))
-		return false;
-	call = (FuncExpr *) expr;
-	if (list_length(call->args) != 1)
-		return false;
-	type = pgseal_type_by_oid(exprType(linitial(call->args)));
-	return type != NULL && call->funcid == open_result_function(type);
+	return pgseal_opened(expr, PGSEAL_OPEN_RESULT, list_make1(context));
 }
 
 bool
@@ -160,7 +82,7 @@ pgseal_transparent_opens(Query *query)
 	ListCell   *lc;
 
 	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
-		if (is_open_result_call(lfirst_node(TargetEntry, lc)->expr))
+		if (pgseal_is_opened_result(lfirst_node(TargetEntry, lc)->expr))
 			return true;
 	return false;
 }
@@ -251,7 +173,7 @@ has_encrypted_result(Query *query)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, lc);
 
-		if (!target->resjunk && open_target(target->expr, NULL) != NULL)
+		if (!target->resjunk && open_target(target->expr, query) != NULL)
 			return true;
 	}
 	return false;
@@ -289,7 +211,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 	result = client_query(query);
 	if (result == NULL || !has_encrypted_result(result) || !shall_open(pstate))
 		return;
-	pgseal_targets_map(result, open_target, NULL);
+	pgseal_targets_map(result, open_target, result);
 }
 
 /*

@@ -67,7 +67,7 @@ my @statements = (
 	[ 'join using', 'SELECT pg_typeof(v), v FROM (SELECT {c} AS v FROM {t}) AS l JOIN (SELECT {o} AS v FROM {t}) AS r USING (v) ORDER BY v',
 		'SELECT pg_typeof(v), v FROM (SELECT {c} AS v FROM {t}) AS l NATURAL FULL JOIN (SELECT {o} AS v FROM {t}) AS r ORDER BY v' ],
 	[ 'distinct on', 'SELECT DISTINCT ON (v) pg_typeof(v), v FROM (SELECT coalesce({c}, {o}) AS v, id FROM {t}) AS s ORDER BY v, id' ],
-	[ 'group by', 'SELECT pg_typeof(v), v, count(*) FROM (SELECT coalesce({c}, {o}) AS v FROM {t}) AS s GROUP BY ROLLUP (v) ORDER BY v',
+	[ 'group by', 'SELECT pg_typeof(v), v, count(*) FROM (SELECT coalesce({c}, {o}) AS v FROM {t}) AS s GROUP BY ROLLUP (v) ORDER BY v, 3',
 		'SELECT count(*) FROM {t} GROUP BY {c} HAVING {c} = {o}' ],
 	[ 'window default', each_row('lag({c}, 1, {o}) OVER (ORDER BY id)'), each_row('lead({c}, 1, {o}) OVER (ORDER BY id)'), each_row('lag({o}, 1, {c}) OVER (ORDER BY id)') ],
 	[ 'window', each_row('first_value({c}) OVER (PARTITION BY {c} = {o} ORDER BY id)'), each_row('rank() OVER (ORDER BY {c}, id)'), each_row('array_agg({c}) OVER (ORDER BY id)') ],
@@ -148,7 +148,7 @@ sub tables
 	  (map { "CREATE FUNCTION {s}.ov(p $_) RETURNS text LANGUAGE sql AS 'SELECT ''$_ '' || p::text'" } qw(int4 numeric text timestamptz)),
 	  (map { "CREATE FUNCTION {s}.ov(p $_, q $_) RETURNS text LANGUAGE sql AS 'SELECT ''$_ '' || p::text || q::text'" } qw(int4 numeric text timestamptz)),
 	  "CREATE FUNCTION {s}.any(p anycompatible, q anycompatible) RETURNS anycompatible LANGUAGE sql AS 'SELECT coalesce(p, q)'",
-	  "CREATE FUNCTION {s}.fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.fired := OLD.fired + 1; RETURN NEW; END'", "GRANT USAGE ON SCHEMA {s} TO PUBLIC";
+	  "CREATE FUNCTION {s}.fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.fired := NEW.fired + 1; RETURN NEW; END'", "GRANT USAGE ON SCHEMA {s} TO PUBLIC";
 }
 
 # Types that may stand beside a column of type $type
