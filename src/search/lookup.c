@@ -12,14 +12,20 @@
  * column of another table.  The comparison stays as a recheck.  While an index
  * key is replaced, tokens under both versions are searched for (rotate_index_key.c).
  *
- * For = this is done by a support function, which also sees comparisons that
- * come out of views and inlined functions.  The recheck has none, so a clause
- * that is simplified twice is extended once.  It is a function; only where the
- * planner must see an operator, in joins (a semi-join can be turned round) and
- * for partition pruning, it is the operator again with another function behind
- * it.  Neither counts in estimates (estimates.c): the selectivity of the whole
- * is that of the token's clause.  IN has no such support; it is extended before
- * planning starts.
+ * This is done twice, always for all conditions of a query that decide whether a
+ * row stays, by the query's own range table.  Before planning starts, so that a
+ * condition on a view is extended where it can still be moved into it; and, for =,
+ * when the planner has simplified the query and looks at its first table: there
+ * is what came out of inlined functions.  A planner support function would be
+ * the shorter way, but it isn't told whose range table the columns are of:
+ * PostgreSQL simplifies the WHERE of a sub-select with the root of the query
+ * around it (convert_EXISTS_to_ANY).
+ *
+ * The recheck isn't extended again.  It is a function; only where the planner must
+ * see an operator, in joins (a semi-join can be turned round) and for partition
+ * pruning, it is the operator again with another function behind it.  Neither
+ * counts in estimates (estimates.c): the selectivity of the whole is that of the
+ * token's clause.
  *
  * ANALYZE keeps nothing of tokens: stored_tokens.c tells the planner how they are
  * distributed.
@@ -43,6 +49,7 @@
 #include "nodes/supportnodes.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/plancat.h"
 #include "optimizer/planner.h"
 #include "parser/parse_func.h"
 #include "parser/parsetree.h"
@@ -70,6 +77,7 @@ PG_FUNCTION_INFO_V1(pgseal_recheck_support);
 #define MAX_SPELLED_OUT			100
 
 static planner_hook_type prev_planner = NULL;
+static get_relation_info_hook_type prev_get_relation_info = NULL;
 
 /* An index on blind_index(column) */
 typedef struct BlindIndex
@@ -383,7 +391,7 @@ lookup_clause(const Target *target, Node *value, Oid value_type, const char *man
 
 /* The comparison again, without the support function */
 static Expr *
-recheck_clause(FuncExpr *equality, Oid left, Oid right, bool as_operator)
+recheck_clause(OpExpr *equality, Oid left, Oid right, bool as_operator)
 {
 	List	   *operator_name = list_make2(makeString(get_namespace_name(pgseal_type_schema())),
 										   makeString("="));
@@ -421,12 +429,12 @@ share_tokens(const Target *a, const Target *b)
  * one; are there any?
  */
 static bool
-find_targets(PlannerInfo *root, List *args, const bool encrypted[2], Oid collation,
+find_targets(List *rtable, List *args, const bool encrypted[2], Oid collation,
 			 Target out_targets[2], bool out_found[2])
 {
 	for (int side = 0; side < 2; side++)
 		out_found[side] = encrypted[side] && is_searchable(list_nth(args, 1 - side)) &&
-			find_target(root->parse->rtable, list_nth(args, side), collation, &out_targets[side]);
+			find_target(rtable, list_nth(args, side), collation, &out_targets[side]);
 	return out_found[0] || out_found[1];
 }
 
@@ -442,28 +450,59 @@ pgseal_lookup_beside(PlannerInfo *root, List *args, Oid collation)
 		return false;
 	for (int side = 0; side < 2; side++)
 		encrypted[side] = pgseal_type_by_oid(getBaseType(exprType(list_nth(args, side)))) != NULL;
-	return find_targets(root, args, encrypted, collation, targets, found);
+	return find_targets(root->parse->rtable, args, encrypted, collation, targets, found);
 }
 
+/* When an index key is replaced */
+static void
+plan_again_for_keys(PlannerInfo *root)
+{
+	root->glob->relationOids = list_append_unique_oid(root->glob->relationOids,
+													  pgseal_catalog_version_relation());
+}
+
+/* Does it depend on a row of this query? */
+static bool
+depends_on_row(Node *node)
+{
+	return contain_vars_of_level(node, 0);
+}
+
+static bool
+depends_on_outer_row(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varlevelsup > 0;
+	return expression_tree_walker(node, depends_on_outer_row, NULL);
+}
+
+/* The equality with what finds its index beside it; NULL where there is none */
 static Node *
-simplify_equality(PlannerInfo *root, FuncExpr *equality)
+extend_equality(List *rtable, OpExpr *equality)
 {
 	List	   *clauses = NIL;
 	Target		targets[2];
 	bool		found[2];
 	bool		encrypted[2];
-	Relids		left = pull_varnos(root, linitial(equality->args));
-	Relids		right = pull_varnos(root, lsecond(equality->args));
-	bool		as_operator = !bms_is_empty(left) && !bms_is_empty(right);
+	Node	   *left = linitial(equality->args);
+	Node	   *right = lsecond(equality->args);
+	bool		as_operator = depends_on_row(left) && depends_on_row(right);
 	Oid		   *types;
 	int			num_types;
 
-	get_func_signature(equality->funcid, &types, &num_types);
-	if (bms_overlap(left, right))
+	/*
+	 * A column of a query around this one becomes a parameter, or one of this
+	 * query: then it is clear what can be looked for by what.
+	 */
+	if (depends_on_outer_row((Node *) equality->args, NULL) ||
+		bms_overlap(pull_varnos(NULL, left), pull_varnos(NULL, right)))
 		return NULL;
+	get_func_signature(equality->opfuncid, &types, &num_types);
 	for (int side = 0; side < 2; side++)
 		encrypted[side] = pgseal_type_by_oid(types[side]) != NULL;
-	if (!find_targets(root, equality->args, encrypted, equality->inputcollid, targets, found))
+	if (!find_targets(rtable, equality->args, encrypted, equality->inputcollid, targets, found))
 		return NULL;
 	for (int side = 0; side < 2; side++)
 		as_operator = as_operator || (found[side] && targets[side].index.prunes);
@@ -480,23 +519,52 @@ simplify_equality(PlannerInfo *root, FuncExpr *equality)
 				clauses = lappend(clauses, lookup_clause(&targets[side],
 														 list_nth(equality->args, 1 - side),
 														 types[1 - side], "tokens"));
-
-	/* Plan again when an index key is replaced */
-	root->glob->relationOids = list_append_unique_oid(root->glob->relationOids,
-													  pgseal_catalog_version_relation());
 	clauses = lappend(clauses, recheck_clause(equality, types[0], types[1], as_operator));
 	return (Node *) make_andclause(clauses);
 }
 
+/*
+ * Of the functions behind the = of encrypted types.  Only conditions that the
+ * planner makes for the children of a table or for the arms of a UNION come
+ * late enough: as soon as a root has its relations, what is simplified with it is
+ * of its own range table.
+ */
 Datum
 pgseal_equality_support(PG_FUNCTION_ARGS)
 {
-	Node	   *request = (Node *) PG_GETARG_POINTER(0);
-	SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
+	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
+	OpExpr		equality = {.xpr.type = T_OpExpr};
+	Node	   *extended;
 
-	if (!IsA(request, SupportRequestSimplify) || simplify->root == NULL)
+	if (!IsA(request, SupportRequestSimplify) || request->root == NULL ||
+		request->root->simple_rel_array == NULL)
 		PG_RETURN_POINTER(NULL);
-	PG_RETURN_POINTER(simplify_equality(simplify->root, simplify->fcall));
+	equality.opfuncid = request->fcall->funcid;
+	equality.args = request->fcall->args;
+	equality.inputcollid = request->fcall->inputcollid;
+	extended = extend_equality(request->root->parse->rtable, &equality);
+	if (extended != NULL)
+		plan_again_for_keys(request->root);
+	PG_RETURN_POINTER(extended);
+}
+
+/* Is the operator one that extend_equality() is for? */
+static bool
+is_marked_equality(OpExpr *operator)
+{
+	Oid			support;
+	FmgrInfo	function;
+
+	if (operator->opno < FirstNormalObjectId || list_length(operator->args) != 2 ||
+		(pgseal_type_by_oid(getBaseType(exprType(linitial(operator->args)))) == NULL &&
+		 pgseal_type_by_oid(getBaseType(exprType(lsecond(operator->args)))) == NULL))
+		return false;
+	set_opfuncid(operator);
+	support = get_func_support(operator->opfuncid);
+	if (!OidIsValid(support))
+		return false;
+	fmgr_info(support, &function);
+	return function.fn_addr == pgseal_equality_support;
 }
 
 /* The clause beside it has picked the rows */
@@ -560,6 +628,7 @@ tokens_function(Oid operator, Oid array_type)
 typedef struct Extension
 {
 	List	   *rtable;			/* of the query at hand */
+	bool		is_planned;		/* it has been simplified: only = is left to do */
 	bool		extended;		/* anything at all */
 } Extension;
 
@@ -750,6 +819,17 @@ extend_qual(Node *node, Extension *extension)
 
 	if (node == NULL)
 		return NULL;
+	if (IsA(node, List))
+	{
+		/* Of a query that is being planned: clauses, all of which must hold */
+		List	   *clauses = NIL;
+		ListCell   *lc;
+
+		foreach(lc, (List *) node)
+			clauses = list_concat(clauses,
+								  make_ands_implicit((Expr *) extend_qual(lfirst(lc), extension)));
+		return (Node *) clauses;
+	}
 	if (is_andclause(node) || is_orclause(node))
 	{
 		ListCell   *lc;
@@ -757,6 +837,17 @@ extend_qual(Node *node, Extension *extension)
 		foreach(lc, ((BoolExpr *) node)->args)
 			lfirst(lc) = extend_qual(lfirst(lc), extension);
 	}
+	else if (IsA(node, OpExpr) && is_marked_equality((OpExpr *) node))
+	{
+		Node	   *extended = extend_equality(extension->rtable, (OpExpr *) node);
+
+		if (extended == NULL)
+			return node;
+		extension->extended = true;
+		return extended;
+	}
+	else if (extension->is_planned)
+		return node;
 	else if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
 	{
 		Node	   *extended = extend_explicit((OpExpr *) node, extension);
@@ -822,6 +913,23 @@ extend_jointree(Node *node, Extension *extension)
 	}
 }
 
+/* The conditions of a query: its own, and those of row security */
+static void
+extend_query(Query *query, Extension *extension)
+{
+	ListCell   *lc;
+
+	extension->rtable = query->rtable;
+	extend_jointree((Node *) query->jointree, extension);
+	foreach(lc, query->rtable)
+	{
+		ListCell   *qual;
+
+		foreach(qual, lfirst_node(RangeTblEntry, lc)->securityQuals)
+			lfirst(qual) = extend_qual(lfirst(qual), extension);
+	}
+}
+
 static bool
 extend_queries(Node *node, void *context)
 {
@@ -833,8 +941,7 @@ extend_queries(Node *node, void *context)
 	{
 		Query	   *query = (Query *) node;
 
-		extension->rtable = query->rtable;
-		extend_jointree((Node *) query->jointree, extension);
+		extend_query(query, extension);
 		return query_tree_walker(query, extend_queries, context, 0);
 	}
 	return expression_tree_walker(node, extend_queries, context);
@@ -849,7 +956,8 @@ has_extensible(Node *node, void *context)
 	if (IsA(node, ScalarArrayOpExpr) &&
 		((ScalarArrayOpExpr *) node)->opno >= FirstNormalObjectId)
 		return true;
-	if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+	if (IsA(node, OpExpr) && (((OpExpr *) node)->opno == ByteaEqualOperator ||
+							  ((OpExpr *) node)->opno >= FirstNormalObjectId))
 		return true;
 	if (IsA(node, SubLink) && values_as_array((SubLink *) node) != NULL)
 		return true;
@@ -861,7 +969,7 @@ has_extensible(Node *node, void *context)
 static PlannedStmt *
 lookup_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	Extension	extension = {NIL, false};
+	Extension	extension = {0};
 	PlannedStmt *plan;
 
 	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_type_schema()))
@@ -877,9 +985,45 @@ lookup_planner(Query *parse, const char *query_string, int cursor_options, Param
 	return plan;
 }
 
+/*
+ * Is it the first table of its query that the planner looks at?  By then the
+ * conditions are simplified, but not yet distributed among the tables.
+ */
+static bool
+is_first_table(const PlannerInfo *root, const RelOptInfo *rel)
+{
+	if (rel->reloptkind != RELOPT_BASEREL || root->parse->jointree == NULL)
+		return false;
+	for (int i = 1; i < root->simple_rel_array_size; i++)
+	{
+		const RelOptInfo *other = root->simple_rel_array[i];
+
+		if (other != NULL && i != rel->relid && other->reloptkind == RELOPT_BASEREL &&
+			root->simple_rte_array[i]->rtekind == RTE_RELATION)
+			return false;
+	}
+	return true;
+}
+
+static void
+lookup_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
+{
+	Extension	extension = {.is_planned = true};
+
+	if (prev_get_relation_info)
+		prev_get_relation_info(root, relation, inhparent, rel);
+	if (!is_first_table(root, rel) || !OidIsValid(pgseal_type_schema()))
+		return;
+	extend_query(root->parse, &extension);
+	if (extension.extended)
+		plan_again_for_keys(root);
+}
+
 void
 pgseal_lookup_init(void)
 {
 	prev_planner = planner_hook;
 	planner_hook = lookup_planner;
+	prev_get_relation_info = get_relation_info_hook;
+	get_relation_info_hook = lookup_get_relation_info;
 }
