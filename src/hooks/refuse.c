@@ -22,6 +22,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
@@ -43,6 +44,7 @@
 #include "base/compat.h"
 #include "hooks/refuse.h"
 #include "keys/catalog.h"
+#include "keys/wakeup.h"
 #include "search/stored_tokens.h"
 #include "value/basetype.h"
 
@@ -499,6 +501,8 @@ refuse_object_access(ObjectAccessType access, Oid class, Oid object, int sub_id,
 		return;
 	if (access == OAT_DROP && class == ForeignServerRelationId)
 		check_server_drop(object);
+	if (access == OAT_POST_CREATE && class == ExtensionRelationId)
+		pgseal_wakeup_at_commit();	/* the worker may not know this database */
 	if (access != OAT_POST_CREATE || !OidIsValid(pgseal_type_schema()))
 		return;
 	pgseal_stored_created(class, object, sub_id);

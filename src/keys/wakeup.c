@@ -31,6 +31,8 @@ typedef struct WakeupShared
 	slock_t		mutex;			/* protects all below */
 	Latch	   *launcher;		/* NULL while there is none */
 	Oid			databases[REQUESTS_MAX];	/* InvalidOid: free */
+	int			num_vacant;
+	Oid			vacant[REQUESTS_MAX];	/* databases without the extension */
 } WakeupShared;
 
 static WakeupShared *shared = NULL;
@@ -152,4 +154,26 @@ pgseal_wakeup_answered(Oid database)
 		if (shared->databases[i] == database)
 			shared->databases[i] = InvalidOid;
 	SpinLockRelease(&shared->mutex);
+}
+
+void
+pgseal_wakeup_vacant(void)
+{
+	SpinLockAcquire(&shared->mutex);
+	if (shared->num_vacant < REQUESTS_MAX)
+		shared->vacant[shared->num_vacant++] = MyDatabaseId;
+	SpinLockRelease(&shared->mutex);
+}
+
+int
+pgseal_wakeup_take_vacant(Oid *out_databases, int max)
+{
+	int			num;
+
+	SpinLockAcquire(&shared->mutex);
+	num = Min(shared->num_vacant, max);
+	memcpy(out_databases, shared->vacant, num * sizeof(Oid));
+	shared->num_vacant = 0;
+	SpinLockRelease(&shared->mutex);
+	return num;
 }

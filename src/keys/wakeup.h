@@ -26,4 +26,11 @@ extern int	pgseal_wakeup_databases(Oid *out_databases, int max);
 /* ... until a worker is started, or can't be */
 extern void pgseal_wakeup_answered(Oid database);
 
+/*
+ * From a worker: its database doesn't have the extension.  The launcher need not
+ * look there again before it is asked to.  It may get lost, like a request.
+ */
+extern void pgseal_wakeup_vacant(void);
+extern int	pgseal_wakeup_take_vacant(Oid *out_databases, int max);
+
 #endif							/* PGSEAL_WAKEUP_H */

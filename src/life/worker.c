@@ -10,7 +10,8 @@
  * pgseal.worker_interval, seal counts that should be saved; what a session asked
  * for (wakeup.c).  What only a database's catalog tells (keys whose schedule is
  * due, re-encryption that a crash has interrupted) is found by a visit to every
- * database when the server has started, and every few intervals from then on.
+ * database when the server has started, and every few intervals from then on,
+ * but for those that turned out not to have the extension: CREATE EXTENSION asks.
  *
  * A worker does what is due in its database and exits: seal counts, rotation of
  * keys that are due, rewrapping, re-encryption.  Each piece of work is a
@@ -51,6 +52,7 @@
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -185,6 +187,13 @@ lock_database(Oid database)
 	return LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+/* One that a DROP DATABASE has left half dropped takes no connections either */
+static bool
+is_connectable(Form_pg_database database)
+{
+	return database->datallowconn && database->datconnlimit != DATCONNLIMIT_INVALID_DB;
+}
+
 /*
  * Can a worker connect?  What is left in shared memory of a database that was
  * dropped is wiped.
@@ -203,7 +212,7 @@ check_database(Oid database)
 	{
 		if (!lock_database(database))
 			state = DATABASE_BUSY;
-		else if (((Form_pg_database) GETSTRUCT(tuple))->datallowconn)
+		else if (is_connectable((Form_pg_database) GETSTRUCT(tuple)))
 			state = DATABASE_CONNECTABLE;
 		ReleaseSysCache(tuple);
 	}
@@ -279,12 +288,39 @@ start_workers(const Oid *databases, int num)
 	return true;
 }
 
-/* All databases, for a visit; true when that was done */
-static bool
-visit_databases(void)
+/*
+ * Visiting all databases.  There are fewer places for workers than databases, so
+ * a visit goes on from where places ran out: each database gets one worker.
+ */
+
+/* Databases known not to have the extension, until one asks for a worker */
+static HTAB *vacant = NULL;
+
+static void
+note_vacant(void)
 {
 	Oid			databases[DATABASES_MAX];
-	int			num = 0;
+	int			num = pgseal_wakeup_take_vacant(databases, DATABASES_MAX);
+
+	if (vacant == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(Oid)};
+
+		vacant = hash_create("pgseal vacant databases", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	for (int i = 0; i < num; i++)
+		(void) hash_search(vacant, &databases[i], HASH_ENTER, NULL);
+}
+
+/*
+ * Databases that one can connect to, by OID.  Without an index: a process that is
+ * connected to none can't open any.
+ */
+static List *
+all_databases(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *databases = NIL;
 	Relation	rel;
 	TableScanDesc scan;
 	HeapTuple	tuple;
@@ -293,13 +329,53 @@ visit_databases(void)
 	(void) GetTransactionSnapshot();
 	rel = table_open(DatabaseRelationId, AccessShareLock);
 	scan = table_beginscan_catalog(rel, 0, NULL);
-	while (num < DATABASES_MAX && HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
-		if (((Form_pg_database) GETSTRUCT(tuple))->datallowconn)
-			databases[num++] = ((Form_pg_database) GETSTRUCT(tuple))->oid;
+	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext transaction = MemoryContextSwitchTo(caller);
+
+		if (is_connectable(database))
+			databases = lappend_oid(databases, database->oid);
+		MemoryContextSwitchTo(transaction);
+	}
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
-	return start_workers(databases, num);
+	MemoryContextSwitchTo(caller);
+	list_sort(databases, list_oid_cmp);
+	return databases;
+}
+
+/* True when the visit is done; *next is where it goes on */
+static bool
+visit_databases(Oid *next)
+{
+	List	   *databases = all_databases();
+	bool		done = true;
+
+	for (int i = 0; i < list_length(databases) && done; i++)
+	{
+		Oid			database = list_nth_oid(databases, i);
+		RunningWorker *place;
+
+		if (database < *next || has_worker(database) ||
+			hash_search(vacant, &database, HASH_FIND, NULL) != NULL)
+			continue;
+		*next = database;
+		place = free_place();
+		if (place == NULL)
+			done = false;
+		else
+		{
+			if (check_database(database) == DATABASE_CONNECTABLE)
+				start_worker(place, database);
+			*next = database + 1;
+		}
+	}
+	if (done)
+		*next = InvalidOid;
+	list_free(databases);
+	return done;
 }
 
 /* How long the launcher may sleep, in ms */
@@ -328,6 +404,8 @@ do_round(bool with_seals)
 	if (RecoveryInProgress())
 		return true;
 	num = pgseal_wakeup_databases(databases, DATABASES_MAX);
+	for (int i = 0; i < num; i++)
+		(void) hash_search(vacant, &databases[i], HASH_REMOVE, NULL);
 	return start_workers(databases, num);
 }
 
@@ -336,6 +414,7 @@ pgseal_worker_launcher_main(Datum arg)
 {
 	TimestampTz next_seals = 0;
 	TimestampTz next_visit = 0;
+	Oid			visit_next = InvalidOid;
 	uint32		wait_event;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -353,9 +432,10 @@ pgseal_worker_launcher_main(Datum arg)
 		int64		interval = pgseal_worker_interval * INT64CONST(1000);
 		bool		with_seals = now >= next_seals && !RecoveryInProgress();
 
+		note_vacant();
 		if (do_round(with_seals) && now >= next_seals)
 			next_seals = TimestampTzPlusMilliseconds(now, interval);
-		if (now >= next_visit && !RecoveryInProgress() && visit_databases())
+		if (now >= next_visit && !RecoveryInProgress() && visit_databases(&visit_next))
 			next_visit = TimestampTzPlusMilliseconds(now, interval * INTERVALS_PER_VISIT);
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -646,6 +726,7 @@ pgseal_worker_main(Datum arg)
 	if (!is_installed())
 	{
 		pgseal_keycache_drop_database(database);
+		pgseal_wakeup_vacant();
 		proc_exit(0);
 	}
 
