@@ -185,7 +185,7 @@ INSERT INTO w (id, ssn, email, city) VALUES (7, 's7', 'e11', 'c7');
 \echo -- but it learns no token and compares nothing
 SELECT blind_index('x', key => 'public.w');
 SELECT blind_index('x'::encrypted_text);
-SELECT pgseal.token('x'::text, 1, '', 120);
+SELECT pgseal_internal.token('x'::text, 1, '', 120);
 SELECT id FROM w WHERE ssn = 's11';
 RESET ROLE;
 GRANT SELECT ON w TO blind_writer;

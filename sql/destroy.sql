@@ -43,9 +43,9 @@ SELECT object, status, detail FROM pgseal.check() WHERE object LIKE '%destroy%' 
 SELECT pgseal.create_key('destroy_const');
 DO $$ BEGIN
 	EXECUTE format('CREATE FUNCTION destroy_f() RETURNS text LANGUAGE sql AS $f$ SELECT %L::encrypted_text(''*'')::text $f$',
-		(SELECT textin(pgseal.encrypted_text_out(pgseal.seal('c'::text, 'destroy_const')))));
+		(SELECT textin(pgseal_internal.encrypted_text_out(pgseal.seal('c'::text, 'destroy_const')))));
 	EXECUTE format('CREATE VIEW destroy_v AS SELECT %L::encrypted_text(''*'') AS c',
-		(SELECT textin(pgseal.encrypted_text_out(pgseal.seal('c'::text, 'destroy_const')))));
+		(SELECT textin(pgseal_internal.encrypted_text_out(pgseal.seal('c'::text, 'destroy_const')))));
 END $$;
 SELECT pgseal.destroy_key('destroy_const', 'destroy_const');
 DROP VIEW destroy_v;

@@ -13,7 +13,7 @@ INSERT INTO plain VALUES (1, 'x') RETURNING v;
 CREATE TABLE nope (v encrypted_text);
 CREATE EXTENSION pgseal;
 -- rows of all its tables can be changed beside a publication FOR ALL TABLES
-SELECT c.oid::regclass AS none FROM pg_class c WHERE relnamespace = 'pgseal'::regnamespace AND relkind = 'r'
+SELECT c.oid::regclass AS none FROM pg_class c WHERE relnamespace IN ('pgseal'::regnamespace, 'pgseal_internal'::regnamespace) AND relkind = 'r'
 	AND relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary);
 CREATE TABLE t (id int, v encrypted_text);
 INSERT INTO t VALUES (1, 'first');
@@ -24,8 +24,9 @@ EXECUTE p;
 DROP EXTENSION pgseal;
 \echo :LAST_ERROR_SQLSTATE
 DROP SCHEMA pgseal CASCADE;
+DROP SCHEMA pgseal_internal CASCADE;
 DROP TYPE encrypted_text CASCADE;
-DROP FUNCTION pgseal.open(encrypted_text) CASCADE;
+DROP FUNCTION pgseal_internal.open(encrypted_text) CASCADE;
 \set VERBOSITY default
 SELECT v FROM t;
 BEGIN;
@@ -41,7 +42,7 @@ INSERT INTO t VALUES (2, 'second');
 DROP EXTENSION pgseal CASCADE;
 SELECT * FROM t;
 EXECUTE p;
-SELECT to_regtype('encrypted_text') IS NULL AND to_regnamespace('pgseal') IS NULL AS "nothing left";
+SELECT to_regtype('encrypted_text') IS NULL AND to_regnamespace('pgseal') IS NULL AND to_regnamespace('pgseal_internal') IS NULL AS "nothing left";
 SELECT count(*) AS servers FROM pg_foreign_server;
 CREATE EXTENSION pgseal;
 SELECT count(*) AS "no keys" FROM pgseal.keys;
@@ -63,28 +64,35 @@ COMMIT;
 SELECT v, v + 1 AS w FROM u ORDER BY v;
 DROP EXTENSION pgseal CASCADE;
 
--- in another schema, not in the search_path (operators between types need it there, or a cast)
+-- in a schema where a type could be out of reach
 CREATE SCHEMA ext;
 CREATE EXTENSION pgseal SCHEMA ext;
-CREATE TABLE x (id int, v ext.encrypted_text, n ext.encrypted_int4('k'));
+CREATE EXTENSION pgseal SCHEMA pg_catalog;
+-- what people list: nothing of it without a pattern, with one what README lists
+\df
+\dT
+\do
+\dT encrypted*
+SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'pgseal'::regnamespace ORDER BY 1;
+-- nobody has USAGE on the rest, and nobody needs it
+CREATE TABLE x (id int, v encrypted_text, n encrypted_int4('k'));
 INSERT INTO x VALUES (1, 'a', 1), (2, 'b', 2), (3, 'a', 3);
-SELECT v, n FROM x ORDER BY v, n;
-SELECT v, count(*) FROM x GROUP BY v ORDER BY v;
-SELECT DISTINCT v FROM x ORDER BY v;
-SELECT id FROM x WHERE v = 'a' AND n::int4 > 1;
-SELECT v::text || '!', n::int4 + 1 FROM x WHERE id = 1;
-SET search_path = public, ext;
-SELECT v || '!' FROM x WHERE id = 1;
+CREATE ROLE pgseal_regress_anybody;
+GRANT SELECT, INSERT ON x TO pgseal_regress_anybody;
+GRANT USAGE ON FOREIGN SERVER local_keyring TO pgseal_regress_anybody;
+SET ROLE pgseal_regress_anybody;
+SET search_path = '';
+SELECT pgseal_internal.open(v) FROM public.x;
+SELECT v, n FROM public.x ORDER BY v, n;
+SELECT v, count(*) FROM public.x GROUP BY v ORDER BY v;
+SELECT id FROM public.x WHERE v = 'a' AND n > 1;
+SELECT v || '!' AS v, n + 1 AS n, concat(v, n), to_hex(n), sum(n) OVER () FROM public.x WHERE id = 1;
+SELECT row_to_json(x) FROM public.x WHERE id = 1;
+INSERT INTO public.x VALUES (4, 'd', 4) RETURNING v, n;
 RESET search_path;
-SELECT row_to_json(x) FROM x WHERE id = 1;
-CREATE INDEX ON x (v);
-CREATE INDEX ON x USING hash (v);
-SELECT "table", "column", type, key FROM pgseal.columns ORDER BY 2;
-SELECT v FROM x WHERE id = 1;
-SELECT nspname FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace WHERE typname = 'encrypted_text';
-INSERT INTO x VALUES (4, 'd', 4) RETURNING v, n;
-CREATE TABLE y (v ext.encrypted_text);
-INSERT INTO y VALUES ('y') RETURNING v;
+RESET ROLE;
+DROP OWNED BY pgseal_regress_anybody;
+DROP ROLE pgseal_regress_anybody;
 
 -- a copy of the database has the keys of its template
 \c :regression_db

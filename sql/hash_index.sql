@@ -109,10 +109,12 @@ SELECT count(*) FROM people GROUP BY ssn HAVING count(*) = 2 AND ssn IS NOT NULL
 
 \echo -- nobody may call the hash itself
 CREATE ROLE hash_caller;
+GRANT USAGE ON SCHEMA pgseal_internal TO hash_caller;
 SET ROLE hash_caller;
-SELECT pgseal.hash('x'::text);
-SELECT pgseal.hash('x'::encrypted_text, 0);
+SELECT pgseal_internal.hash('x'::text);
+SELECT pgseal_internal.hash('x'::encrypted_text, 0);
 RESET ROLE;
+REVOKE USAGE ON SCHEMA pgseal_internal FROM hash_caller;
 DROP ROLE hash_caller;
 
 DROP TABLE people, visits, excluded;

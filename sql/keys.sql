@@ -6,7 +6,7 @@ CREATE SCHEMA keys;
 SET search_path = keys, public;
 CREATE VIEW k AS SELECT name, server, current_version FROM pgseal.keys WHERE name LIKE 'keys%' OR name LIKE '%keys.%' OR name = 'default';
 CREATE FUNCTION key_of(rel text, col text) RETURNS text LANGUAGE SQL AS
-	'SELECT pgseal.key_name(atttypmod) FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2';
+	'SELECT pgseal_internal.key_name(atttypmod) FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2';
 
 -- made with the first encrypted column
 SELECT count(*) AS "none yet" FROM k WHERE name <> 'default';
@@ -19,7 +19,7 @@ SELECT name, server, current_version FROM k ORDER BY 1;
 SELECT key, version, purpose, server FROM pgseal.key_versions WHERE key LIKE 'keys%' ORDER BY 1, 3;
 SELECT DISTINCT event, key FROM pgseal.event WHERE key LIKE 'keys%' ORDER BY 2;
 CREATE TABLE IF NOT EXISTS t (v encrypted_text('keys_never'));
-SELECT count(*) AS "IF NOT EXISTS makes none" FROM pgseal.declared_key WHERE name = 'keys_never';
+SELECT count(*) AS "IF NOT EXISTS makes none" FROM pgseal_internal.declared_key WHERE name = 'keys_never';
 
 -- names that need quotes; long ones
 CREATE TABLE "T a" (v encrypted_text, w encrypted_text('It''s "one" \ key'), x encrypted_text("Quoted"), y encrypted_text(keys_plain), z encrypted_text(5));
@@ -96,7 +96,7 @@ EXECUTE lit;
 DEALLOCATE lit;
 
 -- DROP and re-creation under the same name: the same key, so an old dump still opens
-SELECT pgseal.encrypted_text_out(v) AS sealed FROM r \gset
+SELECT pgseal_internal.encrypted_text_out(v) AS sealed FROM r \gset
 DROP TABLE r;
 SELECT name FROM k WHERE name = 'keys.r';
 CREATE TABLE r (v encrypted_text);

@@ -10,9 +10,9 @@ SELECT pgseal.create_key('move_k', server => 'move_a');
 SELECT pgseal.create_key('move_child', parent => 'move_k');
 CREATE TABLE move_t (id int, v encrypted_text('move_k'), p encrypted_text('*'));
 INSERT INTO move_t VALUES (1, 'one', pgseal.seal('mine'::text, 'move_child'));
-CREATE TABLE move_before AS SELECT id, md5(pgseal.encrypted_text_out(v)::text) AS v, md5(pgseal.encrypted_text_out(p)::text) AS p FROM move_t;
+CREATE TABLE move_before AS SELECT id, md5(pgseal_internal.encrypted_text_out(v)::text) AS v, md5(pgseal_internal.encrypted_text_out(p)::text) AS p FROM move_t;
 CREATE VIEW move_changed AS SELECT b.id FROM move_before b JOIN move_t t USING (id)
-	WHERE b.v <> md5(pgseal.encrypted_text_out(t.v)::text) OR b.p <> md5(pgseal.encrypted_text_out(t.p)::text);
+	WHERE b.v <> md5(pgseal_internal.encrypted_text_out(t.v)::text) OR b.p <> md5(pgseal_internal.encrypted_text_out(t.p)::text);
 
 -- nothing to do, then all versions of the server
 SELECT pgseal.rewrap('move_a');
@@ -86,7 +86,7 @@ DROP SERVER move_new, move_works, move_fails;
 
 CREATE FUNCTION move_damage(bytea) RETURNS text LANGUAGE sql RETURN
 	'pgseal:1:' || translate(encode(set_byte($1, 25, get_byte($1, 25) # 1), 'base64'), E'\n', '');
-DO $$ BEGIN EXECUTE format('UPDATE move_t SET v = %L', (SELECT move_damage(pgseal.encrypted_text_send(v)) FROM move_t)); END $$;
+DO $$ BEGIN EXECUTE format('UPDATE move_t SET v = %L', (SELECT move_damage(pgseal_internal.encrypted_text_send(v)) FROM move_t)); END $$;
 SELECT * FROM pgseal.verify_table('move_t');
 SELECT * FROM pgseal.verify_table('move_changed');
 

@@ -9,6 +9,8 @@ CREATE ROLE regress_owner;
 CREATE ROLE regress_reader;
 CREATE ROLE regress_mallory;
 CREATE ROLE regress_writer;
+-- what is internal must check by itself, too, as PostgreSQL calls it for everybody
+GRANT USAGE ON SCHEMA pgseal_internal TO regress_reader, regress_mallory;
 GRANT USAGE, CREATE ON SCHEMA priv TO regress_owner, regress_reader, regress_mallory, regress_writer;
 CREATE SERVER priv_other FOREIGN DATA WRAPPER local_keyring;
 GRANT USAGE ON FOREIGN SERVER priv_other TO regress_mallory;
@@ -81,16 +83,16 @@ SELECT q, try(q) FROM (VALUES
 	('SELECT json_agg(v) FROM t'),
 	('SELECT jsonb_build_object(''v'', v) FROM t'),
 	('SELECT v || ''x'' FROM t'),
-	('SELECT pgseal.open(v) FROM t'),
-	('SELECT pgseal.open_result(v) FROM t'),
-	('SELECT pgseal.open_json(v) FROM t'),
+	('SELECT pgseal_internal.open(v) FROM t'),
+	('SELECT pgseal_internal.open_result(v) FROM t'),
+	('SELECT pgseal_internal.open_json(v) FROM t'),
 	('SELECT pgseal.try_open(v) FROM t'),
-	('SELECT pgseal.eq(v, ''nobody''::encrypted_text) FROM t'),
-	('SELECT pgseal.cmp(v, ''nobody''::encrypted_text) FROM t'),
-	('SELECT pgseal.hash(v) FROM t'),
+	('SELECT pgseal_internal.eq(v, ''nobody''::encrypted_text) FROM t'),
+	('SELECT pgseal_internal.cmp(v, ''nobody''::encrypted_text) FROM t'),
+	('SELECT pgseal_internal.hash(v) FROM t'),
 	('SELECT blind_index(v) FROM t'),
 	('SELECT blind_index(''ada''::text, ''priv.t'')'),
-	('SELECT pgseal.token(''ada''::text, 1, '''', 120)'),
+	('SELECT pgseal_internal.token(''ada''::text, 1, '''', 120)'),
 	('SELECT (pgseal.inspect(v)).key FROM t LIMIT 1'),
 	('SELECT v::encrypted_text FROM t LIMIT 1'),
 	('SELECT t::text FROM t LIMIT 1'),
@@ -104,7 +106,7 @@ SELECT q, try(q) FROM (VALUES
 	('SELECT name FROM pgseal.key'),
 	('SELECT pgseal.create_key(''x'')'),
 	('SELECT pgseal.rotate_key(''priv_n'')'),
-	('SELECT pgseal.encrypted_int4_in(''1'', ''int4''::regtype, -1)'),
+	('SELECT pgseal_internal.encrypted_int4_in(''1'', ''int4''::regtype, -1)'),
 	('EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT 1 FROM t WHERE v = ''nobody''')) s(q);
 -- what tells nothing needs nothing
 SELECT pgseal.seal('x'::text, 'priv_n') IS NOT NULL AS "may seal";
@@ -207,8 +209,8 @@ SELECT id, v FROM mine;
 SELECT q, try(q) FROM (VALUES
 	('INSERT INTO mine (v) SELECT v FROM t RETURNING v'),
 	('SELECT v::encrypted_text(''priv_mallory'')::text FROM t'),
-	('SELECT pgseal.reseal_cast(v, (SELECT atttypmod FROM pg_attribute WHERE attrelid = ''mine''::regclass AND attname = ''v''), true)::text FROM t'),
-	('SELECT pgseal.reseal_cast(v, x''37a8eec1''::int, true)::encrypted_text(''priv_mallory'')::text FROM t'),
+	('SELECT pgseal_internal.reseal_cast(v, (SELECT atttypmod FROM pg_attribute WHERE attrelid = ''mine''::regclass AND attname = ''v''), true)::text FROM t'),
+	('SELECT pgseal_internal.reseal_cast(v, x''37a8eec1''::int, true)::encrypted_text(''priv_mallory'')::text FROM t'),
 	('SELECT v::encrypted_text(''#37a8eec1'')::text FROM t'),
 	('SELECT v::encrypted_text(''default'')::text FROM t'),
 	('INSERT INTO mine (s) SELECT v FROM t RETURNING s'),
@@ -236,7 +238,9 @@ SELECT try(:'by_hash');
 CREATE FUNCTION priv.spy(encrypted_text, encrypted_text) RETURNS bool LANGUAGE plpgsql AS
 	$$ BEGIN RAISE INFO 'spied: %', left(format('%s', $1), 9); RETURN false; END $$;
 CREATE OPERATOR priv.= (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = priv.spy);
+SET search_path = priv, public, pg_catalog;
 SELECT v = 'x'::encrypted_text FROM mine WHERE id = 1;
+SET search_path = priv, public;
 DROP FUNCTION priv.spy CASCADE;
 RESET ROLE;
 

@@ -52,7 +52,7 @@ CREATE INDEX ON t USING brin (n int4_minmax_ops);
 CREATE INDEX ON t USING gist (v);
 CREATE INDEX ON t USING spgist (v);
 CREATE OPERATOR CLASS own_ops FOR TYPE encrypted_text USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
-	FUNCTION 1 pgseal.cmp(encrypted_text, encrypted_text);
+	FUNCTION 1 pgseal_internal.cmp(encrypted_text, encrypted_text);
 CREATE INDEX ON t (v own_ops);
 CREATE FUNCTION own_extract(encrypted_text, internal, internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'ginarrayextract';
 CREATE FUNCTION own_query(encrypted_text, internal, int2, internal, internal, internal, internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'ginqueryarrayextract';

@@ -146,7 +146,7 @@ SELECT count(*) AS lost FROM (TABLE rotate_before EXCEPT TABLE rotate_values) d;
 -- A value sealed under a retired version, coming back as text, is resealed
 CREATE TABLE rotate_back (a encrypted_text('rotate_b'), s encrypted_text('*'));
 SET pgseal.transparent = off;
-CREATE TEMP TABLE rotate_text AS SELECT textin(pgseal.encrypted_text_out(pgseal.seal('back'::text, 'rotate_b'))) AS t;
+CREATE TEMP TABLE rotate_text AS SELECT textin(pgseal_internal.encrypted_text_out(pgseal.seal('back'::text, 'rotate_b'))) AS t;
 RESET pgseal.transparent;
 SELECT pgseal.rotate_key('rotate_b');
 CALL rotate_wait();
@@ -159,7 +159,7 @@ SELECT a, s, (pgseal.inspect(a)).current, (pgseal.inspect(s)).current FROM rotat
 SELECT pgseal.create_key('rotate_const');
 DO $$ BEGIN
 	EXECUTE format('CREATE TABLE rotate_default (a encrypted_text(%L) DEFAULT %L::encrypted_text(%L))', 'rotate_const',
-		(SELECT textin(pgseal.encrypted_text_out(pgseal.seal('const'::text, 'rotate_const')))), '*');
+		(SELECT textin(pgseal_internal.encrypted_text_out(pgseal.seal('const'::text, 'rotate_const')))), '*');
 END $$;
 SELECT pgseal.rotate_key('rotate_const');
 CALL rotate_wait();

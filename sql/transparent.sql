@@ -163,7 +163,7 @@ BEGIN
 	SELECT t.v INTO r FROM t WHERE id = 1;
 	RAISE INFO 'record: %, type %', left(r.v::text, 3), pg_typeof(r.v);
 	SELECT t.v INTO v FROM t WHERE id = 1;
-	RAISE INFO 'variable: %', substr(pgseal.encrypted_text_out(v)::text, 1, 9);
+	RAISE INFO 'variable: %', substr(pgseal_internal.encrypted_text_out(v)::text, 1, 9);
 	EXECUTE 'SELECT v FROM transp.t WHERE id = 1' INTO s;
 	RAISE INFO 'text: %', s;
 	FOR r IN EXECUTE 'SELECT v FROM transp.t WHERE id = 1' LOOP
@@ -241,7 +241,7 @@ DELETE FROM t WHERE id >= 20;
 -- off: sealed for the client
 SET pgseal.transparent = off;
 SELECT v FROM t WHERE id = 1 \gdesc
-SELECT pg_temp.is_sealed(pgseal.encrypted_text_out(v)::text) AS sealed, v = 'ada' AS "compares", v::text AS "cast opens" FROM t WHERE id = 1;
+SELECT pg_temp.is_sealed(pgseal_internal.encrypted_text_out(v)::text) AS sealed, v = 'ada' AS "compares", v::text AS "cast opens" FROM t WHERE id = 1;
 RESET pgseal.transparent;
 
 -- several statements in one string, and one that fails

@@ -43,14 +43,14 @@ BEGIN
 			UNION ALL SELECT 'cast', %1$L::%2$s::encrypted_%2$s
 			UNION ALL SELECT 'seal()', pgseal.seal(%1$L::%2$s, 'types_k')
 			UNION ALL SELECT 'column key', %1$L::encrypted_%2$s::encrypted_%2$s('types_k')
-			UNION ALL SELECT 'text form', pgseal.encrypted_%2$s_in(pgseal.encrypted_%2$s_out(%1$L::encrypted_%2$s), 'encrypted_%2$s'::regtype, -1)
+			UNION ALL SELECT 'text form', pgseal_internal.encrypted_%2$s_in(pgseal_internal.encrypted_%2$s_out(%1$L::encrypted_%2$s), 'encrypted_%2$s'::regtype, -1)
 		)
 		SELECT string_agg(way, ', ') FROM sealed
 		WHERE v::%2$s::text IS DISTINCT FROM %1$L::%2$s::text OR NOT v = %1$L::%2$s OR v <> %1$L::%2$s
-			OR pgseal.cmp(v, v) <> 0 OR pgseal.try_open(v)::text IS DISTINCT FROM %1$L::%2$s::text
-			OR pgseal.encrypted_%2$s_out(v)::text !~ '^pgseal:1:[A-Za-z0-9+/]+=*$'
-			OR length(pgseal.encrypted_%2$s_send(v)) < 38
-			OR (pgseal.inspect(v)).bytes <> length(pgseal.encrypted_%2$s_send(v)) $q$, value, type) INTO result;
+			OR pgseal_internal.cmp(v, v) <> 0 OR pgseal.try_open(v)::text IS DISTINCT FROM %1$L::%2$s::text
+			OR pgseal_internal.encrypted_%2$s_out(v)::text !~ '^pgseal:1:[A-Za-z0-9+/]+=*$'
+			OR length(pgseal_internal.encrypted_%2$s_send(v)) < 38
+			OR (pgseal.inspect(v)).bytes <> length(pgseal_internal.encrypted_%2$s_send(v)) $q$, value, type) INTO result;
 	RETURN coalesce('not by ' || result, 'ok');
 END $$;
 SELECT pgseal.create_key('types_k');
@@ -58,8 +58,8 @@ SELECT type, count(*), round_trips(type, value) FROM samples GROUP BY 1, 3 ORDER
 -- strict
 SELECT NULL::text::encrypted_text IS NULL AND NULL::encrypted_text::text IS NULL AND pgseal.inspect(NULL::encrypted_text) IS NULL AS "null stays null";
 -- sealing twice gives two values; sizes
-SELECT pgseal.encrypted_text_out('x'::encrypted_text)::text <> pgseal.encrypted_text_out('x'::encrypted_text)::text AS "fresh nonces";
-SELECT count(DISTINCT substr(pgseal.encrypted_int4_send(i::encrypted_int4), 11, 12)) AS nonces FROM generate_series(1, 1000) i;
+SELECT pgseal_internal.encrypted_text_out('x'::encrypted_text)::text <> pgseal_internal.encrypted_text_out('x'::encrypted_text)::text AS "fresh nonces";
+SELECT count(DISTINCT substr(pgseal_internal.encrypted_int4_send(i::encrypted_int4), 11, 12)) AS nonces FROM generate_series(1, 1000) i;
 SELECT (pgseal.inspect(''::encrypted_text)).bytes AS empty, (pgseal.inspect(1::encrypted_int4)).bytes AS int4,
 	(pgseal.inspect('2000-01-01'::encrypted_date)).bytes AS date, (pgseal.inspect(true::encrypted_bool)).bytes AS bool;
 
@@ -81,7 +81,7 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE || ' ' || regexp_replace(SQLERRM, '[0-9a-f]{16}', '<id>');
 END $$;
 CREATE FUNCTION with_bytes(bytea) RETURNS text LANGUAGE SQL RETURN 'pgseal:1:' || translate(encode($1, 'base64'), E'\n', '');
-CREATE TABLE s AS SELECT pgseal.encrypted_text_send(v) AS bytes, pgseal.encrypted_text_out(v)::text AS form FROM (SELECT pgseal.seal('a value'::text, 'types_k')) x(v);
+CREATE TABLE s AS SELECT pgseal_internal.encrypted_text_send(v) AS bytes, pgseal_internal.encrypted_text_out(v)::text AS form FROM (SELECT pgseal.seal('a value'::text, 'types_k')) x(v);
 SELECT what, input_of(v.form) FROM s, LATERAL (VALUES
 	(1, 'as it is', form),
 	(2, 'prefix only', 'pgseal:1:'),
@@ -166,13 +166,13 @@ SELECT copied(bytes, :'file') AS sealed, copied('plaintext', :'file') AS plain, 
 SELECT count(*) AS received FROM bin;
 
 -- Functions called with what isn't theirs
-SELECT pgseal.encrypted_text_in('x', 'encrypted_int4'::regtype, -1)::text;
-SELECT pgseal.encrypted_text_in('x', 'text'::regtype, -1);
-SELECT pgseal.encrypted_text_in('x', 0, -1);
-SELECT pgseal.encrypted_text_in('x', 'encrypted_text'::regtype, 12345);
-SELECT pgseal.encrypted_text_in('x', 'encrypted_text'::regtype, -7);
-SELECT pgseal.seal_cast('x'::text, 12345, true);
-SELECT pgseal.merge_key();
+SELECT pgseal_internal.encrypted_text_in('x', 'encrypted_int4'::regtype, -1)::text;
+SELECT pgseal_internal.encrypted_text_in('x', 'text'::regtype, -1);
+SELECT pgseal_internal.encrypted_text_in('x', 0, -1);
+SELECT pgseal_internal.encrypted_text_in('x', 'encrypted_text'::regtype, 12345);
+SELECT pgseal_internal.encrypted_text_in('x', 'encrypted_text'::regtype, -7);
+SELECT pgseal_internal.seal_cast('x'::text, 12345, true);
+SELECT pgseal_internal.merge_key();
 
 SET client_min_messages = error;
 DROP SCHEMA types CASCADE;

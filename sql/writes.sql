@@ -18,14 +18,14 @@ DECLARE
 	c record;
 	value text;
 BEGIN
-	FOR c IN SELECT a.attname, a.atttypid::regtype::text AS type, pgseal.key_name(a.atttypmod) AS key
+	FOR c IN SELECT a.attname, a.atttypid::regtype::text AS type, pgseal_internal.key_name(a.atttypmod) AS key
 		FROM pg_attribute a WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped
 			AND a.atttypid::regtype::text LIKE 'encrypted%' ORDER BY a.attnum
 	LOOP
 		value := quote_ident(c.attname);
 		RETURN QUERY EXECUTE format(
-			'SELECT %L::name, bool_and((pgseal.inspect(v)).key = %L), count(v), count(pgseal.open(v)),
-				count(*) FILTER (WHERE pgseal.open(v)::text IN (reverse(''yranac-teloiv''), ''19480101''))
+			'SELECT %L::name, bool_and((pgseal.inspect(v)).key = %L), count(v), count(pgseal_internal.open(v)),
+				count(*) FILTER (WHERE pgseal_internal.open(v)::text IN (reverse(''yranac-teloiv''), ''19480101''))
 			 FROM (SELECT %s AS v FROM %s) x%s', c.attname, c.key,
 			CASE WHEN c.type LIKE '%[]' THEN 'unnest(' || value || ')' ELSE value END, rel, '');
 	END LOOP;
@@ -81,7 +81,7 @@ COPY t TO :'file' (FORMAT csv, FORCE_QUOTE *);
 COPY other FROM :'file' (FORMAT csv);
 SELECT * FROM stored('other');
 SELECT * FROM stored('again');
-SELECT count(DISTINCT pgseal.encrypted_text_send(v)) * 2 = count(v) AS "kept as they were" FROM again;
+SELECT count(DISTINCT pgseal_internal.encrypted_text_send(v)) * 2 = count(v) AS "kept as they were" FROM again;
 -- INSERT ... SELECT, from sealed columns under other keys, and through expressions
 TRUNCATE other;
 INSERT INTO other SELECT * FROM t;
@@ -157,7 +157,7 @@ UPDATE a SET v = 'violet-canary';
 ALTER TABLE a ADD w encrypted_text, ADD x encrypted_text DEFAULT 'violet-canary', ADD y encrypted_int4('writes_n') DEFAULT 19480101,
 	ADD z encrypted_text GENERATED ALWAYS AS (v) STORED;
 SELECT * FROM stored('a');
-SELECT count(DISTINCT x), count(DISTINCT pgseal.encrypted_text_send(x)) = 2 AS "sealed for each row" FROM a;
+SELECT count(DISTINCT x), count(DISTINCT pgseal_internal.encrypted_text_send(x)) = 2 AS "sealed for each row" FROM a;
 ALTER TABLE a ALTER x SET DEFAULT 'orange', ALTER x SET NOT NULL, ALTER z DROP EXPRESSION;
 DROP TABLE a;
 
@@ -307,7 +307,7 @@ CALL add_proc('violet-canary');
 SELECT * FROM stored('tr');
 
 -- Domains
-CREATE DOMAIN mail AS encrypted_text CHECK (pgseal.open(VALUE) LIKE '%-%');
+CREATE DOMAIN mail AS encrypted_text CHECK (pgseal_internal.open(VALUE) LIKE '%-%');
 CREATE DOMAIN mail2 AS mail DEFAULT 'violet-canary';
 CREATE DOMAIN short AS encrypted_text('writes_n') NOT NULL;
 CREATE TABLE dom (id int, v mail, w mail2, x short DEFAULT 'violet-canary', y mail[]);
@@ -318,7 +318,7 @@ COPY dom FROM stdin;
 3	violet-canary	violet-canary	violet-canary	{violet-canary}
 \.
 ALTER TABLE dom ADD z mail2;
-SELECT k.key, count(*), bool_and(pgseal.open(v) = 'violet-canary') AS "all canaries" FROM (
+SELECT k.key, count(*), bool_and(pgseal_internal.open(v) = 'violet-canary') AS "all canaries" FROM (
 	SELECT v::encrypted_text FROM dom UNION ALL SELECT w FROM dom UNION ALL SELECT x FROM dom
 	UNION ALL SELECT unnest(y)::encrypted_text FROM dom UNION ALL SELECT z FROM dom) u(v), pgseal.inspect(v) k GROUP BY 1;
 SELECT v, w, x, z FROM dom WHERE id = 1;
@@ -349,7 +349,7 @@ INSERT INTO co VALUES (3, jsonb_populate_record(NULL::comp, '{"v": "violet-canar
 COPY co (id, c) FROM stdin;
 4	(violet-canary,19480101)
 \.
-SELECT id, i.key, pgseal.open(v) = 'violet-canary' AS canary FROM (SELECT id, (c).v FROM co UNION ALL SELECT id, ((d).c).v FROM co
+SELECT id, i.key, pgseal_internal.open(v) = 'violet-canary' AS canary FROM (SELECT id, (c).v FROM co UNION ALL SELECT id, ((d).c).v FROM co
 	UNION ALL SELECT id, ((d).l[1]).v FROM co UNION ALL SELECT id, (d).v FROM co UNION ALL SELECT id, (r).v FROM co) u, pgseal.inspect(v) i
 	WHERE v IS NOT NULL ORDER BY 1, 2;
 

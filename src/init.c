@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/settings.h"
 #include "hooks/ddl.h"
 #include "hooks/open_results.h"
@@ -46,6 +47,7 @@ _PG_init(void)
 				 errhint("Add the line  shared_preload_libraries = 'pgseal'  to postgresql.conf and restart the server.")));
 
 	pgseal_guc_init();
+	pgseal_extension_init();
 	pgseal_basetype_init();
 	pgseal_keycache_init();
 	pgseal_wakeup_init();

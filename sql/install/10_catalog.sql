@@ -40,11 +40,11 @@ CREATE INDEX key_version_parent_idx ON pgseal.key_version (parent_version, id);
 CREATE INDEX key_version_number_idx ON pgseal.key_version (number);
 COMMENT ON TABLE pgseal.key_version IS 'versions of the keys, wrapped by their master keys';
 
-CREATE TABLE pgseal.declared_key (
+CREATE TABLE pgseal_internal.declared_key (
 	name_hash int4 NOT NULL PRIMARY KEY,
 	name      text COLLATE "C" NOT NULL
 );
-COMMENT ON TABLE pgseal.declared_key IS 'names that columns use; they may have no key yet';
+COMMENT ON TABLE pgseal_internal.declared_key IS 'names that columns use; they may have no key yet';
 
 CREATE TABLE pgseal.event (
 	at             timestamptz NOT NULL,
@@ -59,31 +59,31 @@ COMMENT ON TABLE pgseal.event IS 'what happened to the keys';
 
 -- A dump brings the keys; they merge with those that are there by name and id.
 -- ALWAYS: also when session_replication_role = replica.
-CREATE FUNCTION pgseal.merge_key() RETURNS trigger
+CREATE FUNCTION pgseal_internal.merge_key() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_merge_key';
-REVOKE ALL ON FUNCTION pgseal.merge_key() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgseal_internal.merge_key() FROM PUBLIC;
 CREATE TRIGGER merge BEFORE INSERT ON pgseal.key
-	FOR EACH ROW EXECUTE FUNCTION pgseal.merge_key();
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.merge_key();
 ALTER TABLE pgseal.key ENABLE ALWAYS TRIGGER merge;
 CREATE TRIGGER merge BEFORE INSERT ON pgseal.key_version
-	FOR EACH ROW EXECUTE FUNCTION pgseal.merge_key();
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.merge_key();
 ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER merge;
 
-CREATE FUNCTION pgseal.key_changed() RETURNS trigger
+CREATE FUNCTION pgseal_internal.key_changed() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_key_changed';
-REVOKE ALL ON FUNCTION pgseal.key_changed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgseal_internal.key_changed() FROM PUBLIC;
 -- For each row: rows that come by logical replication fire no others.
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON pgseal.key
-	FOR EACH ROW EXECUTE FUNCTION pgseal.key_changed();
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.key_changed();
 ALTER TABLE pgseal.key ENABLE ALWAYS TRIGGER changed;
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON pgseal.key_version
-	FOR EACH ROW EXECUTE FUNCTION pgseal.key_changed();
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.key_changed();
 ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER changed;
 CREATE TRIGGER truncated AFTER TRUNCATE ON pgseal.key
-	FOR EACH STATEMENT EXECUTE FUNCTION pgseal.key_changed();
+	FOR EACH STATEMENT EXECUTE FUNCTION pgseal_internal.key_changed();
 ALTER TABLE pgseal.key ENABLE ALWAYS TRIGGER truncated;
 CREATE TRIGGER truncated AFTER TRUNCATE ON pgseal.key_version
-	FOR EACH STATEMENT EXECUTE FUNCTION pgseal.key_changed();
+	FOR EACH STATEMENT EXECUTE FUNCTION pgseal_internal.key_changed();
 ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER truncated;
 
 SELECT pg_catalog.pg_extension_config_dump('pgseal.key', '');

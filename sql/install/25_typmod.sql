@@ -3,24 +3,24 @@
 -- Shared by all encrypted types
 --
 
-CREATE FUNCTION pgseal.typmod_in(cstring[]) RETURNS int4
+CREATE FUNCTION pgseal_internal.typmod_in(cstring[]) RETURNS int4
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_typmod_in';
-CREATE FUNCTION pgseal.typmod_out(int4) RETURNS cstring
+CREATE FUNCTION pgseal_internal.typmod_out(int4) RETURNS cstring
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_typmod_out';
-CREATE FUNCTION pgseal.typanalyze(internal) RETURNS bool
+CREATE FUNCTION pgseal_internal.typanalyze(internal) RETURNS bool
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_typanalyze';
 
 -- Planner support (blind_index.c, lookup.c, search/estimates.c)
-CREATE FUNCTION pgseal.eqsel(internal, oid, internal, int4) RETURNS float8
+CREATE FUNCTION pgseal_internal.eqsel(internal, oid, internal, int4) RETURNS float8
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_eqsel';
-CREATE FUNCTION pgseal.eqjoinsel(internal, oid, internal, int2, internal) RETURNS float8
+CREATE FUNCTION pgseal_internal.eqjoinsel(internal, oid, internal, int2, internal) RETURNS float8
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_eqjoinsel';
-CREATE FUNCTION pgseal.blind_index_support(internal) RETURNS internal
+CREATE FUNCTION pgseal_internal.blind_index_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_blind_index_support';
-CREATE FUNCTION pgseal.equality_support(internal) RETURNS internal
+CREATE FUNCTION pgseal_internal.equality_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_equality_support';
-CREATE FUNCTION pgseal.recheck_support(internal) RETURNS internal
+CREATE FUNCTION pgseal_internal.recheck_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_recheck_support';
 
-CREATE FUNCTION pgseal.sortsupport(internal) RETURNS void
+CREATE FUNCTION pgseal_internal.sortsupport(internal) RETURNS void
 LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'pgseal_sortsupport';

@@ -4,11 +4,11 @@
 -- VOLATILE, as open_result().
 --
 
-CREATE FUNCTION pgseal.open_row(record) RETURNS record
+CREATE FUNCTION pgseal_internal.open_row(record) RETURNS record
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_open_row';
-CREATE FUNCTION pgseal.open_row_result(record) RETURNS record
+CREATE FUNCTION pgseal_internal.open_row_result(record) RETURNS record
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_open_row';
-CREATE FUNCTION pgseal.open_rows(anyarray) RETURNS record[]
+CREATE FUNCTION pgseal_internal.open_rows(anyarray) RETURNS record[]
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_open_rows';
-CREATE FUNCTION pgseal.open_rows_result(anyarray) RETURNS record[]
+CREATE FUNCTION pgseal_internal.open_rows_result(anyarray) RETURNS record[]
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_open_rows';

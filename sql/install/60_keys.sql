@@ -63,19 +63,19 @@ CREATE VIEW pgseal.events AS
 	SELECT at, event, key, to_hex(key_version_id) AS key_version_id, role, detail FROM pgseal.event;
 COMMENT ON VIEW pgseal.events IS 'what happened to the keys';
 
-CREATE FUNCTION pgseal.key_name(typmod int4) RETURNS text
+CREATE FUNCTION pgseal_internal.key_name(typmod int4) RETURNS text
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_key_name';
-COMMENT ON FUNCTION pgseal.key_name IS 'the key that the type modifier of a column stands for';
+COMMENT ON FUNCTION pgseal_internal.key_name IS 'the key that the type modifier of a column stands for';
 
-CREATE FUNCTION pgseal.equality_index("table" regclass, "column" int2) RETURNS text
+CREATE FUNCTION pgseal_internal.equality_index("table" regclass, "column" int2) RETURNS text
 LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'pgseal_equality_index';
-COMMENT ON FUNCTION pgseal.equality_index IS 'an index that finds rows by equality of the column: on blind_index(column), or USING hash (column)';
+COMMENT ON FUNCTION pgseal_internal.equality_index IS 'an index that finds rows by equality of the column: on blind_index(column), or USING hash (column)';
 
 CREATE VIEW pgseal.columns AS
 	SELECT a.attrelid::regclass AS "table", a.attname AS "column",
 		format_type(a.atttypid, NULL) AS type,
-		CASE WHEN a.atttypmod = 0 THEN '*' ELSE pgseal.key_name(a.atttypmod) END AS key,
-		pgseal.equality_index(a.attrelid, a.attnum) AS equality_index
+		CASE WHEN a.atttypmod = 0 THEN '*' ELSE pgseal_internal.key_name(a.atttypmod) END AS key,
+		pgseal_internal.equality_index(a.attrelid, a.attnum) AS equality_index
 	FROM pg_catalog.pg_attribute a
 	JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 	LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'

@@ -4,7 +4,7 @@
 -- state of the worker's work: not dumped, as it is found again from the keys.
 --
 
-CREATE TABLE pgseal.rotation (
+CREATE TABLE pgseal_internal.rotation (
 	key_version_id int8 NOT NULL PRIMARY KEY,
 	since          xid8 NOT NULL,
 	settled        bool NOT NULL DEFAULT false,
@@ -14,14 +14,14 @@ CREATE TABLE pgseal.rotation (
 	round_began    timestamptz,
 	pause_until    timestamptz
 );
-COMMENT ON TABLE pgseal.rotation IS 'old key versions, under which values may still be sealed';
-COMMENT ON COLUMN pgseal.rotation.since IS 'a transaction: those from before it must have ended';
-COMMENT ON COLUMN pgseal.rotation.settled IS 'nobody seals under it any more; then since is about who may have';
-COMMENT ON COLUMN pgseal.rotation.in_round IS 'the present round goes through all tables that may have its values';
-COMMENT ON COLUMN pgseal.rotation.last_child IS 'child key versions up to this id have been wrapped anew';
-COMMENT ON COLUMN pgseal.rotation.found IS 'values found under it in this round';
+COMMENT ON TABLE pgseal_internal.rotation IS 'old key versions, under which values may still be sealed';
+COMMENT ON COLUMN pgseal_internal.rotation.since IS 'a transaction: those from before it must have ended';
+COMMENT ON COLUMN pgseal_internal.rotation.settled IS 'nobody seals under it any more; then since is about who may have';
+COMMENT ON COLUMN pgseal_internal.rotation.in_round IS 'the present round goes through all tables that may have its values';
+COMMENT ON COLUMN pgseal_internal.rotation.last_child IS 'child key versions up to this id have been wrapped anew';
+COMMENT ON COLUMN pgseal_internal.rotation.found IS 'values found under it in this round';
 
-CREATE TABLE pgseal.rotation_table (
+CREATE TABLE pgseal_internal.rotation_table (
 	relid      oid NOT NULL PRIMARY KEY,
 	filenode   oid NOT NULL,
 	key_hashes int4[] NOT NULL,
@@ -33,8 +33,8 @@ CREATE TABLE pgseal.rotation_table (
 	broken     int8 NOT NULL DEFAULT 0,
 	detail     text COLLATE "C"
 );
-COMMENT ON TABLE pgseal.rotation_table IS 'tables that the present round of re-encryption goes through';
-COMMENT ON COLUMN pgseal.rotation_table.phase IS 'waiting, scanning, locked (by others), done, or untouchable (see detail)';
+COMMENT ON TABLE pgseal_internal.rotation_table IS 'tables that the present round of re-encryption goes through';
+COMMENT ON COLUMN pgseal_internal.rotation_table.phase IS 'waiting, scanning, locked (by others), done, or untouchable (see detail)';
 
 CREATE VIEW pgseal.progress_reencrypt AS
 	SELECT v.key, v.number AS version, t.relid::regclass AS "table",
@@ -42,10 +42,10 @@ CREATE VIEW pgseal.progress_reencrypt AS
 		t.blocks AS blocks_total, t.next_block AS blocks_scanned,
 		t.resealed AS values_resealed, t.skipped AS rows_skipped, t.broken AS values_broken,
 		t.detail
-	FROM pgseal.rotation r
+	FROM pgseal_internal.rotation r
 	JOIN pgseal.key_version v ON v.id = r.key_version_id
 	JOIN pgseal.key k ON k.name = v.key
-	LEFT JOIN pgseal.rotation_table t
+	LEFT JOIN pgseal_internal.rotation_table t
 		ON r.round_began IS NOT NULL AND (k.name_hash = ANY (t.key_hashes) OR 0 = ANY (t.key_hashes));
 COMMENT ON VIEW pgseal.progress_reencrypt IS 'what the worker is re-encrypting, by old key version and table';
 GRANT SELECT ON pgseal.progress_reencrypt TO PUBLIC;

@@ -8,4284 +8,4284 @@
 -- Casts
 --
 
-CREATE FUNCTION pgseal.seal_as_int4("char", int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST ("char" AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4("char", int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_text("char", int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::text, $2, $3);
-CREATE CAST ("char" AS encrypted_text) WITH FUNCTION pgseal.seal_as_text("char", int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(bit, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (bit AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(bit, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_int8(bit, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (bit AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(bit, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_int4(bool, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (bool AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(bool, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_text(bool, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::text, $2, $3);
-CREATE CAST (bool AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(bool, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(bpchar, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::text, $2, $3);
-CREATE CAST (bpchar AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(bpchar, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_inet(cidr, int4, bool) RETURNS encrypted_inet
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::inet, $2, $3);
-CREATE CAST (cidr AS encrypted_inet) WITH FUNCTION pgseal.seal_as_inet(cidr, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(cidr, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::text, $2, $3);
-CREATE CAST (cidr AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(cidr, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_timestamp(date, int4, bool) RETURNS encrypted_timestamp
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::timestamp, $2, $3);
-CREATE CAST (date AS encrypted_timestamp) WITH FUNCTION pgseal.seal_as_timestamp(date, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_timestamptz(date, int4, bool) RETURNS encrypted_timestamptz
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::timestamptz, $2, $3);
-CREATE CAST (date AS encrypted_timestamptz) WITH FUNCTION pgseal.seal_as_timestamptz(date, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_bool) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_bool AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(encrypted_bool, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_bool AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(encrypted_bool, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_bool, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_bool AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_bool, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int4(encrypted_bool) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int4;
-CREATE CAST (encrypted_bool AS int4) WITH FUNCTION pgseal.open_as_int4(encrypted_bool);
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_bool) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_bool AS name) WITH FUNCTION pgseal.open_as_name(encrypted_bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_bool) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_bool AS text) WITH FUNCTION pgseal.open_as_text(encrypted_bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_bool) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_bool AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_bytea) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_bytea AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_bytea, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_bytea AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_bytea, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_bytea) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_bytea AS name) WITH FUNCTION pgseal.open_as_name(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_bytea) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_bytea AS text) WITH FUNCTION pgseal.open_as_text(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_bytea) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_bytea AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_date) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_date AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_date, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_date AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_date, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_timestamp(encrypted_date, int4, bool) RETURNS encrypted_timestamp
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::timestamp, $2, $3);
-CREATE CAST (encrypted_date AS encrypted_timestamp) WITH FUNCTION pgseal.seal_as_timestamp(encrypted_date, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_timestamptz(encrypted_date, int4, bool) RETURNS encrypted_timestamptz
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::timestamptz, $2, $3);
-CREATE CAST (encrypted_date AS encrypted_timestamptz) WITH FUNCTION pgseal.seal_as_timestamptz(encrypted_date, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_date) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_date AS name) WITH FUNCTION pgseal.open_as_name(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_date) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_date AS text) WITH FUNCTION pgseal.open_as_text(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_timestamp(encrypted_date) RETURNS timestamp
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::timestamp;
-CREATE CAST (encrypted_date AS timestamp) WITH FUNCTION pgseal.open_as_timestamp(encrypted_date) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_timestamptz(encrypted_date) RETURNS timestamptz
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::timestamptz;
-CREATE CAST (encrypted_date AS timestamptz) WITH FUNCTION pgseal.open_as_timestamptz(encrypted_date) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_date) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_date AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_float4) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_float4 AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(encrypted_float4, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(encrypted_float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(encrypted_float4, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int2, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(encrypted_float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(encrypted_float4, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(encrypted_float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(encrypted_float4, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(encrypted_float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(encrypted_float4, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(encrypted_float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_float4, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_float8(encrypted_float4) RETURNS float8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float8;
-CREATE CAST (encrypted_float4 AS float8) WITH FUNCTION pgseal.open_as_float8(encrypted_float4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_int2(encrypted_float4) RETURNS int2
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int2;
-CREATE CAST (encrypted_float4 AS int2) WITH FUNCTION pgseal.open_as_int2(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int4(encrypted_float4) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int4;
-CREATE CAST (encrypted_float4 AS int4) WITH FUNCTION pgseal.open_as_int4(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int8(encrypted_float4) RETURNS int8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int8;
-CREATE CAST (encrypted_float4 AS int8) WITH FUNCTION pgseal.open_as_int8(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_float4) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_float4 AS name) WITH FUNCTION pgseal.open_as_name(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_numeric(encrypted_float4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::numeric;
-CREATE CAST (encrypted_float4 AS numeric) WITH FUNCTION pgseal.open_as_numeric(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_float4) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_float4 AS text) WITH FUNCTION pgseal.open_as_text(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_float4) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_float4 AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_float8) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_float8 AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float4(encrypted_float8, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_float8 AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(encrypted_float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(encrypted_float8, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int2, $2, $3);
-CREATE CAST (encrypted_float8 AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(encrypted_float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(encrypted_float8, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_float8 AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(encrypted_float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(encrypted_float8, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_float8 AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(encrypted_float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(encrypted_float8, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_float8 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(encrypted_float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_float8, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_float8 AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_float4(encrypted_float8) RETURNS float4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float4;
-CREATE CAST (encrypted_float8 AS float4) WITH FUNCTION pgseal.open_as_float4(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int2(encrypted_float8) RETURNS int2
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int2;
-CREATE CAST (encrypted_float8 AS int2) WITH FUNCTION pgseal.open_as_int2(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int4(encrypted_float8) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int4;
-CREATE CAST (encrypted_float8 AS int4) WITH FUNCTION pgseal.open_as_int4(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int8(encrypted_float8) RETURNS int8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int8;
-CREATE CAST (encrypted_float8 AS int8) WITH FUNCTION pgseal.open_as_int8(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_float8) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_float8 AS name) WITH FUNCTION pgseal.open_as_name(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_numeric(encrypted_float8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::numeric;
-CREATE CAST (encrypted_float8 AS numeric) WITH FUNCTION pgseal.open_as_numeric(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_float8) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_float8 AS text) WITH FUNCTION pgseal.open_as_text(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_float8) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_float8 AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_inet) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_inet AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_inet) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_cidr(encrypted_inet) RETURNS cidr
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::cidr;
-CREATE CAST (encrypted_inet AS cidr) WITH FUNCTION pgseal.open_as_cidr(encrypted_inet) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_inet, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_inet AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_inet, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_inet) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_inet AS name) WITH FUNCTION pgseal.open_as_name(encrypted_inet) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_inet) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_inet AS text) WITH FUNCTION pgseal.open_as_text(encrypted_inet) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_inet) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_inet AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_inet) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_int2) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_int2 AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_int2) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float4(encrypted_int2, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(encrypted_int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(encrypted_int2, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(encrypted_int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(encrypted_int2, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(encrypted_int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(encrypted_int2, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(encrypted_int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(encrypted_int2, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(encrypted_int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_int2, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_float4(encrypted_int2) RETURNS float4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float4;
-CREATE CAST (encrypted_int2 AS float4) WITH FUNCTION pgseal.open_as_float4(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_float8(encrypted_int2) RETURNS float8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float8;
-CREATE CAST (encrypted_int2 AS float8) WITH FUNCTION pgseal.open_as_float8(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_int4(encrypted_int2) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int4;
-CREATE CAST (encrypted_int2 AS int4) WITH FUNCTION pgseal.open_as_int4(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_int8(encrypted_int2) RETURNS int8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int8;
-CREATE CAST (encrypted_int2 AS int8) WITH FUNCTION pgseal.open_as_int8(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_int2) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_int2 AS name) WITH FUNCTION pgseal.open_as_name(encrypted_int2) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_numeric(encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::numeric;
-CREATE CAST (encrypted_int2 AS numeric) WITH FUNCTION pgseal.open_as_numeric(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_oid(encrypted_int2) RETURNS oid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::oid;
-CREATE CAST (encrypted_int2 AS oid) WITH FUNCTION pgseal.open_as_oid(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regclass(encrypted_int2) RETURNS regclass
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regclass;
-CREATE CAST (encrypted_int2 AS regclass) WITH FUNCTION pgseal.open_as_regclass(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regcollation(encrypted_int2) RETURNS regcollation
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regcollation;
-CREATE CAST (encrypted_int2 AS regcollation) WITH FUNCTION pgseal.open_as_regcollation(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regconfig(encrypted_int2) RETURNS regconfig
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regconfig;
-CREATE CAST (encrypted_int2 AS regconfig) WITH FUNCTION pgseal.open_as_regconfig(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regdictionary(encrypted_int2) RETURNS regdictionary
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regdictionary;
-CREATE CAST (encrypted_int2 AS regdictionary) WITH FUNCTION pgseal.open_as_regdictionary(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regnamespace(encrypted_int2) RETURNS regnamespace
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regnamespace;
-CREATE CAST (encrypted_int2 AS regnamespace) WITH FUNCTION pgseal.open_as_regnamespace(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regoper(encrypted_int2) RETURNS regoper
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regoper;
-CREATE CAST (encrypted_int2 AS regoper) WITH FUNCTION pgseal.open_as_regoper(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regoperator(encrypted_int2) RETURNS regoperator
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regoperator;
-CREATE CAST (encrypted_int2 AS regoperator) WITH FUNCTION pgseal.open_as_regoperator(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regproc(encrypted_int2) RETURNS regproc
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regproc;
-CREATE CAST (encrypted_int2 AS regproc) WITH FUNCTION pgseal.open_as_regproc(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regprocedure(encrypted_int2) RETURNS regprocedure
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regprocedure;
-CREATE CAST (encrypted_int2 AS regprocedure) WITH FUNCTION pgseal.open_as_regprocedure(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regrole(encrypted_int2) RETURNS regrole
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regrole;
-CREATE CAST (encrypted_int2 AS regrole) WITH FUNCTION pgseal.open_as_regrole(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regtype(encrypted_int2) RETURNS regtype
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regtype;
-CREATE CAST (encrypted_int2 AS regtype) WITH FUNCTION pgseal.open_as_regtype(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_int2) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_int2 AS text) WITH FUNCTION pgseal.open_as_text(encrypted_int2) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_int2) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_int2 AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_int2) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_char(encrypted_int4) RETURNS "char"
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::"char";
-CREATE CAST (encrypted_int4 AS "char") WITH FUNCTION pgseal.open_as_char(encrypted_int4);
-
-CREATE FUNCTION pgseal.open_as_bit(encrypted_int4) RETURNS bit
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bit;
-CREATE CAST (encrypted_int4 AS bit) WITH FUNCTION pgseal.open_as_bit(encrypted_int4);
-
-CREATE FUNCTION pgseal.open_as_bool(encrypted_int4) RETURNS bool
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bool;
-CREATE CAST (encrypted_int4 AS bool) WITH FUNCTION pgseal.open_as_bool(encrypted_int4);
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_int4) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_int4 AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_bool(encrypted_int4, int4, bool) RETURNS encrypted_bool
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::bool, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_bool) WITH FUNCTION pgseal.seal_as_bool(encrypted_int4, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_float4(encrypted_int4, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(encrypted_int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(encrypted_int4, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(encrypted_int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(encrypted_int4, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int2, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(encrypted_int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(encrypted_int4, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(encrypted_int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(encrypted_int4, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(encrypted_int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_int4, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_float4(encrypted_int4) RETURNS float4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float4;
-CREATE CAST (encrypted_int4 AS float4) WITH FUNCTION pgseal.open_as_float4(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_float8(encrypted_int4) RETURNS float8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float8;
-CREATE CAST (encrypted_int4 AS float8) WITH FUNCTION pgseal.open_as_float8(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_int2(encrypted_int4) RETURNS int2
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int2;
-CREATE CAST (encrypted_int4 AS int2) WITH FUNCTION pgseal.open_as_int2(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int8(encrypted_int4) RETURNS int8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int8;
-CREATE CAST (encrypted_int4 AS int8) WITH FUNCTION pgseal.open_as_int8(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_money(encrypted_int4) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::money;
-CREATE CAST (encrypted_int4 AS money) WITH FUNCTION pgseal.open_as_money(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_int4) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_int4 AS name) WITH FUNCTION pgseal.open_as_name(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_numeric(encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::numeric;
-CREATE CAST (encrypted_int4 AS numeric) WITH FUNCTION pgseal.open_as_numeric(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_oid(encrypted_int4) RETURNS oid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::oid;
-CREATE CAST (encrypted_int4 AS oid) WITH FUNCTION pgseal.open_as_oid(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regclass(encrypted_int4) RETURNS regclass
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regclass;
-CREATE CAST (encrypted_int4 AS regclass) WITH FUNCTION pgseal.open_as_regclass(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regcollation(encrypted_int4) RETURNS regcollation
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regcollation;
-CREATE CAST (encrypted_int4 AS regcollation) WITH FUNCTION pgseal.open_as_regcollation(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regconfig(encrypted_int4) RETURNS regconfig
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regconfig;
-CREATE CAST (encrypted_int4 AS regconfig) WITH FUNCTION pgseal.open_as_regconfig(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regdictionary(encrypted_int4) RETURNS regdictionary
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regdictionary;
-CREATE CAST (encrypted_int4 AS regdictionary) WITH FUNCTION pgseal.open_as_regdictionary(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regnamespace(encrypted_int4) RETURNS regnamespace
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regnamespace;
-CREATE CAST (encrypted_int4 AS regnamespace) WITH FUNCTION pgseal.open_as_regnamespace(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regoper(encrypted_int4) RETURNS regoper
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regoper;
-CREATE CAST (encrypted_int4 AS regoper) WITH FUNCTION pgseal.open_as_regoper(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regoperator(encrypted_int4) RETURNS regoperator
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regoperator;
-CREATE CAST (encrypted_int4 AS regoperator) WITH FUNCTION pgseal.open_as_regoperator(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regproc(encrypted_int4) RETURNS regproc
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regproc;
-CREATE CAST (encrypted_int4 AS regproc) WITH FUNCTION pgseal.open_as_regproc(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regprocedure(encrypted_int4) RETURNS regprocedure
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regprocedure;
-CREATE CAST (encrypted_int4 AS regprocedure) WITH FUNCTION pgseal.open_as_regprocedure(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regrole(encrypted_int4) RETURNS regrole
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regrole;
-CREATE CAST (encrypted_int4 AS regrole) WITH FUNCTION pgseal.open_as_regrole(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regtype(encrypted_int4) RETURNS regtype
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regtype;
-CREATE CAST (encrypted_int4 AS regtype) WITH FUNCTION pgseal.open_as_regtype(encrypted_int4) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_int4) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_int4 AS text) WITH FUNCTION pgseal.open_as_text(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_int4) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_int4 AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bit(encrypted_int8) RETURNS bit
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bit;
-CREATE CAST (encrypted_int8 AS bit) WITH FUNCTION pgseal.open_as_bit(encrypted_int8);
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_int8) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_int8 AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float4(encrypted_int8, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(encrypted_int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(encrypted_int8, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(encrypted_int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(encrypted_int8, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int2, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(encrypted_int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(encrypted_int8, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(encrypted_int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(encrypted_int8, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(encrypted_int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_int8, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_float4(encrypted_int8) RETURNS float4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float4;
-CREATE CAST (encrypted_int8 AS float4) WITH FUNCTION pgseal.open_as_float4(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_float8(encrypted_int8) RETURNS float8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float8;
-CREATE CAST (encrypted_int8 AS float8) WITH FUNCTION pgseal.open_as_float8(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_int2(encrypted_int8) RETURNS int2
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int2;
-CREATE CAST (encrypted_int8 AS int2) WITH FUNCTION pgseal.open_as_int2(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int4(encrypted_int8) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int4;
-CREATE CAST (encrypted_int8 AS int4) WITH FUNCTION pgseal.open_as_int4(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_money(encrypted_int8) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::money;
-CREATE CAST (encrypted_int8 AS money) WITH FUNCTION pgseal.open_as_money(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_int8) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_int8 AS name) WITH FUNCTION pgseal.open_as_name(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_numeric(encrypted_int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::numeric;
-CREATE CAST (encrypted_int8 AS numeric) WITH FUNCTION pgseal.open_as_numeric(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_oid(encrypted_int8) RETURNS oid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::oid;
-CREATE CAST (encrypted_int8 AS oid) WITH FUNCTION pgseal.open_as_oid(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regclass(encrypted_int8) RETURNS regclass
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regclass;
-CREATE CAST (encrypted_int8 AS regclass) WITH FUNCTION pgseal.open_as_regclass(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regcollation(encrypted_int8) RETURNS regcollation
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regcollation;
-CREATE CAST (encrypted_int8 AS regcollation) WITH FUNCTION pgseal.open_as_regcollation(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regconfig(encrypted_int8) RETURNS regconfig
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regconfig;
-CREATE CAST (encrypted_int8 AS regconfig) WITH FUNCTION pgseal.open_as_regconfig(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regdictionary(encrypted_int8) RETURNS regdictionary
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regdictionary;
-CREATE CAST (encrypted_int8 AS regdictionary) WITH FUNCTION pgseal.open_as_regdictionary(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regnamespace(encrypted_int8) RETURNS regnamespace
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regnamespace;
-CREATE CAST (encrypted_int8 AS regnamespace) WITH FUNCTION pgseal.open_as_regnamespace(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regoper(encrypted_int8) RETURNS regoper
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regoper;
-CREATE CAST (encrypted_int8 AS regoper) WITH FUNCTION pgseal.open_as_regoper(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regoperator(encrypted_int8) RETURNS regoperator
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regoperator;
-CREATE CAST (encrypted_int8 AS regoperator) WITH FUNCTION pgseal.open_as_regoperator(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regproc(encrypted_int8) RETURNS regproc
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regproc;
-CREATE CAST (encrypted_int8 AS regproc) WITH FUNCTION pgseal.open_as_regproc(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regprocedure(encrypted_int8) RETURNS regprocedure
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regprocedure;
-CREATE CAST (encrypted_int8 AS regprocedure) WITH FUNCTION pgseal.open_as_regprocedure(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regrole(encrypted_int8) RETURNS regrole
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regrole;
-CREATE CAST (encrypted_int8 AS regrole) WITH FUNCTION pgseal.open_as_regrole(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regtype(encrypted_int8) RETURNS regtype
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regtype;
-CREATE CAST (encrypted_int8 AS regtype) WITH FUNCTION pgseal.open_as_regtype(encrypted_int8) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_int8) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_int8 AS text) WITH FUNCTION pgseal.open_as_text(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_int8) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_int8 AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_interval) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_interval AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_interval, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_interval AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_interval, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_time(encrypted_interval, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::time, $2, $3);
-CREATE CAST (encrypted_interval AS encrypted_time) WITH FUNCTION pgseal.seal_as_time(encrypted_interval, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_interval) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_interval AS name) WITH FUNCTION pgseal.open_as_name(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_interval) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_interval AS text) WITH FUNCTION pgseal.open_as_text(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_time(encrypted_interval) RETURNS time
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::time;
-CREATE CAST (encrypted_interval AS time) WITH FUNCTION pgseal.open_as_time(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_interval) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_interval AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bool(encrypted_jsonb) RETURNS bool
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bool;
-CREATE CAST (encrypted_jsonb AS bool) WITH FUNCTION pgseal.open_as_bool(encrypted_jsonb);
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_jsonb) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_jsonb AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_bool(encrypted_jsonb, int4, bool) RETURNS encrypted_bool
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::bool, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_bool) WITH FUNCTION pgseal.seal_as_bool(encrypted_jsonb, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_float4(encrypted_jsonb, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(encrypted_jsonb, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_float8(encrypted_jsonb, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(encrypted_jsonb, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_int2(encrypted_jsonb, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int2, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(encrypted_jsonb, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_int4(encrypted_jsonb, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(encrypted_jsonb, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_int8(encrypted_jsonb, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(encrypted_jsonb, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_numeric(encrypted_jsonb, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(encrypted_jsonb, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_jsonb, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_jsonb, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_float4(encrypted_jsonb) RETURNS float4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float4;
-CREATE CAST (encrypted_jsonb AS float4) WITH FUNCTION pgseal.open_as_float4(encrypted_jsonb);
-
-CREATE FUNCTION pgseal.open_as_float8(encrypted_jsonb) RETURNS float8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float8;
-CREATE CAST (encrypted_jsonb AS float8) WITH FUNCTION pgseal.open_as_float8(encrypted_jsonb);
-
-CREATE FUNCTION pgseal.open_as_int2(encrypted_jsonb) RETURNS int2
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int2;
-CREATE CAST (encrypted_jsonb AS int2) WITH FUNCTION pgseal.open_as_int2(encrypted_jsonb);
-
-CREATE FUNCTION pgseal.open_as_int4(encrypted_jsonb) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int4;
-CREATE CAST (encrypted_jsonb AS int4) WITH FUNCTION pgseal.open_as_int4(encrypted_jsonb);
-
-CREATE FUNCTION pgseal.open_as_int8(encrypted_jsonb) RETURNS int8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int8;
-CREATE CAST (encrypted_jsonb AS int8) WITH FUNCTION pgseal.open_as_int8(encrypted_jsonb);
+CREATE FUNCTION pgseal_internal.seal_as_int4("char", int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST ("char" AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4("char", int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_text("char", int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST ("char" AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text("char", int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(bit, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (bit AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(bit, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(bit, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (bit AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(bit, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(bool, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (bool AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(bool, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_text(bool, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (bool AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(bool, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(bpchar, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (bpchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(bpchar, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) RETURNS encrypted_inet
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::inet, $2, $3);
+CREATE CAST (cidr AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(cidr, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (cidr AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(cidr, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(date, int4, bool) RETURNS encrypted_timestamp
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamp, $2, $3);
+CREATE CAST (date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(date, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) RETURNS encrypted_timestamptz
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamptz, $2, $3);
+CREATE CAST (date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bool) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_bool AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_bool, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_bool AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_bool, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bool, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_bool AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_bool, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_bool) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_bool AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_bool);
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bool) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_bool AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_bool) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_bool AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_bool) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_bool AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_bytea AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_bytea AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bytea) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_bytea AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_bytea) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_bytea AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_bytea AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_date AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_date AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4, bool) RETURNS encrypted_timestamp
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
+CREATE CAST (encrypted_date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) RETURNS encrypted_timestamptz
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
+CREATE CAST (encrypted_date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_date) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_date AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_date) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_date AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timestamp(encrypted_date) RETURNS timestamp
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamp;
+CREATE CAST (encrypted_date AS timestamp) WITH FUNCTION pgseal_internal.open_as_timestamp(encrypted_date) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_timestamptz(encrypted_date) RETURNS timestamptz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
+CREATE CAST (encrypted_date AS timestamptz) WITH FUNCTION pgseal_internal.open_as_timestamptz(encrypted_date) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_date) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_date AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_float4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
+CREATE CAST (encrypted_float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_float4, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
+CREATE CAST (encrypted_float4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_float4, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_float4 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_float4, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
+CREATE CAST (encrypted_float4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
+CREATE CAST (encrypted_float4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_float4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_float4) RETURNS float8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
+CREATE CAST (encrypted_float4 AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_float4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_float4) RETURNS int2
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
+CREATE CAST (encrypted_float4 AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_float4) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_float4 AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_float4) RETURNS int8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
+CREATE CAST (encrypted_float4 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float4) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_float4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_float4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
+CREATE CAST (encrypted_float4 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_float4) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_float4 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_float4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_float8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_float8, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
+CREATE CAST (encrypted_float8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_float8, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
+CREATE CAST (encrypted_float8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_float8, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_float8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_float8, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
+CREATE CAST (encrypted_float8 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
+CREATE CAST (encrypted_float8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_float8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_float8) RETURNS float4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
+CREATE CAST (encrypted_float8 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_float8) RETURNS int2
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
+CREATE CAST (encrypted_float8 AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_float8) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_float8 AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_float8) RETURNS int8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
+CREATE CAST (encrypted_float8 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float8) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_float8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_float8) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
+CREATE CAST (encrypted_float8 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_float8) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_float8 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_float8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_inet AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_cidr(encrypted_inet) RETURNS cidr
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cidr;
+CREATE CAST (encrypted_inet AS cidr) WITH FUNCTION pgseal_internal.open_as_cidr(encrypted_inet) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_inet AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_inet) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_inet AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_inet) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_inet) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_inet AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_inet) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_inet) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_inet AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_inet) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int2 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
+CREATE CAST (encrypted_int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int2, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
+CREATE CAST (encrypted_int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_int2, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_int2, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
+CREATE CAST (encrypted_int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
+CREATE CAST (encrypted_int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int2 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int2) RETURNS float4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
+CREATE CAST (encrypted_int2 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_int2) RETURNS float8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
+CREATE CAST (encrypted_int2 AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_int2) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_int2 AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_int2) RETURNS int8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
+CREATE CAST (encrypted_int2 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int2) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int2 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int2) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
+CREATE CAST (encrypted_int2 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_oid(encrypted_int2) RETURNS oid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oid;
+CREATE CAST (encrypted_int2 AS oid) WITH FUNCTION pgseal_internal.open_as_oid(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regclass(encrypted_int2) RETURNS regclass
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regclass;
+CREATE CAST (encrypted_int2 AS regclass) WITH FUNCTION pgseal_internal.open_as_regclass(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regcollation(encrypted_int2) RETURNS regcollation
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regcollation;
+CREATE CAST (encrypted_int2 AS regcollation) WITH FUNCTION pgseal_internal.open_as_regcollation(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regconfig(encrypted_int2) RETURNS regconfig
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regconfig;
+CREATE CAST (encrypted_int2 AS regconfig) WITH FUNCTION pgseal_internal.open_as_regconfig(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regdictionary(encrypted_int2) RETURNS regdictionary
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regdictionary;
+CREATE CAST (encrypted_int2 AS regdictionary) WITH FUNCTION pgseal_internal.open_as_regdictionary(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regnamespace(encrypted_int2) RETURNS regnamespace
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regnamespace;
+CREATE CAST (encrypted_int2 AS regnamespace) WITH FUNCTION pgseal_internal.open_as_regnamespace(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regoper(encrypted_int2) RETURNS regoper
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoper;
+CREATE CAST (encrypted_int2 AS regoper) WITH FUNCTION pgseal_internal.open_as_regoper(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regoperator(encrypted_int2) RETURNS regoperator
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoperator;
+CREATE CAST (encrypted_int2 AS regoperator) WITH FUNCTION pgseal_internal.open_as_regoperator(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regproc(encrypted_int2) RETURNS regproc
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regproc;
+CREATE CAST (encrypted_int2 AS regproc) WITH FUNCTION pgseal_internal.open_as_regproc(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regprocedure(encrypted_int2) RETURNS regprocedure
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regprocedure;
+CREATE CAST (encrypted_int2 AS regprocedure) WITH FUNCTION pgseal_internal.open_as_regprocedure(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regrole(encrypted_int2) RETURNS regrole
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regrole;
+CREATE CAST (encrypted_int2 AS regrole) WITH FUNCTION pgseal_internal.open_as_regrole(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regtype(encrypted_int2) RETURNS regtype
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regtype;
+CREATE CAST (encrypted_int2 AS regtype) WITH FUNCTION pgseal_internal.open_as_regtype(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int2) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_int2 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int2) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int2 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_char(encrypted_int4) RETURNS "char"
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::"char";
+CREATE CAST (encrypted_int4 AS "char") WITH FUNCTION pgseal_internal.open_as_char(encrypted_int4);
+
+CREATE FUNCTION pgseal_internal.open_as_bit(encrypted_int4) RETURNS bit
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bit;
+CREATE CAST (encrypted_int4 AS bit) WITH FUNCTION pgseal_internal.open_as_bit(encrypted_int4);
+
+CREATE FUNCTION pgseal_internal.open_as_bool(encrypted_int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bool;
+CREATE CAST (encrypted_int4 AS bool) WITH FUNCTION pgseal_internal.open_as_bool(encrypted_int4);
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_int4, int4, bool) RETURNS encrypted_bool
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_int4, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int4, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int4, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_int4, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_int4, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int4) RETURNS float4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
+CREATE CAST (encrypted_int4 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_int4) RETURNS float8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
+CREATE CAST (encrypted_int4 AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_int4) RETURNS int2
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
+CREATE CAST (encrypted_int4 AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_int4) RETURNS int8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
+CREATE CAST (encrypted_int4 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_money(encrypted_int4) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
+CREATE CAST (encrypted_int4 AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int4) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
+CREATE CAST (encrypted_int4 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_oid(encrypted_int4) RETURNS oid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oid;
+CREATE CAST (encrypted_int4 AS oid) WITH FUNCTION pgseal_internal.open_as_oid(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regclass(encrypted_int4) RETURNS regclass
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regclass;
+CREATE CAST (encrypted_int4 AS regclass) WITH FUNCTION pgseal_internal.open_as_regclass(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regcollation(encrypted_int4) RETURNS regcollation
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regcollation;
+CREATE CAST (encrypted_int4 AS regcollation) WITH FUNCTION pgseal_internal.open_as_regcollation(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regconfig(encrypted_int4) RETURNS regconfig
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regconfig;
+CREATE CAST (encrypted_int4 AS regconfig) WITH FUNCTION pgseal_internal.open_as_regconfig(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regdictionary(encrypted_int4) RETURNS regdictionary
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regdictionary;
+CREATE CAST (encrypted_int4 AS regdictionary) WITH FUNCTION pgseal_internal.open_as_regdictionary(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regnamespace(encrypted_int4) RETURNS regnamespace
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regnamespace;
+CREATE CAST (encrypted_int4 AS regnamespace) WITH FUNCTION pgseal_internal.open_as_regnamespace(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regoper(encrypted_int4) RETURNS regoper
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoper;
+CREATE CAST (encrypted_int4 AS regoper) WITH FUNCTION pgseal_internal.open_as_regoper(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regoperator(encrypted_int4) RETURNS regoperator
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoperator;
+CREATE CAST (encrypted_int4 AS regoperator) WITH FUNCTION pgseal_internal.open_as_regoperator(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regproc(encrypted_int4) RETURNS regproc
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regproc;
+CREATE CAST (encrypted_int4 AS regproc) WITH FUNCTION pgseal_internal.open_as_regproc(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regprocedure(encrypted_int4) RETURNS regprocedure
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regprocedure;
+CREATE CAST (encrypted_int4 AS regprocedure) WITH FUNCTION pgseal_internal.open_as_regprocedure(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regrole(encrypted_int4) RETURNS regrole
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regrole;
+CREATE CAST (encrypted_int4 AS regrole) WITH FUNCTION pgseal_internal.open_as_regrole(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regtype(encrypted_int4) RETURNS regtype
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regtype;
+CREATE CAST (encrypted_int4 AS regtype) WITH FUNCTION pgseal_internal.open_as_regtype(encrypted_int4) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int4) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_int4 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bit(encrypted_int8) RETURNS bit
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bit;
+CREATE CAST (encrypted_int8 AS bit) WITH FUNCTION pgseal_internal.open_as_bit(encrypted_int8);
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
+CREATE CAST (encrypted_int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int8, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
+CREATE CAST (encrypted_int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_int8, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
+CREATE CAST (encrypted_int8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_int8, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_int8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
+CREATE CAST (encrypted_int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int8) RETURNS float4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
+CREATE CAST (encrypted_int8 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_int8) RETURNS float8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
+CREATE CAST (encrypted_int8 AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_int8) RETURNS int2
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
+CREATE CAST (encrypted_int8 AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_int8) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_int8 AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_money(encrypted_int8) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
+CREATE CAST (encrypted_int8 AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int8) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int8) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
+CREATE CAST (encrypted_int8 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_oid(encrypted_int8) RETURNS oid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oid;
+CREATE CAST (encrypted_int8 AS oid) WITH FUNCTION pgseal_internal.open_as_oid(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regclass(encrypted_int8) RETURNS regclass
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regclass;
+CREATE CAST (encrypted_int8 AS regclass) WITH FUNCTION pgseal_internal.open_as_regclass(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regcollation(encrypted_int8) RETURNS regcollation
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regcollation;
+CREATE CAST (encrypted_int8 AS regcollation) WITH FUNCTION pgseal_internal.open_as_regcollation(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regconfig(encrypted_int8) RETURNS regconfig
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regconfig;
+CREATE CAST (encrypted_int8 AS regconfig) WITH FUNCTION pgseal_internal.open_as_regconfig(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regdictionary(encrypted_int8) RETURNS regdictionary
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regdictionary;
+CREATE CAST (encrypted_int8 AS regdictionary) WITH FUNCTION pgseal_internal.open_as_regdictionary(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regnamespace(encrypted_int8) RETURNS regnamespace
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regnamespace;
+CREATE CAST (encrypted_int8 AS regnamespace) WITH FUNCTION pgseal_internal.open_as_regnamespace(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regoper(encrypted_int8) RETURNS regoper
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoper;
+CREATE CAST (encrypted_int8 AS regoper) WITH FUNCTION pgseal_internal.open_as_regoper(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regoperator(encrypted_int8) RETURNS regoperator
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoperator;
+CREATE CAST (encrypted_int8 AS regoperator) WITH FUNCTION pgseal_internal.open_as_regoperator(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regproc(encrypted_int8) RETURNS regproc
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regproc;
+CREATE CAST (encrypted_int8 AS regproc) WITH FUNCTION pgseal_internal.open_as_regproc(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regprocedure(encrypted_int8) RETURNS regprocedure
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regprocedure;
+CREATE CAST (encrypted_int8 AS regprocedure) WITH FUNCTION pgseal_internal.open_as_regprocedure(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regrole(encrypted_int8) RETURNS regrole
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regrole;
+CREATE CAST (encrypted_int8 AS regrole) WITH FUNCTION pgseal_internal.open_as_regrole(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regtype(encrypted_int8) RETURNS regtype
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regtype;
+CREATE CAST (encrypted_int8 AS regtype) WITH FUNCTION pgseal_internal.open_as_regtype(encrypted_int8) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int8) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_int8 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_interval AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_interval AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
+CREATE CAST (encrypted_interval AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_interval) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_interval AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_interval) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_interval AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_time(encrypted_interval) RETURNS time
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
+CREATE CAST (encrypted_interval AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_interval AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bool(encrypted_jsonb) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bool;
+CREATE CAST (encrypted_jsonb AS bool) WITH FUNCTION pgseal_internal.open_as_bool(encrypted_jsonb);
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_jsonb AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_jsonb, int4, bool) RETURNS encrypted_bool
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_jsonb, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_jsonb, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_jsonb, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_jsonb, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_jsonb, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_jsonb, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_jsonb, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_jsonb, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_jsonb, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_jsonb, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_jsonb, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_jsonb) RETURNS float4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
+CREATE CAST (encrypted_jsonb AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_jsonb);
+
+CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_jsonb) RETURNS float8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
+CREATE CAST (encrypted_jsonb AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_jsonb);
+
+CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_jsonb) RETURNS int2
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
+CREATE CAST (encrypted_jsonb AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_jsonb);
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_jsonb) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_jsonb AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_jsonb);
+
+CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_jsonb) RETURNS int8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
+CREATE CAST (encrypted_jsonb AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_jsonb);
 
 DROP CAST (encrypted_jsonb AS json);
-CREATE FUNCTION pgseal.open_as_json(encrypted_jsonb) RETURNS json
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::json;
-CREATE CAST (encrypted_jsonb AS json) WITH FUNCTION pgseal.open_as_json(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_jsonb) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_jsonb AS name) WITH FUNCTION pgseal.open_as_name(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_numeric(encrypted_jsonb) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::numeric;
-CREATE CAST (encrypted_jsonb AS numeric) WITH FUNCTION pgseal.open_as_numeric(encrypted_jsonb);
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_jsonb) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_jsonb AS text) WITH FUNCTION pgseal.open_as_text(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_jsonb) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_jsonb AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_numeric) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_numeric AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float4(encrypted_numeric, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(encrypted_numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(encrypted_numeric, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(encrypted_numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(encrypted_numeric, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int2, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(encrypted_numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(encrypted_numeric, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(encrypted_numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(encrypted_numeric, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(encrypted_numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_numeric, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_float4(encrypted_numeric) RETURNS float4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float4;
-CREATE CAST (encrypted_numeric AS float4) WITH FUNCTION pgseal.open_as_float4(encrypted_numeric) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_float8(encrypted_numeric) RETURNS float8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float8;
-CREATE CAST (encrypted_numeric AS float8) WITH FUNCTION pgseal.open_as_float8(encrypted_numeric) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_int2(encrypted_numeric) RETURNS int2
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int2;
-CREATE CAST (encrypted_numeric AS int2) WITH FUNCTION pgseal.open_as_int2(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int4(encrypted_numeric) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int4;
-CREATE CAST (encrypted_numeric AS int4) WITH FUNCTION pgseal.open_as_int4(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_int8(encrypted_numeric) RETURNS int8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int8;
-CREATE CAST (encrypted_numeric AS int8) WITH FUNCTION pgseal.open_as_int8(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_money(encrypted_numeric) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::money;
-CREATE CAST (encrypted_numeric AS money) WITH FUNCTION pgseal.open_as_money(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_numeric) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_numeric AS name) WITH FUNCTION pgseal.open_as_name(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_numeric) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_numeric AS text) WITH FUNCTION pgseal.open_as_text(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_numeric) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_numeric AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_char(encrypted_text) RETURNS "char"
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::"char";
-CREATE CAST (encrypted_text AS "char") WITH FUNCTION pgseal.open_as_char(encrypted_text) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_text) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_text AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_text) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_bytea(encrypted_text) RETURNS bytea
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bytea;
-CREATE CAST (encrypted_text AS bytea) WITH FUNCTION pgseal.open_as_bytea(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_cid(encrypted_text) RETURNS cid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::cid;
-CREATE CAST (encrypted_text AS cid) WITH FUNCTION pgseal.open_as_cid(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_cidr(encrypted_text) RETURNS cidr
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::cidr;
-CREATE CAST (encrypted_text AS cidr) WITH FUNCTION pgseal.open_as_cidr(encrypted_text);
-
-CREATE FUNCTION pgseal.seal_as_bool(encrypted_text, int4, bool) RETURNS encrypted_bool
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::bool, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_bool) WITH FUNCTION pgseal.seal_as_bool(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_bytea(encrypted_text, int4, bool) RETURNS encrypted_bytea
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::bytea, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_bytea) WITH FUNCTION pgseal.seal_as_bytea(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_date(encrypted_text, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::date, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_date) WITH FUNCTION pgseal.seal_as_date(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_float4(encrypted_text, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_float8(encrypted_text, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_inet(encrypted_text, int4, bool) RETURNS encrypted_inet
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::inet, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_inet) WITH FUNCTION pgseal.seal_as_inet(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_int2(encrypted_text, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int2, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_int4(encrypted_text, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_int8(encrypted_text, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_interval(encrypted_text, int4, bool) RETURNS encrypted_interval
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::interval, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_interval) WITH FUNCTION pgseal.seal_as_interval(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_jsonb(encrypted_text, int4, bool) RETURNS encrypted_jsonb
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::jsonb, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_jsonb) WITH FUNCTION pgseal.seal_as_jsonb(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_numeric(encrypted_text, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_time(encrypted_text, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::time, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_time) WITH FUNCTION pgseal.seal_as_time(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_timestamp(encrypted_text, int4, bool) RETURNS encrypted_timestamp
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::timestamp, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_timestamp) WITH FUNCTION pgseal.seal_as_timestamp(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_timestamptz(encrypted_text, int4, bool) RETURNS encrypted_timestamptz
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::timestamptz, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_timestamptz) WITH FUNCTION pgseal.seal_as_timestamptz(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_uuid(encrypted_text, int4, bool) RETURNS encrypted_uuid
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::uuid, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_uuid) WITH FUNCTION pgseal.seal_as_uuid(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal.open_as_float4(encrypted_text) RETURNS float4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float4;
-CREATE CAST (encrypted_text AS float4) WITH FUNCTION pgseal.open_as_float4(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_float8(encrypted_text) RETURNS float8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::float8;
-CREATE CAST (encrypted_text AS float8) WITH FUNCTION pgseal.open_as_float8(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_int2(encrypted_text) RETURNS int2
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int2;
-CREATE CAST (encrypted_text AS int2) WITH FUNCTION pgseal.open_as_int2(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_int2vector(encrypted_text) RETURNS int2vector
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int2vector;
-CREATE CAST (encrypted_text AS int2vector) WITH FUNCTION pgseal.open_as_int2vector(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_int4(encrypted_text) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int4;
-CREATE CAST (encrypted_text AS int4) WITH FUNCTION pgseal.open_as_int4(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_int8(encrypted_text) RETURNS int8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::int8;
-CREATE CAST (encrypted_text AS int8) WITH FUNCTION pgseal.open_as_int8(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_interval(encrypted_text) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::interval;
-CREATE CAST (encrypted_text AS interval) WITH FUNCTION pgseal.open_as_interval(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_jsonb(encrypted_text) RETURNS jsonb
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::jsonb;
-CREATE CAST (encrypted_text AS jsonb) WITH FUNCTION pgseal.open_as_jsonb(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_jsonpath(encrypted_text) RETURNS jsonpath
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::jsonpath;
-CREATE CAST (encrypted_text AS jsonpath) WITH FUNCTION pgseal.open_as_jsonpath(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_money(encrypted_text) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::money;
-CREATE CAST (encrypted_text AS money) WITH FUNCTION pgseal.open_as_money(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_text) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_text AS name) WITH FUNCTION pgseal.open_as_name(encrypted_text) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_numeric(encrypted_text) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::numeric;
-CREATE CAST (encrypted_text AS numeric) WITH FUNCTION pgseal.open_as_numeric(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_oid(encrypted_text) RETURNS oid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::oid;
-CREATE CAST (encrypted_text AS oid) WITH FUNCTION pgseal.open_as_oid(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_oidvector(encrypted_text) RETURNS oidvector
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::oidvector;
-CREATE CAST (encrypted_text AS oidvector) WITH FUNCTION pgseal.open_as_oidvector(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_refcursor(encrypted_text) RETURNS refcursor
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::refcursor;
-CREATE CAST (encrypted_text AS refcursor) WITH FUNCTION pgseal.open_as_refcursor(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regclass(encrypted_text) RETURNS regclass
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regclass;
-CREATE CAST (encrypted_text AS regclass) WITH FUNCTION pgseal.open_as_regclass(encrypted_text) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_regcollation(encrypted_text) RETURNS regcollation
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regcollation;
-CREATE CAST (encrypted_text AS regcollation) WITH FUNCTION pgseal.open_as_regcollation(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regconfig(encrypted_text) RETURNS regconfig
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regconfig;
-CREATE CAST (encrypted_text AS regconfig) WITH FUNCTION pgseal.open_as_regconfig(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regdictionary(encrypted_text) RETURNS regdictionary
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regdictionary;
-CREATE CAST (encrypted_text AS regdictionary) WITH FUNCTION pgseal.open_as_regdictionary(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regnamespace(encrypted_text) RETURNS regnamespace
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regnamespace;
-CREATE CAST (encrypted_text AS regnamespace) WITH FUNCTION pgseal.open_as_regnamespace(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regoper(encrypted_text) RETURNS regoper
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regoper;
-CREATE CAST (encrypted_text AS regoper) WITH FUNCTION pgseal.open_as_regoper(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regoperator(encrypted_text) RETURNS regoperator
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regoperator;
-CREATE CAST (encrypted_text AS regoperator) WITH FUNCTION pgseal.open_as_regoperator(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regproc(encrypted_text) RETURNS regproc
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regproc;
-CREATE CAST (encrypted_text AS regproc) WITH FUNCTION pgseal.open_as_regproc(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regprocedure(encrypted_text) RETURNS regprocedure
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regprocedure;
-CREATE CAST (encrypted_text AS regprocedure) WITH FUNCTION pgseal.open_as_regprocedure(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regrole(encrypted_text) RETURNS regrole
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regrole;
-CREATE CAST (encrypted_text AS regrole) WITH FUNCTION pgseal.open_as_regrole(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_regtype(encrypted_text) RETURNS regtype
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::regtype;
-CREATE CAST (encrypted_text AS regtype) WITH FUNCTION pgseal.open_as_regtype(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_tsquery(encrypted_text) RETURNS tsquery
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::tsquery;
-CREATE CAST (encrypted_text AS tsquery) WITH FUNCTION pgseal.open_as_tsquery(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_tsvector(encrypted_text) RETURNS tsvector
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::tsvector;
-CREATE CAST (encrypted_text AS tsvector) WITH FUNCTION pgseal.open_as_tsvector(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_text) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_text AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_text) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_xid(encrypted_text) RETURNS xid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::xid;
-CREATE CAST (encrypted_text AS xid) WITH FUNCTION pgseal.open_as_xid(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_xid8(encrypted_text) RETURNS xid8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::xid8;
-CREATE CAST (encrypted_text AS xid8) WITH FUNCTION pgseal.open_as_xid8(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_xml(encrypted_text) RETURNS xml
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::xml;
-CREATE CAST (encrypted_text AS xml) WITH FUNCTION pgseal.open_as_xml(encrypted_text);
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_time) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_time AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_interval(encrypted_time, int4, bool) RETURNS encrypted_interval
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::interval, $2, $3);
-CREATE CAST (encrypted_time AS encrypted_interval) WITH FUNCTION pgseal.seal_as_interval(encrypted_time, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_time, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_time AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_time, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_interval(encrypted_time) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::interval;
-CREATE CAST (encrypted_time AS interval) WITH FUNCTION pgseal.open_as_interval(encrypted_time) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_time) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_time AS name) WITH FUNCTION pgseal.open_as_name(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_time) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_time AS text) WITH FUNCTION pgseal.open_as_text(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_timetz(encrypted_time) RETURNS timetz
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::timetz;
-CREATE CAST (encrypted_time AS timetz) WITH FUNCTION pgseal.open_as_timetz(encrypted_time) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_time) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_time AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_timestamp) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_timestamp AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_date(encrypted_timestamp) RETURNS date
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::date;
-CREATE CAST (encrypted_timestamp AS date) WITH FUNCTION pgseal.open_as_date(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_date(encrypted_timestamp, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::date, $2, $3);
-CREATE CAST (encrypted_timestamp AS encrypted_date) WITH FUNCTION pgseal.seal_as_date(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_timestamp, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_timestamp AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_time(encrypted_timestamp, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::time, $2, $3);
-CREATE CAST (encrypted_timestamp AS encrypted_time) WITH FUNCTION pgseal.seal_as_time(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_timestamptz(encrypted_timestamp, int4, bool) RETURNS encrypted_timestamptz
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::timestamptz, $2, $3);
-CREATE CAST (encrypted_timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal.seal_as_timestamptz(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_timestamp) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_timestamp AS name) WITH FUNCTION pgseal.open_as_name(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_timestamp) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_timestamp AS text) WITH FUNCTION pgseal.open_as_text(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_time(encrypted_timestamp) RETURNS time
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::time;
-CREATE CAST (encrypted_timestamp AS time) WITH FUNCTION pgseal.open_as_time(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_timestamptz(encrypted_timestamp) RETURNS timestamptz
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::timestamptz;
-CREATE CAST (encrypted_timestamp AS timestamptz) WITH FUNCTION pgseal.open_as_timestamptz(encrypted_timestamp) AS IMPLICIT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_timestamp) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_timestamp AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_timestamptz) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_timestamptz AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_date(encrypted_timestamptz) RETURNS date
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::date;
-CREATE CAST (encrypted_timestamptz AS date) WITH FUNCTION pgseal.open_as_date(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_date(encrypted_timestamptz, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::date, $2, $3);
-CREATE CAST (encrypted_timestamptz AS encrypted_date) WITH FUNCTION pgseal.seal_as_date(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_timestamptz, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_timestamptz AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_time(encrypted_timestamptz, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::time, $2, $3);
-CREATE CAST (encrypted_timestamptz AS encrypted_time) WITH FUNCTION pgseal.seal_as_time(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_timestamp(encrypted_timestamptz, int4, bool) RETURNS encrypted_timestamp
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::timestamp, $2, $3);
-CREATE CAST (encrypted_timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal.seal_as_timestamp(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_timestamptz) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_timestamptz AS name) WITH FUNCTION pgseal.open_as_name(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_timestamptz) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_timestamptz AS text) WITH FUNCTION pgseal.open_as_text(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_time(encrypted_timestamptz) RETURNS time
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::time;
-CREATE CAST (encrypted_timestamptz AS time) WITH FUNCTION pgseal.open_as_time(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_timestamp(encrypted_timestamptz) RETURNS timestamp
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::timestamp;
-CREATE CAST (encrypted_timestamptz AS timestamp) WITH FUNCTION pgseal.open_as_timestamp(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_timetz(encrypted_timestamptz) RETURNS timetz
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::timetz;
-CREATE CAST (encrypted_timestamptz AS timetz) WITH FUNCTION pgseal.open_as_timetz(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_timestamptz) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_timestamptz AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_bpchar(encrypted_uuid) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::bpchar;
-CREATE CAST (encrypted_uuid AS bpchar) WITH FUNCTION pgseal.open_as_bpchar(encrypted_uuid) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(encrypted_uuid, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast(pgseal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_uuid AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(encrypted_uuid, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_name(encrypted_uuid) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::name;
-CREATE CAST (encrypted_uuid AS name) WITH FUNCTION pgseal.open_as_name(encrypted_uuid) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_text(encrypted_uuid) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::text;
-CREATE CAST (encrypted_uuid AS text) WITH FUNCTION pgseal.open_as_text(encrypted_uuid) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.open_as_varchar(encrypted_uuid) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1)::varchar;
-CREATE CAST (encrypted_uuid AS varchar) WITH FUNCTION pgseal.open_as_varchar(encrypted_uuid) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(float4, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float8, $2, $3);
-CREATE CAST (float4 AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(float4, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int2, $2, $3);
-CREATE CAST (float4 AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(float4, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (float4 AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(float4, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (float4 AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(float4, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (float4 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float4(float8, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float4, $2, $3);
-CREATE CAST (float8 AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(float8, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int2, $2, $3);
-CREATE CAST (float8 AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(float8, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (float8 AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(float8, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (float8 AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(float8, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (float8 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(inet, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::text, $2, $3);
-CREATE CAST (inet AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(inet, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float4(int2, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float4, $2, $3);
-CREATE CAST (int2 AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(int2, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float8, $2, $3);
-CREATE CAST (int2 AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(int2, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (int2 AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(int2, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (int2 AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(int2, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (int2 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_bool(int4, int4, bool) RETURNS encrypted_bool
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::bool, $2, $3);
-CREATE CAST (int4 AS encrypted_bool) WITH FUNCTION pgseal.seal_as_bool(int4, int4, bool);
-
-CREATE FUNCTION pgseal.seal_as_float4(int4, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float4, $2, $3);
-CREATE CAST (int4 AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(int4, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float8, $2, $3);
-CREATE CAST (int4 AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(int4, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int2, $2, $3);
-CREATE CAST (int4 AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(int4, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (int4 AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(int4, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (int4 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float4(int8, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float4, $2, $3);
-CREATE CAST (int8 AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(int8, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float8, $2, $3);
-CREATE CAST (int8 AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(int8, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int2, $2, $3);
-CREATE CAST (int8 AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(int8, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (int8 AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(int8, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (int8 AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_time(interval, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::time, $2, $3);
-CREATE CAST (interval AS encrypted_time) WITH FUNCTION pgseal.seal_as_time(interval, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_jsonb(json, int4, bool) RETURNS encrypted_jsonb
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::jsonb, $2, $3);
-CREATE CAST (json AS encrypted_jsonb) WITH FUNCTION pgseal.seal_as_jsonb(json, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_numeric(money, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (money AS encrypted_numeric) WITH FUNCTION pgseal.seal_as_numeric(money, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(name, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::text, $2, $3);
-CREATE CAST (name AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(name, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float4(numeric, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float4, $2, $3);
-CREATE CAST (numeric AS encrypted_float4) WITH FUNCTION pgseal.seal_as_float4(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_float8(numeric, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::float8, $2, $3);
-CREATE CAST (numeric AS encrypted_float8) WITH FUNCTION pgseal.seal_as_float8(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int2(numeric, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int2, $2, $3);
-CREATE CAST (numeric AS encrypted_int2) WITH FUNCTION pgseal.seal_as_int2(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(numeric, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (numeric AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(numeric, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (numeric AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(oid, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (oid AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(oid, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(oid, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (oid AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(oid, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regclass, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regclass AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regclass, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regclass, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regclass AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regclass, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regcollation, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regcollation AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regcollation, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regcollation, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regcollation AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regcollation, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regconfig, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regconfig AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regconfig, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regconfig, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regconfig AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regconfig, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regdictionary, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regdictionary AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regdictionary, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regdictionary, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regdictionary AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regdictionary, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regnamespace, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regnamespace AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regnamespace, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regnamespace, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regnamespace AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regnamespace, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regoperator, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regoperator AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regoperator, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regoperator, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regoperator AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regoperator, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regproc, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regproc AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regproc, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regproc, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regproc AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regproc, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regprocedure, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regprocedure AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regprocedure, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regprocedure, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regprocedure AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regprocedure, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regrole, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regrole AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regrole, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regrole, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regrole AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regrole, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int4(regtype, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regtype AS encrypted_int4) WITH FUNCTION pgseal.seal_as_int4(regtype, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_int8(regtype, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regtype AS encrypted_int8) WITH FUNCTION pgseal.seal_as_int8(regtype, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_interval(time, int4, bool) RETURNS encrypted_interval
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::interval, $2, $3);
-CREATE CAST (time AS encrypted_interval) WITH FUNCTION pgseal.seal_as_interval(time, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_date(timestamp, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::date, $2, $3);
-CREATE CAST (timestamp AS encrypted_date) WITH FUNCTION pgseal.seal_as_date(timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_time(timestamp, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::time, $2, $3);
-CREATE CAST (timestamp AS encrypted_time) WITH FUNCTION pgseal.seal_as_time(timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_timestamptz(timestamp, int4, bool) RETURNS encrypted_timestamptz
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::timestamptz, $2, $3);
-CREATE CAST (timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal.seal_as_timestamptz(timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_date(timestamptz, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::date, $2, $3);
-CREATE CAST (timestamptz AS encrypted_date) WITH FUNCTION pgseal.seal_as_date(timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_time(timestamptz, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::time, $2, $3);
-CREATE CAST (timestamptz AS encrypted_time) WITH FUNCTION pgseal.seal_as_time(timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_timestamp(timestamptz, int4, bool) RETURNS encrypted_timestamp
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::timestamp, $2, $3);
-CREATE CAST (timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal.seal_as_timestamp(timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_time(timetz, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::time, $2, $3);
-CREATE CAST (timetz AS encrypted_time) WITH FUNCTION pgseal.seal_as_time(timetz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(varchar, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::text, $2, $3);
-CREATE CAST (varchar AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(varchar, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal.seal_as_text(xml, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($1::text, $2, $3);
-CREATE CAST (xml AS encrypted_text) WITH FUNCTION pgseal.seal_as_text(xml, int4, bool) AS ASSIGNMENT;
+CREATE FUNCTION pgseal_internal.open_as_json(encrypted_jsonb) RETURNS json
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::json;
+CREATE CAST (encrypted_jsonb AS json) WITH FUNCTION pgseal_internal.open_as_json(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_jsonb AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_jsonb) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
+CREATE CAST (encrypted_jsonb AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_jsonb);
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_jsonb) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_jsonb AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_jsonb AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_numeric AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
+CREATE CAST (encrypted_numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_numeric, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
+CREATE CAST (encrypted_numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_numeric, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
+CREATE CAST (encrypted_numeric AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_numeric, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_numeric AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
+CREATE CAST (encrypted_numeric AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_numeric AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_numeric) RETURNS float4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
+CREATE CAST (encrypted_numeric AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_numeric) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_numeric) RETURNS float8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
+CREATE CAST (encrypted_numeric AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_numeric) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_numeric) RETURNS int2
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
+CREATE CAST (encrypted_numeric AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_numeric) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_numeric AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_numeric) RETURNS int8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
+CREATE CAST (encrypted_numeric AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_money(encrypted_numeric) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
+CREATE CAST (encrypted_numeric AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_numeric) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_numeric AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_numeric) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_numeric AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_numeric AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_char(encrypted_text) RETURNS "char"
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::"char";
+CREATE CAST (encrypted_text AS "char") WITH FUNCTION pgseal_internal.open_as_char(encrypted_text) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_text) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_text AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_bytea(encrypted_text) RETURNS bytea
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bytea;
+CREATE CAST (encrypted_text AS bytea) WITH FUNCTION pgseal_internal.open_as_bytea(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_cid(encrypted_text) RETURNS cid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cid;
+CREATE CAST (encrypted_text AS cid) WITH FUNCTION pgseal_internal.open_as_cid(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_cidr(encrypted_text) RETURNS cidr
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cidr;
+CREATE CAST (encrypted_text AS cidr) WITH FUNCTION pgseal_internal.open_as_cidr(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4, bool) RETURNS encrypted_bool
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4, bool) RETURNS encrypted_bytea
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bytea, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_bytea) WITH FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4, bool) RETURNS encrypted_inet
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::inet, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4, bool) RETURNS encrypted_interval
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4, bool) RETURNS encrypted_jsonb
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::jsonb, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_jsonb) WITH FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4, bool) RETURNS encrypted_timestamp
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4, bool) RETURNS encrypted_timestamptz
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4, bool) RETURNS encrypted_uuid
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::uuid, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_uuid) WITH FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_text) RETURNS float4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
+CREATE CAST (encrypted_text AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_text) RETURNS float8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
+CREATE CAST (encrypted_text AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_text) RETURNS int2
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
+CREATE CAST (encrypted_text AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int2vector(encrypted_text) RETURNS int2vector
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2vector;
+CREATE CAST (encrypted_text AS int2vector) WITH FUNCTION pgseal_internal.open_as_int2vector(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_text) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_text AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_text) RETURNS int8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
+CREATE CAST (encrypted_text AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_interval(encrypted_text) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::interval;
+CREATE CAST (encrypted_text AS interval) WITH FUNCTION pgseal_internal.open_as_interval(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_jsonb(encrypted_text) RETURNS jsonb
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::jsonb;
+CREATE CAST (encrypted_text AS jsonb) WITH FUNCTION pgseal_internal.open_as_jsonb(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_jsonpath(encrypted_text) RETURNS jsonpath
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::jsonpath;
+CREATE CAST (encrypted_text AS jsonpath) WITH FUNCTION pgseal_internal.open_as_jsonpath(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_money(encrypted_text) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
+CREATE CAST (encrypted_text AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_text) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_text AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_text) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
+CREATE CAST (encrypted_text AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_oid(encrypted_text) RETURNS oid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oid;
+CREATE CAST (encrypted_text AS oid) WITH FUNCTION pgseal_internal.open_as_oid(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_oidvector(encrypted_text) RETURNS oidvector
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oidvector;
+CREATE CAST (encrypted_text AS oidvector) WITH FUNCTION pgseal_internal.open_as_oidvector(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_refcursor(encrypted_text) RETURNS refcursor
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::refcursor;
+CREATE CAST (encrypted_text AS refcursor) WITH FUNCTION pgseal_internal.open_as_refcursor(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regclass(encrypted_text) RETURNS regclass
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regclass;
+CREATE CAST (encrypted_text AS regclass) WITH FUNCTION pgseal_internal.open_as_regclass(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regcollation(encrypted_text) RETURNS regcollation
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regcollation;
+CREATE CAST (encrypted_text AS regcollation) WITH FUNCTION pgseal_internal.open_as_regcollation(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regconfig(encrypted_text) RETURNS regconfig
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regconfig;
+CREATE CAST (encrypted_text AS regconfig) WITH FUNCTION pgseal_internal.open_as_regconfig(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regdictionary(encrypted_text) RETURNS regdictionary
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regdictionary;
+CREATE CAST (encrypted_text AS regdictionary) WITH FUNCTION pgseal_internal.open_as_regdictionary(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regnamespace(encrypted_text) RETURNS regnamespace
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regnamespace;
+CREATE CAST (encrypted_text AS regnamespace) WITH FUNCTION pgseal_internal.open_as_regnamespace(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regoper(encrypted_text) RETURNS regoper
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoper;
+CREATE CAST (encrypted_text AS regoper) WITH FUNCTION pgseal_internal.open_as_regoper(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regoperator(encrypted_text) RETURNS regoperator
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoperator;
+CREATE CAST (encrypted_text AS regoperator) WITH FUNCTION pgseal_internal.open_as_regoperator(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regproc(encrypted_text) RETURNS regproc
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regproc;
+CREATE CAST (encrypted_text AS regproc) WITH FUNCTION pgseal_internal.open_as_regproc(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regprocedure(encrypted_text) RETURNS regprocedure
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regprocedure;
+CREATE CAST (encrypted_text AS regprocedure) WITH FUNCTION pgseal_internal.open_as_regprocedure(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regrole(encrypted_text) RETURNS regrole
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regrole;
+CREATE CAST (encrypted_text AS regrole) WITH FUNCTION pgseal_internal.open_as_regrole(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regtype(encrypted_text) RETURNS regtype
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regtype;
+CREATE CAST (encrypted_text AS regtype) WITH FUNCTION pgseal_internal.open_as_regtype(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tsquery(encrypted_text) RETURNS tsquery
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsquery;
+CREATE CAST (encrypted_text AS tsquery) WITH FUNCTION pgseal_internal.open_as_tsquery(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tsvector(encrypted_text) RETURNS tsvector
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsvector;
+CREATE CAST (encrypted_text AS tsvector) WITH FUNCTION pgseal_internal.open_as_tsvector(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_text) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_text AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_xid(encrypted_text) RETURNS xid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xid;
+CREATE CAST (encrypted_text AS xid) WITH FUNCTION pgseal_internal.open_as_xid(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_xid8(encrypted_text) RETURNS xid8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xid8;
+CREATE CAST (encrypted_text AS xid8) WITH FUNCTION pgseal_internal.open_as_xid8(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_xml(encrypted_text) RETURNS xml
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xml;
+CREATE CAST (encrypted_text AS xml) WITH FUNCTION pgseal_internal.open_as_xml(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_time AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) RETURNS encrypted_interval
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
+CREATE CAST (encrypted_time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_time AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_interval(encrypted_time) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::interval;
+CREATE CAST (encrypted_time AS interval) WITH FUNCTION pgseal_internal.open_as_interval(encrypted_time) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_time) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_time AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_time) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_time) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_time AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_time) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_time) RETURNS timetz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
+CREATE CAST (encrypted_time AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_time) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_time) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_time AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_time) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamp) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_timestamp AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) RETURNS date
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
+CREATE CAST (encrypted_timestamp AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
+CREATE CAST (encrypted_timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_timestamp AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
+CREATE CAST (encrypted_timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) RETURNS encrypted_timestamptz
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
+CREATE CAST (encrypted_timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_timestamp) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_timestamp AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_timestamp) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_timestamp AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_time(encrypted_timestamp) RETURNS time
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
+CREATE CAST (encrypted_timestamp AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timestamptz(encrypted_timestamp) RETURNS timestamptz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
+CREATE CAST (encrypted_timestamp AS timestamptz) WITH FUNCTION pgseal_internal.open_as_timestamptz(encrypted_timestamp) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamp) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_timestamp AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamptz) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_timestamptz AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) RETURNS date
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
+CREATE CAST (encrypted_timestamptz AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
+CREATE CAST (encrypted_timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_timestamptz AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
+CREATE CAST (encrypted_timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) RETURNS encrypted_timestamp
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
+CREATE CAST (encrypted_timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_timestamptz) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_timestamptz AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_timestamptz) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_timestamptz AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_time(encrypted_timestamptz) RETURNS time
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
+CREATE CAST (encrypted_timestamptz AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timestamp(encrypted_timestamptz) RETURNS timestamp
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamp;
+CREATE CAST (encrypted_timestamptz AS timestamp) WITH FUNCTION pgseal_internal.open_as_timestamp(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_timestamptz) RETURNS timetz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
+CREATE CAST (encrypted_timestamptz AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamptz) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_timestamptz AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_uuid) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_uuid AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_uuid) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_uuid AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_uuid) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_uuid AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_uuid) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_uuid) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_uuid AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_uuid) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_uuid AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (float4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(float4, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (float4 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(float4, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (float4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(float4, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (float4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(float8, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (float8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(float8, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (float8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(float8, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (float8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(float8, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (float8 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(float8, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (float8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(inet, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (inet AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(inet, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool) RETURNS encrypted_bool
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::bool, $2, $3);
+CREATE CAST (int4 AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (int4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (int8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(int8, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (int8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
+CREATE CAST (interval AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_jsonb(json, int4, bool) RETURNS encrypted_jsonb
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::jsonb, $2, $3);
+CREATE CAST (json AS encrypted_jsonb) WITH FUNCTION pgseal_internal.seal_as_jsonb(json, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(money, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (money AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(money, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(name, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (name AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(name, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (numeric AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(numeric, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (numeric AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(numeric, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (numeric AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(oid, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (oid AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(oid, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(oid, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (oid AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(oid, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regclass, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regclass AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regclass, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regclass, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regclass AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regclass, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regcollation, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regcollation AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regcollation, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regcollation, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regcollation AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regcollation, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regconfig, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regconfig AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regconfig, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regconfig, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regconfig AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regconfig, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regdictionary AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regdictionary AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regnamespace AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regnamespace AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regoperator, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regoperator AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regoperator, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regoperator, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regoperator AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regoperator, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regproc, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regproc AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regproc, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regproc, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regproc AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regproc, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regprocedure AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regprocedure AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regrole, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regrole AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regrole, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regrole, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regrole AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regrole, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regtype, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regtype AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regtype, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regtype, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regtype AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regtype, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) RETURNS encrypted_interval
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::interval, $2, $3);
+CREATE CAST (time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::date, $2, $3);
+CREATE CAST (timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(timestamp, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
+CREATE CAST (timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) RETURNS encrypted_timestamptz
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamptz, $2, $3);
+CREATE CAST (timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::date, $2, $3);
+CREATE CAST (timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(timestamptz, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
+CREATE CAST (timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4, bool) RETURNS encrypted_timestamp
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamp, $2, $3);
+CREATE CAST (timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(timetz, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
+CREATE CAST (timetz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timetz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (varchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (xml AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) AS ASSIGNMENT;
 
 --
 -- Operators
 --
 
-CREATE FUNCTION pgseal.absolute(encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal.open($1);
-CREATE OPERATOR @ (RIGHTARG = encrypted_float4, FUNCTION = pgseal.absolute);
-
-CREATE FUNCTION pgseal.absolute(encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal.open($1);
-CREATE OPERATOR @ (RIGHTARG = encrypted_int2, FUNCTION = pgseal.absolute);
-
-CREATE FUNCTION pgseal.absolute(encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal.open($1);
-CREATE OPERATOR @ (RIGHTARG = encrypted_int4, FUNCTION = pgseal.absolute);
-
-CREATE FUNCTION pgseal.absolute(encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal.open($1);
-CREATE OPERATOR @ (RIGHTARG = encrypted_int8, FUNCTION = pgseal.absolute);
-
-CREATE FUNCTION pgseal.absolute(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal.open($1);
-CREATE OPERATOR @ (RIGHTARG = encrypted_numeric, FUNCTION = pgseal.absolute);
-
-CREATE FUNCTION pgseal.bit_and(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.&) pgseal.open($2);
-CREATE OPERATOR & (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.bit_and);
-
-CREATE FUNCTION pgseal.bit_and(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.&) pgseal.open($2);
-CREATE OPERATOR & (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.bit_and);
-
-CREATE FUNCTION pgseal.bit_and(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.&) $2;
-CREATE OPERATOR & (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.bit_and);
-
-CREATE FUNCTION pgseal.bit_and(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.&) pgseal.open($2);
-CREATE OPERATOR & (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.bit_and);
-
-CREATE FUNCTION pgseal.bit_not(encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.~) pgseal.open($1);
-CREATE OPERATOR ~ (RIGHTARG = encrypted_int2, FUNCTION = pgseal.bit_not);
-
-CREATE FUNCTION pgseal.bit_not(encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.~) pgseal.open($1);
-CREATE OPERATOR ~ (RIGHTARG = encrypted_int4, FUNCTION = pgseal.bit_not);
-
-CREATE FUNCTION pgseal.bit_or(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.|) pgseal.open($2);
-CREATE OPERATOR | (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.bit_or);
-
-CREATE FUNCTION pgseal.bit_or(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.|) pgseal.open($2);
-CREATE OPERATOR | (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.bit_or);
-
-CREATE FUNCTION pgseal.bit_or(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.|) $2;
-CREATE OPERATOR | (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.bit_or);
-
-CREATE FUNCTION pgseal.bit_or(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.|) pgseal.open($2);
-CREATE OPERATOR | (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.bit_or);
-
-CREATE FUNCTION pgseal.bit_xor(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.#) pgseal.open($2);
-CREATE OPERATOR # (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.bit_xor);
-
-CREATE FUNCTION pgseal.bit_xor(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.#) pgseal.open($2);
-CREATE OPERATOR # (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.bit_xor);
-
-CREATE FUNCTION pgseal.bit_xor(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.#) $2;
-CREATE OPERATOR # (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.bit_xor);
-
-CREATE FUNCTION pgseal.bit_xor(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.#) pgseal.open($2);
-CREATE OPERATOR # (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.bit_xor);
-
-CREATE FUNCTION pgseal.concat(encrypted_bytea, encrypted_bytea) RETURNS bytea
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.||) pgseal.open($2);
-CREATE OPERATOR || (LEFTARG = encrypted_bytea, RIGHTARG = encrypted_bytea, FUNCTION = pgseal.concat);
-
-CREATE FUNCTION pgseal.concat(encrypted_jsonb, encrypted_jsonb) RETURNS jsonb
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.||) pgseal.open($2);
-CREATE OPERATOR || (LEFTARG = encrypted_jsonb, RIGHTARG = encrypted_jsonb, FUNCTION = pgseal.concat);
-
-CREATE FUNCTION pgseal.contained(encrypted_date, datemultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_date, RIGHTARG = datemultirange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_date, daterange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_date, RIGHTARG = daterange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_int4, int4multirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_int4, RIGHTARG = int4multirange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_int4, int4range) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_int4, RIGHTARG = int4range, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_int8, int8multirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_int8, RIGHTARG = int8multirange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_int8, int8range) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_int8, RIGHTARG = int8range, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_numeric, nummultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_numeric, RIGHTARG = nummultirange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_numeric, numrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_numeric, RIGHTARG = numrange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_timestamp, tsmultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_timestamp, RIGHTARG = tsmultirange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_timestamp, tsrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_timestamp, RIGHTARG = tsrange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_timestamptz, tstzmultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_timestamptz, RIGHTARG = tstzmultirange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contained(encrypted_timestamptz, tstzrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR <@ (LEFTARG = encrypted_timestamptz, RIGHTARG = tstzrange, FUNCTION = pgseal.contained);
-
-CREATE FUNCTION pgseal.contains(datemultirange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = datemultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(daterange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = daterange, RIGHTARG = encrypted_date, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(int4multirange, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = int4multirange, RIGHTARG = encrypted_int4, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(int4range, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = int4range, RIGHTARG = encrypted_int4, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(int8multirange, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = int8multirange, RIGHTARG = encrypted_int8, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(int8range, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = int8range, RIGHTARG = encrypted_int8, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(nummultirange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = nummultirange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(numrange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = numrange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(tsmultirange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = tsmultirange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(tsrange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = tsrange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(tstzmultirange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = tstzmultirange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.contains(tstzrange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal.open($2);
-CREATE OPERATOR @> (LEFTARG = tstzrange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.contains);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_float4, float8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int2, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int2, int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_int2, RIGHTARG = int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int2, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int2, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int4, encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int4, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int4, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_numeric, encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_numeric, encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_numeric, int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_numeric, int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(encrypted_numeric, int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR / (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(float4, encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(float8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int2, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int4, encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int4, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int8, encrypted_int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int8, encrypted_int4) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(int8, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(money, encrypted_float4) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = money, RIGHTARG = encrypted_float4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(money, encrypted_int2) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = money, RIGHTARG = encrypted_int2, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(money, encrypted_int4) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = money, RIGHTARG = encrypted_int4, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.divide(money, encrypted_int8) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal.open($2);
-CREATE OPERATOR / (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal.divide);
-
-CREATE FUNCTION pgseal.eq(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR = (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.eq(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal.open($2);
-CREATE OPERATOR = (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.eq);
-
-CREATE FUNCTION pgseal.ge(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR >= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.ge(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal.open($2);
-CREATE OPERATOR >= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ge);
-
-CREATE FUNCTION pgseal.gt(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR > (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.gt(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal.open($2);
-CREATE OPERATOR > (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.gt);
-
-CREATE FUNCTION pgseal.le(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR <= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.le(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal.open($2);
-CREATE OPERATOR <= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.le);
-
-CREATE FUNCTION pgseal.lt(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR < (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.lt(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal.open($2);
-CREATE OPERATOR < (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.lt);
-
-CREATE FUNCTION pgseal.minus(date, encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_date, encrypted_date) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_date, RIGHTARG = encrypted_date, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_date, interval) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_date, RIGHTARG = interval, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
-CREATE OPERATOR - (RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_float4, float8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
-CREATE OPERATOR - (RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int2, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int2, int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_int2, RIGHTARG = int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int2, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int2, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
-CREATE OPERATOR - (RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int4, encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int4, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int4, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
-CREATE OPERATOR - (RIGHTARG = encrypted_int8, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal.open($1);
-CREATE OPERATOR - (RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_numeric, encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_numeric, encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_numeric, int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_numeric, int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_numeric, int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_time, encrypted_time) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_time, RIGHTARG = encrypted_time, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_time, interval) RETURNS time without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_time, RIGHTARG = interval, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_time, time) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_time, RIGHTARG = time, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_timestamp, date) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_timestamp, encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(encrypted_timestamp, interval) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR - (LEFTARG = encrypted_timestamp, RIGHTARG = interval, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(float4, encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(float8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int2, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int4, encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int4, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int8, encrypted_int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int8, encrypted_int4) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(int8, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.minus(time, encrypted_time) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal.open($2);
-CREATE OPERATOR - (LEFTARG = time, RIGHTARG = encrypted_time, FUNCTION = pgseal.minus);
-
-CREATE FUNCTION pgseal.modulo(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.%) pgseal.open($2);
-CREATE OPERATOR % (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(encrypted_int2, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.%) pgseal.open($2);
-CREATE OPERATOR % (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.%) pgseal.open($2);
-CREATE OPERATOR % (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.%) $2;
-CREATE OPERATOR % (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(encrypted_int8, encrypted_int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.%) pgseal.open($2);
-CREATE OPERATOR % (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(encrypted_int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.%) pgseal.open($2);
-CREATE OPERATOR % (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(encrypted_int8, int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.%) $2;
-CREATE OPERATOR % (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(encrypted_int8, int4) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.%) $2;
-CREATE OPERATOR % (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal.open($2);
-CREATE OPERATOR % (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(int2, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal.open($2);
-CREATE OPERATOR % (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.modulo(int4, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal.open($2);
-CREATE OPERATOR % (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.modulo);
-
-CREATE FUNCTION pgseal.ne(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR <> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.ne(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal.open($2);
-CREATE OPERATOR <> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.ne);
-
-CREATE FUNCTION pgseal.pattern_ge(bpchar, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>=~) pgseal.open($2);
-CREATE OPERATOR ~>=~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_ge);
-
-CREATE FUNCTION pgseal.pattern_ge(encrypted_text, bpchar) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~>=~) $2;
-CREATE OPERATOR ~>=~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal.pattern_ge);
-
-CREATE FUNCTION pgseal.pattern_ge(encrypted_text, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~>=~) pgseal.open($2);
-CREATE OPERATOR ~>=~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_ge);
-
-CREATE FUNCTION pgseal.pattern_gt(bpchar, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>~) pgseal.open($2);
-CREATE OPERATOR ~>~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_gt);
-
-CREATE FUNCTION pgseal.pattern_gt(encrypted_text, bpchar) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~>~) $2;
-CREATE OPERATOR ~>~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal.pattern_gt);
-
-CREATE FUNCTION pgseal.pattern_gt(encrypted_text, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~>~) pgseal.open($2);
-CREATE OPERATOR ~>~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_gt);
-
-CREATE FUNCTION pgseal.pattern_le(bpchar, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<=~) pgseal.open($2);
-CREATE OPERATOR ~<=~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_le);
-
-CREATE FUNCTION pgseal.pattern_le(encrypted_text, bpchar) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~<=~) $2;
-CREATE OPERATOR ~<=~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal.pattern_le);
-
-CREATE FUNCTION pgseal.pattern_le(encrypted_text, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~<=~) pgseal.open($2);
-CREATE OPERATOR ~<=~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_le);
-
-CREATE FUNCTION pgseal.pattern_lt(bpchar, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<~) pgseal.open($2);
-CREATE OPERATOR ~<~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_lt);
-
-CREATE FUNCTION pgseal.pattern_lt(encrypted_text, bpchar) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~<~) $2;
-CREATE OPERATOR ~<~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal.pattern_lt);
-
-CREATE FUNCTION pgseal.pattern_lt(encrypted_text, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.~<~) pgseal.open($2);
-CREATE OPERATOR ~<~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal.pattern_lt);
-
-CREATE FUNCTION pgseal.plus(date, encrypted_time) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = date, RIGHTARG = encrypted_time, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_date, encrypted_time) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_date, RIGHTARG = encrypted_time, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_date, interval) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_date, RIGHTARG = interval, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_date, time) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_date, RIGHTARG = time, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
-CREATE OPERATOR + (RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_float4, float8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
-CREATE OPERATOR + (RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int2, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int2, int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_int2, RIGHTARG = int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int2, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int2, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
-CREATE OPERATOR + (RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int4, encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int4, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int4, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
-CREATE OPERATOR + (RIGHTARG = encrypted_int8, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal.open($1);
-CREATE OPERATOR + (RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_numeric, encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_numeric, encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_numeric, int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_numeric, int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_numeric, int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_time, date) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_time, RIGHTARG = date, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_time, encrypted_date) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = encrypted_time, RIGHTARG = encrypted_date, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_time, interval) RETURNS time without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_time, RIGHTARG = interval, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(encrypted_timestamp, interval) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR + (LEFTARG = encrypted_timestamp, RIGHTARG = interval, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(float4, encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(float8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int2, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int4, encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int4, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int8, encrypted_int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int8, encrypted_int4) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(int8, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(interval, encrypted_date) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = interval, RIGHTARG = encrypted_date, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(interval, encrypted_time) RETURNS time without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = interval, RIGHTARG = encrypted_time, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(interval, encrypted_timestamp) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = interval, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.plus(time, encrypted_date) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal.open($2);
-CREATE OPERATOR + (LEFTARG = time, RIGHTARG = encrypted_date, FUNCTION = pgseal.plus);
-
-CREATE FUNCTION pgseal.power(encrypted_numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.^) pgseal.open($2);
-CREATE OPERATOR ^ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.power);
-
-CREATE FUNCTION pgseal.power(encrypted_numeric, numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.^) $2;
-CREATE OPERATOR ^ (LEFTARG = encrypted_numeric, RIGHTARG = numeric, FUNCTION = pgseal.power);
-
-CREATE FUNCTION pgseal.power(numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.^) pgseal.open($2);
-CREATE OPERATOR ^ (LEFTARG = numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.power);
-
-CREATE FUNCTION pgseal.shift_left(encrypted_int2, int4) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<<) $2;
-CREATE OPERATOR << (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.shift_left);
-
-CREATE FUNCTION pgseal.shift_left(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<<) pgseal.open($2);
-CREATE OPERATOR << (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.shift_left);
-
-CREATE FUNCTION pgseal.shift_left(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.<<) $2;
-CREATE OPERATOR << (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal.shift_left);
-
-CREATE FUNCTION pgseal.shift_right(encrypted_int2, int4) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>>) $2;
-CREATE OPERATOR >> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.shift_right);
-
-CREATE FUNCTION pgseal.shift_right(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>>) pgseal.open($2);
-CREATE OPERATOR >> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.shift_right);
-
-CREATE FUNCTION pgseal.shift_right(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.>>) $2;
-CREATE OPERATOR >> (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal.shift_right);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, float8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_float4, money) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_float4, RIGHTARG = money, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int2, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int2, int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int2, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int2, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int2, money) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int2, RIGHTARG = money, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int4, encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int4, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int4, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int4, money) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int4, RIGHTARG = money, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_int8, money) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_int8, RIGHTARG = money, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_numeric, encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_numeric, encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_numeric, int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_numeric, int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(encrypted_numeric, int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR * (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(float4, encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(float8, encrypted_float4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int2, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int4, encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int4, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int8, encrypted_int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int8, encrypted_int4) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(int8, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(money, encrypted_float4) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = money, RIGHTARG = encrypted_float4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(money, encrypted_int2) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = money, RIGHTARG = encrypted_int2, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(money, encrypted_int4) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = money, RIGHTARG = encrypted_int4, FUNCTION = pgseal.times);
-
-CREATE FUNCTION pgseal.times(money, encrypted_int8) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal.open($2);
-CREATE OPERATOR * (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal.times);
+CREATE FUNCTION pgseal_internal.absolute(encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.@ (RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.absolute);
+
+CREATE FUNCTION pgseal_internal.absolute(encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.@ (RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.absolute);
+
+CREATE FUNCTION pgseal_internal.absolute(encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.@ (RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.absolute);
+
+CREATE FUNCTION pgseal_internal.absolute(encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.@ (RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.absolute);
+
+CREATE FUNCTION pgseal_internal.absolute(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.@) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.@ (RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.absolute);
+
+CREATE FUNCTION pgseal_internal.bit_and(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.&) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.& (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.bit_and);
+
+CREATE FUNCTION pgseal_internal.bit_and(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.&) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.& (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_and);
+
+CREATE FUNCTION pgseal_internal.bit_and(encrypted_int4, int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.&) $2;
+CREATE OPERATOR pg_catalog.& (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.bit_and);
+
+CREATE FUNCTION pgseal_internal.bit_and(int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.&) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.& (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_and);
+
+CREATE FUNCTION pgseal_internal.bit_not(encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.~) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.~ (RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.bit_not);
+
+CREATE FUNCTION pgseal_internal.bit_not(encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.~) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.~ (RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_not);
+
+CREATE FUNCTION pgseal_internal.bit_or(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.|) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.| (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.bit_or);
+
+CREATE FUNCTION pgseal_internal.bit_or(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.|) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.| (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_or);
+
+CREATE FUNCTION pgseal_internal.bit_or(encrypted_int4, int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.|) $2;
+CREATE OPERATOR pg_catalog.| (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.bit_or);
+
+CREATE FUNCTION pgseal_internal.bit_or(int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.|) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.| (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_or);
+
+CREATE FUNCTION pgseal_internal.bit_xor(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.#) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.# (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.bit_xor);
+
+CREATE FUNCTION pgseal_internal.bit_xor(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.#) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.# (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_xor);
+
+CREATE FUNCTION pgseal_internal.bit_xor(encrypted_int4, int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.#) $2;
+CREATE OPERATOR pg_catalog.# (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.bit_xor);
+
+CREATE FUNCTION pgseal_internal.bit_xor(int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.#) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.# (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_xor);
+
+CREATE FUNCTION pgseal_internal.concat(encrypted_bytea, encrypted_bytea) RETURNS bytea
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.||) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.|| (LEFTARG = encrypted_bytea, RIGHTARG = encrypted_bytea, FUNCTION = pgseal_internal.concat);
+
+CREATE FUNCTION pgseal_internal.concat(encrypted_jsonb, encrypted_jsonb) RETURNS jsonb
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.||) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.|| (LEFTARG = encrypted_jsonb, RIGHTARG = encrypted_jsonb, FUNCTION = pgseal_internal.concat);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_date, datemultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = datemultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_date, daterange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = daterange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int4, int4multirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = int4multirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int4, int4range) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = int4range, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int8, int8multirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = int8multirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int8, int8range) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = int8range, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, nummultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = nummultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, numrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = numrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, tsmultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = tsmultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, tsrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = tsrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, tstzmultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = tstzmultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, tstzrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = tstzrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contains(datemultirange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = datemultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(daterange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = daterange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(int4multirange, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = int4multirange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(int4range, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = int4range, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(int8multirange, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = int8multirange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(int8range, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = int8range, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(nummultirange, encrypted_numeric) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = nummultirange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(numrange, encrypted_numeric) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = numrange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(tsmultirange, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = tsmultirange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(tsrange, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = tsrange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(tstzmultirange, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = tstzmultirange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(tstzrange, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.@> (LEFTARG = tstzrange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_float4, encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_float4, float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_float4, float8) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int2, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int2, int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int2, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int2, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int4, encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int4, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int4, int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int4, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, encrypted_int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, encrypted_int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, int8) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(float4, encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(float8, encrypted_float4) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int2, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int4, encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int4, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int8, encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(int8, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(money, encrypted_float4) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = money, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(money, encrypted_int2) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = money, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(money, encrypted_int4) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = money, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(money, encrypted_int8) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.eq(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_float8, float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_text, name) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(name, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.eq(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq);
+
+CREATE FUNCTION pgseal_internal.ge(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_float8, float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int2, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int2, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int4, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int4, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int8, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_int8, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_text, name) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_timestamptz, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(encrypted_timestamptz, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(name, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.ge(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge);
+
+CREATE FUNCTION pgseal_internal.gt(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_float8, float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int2, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int2, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int4, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int4, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int8, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_int8, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_text, name) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_timestamptz, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(encrypted_timestamptz, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(name, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.gt(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt);
+
+CREATE FUNCTION pgseal_internal.le(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_float8, float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int2, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int2, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int4, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int4, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int8, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_int8, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_text, name) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_timestamptz, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(encrypted_timestamptz, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(name, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.le(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le);
+
+CREATE FUNCTION pgseal_internal.lt(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_float8, float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int2, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int2, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int4, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int4, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int8, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_int8, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_text, name) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_timestamptz, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(encrypted_timestamptz, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(name, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.lt(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.< (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
+
+CREATE FUNCTION pgseal_internal.minus(date, encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_date, encrypted_date) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_date, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_date, interval) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_date, RIGHTARG = interval, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.- (RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_float4, encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_float4, float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_float4, float8) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.- (RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int2, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int2, int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int2, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int2, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.- (RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int4, encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int4, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int4, int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int4, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.- (RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.- (RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, encrypted_int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, encrypted_int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, int8) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_time, encrypted_time) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_time, RIGHTARG = encrypted_time, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_time, interval) RETURNS time without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_time, RIGHTARG = interval, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_time, time) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_time, RIGHTARG = time, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_timestamp, date) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_timestamp, encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_timestamp, interval) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_timestamp, RIGHTARG = interval, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(float4, encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(float8, encrypted_float4) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int2, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int4, encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int4, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int8, encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(int8, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(time, encrypted_time) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = time, RIGHTARG = encrypted_time, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.modulo(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(encrypted_int2, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(encrypted_int4, int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) $2;
+CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(encrypted_int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(encrypted_int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(encrypted_int8, int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) $2;
+CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(encrypted_int8, int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) $2;
+CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.% (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(int2, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.% (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.modulo(int4, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.% (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
+
+CREATE FUNCTION pgseal_internal.ne(date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_date, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_date, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_date, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_date, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_float4, float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_float8, float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int2, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int2, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int4, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int4, int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int8, int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_int8, int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_text, name) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(float4, encrypted_float8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(float8, encrypted_float4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(int2, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(int2, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(int4, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(int4, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(int8, encrypted_int2) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(int8, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(name, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(timestamp, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(timestamp, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(timestamptz, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.ne(timestamptz, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne);
+
+CREATE FUNCTION pgseal_internal.pattern_ge(bpchar, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>=~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~>=~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_ge);
+
+CREATE FUNCTION pgseal_internal.pattern_ge(encrypted_text, bpchar) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~>=~) $2;
+CREATE OPERATOR pg_catalog.~>=~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal_internal.pattern_ge);
+
+CREATE FUNCTION pgseal_internal.pattern_ge(encrypted_text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~>=~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~>=~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_ge);
+
+CREATE FUNCTION pgseal_internal.pattern_gt(bpchar, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~>~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_gt);
+
+CREATE FUNCTION pgseal_internal.pattern_gt(encrypted_text, bpchar) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~>~) $2;
+CREATE OPERATOR pg_catalog.~>~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal_internal.pattern_gt);
+
+CREATE FUNCTION pgseal_internal.pattern_gt(encrypted_text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~>~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~>~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_gt);
+
+CREATE FUNCTION pgseal_internal.pattern_le(bpchar, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<=~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~<=~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_le);
+
+CREATE FUNCTION pgseal_internal.pattern_le(encrypted_text, bpchar) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~<=~) $2;
+CREATE OPERATOR pg_catalog.~<=~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal_internal.pattern_le);
+
+CREATE FUNCTION pgseal_internal.pattern_le(encrypted_text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~<=~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~<=~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_le);
+
+CREATE FUNCTION pgseal_internal.pattern_lt(bpchar, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~<~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_lt);
+
+CREATE FUNCTION pgseal_internal.pattern_lt(encrypted_text, bpchar) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~<~) $2;
+CREATE OPERATOR pg_catalog.~<~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUNCTION = pgseal_internal.pattern_lt);
+
+CREATE FUNCTION pgseal_internal.pattern_lt(encrypted_text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~<~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~<~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_lt);
+
+CREATE FUNCTION pgseal_internal.plus(date, encrypted_time) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = date, RIGHTARG = encrypted_time, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_date, encrypted_time) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_date, RIGHTARG = encrypted_time, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_date, interval) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_date, RIGHTARG = interval, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_date, time) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_date, RIGHTARG = time, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.+ (RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_float4, encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_float4, float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_float4, float8) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.+ (RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int2, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int2, int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int2, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int2, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.+ (RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int4, encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int4, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int4, int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int4, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.+ (RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal_internal.open($1);
+CREATE OPERATOR pg_catalog.+ (RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, encrypted_int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, encrypted_int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, int8) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_time, date) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_time, RIGHTARG = date, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_time, encrypted_date) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_time, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_time, interval) RETURNS time without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_time, RIGHTARG = interval, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_timestamp, interval) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_timestamp, RIGHTARG = interval, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(float4, encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(float8, encrypted_float4) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int2, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int4, encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int4, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int8, encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(int8, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(interval, encrypted_date) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = interval, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(interval, encrypted_time) RETURNS time without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = interval, RIGHTARG = encrypted_time, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(interval, encrypted_timestamp) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = interval, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(time, encrypted_date) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = time, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.power(encrypted_numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.^) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.^ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.power);
+
+CREATE FUNCTION pgseal_internal.power(encrypted_numeric, numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.^) $2;
+CREATE OPERATOR pg_catalog.^ (LEFTARG = encrypted_numeric, RIGHTARG = numeric, FUNCTION = pgseal_internal.power);
+
+CREATE FUNCTION pgseal_internal.power(numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.^) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.^ (LEFTARG = numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.power);
+
+CREATE FUNCTION pgseal_internal.shift_left(encrypted_int2, int4) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<<) $2;
+CREATE OPERATOR pg_catalog.<< (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.shift_left);
+
+CREATE FUNCTION pgseal_internal.shift_left(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<<) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.<< (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.shift_left);
+
+CREATE FUNCTION pgseal_internal.shift_left(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<<) $2;
+CREATE OPERATOR pg_catalog.<< (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal_internal.shift_left);
+
+CREATE FUNCTION pgseal_internal.shift_right(encrypted_int2, int4) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>>) $2;
+CREATE OPERATOR pg_catalog.>> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.shift_right);
+
+CREATE FUNCTION pgseal_internal.shift_right(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>>) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.>> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.shift_right);
+
+CREATE FUNCTION pgseal_internal.shift_right(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>>) $2;
+CREATE OPERATOR pg_catalog.>> (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal_internal.shift_right);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_float4, encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_float4, float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_float4, RIGHTARG = float4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_float4, float8) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_float4, money) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_float4, RIGHTARG = money, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int2, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int2, int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int2, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int2, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int2, money) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = money, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int4, encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int4, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int4, int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int4, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int4, money) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = money, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int8, money) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int8, RIGHTARG = money, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_numeric, encrypted_int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_numeric, encrypted_int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_numeric, int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_numeric, int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_numeric, int8) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(float4, encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = float4, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(float8, encrypted_float4) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int2, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int2, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int4, encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int4, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int8, encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(int8, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(money, encrypted_float4) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = money, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(money, encrypted_int2) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = money, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(money, encrypted_int4) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = money, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(money, encrypted_int8) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
 
 --
 -- Functions
 --
 
-CREATE FUNCTION "abs"(encrypted_float4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."abs"(encrypted_float4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal_internal.open($1));
 
-CREATE FUNCTION "abs"(encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."abs"(encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal_internal.open($1));
 
-CREATE FUNCTION "abs"(encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."abs"(encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal_internal.open($1));
 
-CREATE FUNCTION "abs"(encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."abs"(encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal_internal.open($1));
 
-CREATE FUNCTION "abs"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."abs"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."abs"(pgseal_internal.open($1));
 
-CREATE FUNCTION "age"(encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."age"(encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal_internal.open($1));
 
-CREATE FUNCTION "age"(encrypted_timestamp, encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."age"(encrypted_timestamp, encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "age"(encrypted_timestamp, timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."age"(encrypted_timestamp, timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "age"(encrypted_timestamp, timestamptz) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."age"(encrypted_timestamp, timestamptz) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "age"(timestamp, encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."age"(timestamp, encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "age"(timestamptz, encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."age"(timestamptz, encrypted_timestamp) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "bit"(encrypted_int4, int4) RETURNS bit
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."bit"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."bit"(encrypted_int4, int4) RETURNS bit
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."bit"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "ceil"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ceil"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."ceil"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ceil"(pgseal_internal.open($1));
 
-CREATE FUNCTION "ceiling"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ceiling"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."ceiling"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ceiling"(pgseal_internal.open($1));
 
-CREATE FUNCTION "date"(encrypted_timestamp) RETURNS date
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."date"(encrypted_timestamp) RETURNS date
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date"(pgseal_internal.open($1));
 
-CREATE FUNCTION "date_bin"(interval, encrypted_timestamp, encrypted_timestamp) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_bin"($1, pgseal.open($2), pgseal.open($3));
+CREATE FUNCTION pg_catalog."date_bin"(interval, encrypted_timestamp, encrypted_timestamp) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_bin"($1, pgseal_internal.open($2), pgseal_internal.open($3));
 
-CREATE FUNCTION "date_part"(text, encrypted_date) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."date_part"(text, encrypted_date) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "date_part"(text, encrypted_time) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."date_part"(text, encrypted_time) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "date_part"(text, encrypted_timestamp) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."date_part"(text, encrypted_timestamp) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "date_trunc"(text, encrypted_timestamp) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_trunc"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."date_trunc"(text, encrypted_timestamp) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_trunc"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "elem_contained_by_multirange"(encrypted_date, datemultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_date, datemultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_multirange"(encrypted_int4, int4multirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_int4, int4multirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_multirange"(encrypted_int8, int8multirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_int8, int8multirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_multirange"(encrypted_numeric, nummultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_numeric, nummultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_multirange"(encrypted_timestamp, tsmultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_timestamp, tsmultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_multirange"(encrypted_timestamptz, tstzmultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_timestamptz, tstzmultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_range"(encrypted_date, daterange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_date, daterange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_range"(encrypted_int4, int4range) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_int4, int4range) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_range"(encrypted_int8, int8range) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_int8, int8range) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_range"(encrypted_numeric, numrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_numeric, numrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_range"(encrypted_timestamp, tsrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_timestamp, tsrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "elem_contained_by_range"(encrypted_timestamptz, tstzrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_timestamptz, tstzrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "exp"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."exp"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."exp"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."exp"(pgseal_internal.open($1));
 
-CREATE FUNCTION "float4"(encrypted_int2) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."float4"(encrypted_int2) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal_internal.open($1));
 
-CREATE FUNCTION "float4"(encrypted_int4) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."float4"(encrypted_int4) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal_internal.open($1));
 
-CREATE FUNCTION "float4"(encrypted_int8) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."float4"(encrypted_int8) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal_internal.open($1));
 
-CREATE FUNCTION "float4"(encrypted_numeric) RETURNS real
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."float4"(encrypted_numeric) RETURNS real
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal_internal.open($1));
 
-CREATE FUNCTION "float8"(encrypted_int2) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."float8"(encrypted_int2) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "float8"(encrypted_int4) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."float8"(encrypted_int4) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "float8"(encrypted_int8) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."float8"(encrypted_int8) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "float8"(encrypted_numeric) RETURNS double precision
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."float8"(encrypted_numeric) RETURNS double precision
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "floor"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."floor"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."floor"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."floor"(pgseal_internal.open($1));
 
-CREATE FUNCTION "gcd"(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."gcd"(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "gcd"(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."gcd"(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "gcd"(encrypted_int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."gcd"(encrypted_int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "gcd"(encrypted_int8, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."gcd"(encrypted_int8, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "gcd"(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."gcd"(int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "gcd"(int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."gcd"(int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "generate_series"(encrypted_int2, encrypted_int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int2, encrypted_int4, encrypted_int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int2, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int2, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int4, encrypted_int2, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int2, encrypted_int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int4, encrypted_int4, encrypted_int2) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int4, encrypted_int2) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int4, encrypted_int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int4, encrypted_int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int4, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int4, int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), $2); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int4, int4, int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), $2, $3); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, int4, int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2, $3); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int8, encrypted_int2, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int2, encrypted_int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int8, encrypted_int4, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int4, encrypted_int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int8, encrypted_int8, encrypted_int2) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int8, encrypted_int2) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int8, encrypted_int8, encrypted_int4) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int8, encrypted_int4) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int8, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int8, int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), $2); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2); END;
 
-CREATE FUNCTION "generate_series"(encrypted_int8, int8, int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), $2, $3); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, int8, int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2, $3); END;
 
-CREATE FUNCTION "generate_series"(encrypted_timestamp, encrypted_timestamp, interval) RETURNS SETOF timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal.open($1), pgseal.open($2), $3); END;
+CREATE FUNCTION pg_catalog."generate_series"(encrypted_timestamp, encrypted_timestamp, interval) RETURNS SETOF timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), $3); END;
 
-CREATE FUNCTION "generate_series"(int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal.open($2)); END;
+CREATE FUNCTION pg_catalog."generate_series"(int4, encrypted_int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2)); END;
 
-CREATE FUNCTION "generate_series"(int4, encrypted_int4, int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal.open($2), $3); END;
+CREATE FUNCTION pg_catalog."generate_series"(int4, encrypted_int4, int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2), $3); END;
 
-CREATE FUNCTION "generate_series"(int4, int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, $2, pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(int4, int4, encrypted_int4) RETURNS SETOF integer
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, $2, pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "generate_series"(int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal.open($2)); END;
+CREATE FUNCTION pg_catalog."generate_series"(int8, encrypted_int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2)); END;
 
-CREATE FUNCTION "generate_series"(int8, encrypted_int8, int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal.open($2), $3); END;
+CREATE FUNCTION pg_catalog."generate_series"(int8, encrypted_int8, int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2), $3); END;
 
-CREATE FUNCTION "generate_series"(int8, int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, $2, pgseal.open($3)); END;
+CREATE FUNCTION pg_catalog."generate_series"(int8, int8, encrypted_int8) RETURNS SETOF bigint
+LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, $2, pgseal_internal.open($3)); END;
 
-CREATE FUNCTION "get_bit"(bit, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."get_bit"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."get_bit"(bit, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."get_bit"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "in_range"(encrypted_int2, encrypted_int2, encrypted_int2, bool, bool) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal.open($1), pgseal.open($2), pgseal.open($3), $4, $5);
+CREATE FUNCTION pg_catalog."in_range"(encrypted_int2, encrypted_int2, encrypted_int2, bool, bool) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), $4, $5);
 
-CREATE FUNCTION "in_range"(encrypted_int2, encrypted_int2, encrypted_int4, encrypted_bool, encrypted_bool) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal.open($1), pgseal.open($2), pgseal.open($3), pgseal.open($4), pgseal.open($5));
+CREATE FUNCTION pg_catalog."in_range"(encrypted_int2, encrypted_int2, encrypted_int4, encrypted_bool, encrypted_bool) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), pgseal_internal.open($4), pgseal_internal.open($5));
 
-CREATE FUNCTION "in_range"(encrypted_time, encrypted_time, encrypted_interval, encrypted_bool, encrypted_bool) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal.open($1), pgseal.open($2), pgseal.open($3), pgseal.open($4), pgseal.open($5));
+CREATE FUNCTION pg_catalog."in_range"(encrypted_time, encrypted_time, encrypted_interval, encrypted_bool, encrypted_bool) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), pgseal_internal.open($4), pgseal_internal.open($5));
 
-CREATE FUNCTION "in_range"(encrypted_time, encrypted_time, encrypted_time, bool, bool) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal.open($1), pgseal.open($2), pgseal.open($3), $4, $5);
+CREATE FUNCTION pg_catalog."in_range"(encrypted_time, encrypted_time, encrypted_time, bool, bool) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), $4, $5);
 
-CREATE FUNCTION "in_range"(int2, int2, encrypted_int2, bool, bool) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal.open($3), $4, $5);
+CREATE FUNCTION pg_catalog."in_range"(int2, int2, encrypted_int2, bool, bool) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal_internal.open($3), $4, $5);
 
-CREATE FUNCTION "in_range"(int2, int2, encrypted_int4, bool, bool) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal.open($3), $4, $5);
+CREATE FUNCTION pg_catalog."in_range"(int2, int2, encrypted_int4, bool, bool) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal_internal.open($3), $4, $5);
 
-CREATE FUNCTION "in_range"(int4, int4, encrypted_int2, bool, bool) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal.open($3), $4, $5);
+CREATE FUNCTION pg_catalog."in_range"(int4, int4, encrypted_int2, bool, bool) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal_internal.open($3), $4, $5);
 
-CREATE FUNCTION "in_range"(int4, int4, encrypted_int4, bool, bool) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal.open($3), $4, $5);
+CREATE FUNCTION pg_catalog."in_range"(int4, int4, encrypted_int4, bool, bool) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"($1, $2, pgseal_internal.open($3), $4, $5);
 
-CREATE FUNCTION "int2"(encrypted_float4) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int2"(encrypted_float4) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int2"(encrypted_int4) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int2"(encrypted_int4) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int2"(encrypted_int8) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int2"(encrypted_int8) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int2"(encrypted_numeric) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int2"(encrypted_numeric) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int2"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int4"(encrypted_float4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int4"(encrypted_float4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int4"(encrypted_int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int4"(encrypted_int2) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int4"(encrypted_int8) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int4"(encrypted_int8) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int4"(encrypted_numeric) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int4"(encrypted_numeric) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int4"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int8"(encrypted_float4) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int8"(encrypted_float4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int8"(encrypted_int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int8"(encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int8"(encrypted_int4) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int8"(encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int8"(encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int8"(encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "int8"(encrypted_numeric) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."int8"(encrypted_numeric) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."int8"(pgseal_internal.open($1));
 
-CREATE FUNCTION "isfinite"(encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."isfinite"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."isfinite"(encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."isfinite"(pgseal_internal.open($1));
 
-CREATE FUNCTION "isfinite"(encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."isfinite"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."isfinite"(encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."isfinite"(pgseal_internal.open($1));
 
-CREATE FUNCTION "lcm"(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."lcm"(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "lcm"(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."lcm"(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "lcm"(encrypted_int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."lcm"(encrypted_int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "lcm"(encrypted_int8, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."lcm"(encrypted_int8, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "lcm"(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."lcm"(int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "lcm"(int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."lcm"(int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "ln"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ln"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."ln"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ln"(pgseal_internal.open($1));
 
-CREATE FUNCTION "log"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."log"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."log"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."log"(pgseal_internal.open($1));
 
-CREATE FUNCTION "log10"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."log10"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."log10"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."log10"(pgseal_internal.open($1));
 
-CREATE FUNCTION "mod"(encrypted_int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."mod"(encrypted_int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "mod"(encrypted_int2, int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."mod"(encrypted_int2, int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "mod"(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."mod"(encrypted_int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "mod"(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."mod"(encrypted_int4, int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "mod"(encrypted_int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."mod"(encrypted_int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "mod"(encrypted_int8, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."mod"(encrypted_int8, int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "mod"(int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."mod"(int2, encrypted_int2) RETURNS smallint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "mod"(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."mod"(int4, encrypted_int4) RETURNS integer
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "mod"(int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."mod"(int8, encrypted_int8) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "money"(encrypted_int4) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."money"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."money"(encrypted_int4) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."money"(pgseal_internal.open($1));
 
-CREATE FUNCTION "money"(encrypted_int8) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."money"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."money"(encrypted_int8) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."money"(pgseal_internal.open($1));
 
-CREATE FUNCTION "multirange_contains_elem"(datemultirange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."multirange_contains_elem"(datemultirange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "multirange_contains_elem"(int4multirange, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."multirange_contains_elem"(int4multirange, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "multirange_contains_elem"(int8multirange, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."multirange_contains_elem"(int8multirange, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "multirange_contains_elem"(nummultirange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."multirange_contains_elem"(nummultirange, encrypted_numeric) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "multirange_contains_elem"(tsmultirange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."multirange_contains_elem"(tsmultirange, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "multirange_contains_elem"(tstzmultirange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."multirange_contains_elem"(tstzmultirange, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "numeric"(encrypted_float4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."numeric"(encrypted_float4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.open($1));
 
-CREATE FUNCTION "numeric"(encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."numeric"(encrypted_int2) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.open($1));
 
-CREATE FUNCTION "numeric"(encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."numeric"(encrypted_int4) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.open($1));
 
-CREATE FUNCTION "numeric"(encrypted_int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."numeric"(encrypted_int8) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.open($1));
 
-CREATE FUNCTION "numeric"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."numeric"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.open($1));
 
-CREATE FUNCTION "oid"(encrypted_int4) RETURNS oid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."oid"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."oid"(encrypted_int4) RETURNS oid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."oid"(pgseal_internal.open($1));
 
-CREATE FUNCTION "pg_size_pretty"(encrypted_int8) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pg_size_pretty"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."pg_size_pretty"(encrypted_int8) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pg_size_pretty"(pgseal_internal.open($1));
 
-CREATE FUNCTION "pow"(encrypted_numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."pow"(encrypted_numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "pow"(encrypted_numeric, numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."pow"(encrypted_numeric, numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "pow"(numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."pow"(numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "power"(encrypted_numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"(pgseal.open($1), pgseal.open($2));
+CREATE FUNCTION pg_catalog."power"(encrypted_numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION "power"(encrypted_numeric, numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."power"(encrypted_numeric, numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "power"(numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."power"(numeric, encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "range_contains_elem"(daterange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."range_contains_elem"(daterange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "range_contains_elem"(int4range, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."range_contains_elem"(int4range, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "range_contains_elem"(int8range, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."range_contains_elem"(int8range, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "range_contains_elem"(numrange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."range_contains_elem"(numrange, encrypted_numeric) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "range_contains_elem"(tsrange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."range_contains_elem"(tsrange, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "range_contains_elem"(tstzrange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."range_contains_elem"(tstzrange, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "round"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."round"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."round"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."round"(pgseal_internal.open($1));
 
-CREATE FUNCTION "set_bit"(bit, encrypted_int4, int4) RETURNS bit
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."set_bit"($1, pgseal.open($2), $3);
+CREATE FUNCTION pg_catalog."set_bit"(bit, encrypted_int4, int4) RETURNS bit
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."set_bit"($1, pgseal_internal.open($2), $3);
 
-CREATE FUNCTION "sign"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."sign"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."sign"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."sign"(pgseal_internal.open($1));
 
-CREATE FUNCTION "sqrt"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."sqrt"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."sqrt"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."sqrt"(pgseal_internal.open($1));
 
-CREATE FUNCTION "text"(encrypted_text) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."text"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."text"(encrypted_text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."text"(pgseal_internal.open($1));
 
-CREATE FUNCTION "time"(encrypted_time) RETURNS time without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."time"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."time"(encrypted_time) RETURNS time without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."time"(pgseal_internal.open($1));
 
-CREATE FUNCTION "time"(encrypted_timestamp) RETURNS time without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."time"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."time"(encrypted_timestamp) RETURNS time without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."time"(pgseal_internal.open($1));
 
-CREATE FUNCTION "timestamp"(encrypted_date) RETURNS timestamp without time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamp"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."timestamp"(encrypted_date) RETURNS timestamp without time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamp"(pgseal_internal.open($1));
 
-CREATE FUNCTION "timestamptz"(date, encrypted_time) RETURNS timestamp with time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamptz"($1, pgseal.open($2));
+CREATE FUNCTION pg_catalog."timestamptz"(date, encrypted_time) RETURNS timestamp with time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamptz"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION "timestamptz"(encrypted_date) RETURNS timestamp with time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamptz"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."timestamptz"(encrypted_date) RETURNS timestamp with time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamptz"(pgseal_internal.open($1));
 
-CREATE FUNCTION "to_char"(encrypted_float4, text) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."to_char"(encrypted_float4, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "to_char"(encrypted_int4, text) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."to_char"(encrypted_int4, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "to_char"(encrypted_int8, text) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."to_char"(encrypted_int8, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "to_char"(encrypted_numeric, text) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."to_char"(encrypted_numeric, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "to_char"(encrypted_timestamp, text) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal.open($1), $2);
+CREATE FUNCTION pg_catalog."to_char"(encrypted_timestamp, text) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal_internal.open($1), $2);
 
-CREATE FUNCTION "to_hex"(encrypted_int4) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_hex"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."to_hex"(encrypted_int4) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_hex"(pgseal_internal.open($1));
 
-CREATE FUNCTION "trunc"(encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."trunc"(pgseal.open($1));
+CREATE FUNCTION pg_catalog."trunc"(encrypted_numeric) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."trunc"(pgseal_internal.open($1));
 
 CREATE FUNCTION pg_catalog."extract"(text, encrypted_date) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal.open($2));
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."extract"(text, encrypted_time) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal.open($2));
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."extract"(text, encrypted_timestamp) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal.open($2));
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."overlaps"(encrypted_time, encrypted_time, encrypted_time, encrypted_time) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"(pgseal.open($1), pgseal.open($2), pgseal.open($3), pgseal.open($4));
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), pgseal_internal.open($4));
 
 CREATE FUNCTION pg_catalog."overlaps"(time, encrypted_time, time, interval) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, pgseal.open($2), $3, $4);
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, pgseal_internal.open($2), $3, $4);
 
 CREATE FUNCTION pg_catalog."overlaps"(time, encrypted_time, time, time) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, pgseal.open($2), $3, $4);
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, pgseal_internal.open($2), $3, $4);
 
 CREATE FUNCTION pg_catalog."overlaps"(time, interval, time, encrypted_time) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, $2, $3, pgseal.open($4));
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, $2, $3, pgseal_internal.open($4));
 
 CREATE FUNCTION pg_catalog."overlaps"(time, time, time, encrypted_time) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, $2, $3, pgseal.open($4));
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, $2, $3, pgseal_internal.open($4));
 
 CREATE FUNCTION pg_catalog."timezone"(interval, encrypted_timestamp) RETURNS timestamp with time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timezone"($1, pgseal.open($2));
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timezone"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."timezone"(text, encrypted_timestamp) RETURNS timestamp with time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timezone"($1, pgseal.open($2));
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timezone"($1, pgseal_internal.open($2));
 
 --
 -- Transition functions
 --
 
-CREATE FUNCTION pgseal.date_larger(date, encrypted_date) RETURNS date
+CREATE FUNCTION pgseal_internal.date_larger(date, encrypted_date) RETURNS date
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.date_smaller(date, encrypted_date) RETURNS date
+CREATE FUNCTION pgseal_internal.date_smaller(date, encrypted_date) RETURNS date
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.float4larger(real, encrypted_float4) RETURNS real
+CREATE FUNCTION pgseal_internal.float4larger(real, encrypted_float4) RETURNS real
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.float4pl(real, encrypted_float4) RETURNS real
+CREATE FUNCTION pgseal_internal.float4pl(real, encrypted_float4) RETURNS real
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.float4smaller(real, encrypted_float4) RETURNS real
+CREATE FUNCTION pgseal_internal.float4smaller(real, encrypted_float4) RETURNS real
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2_accum(internal, encrypted_int2) RETURNS internal
+CREATE FUNCTION pgseal_internal.int2_accum(internal, encrypted_int2) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2_accum_inv(internal, encrypted_int2) RETURNS internal
+CREATE FUNCTION pgseal_internal.int2_accum_inv(internal, encrypted_int2) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2_avg_accum(bigint[], encrypted_int2) RETURNS bigint[]
+CREATE FUNCTION pgseal_internal.int2_avg_accum(bigint[], encrypted_int2) RETURNS bigint[]
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2_avg_accum_inv(bigint[], encrypted_int2) RETURNS bigint[]
+CREATE FUNCTION pgseal_internal.int2_avg_accum_inv(bigint[], encrypted_int2) RETURNS bigint[]
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2_sum(bigint, encrypted_int2) RETURNS bigint
+CREATE FUNCTION pgseal_internal.int2_sum(bigint, encrypted_int2) RETURNS bigint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2and(smallint, encrypted_int2) RETURNS smallint
+CREATE FUNCTION pgseal_internal.int2and(smallint, encrypted_int2) RETURNS smallint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2larger(smallint, encrypted_int2) RETURNS smallint
+CREATE FUNCTION pgseal_internal.int2larger(smallint, encrypted_int2) RETURNS smallint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2or(smallint, encrypted_int2) RETURNS smallint
+CREATE FUNCTION pgseal_internal.int2or(smallint, encrypted_int2) RETURNS smallint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2smaller(smallint, encrypted_int2) RETURNS smallint
+CREATE FUNCTION pgseal_internal.int2smaller(smallint, encrypted_int2) RETURNS smallint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int2xor(smallint, encrypted_int2) RETURNS smallint
+CREATE FUNCTION pgseal_internal.int2xor(smallint, encrypted_int2) RETURNS smallint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4_accum(internal, encrypted_int4) RETURNS internal
+CREATE FUNCTION pgseal_internal.int4_accum(internal, encrypted_int4) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4_accum_inv(internal, encrypted_int4) RETURNS internal
+CREATE FUNCTION pgseal_internal.int4_accum_inv(internal, encrypted_int4) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4_avg_accum(bigint[], encrypted_int4) RETURNS bigint[]
+CREATE FUNCTION pgseal_internal.int4_avg_accum(bigint[], encrypted_int4) RETURNS bigint[]
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4_avg_accum_inv(bigint[], encrypted_int4) RETURNS bigint[]
+CREATE FUNCTION pgseal_internal.int4_avg_accum_inv(bigint[], encrypted_int4) RETURNS bigint[]
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4_sum(bigint, encrypted_int4) RETURNS bigint
+CREATE FUNCTION pgseal_internal.int4_sum(bigint, encrypted_int4) RETURNS bigint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4and(integer, encrypted_int4) RETURNS integer
+CREATE FUNCTION pgseal_internal.int4and(integer, encrypted_int4) RETURNS integer
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4larger(integer, encrypted_int4) RETURNS integer
+CREATE FUNCTION pgseal_internal.int4larger(integer, encrypted_int4) RETURNS integer
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4or(integer, encrypted_int4) RETURNS integer
+CREATE FUNCTION pgseal_internal.int4or(integer, encrypted_int4) RETURNS integer
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4smaller(integer, encrypted_int4) RETURNS integer
+CREATE FUNCTION pgseal_internal.int4smaller(integer, encrypted_int4) RETURNS integer
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int4xor(integer, encrypted_int4) RETURNS integer
+CREATE FUNCTION pgseal_internal.int4xor(integer, encrypted_int4) RETURNS integer
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int8_accum(internal, encrypted_int8) RETURNS internal
+CREATE FUNCTION pgseal_internal.int8_accum(internal, encrypted_int8) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int8_accum_inv(internal, encrypted_int8) RETURNS internal
+CREATE FUNCTION pgseal_internal.int8_accum_inv(internal, encrypted_int8) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int8_avg_accum(internal, encrypted_int8) RETURNS internal
+CREATE FUNCTION pgseal_internal.int8_avg_accum(internal, encrypted_int8) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int8_avg_accum_inv(internal, encrypted_int8) RETURNS internal
+CREATE FUNCTION pgseal_internal.int8_avg_accum_inv(internal, encrypted_int8) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int8larger(bigint, encrypted_int8) RETURNS bigint
+CREATE FUNCTION pgseal_internal.int8larger(bigint, encrypted_int8) RETURNS bigint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.int8smaller(bigint, encrypted_int8) RETURNS bigint
+CREATE FUNCTION pgseal_internal.int8smaller(bigint, encrypted_int8) RETURNS bigint
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.numeric_accum(internal, encrypted_numeric) RETURNS internal
+CREATE FUNCTION pgseal_internal.numeric_accum(internal, encrypted_numeric) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.numeric_accum_inv(internal, encrypted_numeric) RETURNS internal
+CREATE FUNCTION pgseal_internal.numeric_accum_inv(internal, encrypted_numeric) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.numeric_avg_accum(internal, encrypted_numeric) RETURNS internal
+CREATE FUNCTION pgseal_internal.numeric_avg_accum(internal, encrypted_numeric) RETURNS internal
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.numeric_larger(numeric, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.numeric_larger(numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.numeric_smaller(numeric, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.numeric_smaller(numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.time_larger(time without time zone, encrypted_time) RETURNS time without time zone
+CREATE FUNCTION pgseal_internal.time_larger(time without time zone, encrypted_time) RETURNS time without time zone
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.time_smaller(time without time zone, encrypted_time) RETURNS time without time zone
+CREATE FUNCTION pgseal_internal.time_smaller(time without time zone, encrypted_time) RETURNS time without time zone
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.timestamp_larger(timestamp without time zone, encrypted_timestamp) RETURNS timestamp without time zone
+CREATE FUNCTION pgseal_internal.timestamp_larger(timestamp without time zone, encrypted_timestamp) RETURNS timestamp without time zone
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
-CREATE FUNCTION pgseal.timestamp_smaller(timestamp without time zone, encrypted_timestamp) RETURNS timestamp without time zone
+CREATE FUNCTION pgseal_internal.timestamp_smaller(timestamp without time zone, encrypted_timestamp) RETURNS timestamp without time zone
 LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';
 
 --
 -- Aggregates
 --
 
-CREATE AGGREGATE avg(encrypted_int2) (
-	SFUNC = pgseal.int2_avg_accum, STYPE = bigint[], FINALFUNC = int8_avg, COMBINEFUNC = int4_avg_combine, INITCOND = '{0,0}', PARALLEL = SAFE,
-	MSFUNC = pgseal.int2_avg_accum, MINVFUNC = pgseal.int2_avg_accum_inv, MSTYPE = bigint[], MFINALFUNC = int8_avg, MINITCOND = '{0,0}');
+CREATE AGGREGATE pg_catalog.avg(encrypted_int2) (
+	SFUNC = pgseal_internal.int2_avg_accum, STYPE = bigint[], FINALFUNC = int8_avg, COMBINEFUNC = int4_avg_combine, INITCOND = '{0,0}', PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int2_avg_accum, MINVFUNC = pgseal_internal.int2_avg_accum_inv, MSTYPE = bigint[], MFINALFUNC = int8_avg, MINITCOND = '{0,0}');
 
-CREATE AGGREGATE avg(encrypted_int4) (
-	SFUNC = pgseal.int4_avg_accum, STYPE = bigint[], FINALFUNC = int8_avg, COMBINEFUNC = int4_avg_combine, INITCOND = '{0,0}', PARALLEL = SAFE,
-	MSFUNC = pgseal.int4_avg_accum, MINVFUNC = pgseal.int4_avg_accum_inv, MSTYPE = bigint[], MFINALFUNC = int8_avg, MINITCOND = '{0,0}');
+CREATE AGGREGATE pg_catalog.avg(encrypted_int4) (
+	SFUNC = pgseal_internal.int4_avg_accum, STYPE = bigint[], FINALFUNC = int8_avg, COMBINEFUNC = int4_avg_combine, INITCOND = '{0,0}', PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int4_avg_accum, MINVFUNC = pgseal_internal.int4_avg_accum_inv, MSTYPE = bigint[], MFINALFUNC = int8_avg, MINITCOND = '{0,0}');
 
-CREATE AGGREGATE avg(encrypted_int8) (
-	SFUNC = pgseal.int8_avg_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_avg, COMBINEFUNC = int8_avg_combine, SERIALFUNC = int8_avg_serialize, DESERIALFUNC = int8_avg_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int8_avg_accum, MINVFUNC = pgseal.int8_avg_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_avg);
+CREATE AGGREGATE pg_catalog.avg(encrypted_int8) (
+	SFUNC = pgseal_internal.int8_avg_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_avg, COMBINEFUNC = int8_avg_combine, SERIALFUNC = int8_avg_serialize, DESERIALFUNC = int8_avg_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int8_avg_accum, MINVFUNC = pgseal_internal.int8_avg_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_avg);
 
-CREATE AGGREGATE avg(encrypted_numeric) (
-	SFUNC = pgseal.numeric_avg_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_avg, COMBINEFUNC = numeric_avg_combine, SERIALFUNC = numeric_avg_serialize, DESERIALFUNC = numeric_avg_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.numeric_avg_accum, MINVFUNC = pgseal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_avg);
+CREATE AGGREGATE pg_catalog.avg(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_avg_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_avg, COMBINEFUNC = numeric_avg_combine, SERIALFUNC = numeric_avg_serialize, DESERIALFUNC = numeric_avg_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.numeric_avg_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_avg);
 
-CREATE AGGREGATE bit_and(encrypted_int2) (
-	SFUNC = pgseal.int2and, STYPE = smallint, COMBINEFUNC = int2and, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.bit_and(encrypted_int2) (
+	SFUNC = pgseal_internal.int2and, STYPE = smallint, COMBINEFUNC = int2and, PARALLEL = SAFE);
 
-CREATE AGGREGATE bit_and(encrypted_int4) (
-	SFUNC = pgseal.int4and, STYPE = integer, COMBINEFUNC = int4and, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.bit_and(encrypted_int4) (
+	SFUNC = pgseal_internal.int4and, STYPE = integer, COMBINEFUNC = int4and, PARALLEL = SAFE);
 
-CREATE AGGREGATE bit_or(encrypted_int2) (
-	SFUNC = pgseal.int2or, STYPE = smallint, COMBINEFUNC = int2or, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.bit_or(encrypted_int2) (
+	SFUNC = pgseal_internal.int2or, STYPE = smallint, COMBINEFUNC = int2or, PARALLEL = SAFE);
 
-CREATE AGGREGATE bit_or(encrypted_int4) (
-	SFUNC = pgseal.int4or, STYPE = integer, COMBINEFUNC = int4or, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.bit_or(encrypted_int4) (
+	SFUNC = pgseal_internal.int4or, STYPE = integer, COMBINEFUNC = int4or, PARALLEL = SAFE);
 
-CREATE AGGREGATE bit_xor(encrypted_int2) (
-	SFUNC = pgseal.int2xor, STYPE = smallint, COMBINEFUNC = int2xor, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.bit_xor(encrypted_int2) (
+	SFUNC = pgseal_internal.int2xor, STYPE = smallint, COMBINEFUNC = int2xor, PARALLEL = SAFE);
 
-CREATE AGGREGATE bit_xor(encrypted_int4) (
-	SFUNC = pgseal.int4xor, STYPE = integer, COMBINEFUNC = int4xor, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.bit_xor(encrypted_int4) (
+	SFUNC = pgseal_internal.int4xor, STYPE = integer, COMBINEFUNC = int4xor, PARALLEL = SAFE);
 
-CREATE AGGREGATE max(encrypted_date) (
-	SFUNC = pgseal.date_larger, STYPE = date, COMBINEFUNC = date_larger, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.max(encrypted_date) (
+	SFUNC = pgseal_internal.date_larger, STYPE = date, COMBINEFUNC = date_larger, PARALLEL = SAFE);
 
-CREATE AGGREGATE max(encrypted_float4) (
-	SFUNC = pgseal.float4larger, STYPE = real, COMBINEFUNC = float4larger, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.max(encrypted_float4) (
+	SFUNC = pgseal_internal.float4larger, STYPE = real, COMBINEFUNC = float4larger, PARALLEL = SAFE);
 
-CREATE AGGREGATE max(encrypted_int2) (
-	SFUNC = pgseal.int2larger, STYPE = smallint, COMBINEFUNC = int2larger, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.max(encrypted_int2) (
+	SFUNC = pgseal_internal.int2larger, STYPE = smallint, COMBINEFUNC = int2larger, PARALLEL = SAFE);
 
-CREATE AGGREGATE max(encrypted_int4) (
-	SFUNC = pgseal.int4larger, STYPE = integer, COMBINEFUNC = int4larger, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.max(encrypted_int4) (
+	SFUNC = pgseal_internal.int4larger, STYPE = integer, COMBINEFUNC = int4larger, PARALLEL = SAFE);
 
-CREATE AGGREGATE max(encrypted_int8) (
-	SFUNC = pgseal.int8larger, STYPE = bigint, COMBINEFUNC = int8larger, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.max(encrypted_int8) (
+	SFUNC = pgseal_internal.int8larger, STYPE = bigint, COMBINEFUNC = int8larger, PARALLEL = SAFE);
 
-CREATE AGGREGATE max(encrypted_numeric) (
-	SFUNC = pgseal.numeric_larger, STYPE = numeric, COMBINEFUNC = numeric_larger, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.max(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_larger, STYPE = numeric, COMBINEFUNC = numeric_larger, PARALLEL = SAFE);
 
-CREATE AGGREGATE max(encrypted_time) (
-	SFUNC = pgseal.time_larger, STYPE = time without time zone, COMBINEFUNC = time_larger, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.max(encrypted_time) (
+	SFUNC = pgseal_internal.time_larger, STYPE = time without time zone, COMBINEFUNC = time_larger, PARALLEL = SAFE);
 
-CREATE AGGREGATE max(encrypted_timestamp) (
-	SFUNC = pgseal.timestamp_larger, STYPE = timestamp without time zone, COMBINEFUNC = timestamp_larger, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.max(encrypted_timestamp) (
+	SFUNC = pgseal_internal.timestamp_larger, STYPE = timestamp without time zone, COMBINEFUNC = timestamp_larger, PARALLEL = SAFE);
 
-CREATE AGGREGATE min(encrypted_date) (
-	SFUNC = pgseal.date_smaller, STYPE = date, COMBINEFUNC = date_smaller, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.min(encrypted_date) (
+	SFUNC = pgseal_internal.date_smaller, STYPE = date, COMBINEFUNC = date_smaller, PARALLEL = SAFE);
 
-CREATE AGGREGATE min(encrypted_float4) (
-	SFUNC = pgseal.float4smaller, STYPE = real, COMBINEFUNC = float4smaller, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.min(encrypted_float4) (
+	SFUNC = pgseal_internal.float4smaller, STYPE = real, COMBINEFUNC = float4smaller, PARALLEL = SAFE);
 
-CREATE AGGREGATE min(encrypted_int2) (
-	SFUNC = pgseal.int2smaller, STYPE = smallint, COMBINEFUNC = int2smaller, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.min(encrypted_int2) (
+	SFUNC = pgseal_internal.int2smaller, STYPE = smallint, COMBINEFUNC = int2smaller, PARALLEL = SAFE);
 
-CREATE AGGREGATE min(encrypted_int4) (
-	SFUNC = pgseal.int4smaller, STYPE = integer, COMBINEFUNC = int4smaller, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.min(encrypted_int4) (
+	SFUNC = pgseal_internal.int4smaller, STYPE = integer, COMBINEFUNC = int4smaller, PARALLEL = SAFE);
 
-CREATE AGGREGATE min(encrypted_int8) (
-	SFUNC = pgseal.int8smaller, STYPE = bigint, COMBINEFUNC = int8smaller, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.min(encrypted_int8) (
+	SFUNC = pgseal_internal.int8smaller, STYPE = bigint, COMBINEFUNC = int8smaller, PARALLEL = SAFE);
 
-CREATE AGGREGATE min(encrypted_numeric) (
-	SFUNC = pgseal.numeric_smaller, STYPE = numeric, COMBINEFUNC = numeric_smaller, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.min(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_smaller, STYPE = numeric, COMBINEFUNC = numeric_smaller, PARALLEL = SAFE);
 
-CREATE AGGREGATE min(encrypted_time) (
-	SFUNC = pgseal.time_smaller, STYPE = time without time zone, COMBINEFUNC = time_smaller, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.min(encrypted_time) (
+	SFUNC = pgseal_internal.time_smaller, STYPE = time without time zone, COMBINEFUNC = time_smaller, PARALLEL = SAFE);
 
-CREATE AGGREGATE min(encrypted_timestamp) (
-	SFUNC = pgseal.timestamp_smaller, STYPE = timestamp without time zone, COMBINEFUNC = timestamp_smaller, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.min(encrypted_timestamp) (
+	SFUNC = pgseal_internal.timestamp_smaller, STYPE = timestamp without time zone, COMBINEFUNC = timestamp_smaller, PARALLEL = SAFE);
 
-CREATE AGGREGATE stddev(encrypted_int2) (
-	SFUNC = pgseal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int2_accum, MINVFUNC = pgseal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_samp);
+CREATE AGGREGATE pg_catalog.stddev(encrypted_int2) (
+	SFUNC = pgseal_internal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int2_accum, MINVFUNC = pgseal_internal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_samp);
 
-CREATE AGGREGATE stddev(encrypted_int4) (
-	SFUNC = pgseal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int4_accum, MINVFUNC = pgseal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_samp);
+CREATE AGGREGATE pg_catalog.stddev(encrypted_int4) (
+	SFUNC = pgseal_internal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int4_accum, MINVFUNC = pgseal_internal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_samp);
 
-CREATE AGGREGATE stddev(encrypted_int8) (
-	SFUNC = pgseal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int8_accum, MINVFUNC = pgseal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_samp);
+CREATE AGGREGATE pg_catalog.stddev(encrypted_int8) (
+	SFUNC = pgseal_internal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int8_accum, MINVFUNC = pgseal_internal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_samp);
 
-CREATE AGGREGATE stddev(encrypted_numeric) (
-	SFUNC = pgseal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.numeric_accum, MINVFUNC = pgseal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_samp);
+CREATE AGGREGATE pg_catalog.stddev(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.numeric_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_samp);
 
-CREATE AGGREGATE stddev_pop(encrypted_int2) (
-	SFUNC = pgseal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_pop, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int2_accum, MINVFUNC = pgseal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_pop);
+CREATE AGGREGATE pg_catalog.stddev_pop(encrypted_int2) (
+	SFUNC = pgseal_internal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_pop, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int2_accum, MINVFUNC = pgseal_internal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_pop);
 
-CREATE AGGREGATE stddev_pop(encrypted_int4) (
-	SFUNC = pgseal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_pop, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int4_accum, MINVFUNC = pgseal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_pop);
+CREATE AGGREGATE pg_catalog.stddev_pop(encrypted_int4) (
+	SFUNC = pgseal_internal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_pop, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int4_accum, MINVFUNC = pgseal_internal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_pop);
 
-CREATE AGGREGATE stddev_pop(encrypted_int8) (
-	SFUNC = pgseal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_pop, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int8_accum, MINVFUNC = pgseal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_pop);
+CREATE AGGREGATE pg_catalog.stddev_pop(encrypted_int8) (
+	SFUNC = pgseal_internal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_pop, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int8_accum, MINVFUNC = pgseal_internal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_pop);
 
-CREATE AGGREGATE stddev_pop(encrypted_numeric) (
-	SFUNC = pgseal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_pop, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.numeric_accum, MINVFUNC = pgseal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_pop);
+CREATE AGGREGATE pg_catalog.stddev_pop(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_pop, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.numeric_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_pop);
 
-CREATE AGGREGATE stddev_samp(encrypted_int2) (
-	SFUNC = pgseal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int2_accum, MINVFUNC = pgseal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_samp);
+CREATE AGGREGATE pg_catalog.stddev_samp(encrypted_int2) (
+	SFUNC = pgseal_internal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int2_accum, MINVFUNC = pgseal_internal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_samp);
 
-CREATE AGGREGATE stddev_samp(encrypted_int4) (
-	SFUNC = pgseal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int4_accum, MINVFUNC = pgseal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_samp);
+CREATE AGGREGATE pg_catalog.stddev_samp(encrypted_int4) (
+	SFUNC = pgseal_internal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_stddev_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int4_accum, MINVFUNC = pgseal_internal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_stddev_samp);
 
-CREATE AGGREGATE stddev_samp(encrypted_int8) (
-	SFUNC = pgseal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int8_accum, MINVFUNC = pgseal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_samp);
+CREATE AGGREGATE pg_catalog.stddev_samp(encrypted_int8) (
+	SFUNC = pgseal_internal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int8_accum, MINVFUNC = pgseal_internal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_samp);
 
-CREATE AGGREGATE stddev_samp(encrypted_numeric) (
-	SFUNC = pgseal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.numeric_accum, MINVFUNC = pgseal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_samp);
+CREATE AGGREGATE pg_catalog.stddev_samp(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_stddev_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.numeric_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_stddev_samp);
 
-CREATE AGGREGATE sum(encrypted_float4) (
-	SFUNC = pgseal.float4pl, STYPE = real, COMBINEFUNC = float4pl, PARALLEL = SAFE);
+CREATE AGGREGATE pg_catalog.sum(encrypted_float4) (
+	SFUNC = pgseal_internal.float4pl, STYPE = real, COMBINEFUNC = float4pl, PARALLEL = SAFE);
 
-CREATE AGGREGATE sum(encrypted_int2) (
-	SFUNC = pgseal.int2_sum, STYPE = bigint, COMBINEFUNC = int8pl, PARALLEL = SAFE,
-	MSFUNC = pgseal.int2_avg_accum, MINVFUNC = pgseal.int2_avg_accum_inv, MSTYPE = bigint[], MFINALFUNC = int2int4_sum, MINITCOND = '{0,0}');
+CREATE AGGREGATE pg_catalog.sum(encrypted_int2) (
+	SFUNC = pgseal_internal.int2_sum, STYPE = bigint, COMBINEFUNC = int8pl, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int2_avg_accum, MINVFUNC = pgseal_internal.int2_avg_accum_inv, MSTYPE = bigint[], MFINALFUNC = int2int4_sum, MINITCOND = '{0,0}');
 
-CREATE AGGREGATE sum(encrypted_int4) (
-	SFUNC = pgseal.int4_sum, STYPE = bigint, COMBINEFUNC = int8pl, PARALLEL = SAFE,
-	MSFUNC = pgseal.int4_avg_accum, MINVFUNC = pgseal.int4_avg_accum_inv, MSTYPE = bigint[], MFINALFUNC = int2int4_sum, MINITCOND = '{0,0}');
+CREATE AGGREGATE pg_catalog.sum(encrypted_int4) (
+	SFUNC = pgseal_internal.int4_sum, STYPE = bigint, COMBINEFUNC = int8pl, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int4_avg_accum, MINVFUNC = pgseal_internal.int4_avg_accum_inv, MSTYPE = bigint[], MFINALFUNC = int2int4_sum, MINITCOND = '{0,0}');
 
-CREATE AGGREGATE sum(encrypted_int8) (
-	SFUNC = pgseal.int8_avg_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_sum, COMBINEFUNC = int8_avg_combine, SERIALFUNC = int8_avg_serialize, DESERIALFUNC = int8_avg_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int8_avg_accum, MINVFUNC = pgseal.int8_avg_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_sum);
+CREATE AGGREGATE pg_catalog.sum(encrypted_int8) (
+	SFUNC = pgseal_internal.int8_avg_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_sum, COMBINEFUNC = int8_avg_combine, SERIALFUNC = int8_avg_serialize, DESERIALFUNC = int8_avg_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int8_avg_accum, MINVFUNC = pgseal_internal.int8_avg_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_sum);
 
-CREATE AGGREGATE sum(encrypted_numeric) (
-	SFUNC = pgseal.numeric_avg_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_sum, COMBINEFUNC = numeric_avg_combine, SERIALFUNC = numeric_avg_serialize, DESERIALFUNC = numeric_avg_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.numeric_avg_accum, MINVFUNC = pgseal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_sum);
+CREATE AGGREGATE pg_catalog.sum(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_avg_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_sum, COMBINEFUNC = numeric_avg_combine, SERIALFUNC = numeric_avg_serialize, DESERIALFUNC = numeric_avg_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.numeric_avg_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_sum);
 
-CREATE AGGREGATE var_pop(encrypted_int2) (
-	SFUNC = pgseal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_pop, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int2_accum, MINVFUNC = pgseal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_pop);
+CREATE AGGREGATE pg_catalog.var_pop(encrypted_int2) (
+	SFUNC = pgseal_internal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_pop, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int2_accum, MINVFUNC = pgseal_internal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_pop);
 
-CREATE AGGREGATE var_pop(encrypted_int4) (
-	SFUNC = pgseal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_pop, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int4_accum, MINVFUNC = pgseal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_pop);
+CREATE AGGREGATE pg_catalog.var_pop(encrypted_int4) (
+	SFUNC = pgseal_internal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_pop, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int4_accum, MINVFUNC = pgseal_internal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_pop);
 
-CREATE AGGREGATE var_pop(encrypted_int8) (
-	SFUNC = pgseal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_pop, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int8_accum, MINVFUNC = pgseal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_pop);
+CREATE AGGREGATE pg_catalog.var_pop(encrypted_int8) (
+	SFUNC = pgseal_internal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_pop, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int8_accum, MINVFUNC = pgseal_internal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_pop);
 
-CREATE AGGREGATE var_pop(encrypted_numeric) (
-	SFUNC = pgseal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_pop, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.numeric_accum, MINVFUNC = pgseal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_pop);
+CREATE AGGREGATE pg_catalog.var_pop(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_pop, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.numeric_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_pop);
 
-CREATE AGGREGATE var_samp(encrypted_int2) (
-	SFUNC = pgseal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int2_accum, MINVFUNC = pgseal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_samp);
+CREATE AGGREGATE pg_catalog.var_samp(encrypted_int2) (
+	SFUNC = pgseal_internal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int2_accum, MINVFUNC = pgseal_internal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_samp);
 
-CREATE AGGREGATE var_samp(encrypted_int4) (
-	SFUNC = pgseal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int4_accum, MINVFUNC = pgseal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_samp);
+CREATE AGGREGATE pg_catalog.var_samp(encrypted_int4) (
+	SFUNC = pgseal_internal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int4_accum, MINVFUNC = pgseal_internal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_samp);
 
-CREATE AGGREGATE var_samp(encrypted_int8) (
-	SFUNC = pgseal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int8_accum, MINVFUNC = pgseal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);
+CREATE AGGREGATE pg_catalog.var_samp(encrypted_int8) (
+	SFUNC = pgseal_internal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int8_accum, MINVFUNC = pgseal_internal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);
 
-CREATE AGGREGATE var_samp(encrypted_numeric) (
-	SFUNC = pgseal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.numeric_accum, MINVFUNC = pgseal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);
+CREATE AGGREGATE pg_catalog.var_samp(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.numeric_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);
 
-CREATE AGGREGATE variance(encrypted_int2) (
-	SFUNC = pgseal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int2_accum, MINVFUNC = pgseal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_samp);
+CREATE AGGREGATE pg_catalog.variance(encrypted_int2) (
+	SFUNC = pgseal_internal.int2_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int2_accum, MINVFUNC = pgseal_internal.int2_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_samp);
 
-CREATE AGGREGATE variance(encrypted_int4) (
-	SFUNC = pgseal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int4_accum, MINVFUNC = pgseal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_samp);
+CREATE AGGREGATE pg_catalog.variance(encrypted_int4) (
+	SFUNC = pgseal_internal.int4_accum, STYPE = internal, SSPACE = 48, FINALFUNC = numeric_poly_var_samp, COMBINEFUNC = numeric_poly_combine, SERIALFUNC = numeric_poly_serialize, DESERIALFUNC = numeric_poly_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int4_accum, MINVFUNC = pgseal_internal.int4_accum_inv, MSTYPE = internal, MSSPACE = 48, MFINALFUNC = numeric_poly_var_samp);
 
-CREATE AGGREGATE variance(encrypted_int8) (
-	SFUNC = pgseal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.int8_accum, MINVFUNC = pgseal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);
+CREATE AGGREGATE pg_catalog.variance(encrypted_int8) (
+	SFUNC = pgseal_internal.int8_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.int8_accum, MINVFUNC = pgseal_internal.int8_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);
 
-CREATE AGGREGATE variance(encrypted_numeric) (
-	SFUNC = pgseal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
-	MSFUNC = pgseal.numeric_accum, MINVFUNC = pgseal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);
+CREATE AGGREGATE pg_catalog.variance(encrypted_numeric) (
+	SFUNC = pgseal_internal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
+	MSFUNC = pgseal_internal.numeric_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);

@@ -5,7 +5,7 @@
 -- conversion does not travel.
 --
 
-CREATE TABLE pgseal.conversion (
+CREATE TABLE pgseal_internal.conversion (
 	relid           oid NOT NULL PRIMARY KEY,
 	attnum          int2 NOT NULL,
 	encrypts        bool NOT NULL,
@@ -23,29 +23,29 @@ CREATE TABLE pgseal.conversion (
 	rows_verified   int8 NOT NULL DEFAULT 0,
 	started         timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE pgseal.conversion IS 'columns that are being converted';
-COMMENT ON COLUMN pgseal.conversion.type IS 'of the column when it is done, with its typmod';
-COMMENT ON COLUMN pgseal.conversion.copy IS 'the table whose files will be the table''s, with copy_indexes for its indexes';
-COMMENT ON COLUMN pgseal.conversion.shape IS 'digest of the definitions of both tables';
-COMMENT ON COLUMN pgseal.conversion.phase IS 'copying, verifying, verifying copy, or switching';
+COMMENT ON TABLE pgseal_internal.conversion IS 'columns that are being converted';
+COMMENT ON COLUMN pgseal_internal.conversion.type IS 'of the column when it is done, with its typmod';
+COMMENT ON COLUMN pgseal_internal.conversion.copy IS 'the table whose files will be the table''s, with copy_indexes for its indexes';
+COMMENT ON COLUMN pgseal_internal.conversion.shape IS 'digest of the definitions of both tables';
+COMMENT ON COLUMN pgseal_internal.conversion.phase IS 'copying, verifying, verifying copy, or switching';
 
-CREATE TABLE pgseal.conversion_change (
+CREATE TABLE pgseal_internal.conversion_change (
 	relid oid NOT NULL,
 	key   bytea NOT NULL
 );
-ALTER TABLE pgseal.conversion_change REPLICA IDENTITY FULL;
-CREATE INDEX conversion_change_relid_idx ON pgseal.conversion_change (relid);
-COMMENT ON TABLE pgseal.conversion_change IS 'primary keys of rows that have changed in a table that is being converted';
+ALTER TABLE pgseal_internal.conversion_change REPLICA IDENTITY FULL;
+CREATE INDEX conversion_change_relid_idx ON pgseal_internal.conversion_change (relid);
+COMMENT ON TABLE pgseal_internal.conversion_change IS 'primary keys of rows that have changed in a table that is being converted';
 
-CREATE FUNCTION pgseal.note_change() RETURNS trigger
+CREATE FUNCTION pgseal_internal.note_change() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_note_change';
-REVOKE ALL ON FUNCTION pgseal.note_change() FROM PUBLIC;
-COMMENT ON FUNCTION pgseal.note_change() IS 'notes the primary key of a changed row of a table that is being converted';
+REVOKE ALL ON FUNCTION pgseal_internal.note_change() FROM PUBLIC;
+COMMENT ON FUNCTION pgseal_internal.note_change() IS 'notes the primary key of a changed row of a table that is being converted';
 
-CREATE FUNCTION pgseal.refuse_change() RETURNS trigger
+CREATE FUNCTION pgseal_internal.refuse_change() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_refuse_change';
-REVOKE ALL ON FUNCTION pgseal.refuse_change() FROM PUBLIC;
-COMMENT ON FUNCTION pgseal.refuse_change() IS 'keeps all but superusers from changing the copy of a table that is being converted';
+REVOKE ALL ON FUNCTION pgseal_internal.refuse_change() FROM PUBLIC;
+COMMENT ON FUNCTION pgseal_internal.refuse_change() IS 'keeps all but superusers from changing the copy of a table that is being converted';
 
 CREATE PROCEDURE pgseal.encrypt_column("table" regclass, "column" name, key text DEFAULT NULL)
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_encrypt_column';
@@ -65,7 +65,7 @@ CREATE VIEW pgseal.progress_convert AS
 		format_type(c.type, c.typmod) AS type, c.phase,
 		c.blocks AS blocks_total, c.next_block AS blocks_done,
 		c.rows_copied, c.changes_applied, c.rows_verified, c.started
-	FROM pgseal.conversion c
+	FROM pgseal_internal.conversion c
 	JOIN pg_catalog.pg_attribute a ON a.attrelid = c.relid AND a.attnum = c.attnum;
 COMMENT ON VIEW pgseal.progress_convert IS 'columns that are being encrypted or decrypted; blocks are those of the present phase';
 GRANT SELECT ON pgseal.progress_convert TO PUBLIC;

@@ -301,7 +301,7 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("pgseal.merge_key() must be called as a trigger")));
+				 errmsg("pgseal_internal.merge_key() must be called as a trigger")));
 	tuple = trigger->tg_trigtuple;
 	desc = RelationGetDescr(trigger->tg_relation);
 
@@ -327,7 +327,7 @@ pgseal_key_changed(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("pgseal.key_changed() must be called as a trigger")));
+				 errmsg("pgseal_internal.key_changed() must be called as a trigger")));
 	CacheInvalidateRelcacheByRelid(pgseal_catalog_version_relation());
 	return PointerGetDatum(NULL);
 }

@@ -17,7 +17,7 @@
  *				lock, for a moment: the rest of them, and the exchange.
  *
  * Each step is a transaction of its own, which changes the conversion's row in
- * pgseal.conversion along with the data.  So after a crash, a cancel or an error
+ * pgseal_internal.conversion along with the data.  So after a crash, a cancel or an error
  * at any moment, the table is as it was, and the next call goes on.  The trigger
  * goes on meanwhile: who won't go on calls cancel_conversion().
  *
@@ -30,7 +30,7 @@
  * for LOCK_TIMEOUT, and again after a pause in which others get their turn.
  *
  * Locks are taken in this order: the key's, the table's, the row of
- * pgseal.conversion.  The last of them is what keeps two sessions from doing the
+ * pgseal_internal.conversion.  The last of them is what keeps two sessions from doing the
  * same step; each may do the next.
  *
  * The copy's indexes, checks and defaults are code of the table's owner, and run
@@ -65,6 +65,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/settings.h"
 #include "convert/convert.h"
 #include "hooks/ddl.h"
@@ -348,7 +349,7 @@ blocks_of(Oid relid)
 static void
 prepare(PgsealConversion *conversion)
 {
-	Oid			schema = get_namespace_oid("pgseal", false);
+	Oid			schema = pgseal_internal_schema();
 	Rights		saved;
 
 	conversion->indexes = indexes_of(conversion->relid);

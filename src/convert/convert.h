@@ -39,7 +39,7 @@ typedef struct PgsealConversion
 	List	   *copy_indexes;	/* and of the copy's, in the same order */
 } PgsealConversion;
 
-/* How far it has come: a row of pgseal.conversion */
+/* How far it has come: a row of pgseal_internal.conversion */
 typedef struct PgsealConvertState
 {
 	PgsealConversion conversion;

@@ -15,7 +15,7 @@
  *
  * So at any time the copy has, of all keys that aren't noted, the rows that the
  * table has.  Verifying tests just that.  No two steps run at once: each holds a
- * lock on its row of pgseal.conversion, and takes its snapshot then.
+ * lock on its row of pgseal_internal.conversion, and takes its snapshot then.
  *
  * Rows are read and written below the executor, as in reencrypt_table.c: no
  * trigger, rule, row security or check takes part.  The copy's indexes, but for

@@ -4,7 +4,7 @@
  *	  Noting which rows of a table change while a column is converted.
  *
  * A trigger on the table writes the primary key of each changed row, and nothing
- * else of it, to pgseal.conversion_change, in the transaction that changes the
+ * else of it, to pgseal_internal.conversion_change, in the transaction that changes the
  * row.  So whoever sees the change sees the note, too.
  *
  * The trigger is an internal one: it isn't dumped, "DISABLE TRIGGER USER" leaves
@@ -47,6 +47,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "convert/convert.h"
 
 PG_FUNCTION_INFO_V1(pgseal_note_change);
@@ -59,13 +60,13 @@ PG_FUNCTION_INFO_V1(pgseal_refuse_change);
 static Oid
 catalog_relation(const char *name)
 {
-	return get_relname_relid(name, get_namespace_oid("pgseal", false));
+	return get_relname_relid(name, pgseal_internal_schema());
 }
 
 static Oid
-trigger_function(char *name)
+trigger_function(const char *name)
 {
-	return LookupFuncName(list_make2(makeString("pgseal"), makeString(name)), 0, NULL, false);
+	return pgseal_internal_function(name, 0, NULL);
 }
 
 /*
@@ -162,7 +163,7 @@ pgseal_note_change(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_AFTER(data->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("pgseal.note_change() must be called by its trigger")));
+				 errmsg("pgseal_internal.note_change() must be called by its trigger")));
 	desc = RelationGetDescr(data->tg_relation);
 	key = key_of_tuple(data->tg_trigtuple, desc, data->tg_trigger);
 	note_key(RelationGetRelid(data->tg_relation), key);
@@ -186,7 +187,7 @@ pgseal_refuse_change(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_BEFORE(data->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("pgseal.refuse_change() must be called by its trigger")));
+				 errmsg("pgseal_internal.refuse_change() must be called by its trigger")));
 	if (!superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -223,7 +224,7 @@ add_trigger(Oid relid, char *function, int16 timing, List *args)
 	stmt->trigname = psprintf("pgseal_%s", function);
 	stmt->relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
 								  get_rel_name(relid), -1);
-	stmt->funcname = list_make2(makeString("pgseal"), makeString(function));
+	stmt->funcname = list_make2(makeString(PGSEAL_INTERNAL_SCHEMA), makeString(function));
 	stmt->args = args;
 	stmt->row = true;
 	stmt->timing = timing;

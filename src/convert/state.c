@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * state.c
- *	  The row of pgseal.conversion: how far a conversion has come.
+ *	  The row of pgseal_internal.conversion: how far a conversion has come.
  *
  * Whoever takes a step has the row locked, and changes it in the transaction
  * that does the work.
@@ -64,7 +64,7 @@ pgseal_convert_load(PgsealConvertState *state, Oid relid, bool for_update)
 	pgseal_query_begin();
 	found = pgseal_query(psprintf("SELECT attnum::int4, encrypts, type, typmod, copy, indexes,"
 								  " copy_indexes, shape, phase, next_block, blocks"
-								  " FROM pgseal.conversion WHERE relid = $1%s",
+								  " FROM pgseal_internal.conversion WHERE relid = $1%s",
 								  for_update ? " FOR UPDATE" : ""), 1,
 						 OIDOID, ObjectIdGetDatum(relid)) > 0;
 	if (found)
@@ -96,7 +96,7 @@ void
 pgseal_convert_save(const PgsealConvertState *state, int64 copied, int64 applied, int64 verified)
 {
 	pgseal_query_begin();
-	(void) pgseal_query("UPDATE pgseal.conversion SET phase = $2, next_block = $3, blocks = $4,"
+	(void) pgseal_query("UPDATE pgseal_internal.conversion SET phase = $2, next_block = $3, blocks = $4,"
 						" rows_copied = rows_copied + $5, changes_applied = changes_applied + $6,"
 						" rows_verified = rows_verified + $7 WHERE relid = $1", 7,
 						OIDOID, ObjectIdGetDatum(state->conversion.relid),
@@ -115,7 +115,7 @@ pgseal_convert_insert(const PgsealConversion *conversion, BlockNumber blocks)
 	char	   *shape = pgseal_convert_shape(conversion);
 
 	pgseal_query_begin();
-	(void) pgseal_query("INSERT INTO pgseal.conversion (relid, attnum, encrypts, type, typmod, copy,"
+	(void) pgseal_query("INSERT INTO pgseal_internal.conversion (relid, attnum, encrypts, type, typmod, copy,"
 						"  indexes, copy_indexes, shape, phase, blocks)"
 						" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'copying', $10)", 10,
 						OIDOID, ObjectIdGetDatum(conversion->relid),
@@ -162,10 +162,10 @@ pgseal_convert_drop_remains(Oid relid)
 	}
 	pgseal_query_begin();
 	/* Those of tables that have been dropped, too */
-	(void) pgseal_query("DELETE FROM pgseal.conversion c WHERE relid = $1"
+	(void) pgseal_query("DELETE FROM pgseal_internal.conversion c WHERE relid = $1"
 						" OR NOT EXISTS (SELECT FROM pg_class WHERE oid = c.relid)", 1,
 						OIDOID, ObjectIdGetDatum(relid));
-	(void) pgseal_query("DELETE FROM pgseal.conversion_change h WHERE relid = $1"
+	(void) pgseal_query("DELETE FROM pgseal_internal.conversion_change h WHERE relid = $1"
 						" OR NOT EXISTS (SELECT FROM pg_class WHERE oid = h.relid)", 1,
 						OIDOID, ObjectIdGetDatum(relid));
 	pgseal_query_end();

@@ -51,6 +51,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "convert/convert.h"
 
 /*
@@ -65,7 +66,7 @@ token_call(const char *column)
 
 	ref->fields = list_make1(makeString(pstrdup(column)));
 	ref->location = -1;
-	return (Node *) makeFuncCall(list_make2(makeString(get_namespace_name(pgseal_type_schema())),
+	return (Node *) makeFuncCall(list_make2(makeString("pg_catalog"),
 											makeString("blind_index")),
 								 list_make1(ref), COERCE_EXPLICIT_CALL, -1);
 }
@@ -293,7 +294,7 @@ put_away(Oid copy, Oid relid)
 	ObjectAddress of_table;
 
 	AlterTableNamespaceInternal(rel, RelationGetNamespace(rel),
-								get_namespace_oid("pgseal", false), moved);
+								pgseal_schema(), moved);
 	free_object_addresses(moved);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
@@ -333,7 +334,7 @@ pgseal_convert_drop_copy(Oid relid, Oid copy)
 {
 	char	   *name = get_rel_name(copy);
 
-	if (name != NULL && get_rel_namespace(copy) == get_namespace_oid("pgseal", false) &&
+	if (name != NULL && get_rel_namespace(copy) == pgseal_schema() &&
 		strcmp(name, psprintf("copy_of_%u", relid)) == 0)
 		drop_relation(copy);
 }

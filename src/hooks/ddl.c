@@ -44,6 +44,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "hooks/ddl.h"
 #include "hooks/open_results.h"
 #include "hooks/refuse.h"
@@ -524,7 +525,7 @@ concerns_us(Node *stmt)
 		case T_CreateDomainStmt:
 		case T_CreateRangeStmt:
 		case T_CreateTableAsStmt:
-			return !IsBinaryUpgrade && OidIsValid(pgseal_type_schema());
+			return !IsBinaryUpgrade && OidIsValid(pgseal_extension_oid());
 		default:
 			return false;
 	}
@@ -675,6 +676,27 @@ drops_extension(Node *stmt)
 	return false;
 }
 
+/* PostgreSQL would refuse it, too, but not say why */
+static void
+check_extension_schema(CreateExtensionStmt *stmt)
+{
+	ListCell   *lc;
+
+	if (strcmp(stmt->extname, "pgseal") != 0)
+		return;
+	foreach(lc, stmt->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "schema") == 0 && strcmp(defGetString(option), "pg_catalog") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("extension \"pgseal\" must be installed in schema \"pg_catalog\""),
+					 errdetail("Elsewhere, an encrypted column would be without its casts and operators whenever the schema is not in the search path: in dumps, in functions that set it, on subscribers."),
+					 errhint("Leave SCHEMA out.")));
+	}
+}
+
 static void
 pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
@@ -723,6 +745,8 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 	RenameStmt *rename = (RenameStmt *) pstmt->utilityStmt;
 	bool		ours = concerns_us(pstmt->utilityStmt);
 
+	if (IsA(pstmt->utilityStmt, CreateExtensionStmt))
+		check_extension_schema((CreateExtensionStmt *) pstmt->utilityStmt);
 	if (ours)
 	{
 		if (read_only_tree)
@@ -734,12 +758,12 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 	if (ours)
 		follow_up(pstmt->utilityStmt);
 
-	if (IsA(pstmt->utilityStmt, AlterForeignServerStmt) && OidIsValid(pgseal_type_schema()))
+	if (IsA(pstmt->utilityStmt, AlterForeignServerStmt) && OidIsValid(pgseal_extension_oid()))
 		check_server_options((AlterForeignServerStmt *) pstmt->utilityStmt);
 
 	/* Keys name their server */
 	if (IsA(rename, RenameStmt) && rename->renameType == OBJECT_FOREIGN_SERVER &&
-		OidIsValid(pgseal_type_schema()))
+		OidIsValid(pgseal_extension_oid()))
 		pgseal_catalog_rename_server(strVal(rename->object), rename->newname);
 }
 

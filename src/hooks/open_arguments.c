@@ -9,7 +9,7 @@
  * what prints whole arrays and rows, and a cast that PostgreSQL makes of an output
  * and an input function, as from text to date or to an enum, from an array or a row
  * to text.  So in every query that is analyzed, also in functions, such an
- * argument is put through pgseal.open(), the public cast, or its like for arrays
+ * argument is put through pgseal_internal.open(), the public cast, or its like for arrays
  * and rows (opened.c): it checks the privilege and is no more than what
  * "concat(email::text)" would be.
  *
@@ -29,6 +29,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "hooks/open_arguments.h"
 #include "hooks/opened.h"
 
@@ -110,7 +111,7 @@ open_rows(FuncExpr *function, Walk *walk)
 	int			num_declared;
 
 	if (function->funcid < FirstNormalObjectId ||
-		get_func_namespace(function->funcid) == get_namespace_oid("pgseal", true))
+		get_func_namespace(function->funcid) == pgseal_internal_schema())
 		return;
 	(void) get_func_signature(function->funcid, &declared, &num_declared);
 	foreach(lc, function->args)

@@ -4,7 +4,7 @@
  *	  Opening the result columns of the client's own statements.
  *
  * After parse analysis, a result column of an encrypted type is wrapped into
- * pgseal.open_result() or its like for arrays and rows (opened.c), so that the client gets an ordinary column of the base
+ * pgseal_internal.open_result() or its like for arrays and rows (opened.c), so that the client gets an ordinary column of the base
  * type.  That happens to statements that the client itself sent, and to
  * nothing else: not to queries in functions, triggers and views, not to
  * CREATE TABLE AS, not to COPY.
@@ -38,6 +38,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/settings.h"
 #include "hooks/open_arguments.h"
 #include "hooks/open_results.h"

@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "hooks/opened.h"
 #include "value/basetype.h"
 #include "value/find_sealed.h"
@@ -43,8 +44,7 @@ static const struct
 static Oid
 our_function(const char *name, Oid argument)
 {
-	return LookupFuncName(list_make2(makeString("pgseal"), makeString(pstrdup(name))), 1,
-						  &argument, false);
+	return pgseal_internal_function(name, 1, &argument);
 }
 
 static Expr *
@@ -291,7 +291,7 @@ pgseal_is_opened_result(Expr *expr)
 	type = pgseal_type_by_oid(argument);
 	if (type != NULL)
 		return opened->funcid == our_function(function_names[PGSEAL_OPEN_RESULT].value, type->oid);
-	if (!OidIsValid(pgseal_type_schema()))
+	if (!OidIsValid(pgseal_extension_oid()))
 		return false;
 	return opened->funcid == our_function(function_names[PGSEAL_OPEN_RESULT].row, RECORDOID) ||
 		opened->funcid == our_function(function_names[PGSEAL_OPEN_RESULT].rows, ANYARRAYOID);

@@ -29,6 +29,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "hooks/redact.h"
 #include "value/basetype.h"
 #include "value/seal.h"
@@ -50,7 +51,7 @@ copies_into_encrypted(Node *stmt)
 	bool		found = false;
 
 	if (!IsA(stmt, CopyStmt) || !copy->is_from || copy->relation == NULL ||
-		!OidIsValid(pgseal_type_schema()))
+		!OidIsValid(pgseal_extension_oid()))
 		return false;
 	relation = RangeVarGetRelid(copy->relation, AccessShareLock, true);
 	if (!OidIsValid(relation))

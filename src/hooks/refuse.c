@@ -42,6 +42,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "hooks/refuse.h"
 #include "keys/catalog.h"
 #include "keys/wakeup.h"
@@ -187,7 +188,7 @@ tells_nothing(Oid function)
 	for (int i = 0; i < lengthof(harmless); i++)
 		if (function == harmless[i])
 			return true;
-	return getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("pgseal", true);
+	return getExtensionOfObject(ProcedureRelationId, function) == pgseal_extension_oid();
 }
 
 /*
@@ -503,7 +504,7 @@ refuse_object_access(ObjectAccessType access, Oid class, Oid object, int sub_id,
 		check_server_drop(object);
 	if (access == OAT_POST_CREATE && class == ExtensionRelationId)
 		pgseal_wakeup_at_commit();	/* the worker may not know this database */
-	if (access != OAT_POST_CREATE || !OidIsValid(pgseal_type_schema()))
+	if (access != OAT_POST_CREATE || !OidIsValid(pgseal_extension_oid()))
 		return;
 	pgseal_stored_created(class, object, sub_id);
 	switch (class)

@@ -42,6 +42,7 @@
 
 #include "base/compat.h"
 #include "base/crypto.h"
+#include "base/extension.h"
 #include "keys/catalog.h"
 
 /* Columns of the tables, as sql/install/10_catalog.sql makes them */
@@ -107,8 +108,10 @@ pgseal_catalog_check_name(const char *name)
 static Oid
 relation_oid(const char *name)
 {
-	Oid			oid = get_relname_relid(name, get_namespace_oid("pgseal", false));
+	Oid			oid = get_relname_relid(name, pgseal_schema());
 
+	if (!OidIsValid(oid))
+		oid = get_relname_relid(name, pgseal_internal_schema());
 	if (!OidIsValid(oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -119,7 +122,7 @@ relation_oid(const char *name)
 Oid
 pgseal_catalog_version_relation(void)
 {
-	Oid			schema = get_namespace_oid("pgseal", true);
+	Oid			schema = pgseal_schema();
 
 	return OidIsValid(schema) ? get_relname_relid("key_version", schema) : InvalidOid;
 }
@@ -127,7 +130,9 @@ pgseal_catalog_version_relation(void)
 bool
 pgseal_catalog_is_relation(Oid relation)
 {
-	return get_rel_namespace(relation) == get_namespace_oid("pgseal", true);
+	Oid			schema = get_rel_namespace(relation);
+
+	return OidIsValid(schema) && (schema == pgseal_schema() || schema == pgseal_internal_schema());
 }
 
 void

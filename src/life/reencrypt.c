@@ -4,7 +4,7 @@
  *	  Moving stored values from old key versions to the current ones.
  *
  * A key version that is no longer the newest of its key gets a row in
- * pgseal.rotation.  Once every transaction that may have sealed under it has
+ * pgseal_internal.rotation.  Once every transaction that may have sealed under it has
  * ended, it takes part in the next round.  That takes two waits: for the
  * snapshots from before the rotation, as who has one may still seal under the
  * old version; then for the transactions that were running by then, as one of
@@ -18,7 +18,7 @@
  * which also comes back for the rows that were skipped as others had locked them.
  * A table that was made meanwhile, or given a column, is gone through before the
  * round ends; one that was rewritten while it was gone through, from its start
- * again.  A table that can't be dealt with is named in pgseal.rotation_table and
+ * again.  A table that can't be dealt with is named in pgseal_internal.rotation_table and
  * keeps the version from being retired.  Retired is a statement about what is
  * stored, not a deletion: destroying a version is for its owner to ask (destroy.c).
  *
@@ -51,6 +51,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/settings.h"
 #include "base/spi_query.h"
 #include "keys/keyring.h"
@@ -89,11 +90,11 @@ relation_filenode(Oid relid)
 static void
 note_old_versions(void)
 {
-	(void) pgseal_query("DELETE FROM pgseal.rotation r WHERE NOT EXISTS"
+	(void) pgseal_query("DELETE FROM pgseal_internal.rotation r WHERE NOT EXISTS"
 						" (SELECT FROM pgseal.key_version v"
 						"  WHERE v.id = r.key_version_id AND v.wrapped IS NOT NULL AND v.retired IS NULL)",
 						0);
-	(void) pgseal_query("INSERT INTO pgseal.rotation (key_version_id, since)"
+	(void) pgseal_query("INSERT INTO pgseal_internal.rotation (key_version_id, since)"
 						" SELECT DISTINCT v.id, pg_current_xact_id()"
 						" FROM pgseal.key_version n JOIN pgseal.key_version v USING (key)"
 						" WHERE n.number > 1 AND n.purpose = 'd' AND n.wrapped IS NOT NULL"
@@ -117,7 +118,7 @@ oldest_running(void)
 static bool
 settle_versions(TransactionId horizon)
 {
-	return pgseal_query("UPDATE pgseal.rotation SET settled = true, since = pg_current_xact_id()"
+	return pgseal_query("UPDATE pgseal_internal.rotation SET settled = true, since = pg_current_xact_id()"
 						" WHERE NOT settled AND age(since::xid) > age($1)", 1,
 						XIDOID, TransactionIdGetDatum(horizon)) > 0;
 }
@@ -133,9 +134,9 @@ choose_versions(TransactionId horizon)
 	SPITupleTable *versions;
 	uint64		num;
 
-	num = pgseal_query("UPDATE pgseal.rotation r"
+	num = pgseal_query("UPDATE pgseal_internal.rotation r"
 					   " SET in_round = true, found = 0, round_began = now(), pause_until = NULL"
-					   " FROM pgseal.rotation before, pgseal.key_version v JOIN pgseal.key k ON k.name = v.key"
+					   " FROM pgseal_internal.rotation before, pgseal.key_version v JOIN pgseal.key k ON k.name = v.key"
 					   " WHERE v.id = r.key_version_id AND before.key_version_id = r.key_version_id"
 					   "  AND r.settled AND (r.pause_until IS NULL OR r.pause_until <= now())"
 					   "  AND age(r.since::xid) > age($1)"
@@ -193,7 +194,7 @@ note_tables(List *hashes)
 		const char *obstacle = pgseal_reencrypt_obstacle(holder);
 
 		if (may_hold_any(holder, hashes) &&
-			pgseal_query("INSERT INTO pgseal.rotation_table AS t"
+			pgseal_query("INSERT INTO pgseal_internal.rotation_table AS t"
 						 " (relid, filenode, key_hashes, phase, detail)"
 						 " VALUES ($1, $2, $3, $4, nullif($5, ''))"
 						 " ON CONFLICT (relid) DO UPDATE"
@@ -221,10 +222,10 @@ begin_round(void)
 		return PGSEAL_REENCRYPT_MORE;
 	hashes = choose_versions(horizon);
 	if (hashes == NIL)
-		return pgseal_query("SELECT FROM pgseal.rotation"
+		return pgseal_query("SELECT FROM pgseal_internal.rotation"
 							" WHERE pause_until IS NULL OR pause_until <= now() LIMIT 1", 0) > 0 ?
 			PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_IDLE;
-	(void) pgseal_query("DELETE FROM pgseal.rotation_table", 0);
+	(void) pgseal_query("DELETE FROM pgseal_internal.rotation_table", 0);
 	(void) note_tables(hashes);
 	return PGSEAL_REENCRYPT_MORE;
 }
@@ -249,7 +250,7 @@ rewrap_children_of(int64 parent, int64 after)
 	if (num == 0)
 		return false;
 	pgseal_lifecycle_rewrap_children(ids, num);
-	(void) pgseal_query("UPDATE pgseal.rotation SET last_child = $2 WHERE key_version_id = $1", 2,
+	(void) pgseal_query("UPDATE pgseal_internal.rotation SET last_child = $2 WHERE key_version_id = $1", 2,
 						INT8OID, Int64GetDatum(parent),
 						INT8OID, Int64GetDatum(ids[num - 1]));
 	return true;
@@ -258,7 +259,7 @@ rewrap_children_of(int64 parent, int64 after)
 static bool
 rewrap_children(void)
 {
-	uint64		num = pgseal_query("SELECT key_version_id, last_child FROM pgseal.rotation"
+	uint64		num = pgseal_query("SELECT key_version_id, last_child FROM pgseal_internal.rotation"
 								   " WHERE in_round", 0);
 	SPITupleTable *parents = SPI_tuptable;
 
@@ -274,7 +275,7 @@ rewrap_children(void)
 static void
 set_phase(Oid relid, const char *phase, const char *detail)
 {
-	(void) pgseal_query("UPDATE pgseal.rotation_table SET phase = $2, detail = nullif($3, '')"
+	(void) pgseal_query("UPDATE pgseal_internal.rotation_table SET phase = $2, detail = nullif($3, '')"
 						" WHERE relid = $1", 3,
 						OIDOID, ObjectIdGetDatum(relid),
 						TEXTOID, CStringGetTextDatum(phase),
@@ -286,7 +287,7 @@ save_batch(Relation rel, const PgsealBatchResult *result, BlockNumber next, Bloc
 {
 	ListCell   *lc;
 
-	(void) pgseal_query("UPDATE pgseal.rotation_table SET phase = $2, next_block = $3, blocks = $4,"
+	(void) pgseal_query("UPDATE pgseal_internal.rotation_table SET phase = $2, next_block = $3, blocks = $4,"
 						" resealed = resealed + $5, skipped = skipped + $6, broken = broken + $7,"
 						" filenode = $8, detail = NULL WHERE relid = $1", 8,
 						OIDOID, ObjectIdGetDatum(RelationGetRelid(rel)),
@@ -301,7 +302,7 @@ save_batch(Relation rel, const PgsealBatchResult *result, BlockNumber next, Bloc
 	{
 		PgsealFound *found = lfirst(lc);
 
-		(void) pgseal_query("UPDATE pgseal.rotation SET found = found + $2"
+		(void) pgseal_query("UPDATE pgseal_internal.rotation SET found = found + $2"
 							" WHERE key_version_id = $1 AND in_round", 2,
 							INT8OID, Int64GetDatum(found->key_version_id),
 							INT8OID, Int64GetDatum(found->values));
@@ -315,7 +316,7 @@ save_batch(Relation rel, const PgsealBatchResult *result, BlockNumber next, Bloc
 static bool
 is_being_converted(Oid relid)
 {
-	return pgseal_query("SELECT FROM pgseal.conversion c JOIN pg_class s ON s.oid = c.copy"
+	return pgseal_query("SELECT FROM pgseal_internal.conversion c JOIN pg_class s ON s.oid = c.copy"
 						" WHERE $1 IN (c.relid, c.copy) AND s.relrewrite = c.relid", 1,
 						OIDOID, ObjectIdGetDatum(relid)) > 0;
 }
@@ -359,7 +360,7 @@ continue_table(Oid relid, Oid filenode, BlockNumber next, bool was_locked)
 	rel = try_relation_open(relid, NoLock);
 	if (rel == NULL)
 	{
-		(void) pgseal_query("DELETE FROM pgseal.rotation_table WHERE relid = $1", 1,
+		(void) pgseal_query("DELETE FROM pgseal_internal.rotation_table WHERE relid = $1", 1,
 							OIDOID, ObjectIdGetDatum(relid));
 		return PGSEAL_REENCRYPT_MORE;
 	}
@@ -378,7 +379,7 @@ static List *
 keys_in_round(void)
 {
 	List	   *hashes = NIL;
-	uint64		num = pgseal_query("SELECT DISTINCT k.name_hash FROM pgseal.rotation r"
+	uint64		num = pgseal_query("SELECT DISTINCT k.name_hash FROM pgseal_internal.rotation r"
 								   " JOIN pgseal.key_version v ON v.id = r.key_version_id"
 								   " JOIN pgseal.key k ON k.name = v.key WHERE r.in_round", 0);
 
@@ -398,7 +399,7 @@ unseen_holders(void)
 	{
 		PgsealHolder *holder = lfirst(lc);
 
-		if (pgseal_query("SELECT FROM pgseal.rotation_table"
+		if (pgseal_query("SELECT FROM pgseal_internal.rotation_table"
 						 " WHERE relid = $1 AND phase = 'done' AND key_hashes @> $2", 2,
 						 OIDOID, ObjectIdGetDatum(holder->relid),
 						 INT4ARRAYOID, int4_array(holder->key_hashes)) == 0)
@@ -433,7 +434,7 @@ finish_version(int64 id, const char *key, int64 found, const char *unseen, bool 
 	if (found == 0 && unseen[0] == '\0')
 	{
 		pgseal_catalog_retire_version(id);
-		(void) pgseal_query("DELETE FROM pgseal.rotation WHERE key_version_id = $1", 1,
+		(void) pgseal_query("DELETE FROM pgseal_internal.rotation WHERE key_version_id = $1", 1,
 							INT8OID, Int64GetDatum(id));
 		pgseal_catalog_event("version_retired", key, id, NULL);
 		return;
@@ -441,7 +442,7 @@ finish_version(int64 id, const char *key, int64 found, const char *unseen, bool 
 	if (!progress)
 		pgseal_catalog_event("reencrypt_incomplete", key, id,
 							 psprintf("values=" INT64_FORMAT " tables=\"%s\"", found, unseen));
-	(void) pgseal_query("UPDATE pgseal.rotation SET in_round = false, pause_until = CASE WHEN $2"
+	(void) pgseal_query("UPDATE pgseal_internal.rotation SET in_round = false, pause_until = CASE WHEN $2"
 						" THEN NULL ELSE clock_timestamp() + greatest($3 * interval '1 second',"
 						"  $4 * (clock_timestamp() - round_began)) END"
 						" WHERE key_version_id = $1", 4,
@@ -454,10 +455,10 @@ finish_version(int64 id, const char *key, int64 found, const char *unseen, bool 
 static void
 finish_round(void)
 {
-	bool		progress = pgseal_query("SELECT FROM pgseal.rotation_table WHERE resealed > 0", 0) > 0;
+	bool		progress = pgseal_query("SELECT FROM pgseal_internal.rotation_table WHERE resealed > 0", 0) > 0;
 	List	   *unseen = unseen_holders();
 	uint64		num = pgseal_query("SELECT r.key_version_id, v.key, r.found, k.name_hash"
-								   " FROM pgseal.rotation r"
+								   " FROM pgseal_internal.rotation r"
 								   " LEFT JOIN pgseal.key_version v ON v.id = r.key_version_id"
 								   " LEFT JOIN pgseal.key k ON k.name = v.key"
 								   " WHERE r.in_round", 0);
@@ -477,8 +478,8 @@ finish_round(void)
 		key_hash = (int32) pgseal_query_int64(i, 4);
 		finish_version(id, key, found, obstacles(unseen, key_hash), progress);
 	}
-	(void) pgseal_query("DELETE FROM pgseal.rotation_table"
-						" WHERE NOT EXISTS (SELECT FROM pgseal.rotation)", 0);
+	(void) pgseal_query("DELETE FROM pgseal_internal.rotation_table"
+						" WHERE NOT EXISTS (SELECT FROM pgseal_internal.rotation)", 0);
 }
 
 /*
@@ -489,16 +490,15 @@ static PgsealReencryptStep
 step(void)
 {
 	/* A worker of a launcher that is gone may still be at it */
-	if (!ConditionalLockRelationOid(get_relname_relid("rotation",
-													  get_namespace_oid("pgseal", false)),
+	if (!ConditionalLockRelationOid(get_relname_relid("rotation", pgseal_internal_schema()),
 									ShareUpdateExclusiveLock))
 		return PGSEAL_REENCRYPT_LATER;
-	if (pgseal_query("SELECT FROM pgseal.rotation WHERE in_round LIMIT 1", 0) == 0)
+	if (pgseal_query("SELECT FROM pgseal_internal.rotation WHERE in_round LIMIT 1", 0) == 0)
 		return begin_round();
 	if (rewrap_children())
 		return PGSEAL_REENCRYPT_MORE;
 	if (pgseal_query("SELECT relid, filenode, next_block, phase = 'locked'"
-					 " FROM pgseal.rotation_table WHERE phase IN ('waiting', 'scanning', 'locked')"
+					 " FROM pgseal_internal.rotation_table WHERE phase IN ('waiting', 'scanning', 'locked')"
 					 " ORDER BY phase = 'locked', phase = 'waiting', random() LIMIT 1", 0) > 0)
 		return continue_table((Oid) pgseal_query_int64(0, 1), (Oid) pgseal_query_int64(0, 2),
 							  (BlockNumber) pgseal_query_int64(0, 3),

@@ -42,6 +42,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -64,6 +65,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "keys/keyring.h"
 #include "search/lookup.h"
 #include "search/stored_tokens.h"
@@ -287,14 +289,13 @@ find_blind_index(Oid relation, AttrNumber attnum, Oid collation, BlindIndex *out
  * Building the clause
  */
 
-/* pgseal.token() or tokens() of a value that the column is compared with */
+/* pgseal_internal.token() or tokens() of a value that the column is compared with */
 static Expr *
 token_call(const char *function, Node *value, Oid value_type, int32 typmod,
 		   const PgsealTokenForm *form, Oid collation)
 {
-	List	   *name = list_make2(makeString("pgseal"), makeString(pstrdup(function)));
 	Oid			types[4] = {value_type, INT4OID, TEXTOID, INT4OID};
-	Oid			oid = LookupFuncName(name, 4, types, false);
+	Oid			oid = pgseal_internal_function(function, 4, types);
 	Const	   *typmod_const = makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
 										 Int32GetDatum(typmod), false, true);
 	Const	   *normalizer = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
@@ -393,11 +394,9 @@ lookup_clause(const Target *target, Node *value, Oid value_type, const char *man
 static Expr *
 recheck_clause(OpExpr *equality, Oid left, Oid right, bool as_operator)
 {
-	List	   *operator_name = list_make2(makeString(get_namespace_name(pgseal_type_schema())),
-										   makeString("="));
-	List	   *function_name = list_make2(makeString("pgseal"), makeString("recheck"));
+	List	   *operator_name = list_make2(makeString("pg_catalog"), makeString("="));
 	Oid			types[2] = {left, right};
-	Oid			function = LookupFuncName(function_name, 2, types, false);
+	Oid			function = pgseal_internal_function("recheck", 2, types);
 	OpExpr	   *recheck;
 
 	if (!as_operator)
@@ -595,7 +594,7 @@ is_our_equality(Oid operator)
 	op_input_types(operator, &left, &right);
 	return pgseal_type_by_oid(left) != NULL &&
 		strcmp(get_opname(operator), "=") == 0 &&
-		get_func_namespace(get_opcode(operator)) == get_namespace_oid("pgseal", false);
+		get_func_namespace(get_opcode(operator)) == pgseal_internal_schema();
 }
 
 /*
@@ -619,8 +618,7 @@ tokens_function(Oid operator, Oid array_type)
 	if (right == left || right == type->base->oid)
 		return "tokens";
 	name = psprintf("tokens_of_%s", type->base->name);
-	exists = OidIsValid(LookupFuncName(list_make2(makeString("pgseal"), makeString(name)),
-									   4, arguments, true));
+	exists = OidIsValid(pgseal_internal_function(name, 4, arguments));
 	return exists ? name : NULL;
 }
 
@@ -757,7 +755,7 @@ plaintext_call(Node *node)
 
 	if (!IsA(node, FuncExpr) || call->funcresulttype != BYTEAOID ||
 		call->funcid < FirstNormalObjectId ||
-		get_func_namespace(call->funcid) != pgseal_type_schema() ||
+		get_func_namespace(call->funcid) != PG_CATALOG_NAMESPACE ||
 		strcmp(get_func_name(call->funcid), "blind_index") != 0)
 		return NIL;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
@@ -972,7 +970,7 @@ lookup_planner(Query *parse, const char *query_string, int cursor_options, Param
 	Extension	extension = {0};
 	PlannedStmt *plan;
 
-	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_type_schema()))
+	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_extension_oid()))
 		extend_queries((Node *) parse, &extension);
 	plan = prev_planner ?
 		prev_planner(parse, query_string, cursor_options, params) :
@@ -1012,7 +1010,7 @@ lookup_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOpt
 
 	if (prev_get_relation_info)
 		prev_get_relation_info(root, relation, inhparent, rel);
-	if (!is_first_table(root, rel) || !OidIsValid(pgseal_type_schema()))
+	if (!is_first_table(root, rel) || !OidIsValid(pgseal_extension_oid()))
 		return;
 	extend_query(root->parse, &extension);
 	if (extension.extended)

@@ -23,7 +23,7 @@
  * perhaps with foreign keys that point to it, can't be recomputed like that;
  * step 1 refuses and says so.
  *
- * Which indexes have old tokens is remembered by their file: pgseal.old_index
+ * Which indexes have old tokens is remembered by their file: pgseal_internal.old_index
  * holds each non-unique index of step 1, and an index is done when it is gone or
  * has got another file.
  *
@@ -207,7 +207,7 @@ remember_index(Oid index, const char *key)
 	};
 
 	index_close(rel, NoLock);
-	run_as_owner("INSERT INTO pgseal.old_index (index, file, key) VALUES ($1, $2, $3)",
+	run_as_owner("INSERT INTO pgseal_internal.old_index (index, file, key) VALUES ($1, $2, $3)",
 				 3, types, values);
 }
 
@@ -284,7 +284,7 @@ check_indexes(const char *name)
 	bool		isnull;
 	Oid			index;
 
-	if (run_as_owner("SELECT o.index FROM pgseal.old_index o JOIN pg_catalog.pg_class c"
+	if (run_as_owner("SELECT o.index FROM pgseal_internal.old_index o JOIN pg_catalog.pg_class c"
 					 " ON c.oid OPERATOR(pg_catalog.=) o.index"
 					 " AND c.relfilenode OPERATOR(pg_catalog.=) o.file"
 					 " WHERE o.key OPERATOR(pg_catalog.=) $1 ORDER BY o.index", 1, types, values) == 0)
@@ -372,7 +372,7 @@ pgseal_retire_index_key(PG_FUNCTION_ARGS)
 
 	values[0] = CStringGetTextDatum(name);
 	values[1] = Int32GetDatum(current);
-	run_as_owner("DELETE FROM pgseal.old_index WHERE key OPERATOR(pg_catalog.=) $1",
+	run_as_owner("DELETE FROM pgseal_internal.old_index WHERE key OPERATOR(pg_catalog.=) $1",
 				 1, types, values);
 	run_as_owner("UPDATE pgseal.key_version SET wrapped = NULL,"
 				 " retired = pg_catalog.now(), destroyed = pg_catalog.now()"

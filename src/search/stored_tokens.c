@@ -27,6 +27,7 @@
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -46,6 +47,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "keys/catalog.h"
 #include "search/stored_tokens.h"
 #include "value/basetype.h"
@@ -82,7 +84,7 @@ pgseal_stored_column(Node *expr)
 		column = (Node *) ((RelabelType *) column)->arg;
 	if (!IsA(column, Var) ||
 		pgseal_type_by_oid(getBaseType(exprType(column))) == NULL ||
-		get_func_namespace(call->funcid) != pgseal_type_schema() ||
+		get_func_namespace(call->funcid) != PG_CATALOG_NAMESPACE ||
 		strcmp(get_func_name(call->funcid), "blind_index") != 0)
 		return NULL;
 	return (Var *) column;
@@ -324,7 +326,7 @@ stored_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 
 	if (rte->rtekind == RTE_RELATION && attnum > 0 &&
 		get_atttype(rte->relid, attnum) == BYTEAOID &&
-		get_attgenerated(rte->relid, attnum) != '\0' && OidIsValid(pgseal_type_schema()))
+		get_attgenerated(rte->relid, attnum) != '\0' && OidIsValid(pgseal_extension_oid()))
 	{
 		Relation	rel = table_open(rte->relid, NoLock);
 

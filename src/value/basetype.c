@@ -19,9 +19,8 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_collation.h"
-#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
 #include "libpq/pqformat.h"
@@ -41,6 +40,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "base/extension.h"
 #include "base/secret.h"
 #include "value/basetype.h"
 
@@ -81,7 +81,6 @@ static const PgsealBaseType base_types[] =
  * it isn't known.
  */
 static PgsealType types[NUM_TYPES];
-static Oid	schema = InvalidOid;
 static bool types_valid = false;
 
 static void
@@ -97,40 +96,21 @@ pgseal_basetype_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_types, (Datum) 0);
 }
 
-/* Schema of the extension's objects; there is no syscache for extensions. */
-static Oid
-find_extension_schema(void)
-{
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			result = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("pgseal"));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
-	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		result = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return result;
-}
-
 static void
 load_types(void)
 {
+	bool		installed = OidIsValid(pgseal_extension_oid());
+
 	/* First, so that an invalidation that arrives meanwhile isn't lost */
 	types_valid = true;
-	schema = find_extension_schema();
 	for (int i = 0; i < NUM_TYPES; i++)
 	{
 		char		name[NAMEDATALEN];
 
 		snprintf(name, sizeof(name), "encrypted_%s", base_types[i].name);
-		types[i].oid = OidIsValid(schema) ?
+		types[i].oid = installed ?
 			GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
-							ObjectIdGetDatum(schema)) : InvalidOid;
+							ObjectIdGetDatum(PG_CATALOG_NAMESPACE)) : InvalidOid;
 	}
 }
 
@@ -163,19 +143,20 @@ known_type(int i)
 	return type;
 }
 
-Oid
-pgseal_type_schema(void)
+/* Looked up when first needed: does this database have the types? */
+static bool
+have_types(void)
 {
 	if (!types_valid)
 		load_types();
-	return schema;
+	return OidIsValid(types[0].oid);
 }
 
 const PgsealType *
 pgseal_type_by_oid(Oid encrypted_type)
 {
 	/* Statements about built-in types alone cost no lookup */
-	if (encrypted_type < FirstNormalObjectId || !OidIsValid(pgseal_type_schema()))
+	if (encrypted_type < FirstNormalObjectId || !have_types())
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (types[i].oid == encrypted_type)
@@ -186,7 +167,7 @@ pgseal_type_by_oid(Oid encrypted_type)
 const PgsealType *
 pgseal_type_by_code(uint8 code)
 {
-	if (!OidIsValid(pgseal_type_schema()))
+	if (!have_types())
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (base_types[i].code == code)
@@ -197,7 +178,7 @@ pgseal_type_by_code(uint8 code)
 const PgsealType *
 pgseal_type_by_base(Oid base_type)
 {
-	if (!OidIsValid(pgseal_type_schema()))
+	if (!have_types())
 		return NULL;
 	for (int i = 0; i < NUM_TYPES; i++)
 		if (base_types[i].oid == base_type)

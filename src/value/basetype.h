@@ -57,9 +57,6 @@ extern const PgsealType *pgseal_type_by_oid(Oid encrypted_type);
 extern const PgsealType *pgseal_type_by_code(uint8 code);
 extern const PgsealType *pgseal_type_by_base(Oid base_type);
 
-/* Schema that holds the types, InvalidOid when the extension isn't installed */
-extern Oid	pgseal_type_schema(void);
-
 /*
  * The bytes to seal.  They may lie in the datum itself, in buffer (8 bytes of
  * the caller's) or in palloc'd memory; then *out_allocated tells what to wipe

@@ -9,8 +9,8 @@ one_value()
 {
 	case $1 in
 		plain) ms "SELECT max(octet_length(v)) FROM plain;" ;;
-		seal) ms "SELECT max(octet_length(pgseal.encrypted_text_send(pgseal.seal_cast(v, $typmod, false)))) FROM plain;" ;;
-		open) ms "SELECT max(octet_length(pgseal.open(v))) FROM sealed;" ;;
+		seal) ms "SELECT max(octet_length(pgseal_internal.encrypted_text_send(pgseal_internal.seal_cast(v, $typmod, false)))) FROM plain;" ;;
+		open) ms "SELECT max(octet_length(pgseal_internal.open(v))) FROM sealed;" ;;
 		raw_seal) ms "SELECT max(octet_length(encrypt(v::bytea, $secret, 'aes'))) FROM plain;" ;;
 		raw_open) ms "SELECT max(octet_length(decrypt(v, $secret, 'aes'))) FROM raw;" ;;
 	esac

@@ -189,7 +189,7 @@ sub make_sample
 EOSQL
 
 	# Rows that the worker still re-encrypts would not be the same twice
-	$self->poll_query_until($db, 'SELECT count(*) = 0 FROM pgseal.rotation')
+	$self->poll_query_until($db, 'SELECT count(*) = 0 FROM pgseal_internal.rotation')
 	  or die 'the rotation of payroll does not end';
 	return;
 }

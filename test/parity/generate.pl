@@ -36,7 +36,7 @@ sub base_of
 sub opened
 {
 	my ($n, $type) = @_;
-	return $type =~ /^encrypted_/ ? "pgseal.open(\$$n)" : "\$$n";
+	return $type =~ /^encrypted_/ ? "pgseal_internal.open(\$$n)" : "\$$n";
 }
 
 #
@@ -84,12 +84,12 @@ sub casts
 			$sql .= "\n";
 			$sql .= "DROP CAST ($from AS $to);\n" if $to eq 'json';
 			$sql .= $to eq $base
-			  ? "CREATE FUNCTION pgseal.$name($from) RETURNS $to\n"
+			  ? "CREATE FUNCTION pgseal_internal.$name($from) RETURNS $to\n"
 			  . "LANGUAGE SQL STABLE PARALLEL SAFE RETURN $value\::$base;\n"
-			  . "CREATE CAST ($from AS $to) WITH FUNCTION pgseal.$name($from)$cast{$from}{$to};\n"
-			  : "CREATE FUNCTION pgseal.$name($from, int4, bool) RETURNS $to\n"
-			  . "LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal.seal_cast($value\::$base, \$2, \$3);\n"
-			  . "CREATE CAST ($from AS $to) WITH FUNCTION pgseal.$name($from, int4, bool)$cast{$from}{$to};\n";
+			  . "CREATE CAST ($from AS $to) WITH FUNCTION pgseal_internal.$name($from)$cast{$from}{$to};\n"
+			  : "CREATE FUNCTION pgseal_internal.$name($from, int4, bool) RETURNS $to\n"
+			  . "LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($value\::$base, \$2, \$3);\n"
+			  . "CREATE CAST ($from AS $to) WITH FUNCTION pgseal_internal.$name($from, int4, bool)$cast{$from}{$to};\n";
 		}
 	}
 	return $sql;
@@ -105,25 +105,23 @@ sub operator
 {
 	my ($use, @types) = @_;
 	my $name = $use->{name};
-	my $function = 'pgseal.' . ($operator_name{$name} // die "operator $name has no function name\n");
+	my $function = 'pgseal_internal.' . ($operator_name{$name} // die "operator $name has no function name\n");
 	my @opened = map { opened($_ + 1, $types[$_]) } 0 .. $#types;
 	my $body = @types == 1 ? "OPERATOR(pg_catalog.$name) $opened[0]" : "$opened[0] OPERATOR(pg_catalog.$name) $opened[1]";
 	my @sides = @types == 1 ? ("RIGHTARG = $types[0]") : ("LEFTARG = $types[0]", "RIGHTARG = $types[1]");
 
 	return "CREATE FUNCTION $function(" . join(', ', @types) . ") RETURNS $use->{plain_type}\n"
 	  . "LANGUAGE SQL STABLE PARALLEL SAFE RETURN $body;\n"
-	  . "CREATE OPERATOR $name (" . join(', ', @sides) . ", FUNCTION = $function);\n";
+	  . "CREATE OPERATOR pg_catalog.$name (" . join(', ', @sides) . ", FUNCTION = $function);\n";
 }
 
 sub function
 {
 	my ($use, $set, @types) = @_;
 
-	# extract(), overlaps and AT TIME ZONE are looked up in pg_catalog alone
-	my $schema = $use->{name} =~ /^(extract|overlaps|timezone)$/ ? 'pg_catalog.' : '';
 	my $call = "pg_catalog.\"$use->{name}\"(" . join(', ', map { opened($_ + 1, $types[$_]) } 0 .. $#types) . ')';
 
-	return "CREATE FUNCTION $schema\"$use->{name}\"(" . join(', ', @types) . ') RETURNS ' . ($set ? 'SETOF ' : '') . "$use->{plain_type}\n"
+	return "CREATE FUNCTION pg_catalog.\"$use->{name}\"(" . join(', ', @types) . ') RETURNS ' . ($set ? 'SETOF ' : '') . "$use->{plain_type}\n"
 	  . 'LANGUAGE SQL STABLE PARALLEL SAFE ' . ($set ? "BEGIN ATOMIC SELECT $call; END" : "RETURN $call") . ";\n";
 }
 
@@ -138,15 +136,15 @@ sub aggregate
 	for ($transition, $moving_transition, $moving_inverse)
 	{
 		next if $_ eq '-';
-		my $signature = "pgseal.$_(" . join(', ', $_ eq $transition ? $state : $moving_state, @types) . ')';
+		my $signature = "pgseal_internal.$_(" . join(', ', $_ eq $transition ? $state : $moving_state, @types) . ')';
 		push @{ $section{transition} }, "CREATE FUNCTION $signature RETURNS " . ($_ eq $transition ? $state : $moving_state) . "\n"
 		  . "LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_transition';\n"
 		  unless $transition{$signature}++;
 	}
-	return "CREATE AGGREGATE $use->{name}(" . join(', ', @types) . ") (\n"
-	  . "	SFUNC = pgseal.$transition, STYPE = $state$rest"
+	return "CREATE AGGREGATE pg_catalog.$use->{name}(" . join(', ', @types) . ") (\n"
+	  . "	SFUNC = pgseal_internal.$transition, STYPE = $state$rest"
 	  . ($moving_transition eq '-' ? ''
-		: ",\n	MSFUNC = pgseal.$moving_transition, MINVFUNC = pgseal.$moving_inverse, MSTYPE = $moving_state$moving_rest")
+		: ",\n	MSFUNC = pgseal_internal.$moving_transition, MINVFUNC = pgseal_internal.$moving_inverse, MSTYPE = $moving_state$moving_rest")
 	  . ");\n";
 }
 

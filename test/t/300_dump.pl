@@ -93,7 +93,7 @@ for my $how ([ 'triggers', ['-a'] ], [ 'no_triggers', [ '-a', '--disable-trigger
 	$target->query('postgres', "CREATE DATABASE $db");
 	$target->run_ok([ 'pg_restore', '-e', '-s', '-d', $db, "$dir/custom" ], "$db: schema");
 	is($target->query($db, 'SELECT count(*) FROM pgseal.key'), 0, "$db: the schema brings no keys");
-	like($target->dump_text($db, '-s'), qr/name public\.encrypted_text\('app\.people'\)/,
+	like($target->dump_text($db, '-s'), qr/name encrypted_text\('app\.people'\)/,
 		"$db: but their names");
 	restore_keys("$dir/directory", $db);
 	$target->run_ok([ 'pg_restore', '-e', @$data_options, '-j2', '-d', $db, "$dir/directory" ],

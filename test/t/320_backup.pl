@@ -172,9 +172,9 @@ sub check
 	# A key version and a nonce, once
 	is( $node->query('postgres', "
 			SELECT count(*) - count(DISTINCT substr(b, 3, 20)) FROM (
-				SELECT pgseal.encrypted_text_send(v) AS b FROM ($tables) x
-				UNION ALL SELECT pgseal.encrypted_text_send(v) FROM history
-				UNION ALL SELECT pgseal.encrypted_int4_send(n) FROM load) y"),
+				SELECT pgseal_internal.encrypted_text_send(v) AS b FROM ($tables) x
+				UNION ALL SELECT pgseal_internal.encrypted_text_send(v) FROM history
+				UNION ALL SELECT pgseal_internal.encrypted_int4_send(n) FROM load) y"),
 		0, "$victim killed: no nonce was used twice");
 	return;
 }

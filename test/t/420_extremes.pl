@@ -141,7 +141,7 @@ SQL
 	is($node->query($db, "SELECT count(*) FROM t WHERE v = $literal"), 2, "$encoding: is found");
 	is($node->query($db, "SET enable_seqscan = off; SELECT count(*) FROM t WHERE v = $literal"), 2, "$encoding: is found by an index");
 	is($node->query($db, "SELECT count(DISTINCT v), count(DISTINCT j) FROM t"), '1|1', "$encoding: is the same by literal and by value");
-	is($node->query($db, "SELECT octet_length(pgseal.encrypted_text_send(v)) - 38 FROM t WHERE id = 1"), length(encode_utf8($word)), "$encoding: is sealed as UTF-8");
+	is($node->query($db, "SELECT octet_length(pgseal_internal.encrypted_text_send(v)) - 38 FROM t WHERE id = 1"), length(encode_utf8($word)), "$encoding: is sealed as UTF-8");
 	is($node->query($db, "SELECT encode(substr(blind_index(v), 1, 1), 'hex') FROM t WHERE id = 1"), '01', "$encoding: has a token");
 }
 

@@ -52,7 +52,7 @@ in_session(q{SELECT pgseal.rotate_key('k');
 	DO $$ BEGIN
 		FOR i IN 1..10000 LOOP
 			COMMIT;
-			EXIT WHEN EXISTS (SELECT FROM pgseal.rotation WHERE settled);
+			EXIT WHEN EXISTS (SELECT FROM pgseal_internal.rotation WHERE settled);
 			PERFORM pg_sleep(0.005);
 		END LOOP;
 	END $$;
@@ -107,7 +107,7 @@ $node->safe_psql('postgres', q{
 	BEGIN
 		FOR i IN 1 .. 10000 LOOP
 			PERFORM pg_sleep(0.01);
-			EXIT WHEN EXISTS (SELECT FROM pgseal.rotation);
+			EXIT WHEN EXISTS (SELECT FROM pgseal_internal.rotation);
 		END LOOP;
 		INSERT INTO late VALUES (sealed);
 	END $$});

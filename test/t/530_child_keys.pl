@@ -70,7 +70,7 @@ is($node->safe_psql('postgres', $all), $children, 'all values open without the p
 
 timed('erased one', q{SELECT pgseal.destroy_key('person:7', 'person:7', force => true)});
 is($node->safe_psql('postgres', q{SELECT count(pgseal.try_open(name)) FROM p}), $children - 1, 'one person is forgotten');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM pgseal.rotation}), 0, 'nothing is left to do');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pgseal_internal.rotation}), 0, 'nothing is left to do');
 
 $node->stop;
 done_testing();

@@ -176,7 +176,7 @@ is($node->safe_psql('postgres', q{
 	3, 'the indexes have all rows');
 is($node->safe_psql('postgres', "SELECT count(*) FROM verify_heapam('account')"), 0, 'the table is sound');
 is($node->safe_psql('postgres', q{
-	SELECT (SELECT count(*) FROM pgseal.conversion) + (SELECT count(*) FROM pgseal.conversion_change)
+	SELECT (SELECT count(*) FROM pgseal_internal.conversion) + (SELECT count(*) FROM pgseal_internal.conversion_change)
 		+ (SELECT count(*) FROM pg_class WHERE relname LIKE 'copy_of_%')
 		+ (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'pgseal_note_change%')}),
 	0, 'nothing is left behind');

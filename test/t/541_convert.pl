@@ -74,7 +74,7 @@ sub change_in
 		DO \$\$
 		BEGIN
 			FOR i IN 1 .. 60000 LOOP
-				PERFORM FROM pgseal.conversion WHERE phase = '$phase' AND next_block > 3 FOR UPDATE;
+				PERFORM FROM pgseal_internal.conversion WHERE phase = '$phase' AND next_block > 3 FOR UPDATE;
 				EXIT WHEN FOUND;
 				PERFORM pg_sleep(0.002);
 			END LOOP;
@@ -200,12 +200,12 @@ $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activit
 $call->finish;
 like($err, qr/canceling statement due to user request/, 'a call can be cancelled');
 $node->safe_psql('postgres', "UPDATE given_up SET c = 'x', shadow = 'x' WHERE id = 1");
-is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal.conversion_change'), 1, 'changes are noted on');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal_internal.conversion_change'), 1, 'changes are noted on');
 $node->fails_like('postgres', "CALL pgseal.encrypt_column('given_up', 'shadow')",
 	qr/55006: column "c" of table "given_up" is being encrypted/, 'another column of the table');
 $node->safe_psql('postgres', "CALL pgseal.cancel_conversion('given_up')");
 is($node->safe_psql('postgres', q{
-	SELECT (SELECT count(*) FROM pgseal.conversion) + (SELECT count(*) FROM pgseal.conversion_change)
+	SELECT (SELECT count(*) FROM pgseal_internal.conversion) + (SELECT count(*) FROM pgseal_internal.conversion_change)
 		+ (SELECT count(*) FROM pg_class WHERE relname LIKE 'copy_of_%')
 		+ (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'given_up'::regclass)}),
 	0, 'given up: nothing is left');
@@ -230,13 +230,13 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname LI
 
 make_table('tampered');
 $call = start_call('tampered', 'encrypt');
-my $copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal.conversion');
+my $copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal_internal.conversion');
 change_in('copying', "UPDATE $copy SET c = 'something else' WHERE id = 1;");
 $call->finish;
 like($err, qr/a row of table "tampered" differs from its copy/, 'a changed value is noticed');
 $node->safe_psql('postgres', "CALL pgseal.cancel_conversion('tampered')");
 $call = start_call('tampered', 'encrypt');
-$copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal.conversion');
+$copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal_internal.conversion');
 change_in('copying', "INSERT INTO $copy (id) VALUES (-1);");
 $call->finish;
 like($err, qr/a row of table "tampered" differs from its copy/, 'a row too many is noticed');
@@ -251,7 +251,7 @@ $node->safe_psql('postgres', q{
 	GRANT CREATE ON SCHEMA public TO guesser;
 	ALTER TABLE guessed OWNER TO guesser});
 $call = start_call('guessed', 'encrypt');
-$copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal.conversion');
+$copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal_internal.conversion');
 $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM $copy") or die 'nothing is copied';
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL pgseal%'");
 $call->finish;
