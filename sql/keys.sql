@@ -112,7 +112,7 @@ CREATE TABLE r (v encrypted_text);
 INSERT INTO r VALUES ('other table');
 SELECT key_of('r', 'v'), key_of('r2', 'v2');
 ALTER TABLE r2 ADD w encrypted_text;
-SELECT key_of('r2', 'w') AS "named after the table it is now";
+SELECT key_of('r2', 'w') AS "the key that the table has";
 ALTER SCHEMA keys RENAME TO keys_renamed;
 SET search_path = keys_renamed, public;
 INSERT INTO r2 VALUES ('after schema rename', 'w');

@@ -169,7 +169,7 @@ CREATE TABLE p21 PARTITION OF p2 DEFAULT;
 CREATE TABLE p3 (n encrypted_int4('writes_n'), id int, v encrypted_text('writes.p'));
 ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (20) TO (30);
 CREATE TABLE p4 (id int, v encrypted_text, n encrypted_int4('writes_n'));
-ALTER TABLE p ATTACH PARTITION p4 FOR VALUES FROM (30) TO (40);		-- another key
+ALTER TABLE p ATTACH PARTITION p4 FOR VALUES FROM (30) TO (40);		-- its own key gives way
 INSERT INTO p SELECT i, 'violet-canary', 19480101 FROM generate_series(1, 29, 7) i;
 INSERT INTO p21 VALUES (19, 'violet-canary', 19480101);
 UPDATE p SET id = (id + 10) % 30;

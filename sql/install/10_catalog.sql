@@ -11,7 +11,8 @@ CREATE TABLE pgseal.key (
 	parent       text COLLATE "C",
 	rotate_every interval,
 	rewrap_every interval,
-	created      timestamptz NOT NULL
+	created      timestamptz NOT NULL,
+	own          bool NOT NULL DEFAULT false	-- for columns that name no key
 );
 CREATE INDEX key_server_idx ON pgseal.key (server);
 COMMENT ON TABLE pgseal.key IS 'named data keys of this database';
@@ -42,7 +43,8 @@ COMMENT ON TABLE pgseal.key_version IS 'versions of the keys, wrapped by their m
 
 CREATE TABLE pgseal_internal.declared_key (
 	name_hash int4 NOT NULL PRIMARY KEY,
-	name      text COLLATE "C" NOT NULL
+	name      text COLLATE "C" NOT NULL,
+	own       bool NOT NULL
 );
 COMMENT ON TABLE pgseal_internal.declared_key IS 'names that columns use; they may have no key yet';
 

@@ -120,6 +120,13 @@
 	cluster_rel((relid), InvalidOid, &(ClusterParams) {0})
 #endif
 
+/* GROUP BY has a range table entry of its own since 18 */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_group_exprs(rte)		((rte)->rtekind == RTE_GROUP ? (rte)->groupexprs : NIL)
+#else
+#define pgseal_group_exprs(rte)		NIL
+#endif
+
 /* pg_class counts frozen pages since 18 */
 #if PG_VERSION_NUM >= 180000
 #define pgseal_swap_frozen_pages(a, b) \

@@ -6,8 +6,8 @@
  * A ProcessUtility hook completes a statement before PostgreSQL runs it: every
  * stored column (also of a domain or a composite type) of an encrypted type
  * gets the name of a key as its type modifier.  A column that names none gets
- * its table's own key, which is made in the same transaction; a name that has
- * no key yet is declared, and gets its material when it first seals.
+ * its table's own key (own_key.c), which is made in the same transaction; a name
+ * that has no key yet is declared, and gets its material when it first seals.
  *
  * So no stored column is without a key, and nothing but values on their way is
  * sealed under the "default" key.
@@ -46,7 +46,9 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "hooks/ddl.h"
+#include "hooks/join_tables.h"
 #include "hooks/open_results.h"
+#include "hooks/own_key.h"
 #include "hooks/refuse.h"
 #include "hooks/result_columns.h"
 #include "keys/catalog.h"
@@ -56,87 +58,7 @@
 #include "search/stored_tokens.h"
 #include "value/basetype.h"
 
-/* Temporary tables of all sessions share one key */
-#define TEMPORARY_KEY			"pg_temp"
-
 static ProcessUtility_hook_type prev_process_utility = NULL;
-
-/*
- * The own key of a table, domain or composite type
- */
-
-/* Who asks for an own key; the name is made when it is first needed */
-typedef struct Owner
-{
-	RangeVar   *name;			/* of what is made or changed */
-	Oid			relation;		/* InvalidOid when it doesn't exist yet */
-	char	   *key;			/* NULL until asked for */
-} Owner;
-
-/* Is the key the type modifier of a stored column of another relation? */
-static bool
-used_by_other_relation(int32 key_hash, Oid relation)
-{
-	Relation	attributes = table_open(AttributeRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(attributes, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	bool		used = false;
-
-	while (!used && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_attribute attribute = (Form_pg_attribute) GETSTRUCT(tuple);
-		Oid			element;
-
-		if (attribute->atttypmod != key_hash || attribute->attisdropped ||
-			attribute->attrelid == relation)
-			continue;
-		element = get_base_element_type(attribute->atttypid);
-		used = pgseal_type_by_oid(OidIsValid(element) ? element : attribute->atttypid) != NULL;
-	}
-	systable_endscan(scan);
-	table_close(attributes, AccessShareLock);
-	return used;
-}
-
-static char *
-own_key_name(const Owner *owner)
-{
-	Oid			schema = OidIsValid(owner->relation) ?
-		get_rel_namespace(owner->relation) : RangeVarGetCreationNamespace(owner->name);
-	char	   *base;
-	char	   *name;
-
-	if (isAnyTempNamespace(schema))
-		return TEMPORARY_KEY;
-	base = psprintf("%s.%s", quote_identifier(get_namespace_name(schema)),
-					quote_identifier(owner->name->relname));
-	name = base;
-
-	/*
-	 * A key of this name is that of an earlier table, dropped (then it serves
-	 * the new one, whose rows may come from its dump) or renamed.
-	 */
-	for (int i = 2;
-		 pgseal_catalog_name(pgseal_catalog_name_hash(name)) != NULL &&
-		 used_by_other_relation(pgseal_catalog_name_hash(name), owner->relation);
-		 i++)
-		name = psprintf("%s_%d", base, i);
-	return name;
-}
-
-static const char *
-own_key(Owner *owner)
-{
-	if (owner->key == NULL)
-	{
-		owner->key = own_key_name(owner);
-		pgseal_catalog_lock_columns(pgseal_catalog_name_hash(owner->key), false);
-		pgseal_keyring_ensure(owner->key);
-		/* Literals will need it, perhaps where it can't be made any more */
-		pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
-	}
-	return owner->key;
-}
 
 /*
  * Completing type names
@@ -215,7 +137,7 @@ check_named_key(TypeName *type_name)
 		return;
 	pgseal_catalog_lock_columns(hash, false);
 	if (name[0] != '#')
-		pgseal_catalog_declare(name);
+		pgseal_catalog_declare(name, false);
 	pgseal_refuse_without_usage(hash);
 }
 
@@ -224,19 +146,15 @@ check_named_key(TypeName *type_name)
  * column has one already) or the owner's own key.
  */
 static void
-complete_type(TypeName *type_name, Owner *owner, int32 keep_typmod)
+complete_type(TypeName *type_name, PgsealKeyOwner *owner, int32 keep_typmod)
 {
 	Oid			oid;
-	Oid			element;
 	const char *name;
 
 	if (type_name == NULL || type_name->pct_type || type_name->setof)
 		return;
 	oid = LookupTypeNameOid(NULL, type_name, true);
-	if (!OidIsValid(oid) || oid < FirstNormalObjectId)
-		return;
-	element = get_element_type(oid);
-	if (pgseal_type_by_oid(OidIsValid(element) ? element : oid) == NULL)
+	if (!OidIsValid(oid) || !OidIsValid(pgseal_own_key_type(oid)))
 		return;
 
 	if (type_name->typmods != NIL)
@@ -249,14 +167,14 @@ complete_type(TypeName *type_name, Owner *owner, int32 keep_typmod)
 	else if (keep_typmod > 0)
 		name = psprintf("#%08x", keep_typmod);
 	else
-		name = own_key(owner);
+		name = pgseal_own_key_name(owner);
 	type_name->typmods = list_make1(string_constant(name));
 }
 
 int32
 pgseal_ddl_column_key(Oid relation, Oid encrypted_type, const char *key)
 {
-	Owner		owner = {.relation = relation};
+	PgsealKeyOwner owner = {.relation = relation};
 	TypeName   *type_name = makeTypeNameFromOid(encrypted_type, PGSEAL_TYPMOD_NONE);
 	Oid			oid;
 	int32		typmod;
@@ -286,9 +204,7 @@ present_typmod(Oid relation, const char *column)
 	if (attnum == InvalidAttrNumber)
 		return PGSEAL_TYPMOD_NONE;
 	get_atttypetypmodcoll(relation, attnum, &type, &typmod, &collation);
-	if (OidIsValid(get_base_element_type(type)))
-		type = get_base_element_type(type);
-	return pgseal_type_by_oid(type) != NULL ? typmod : PGSEAL_TYPMOD_NONE;
+	return OidIsValid(pgseal_own_key_type(type)) ? typmod : PGSEAL_TYPMOD_NONE;
 }
 
 /*
@@ -328,7 +244,7 @@ inherited_typmod(List *parents, const char *column)
 }
 
 static void
-complete_columns(List *elements, Owner *owner, List *parents)
+complete_columns(List *elements, PgsealKeyOwner *owner, List *parents)
 {
 	ListCell   *lc;
 
@@ -341,20 +257,18 @@ complete_columns(List *elements, Owner *owner, List *parents)
 	}
 }
 
-/* Does a relation of this name exist where this one would be made? */
-static bool
-exists_already(RangeVar *name)
+/* The relation of this name where this one would be made */
+static Oid
+relation_to_be(RangeVar *name)
 {
-	return OidIsValid(get_relname_relid(name->relname, RangeVarGetCreationNamespace(name)));
+	return get_relname_relid(name->relname, RangeVarGetCreationNamespace(name));
 }
 
 static void
-complete_create(CreateStmt *stmt)
+complete_create(CreateStmt *stmt, PgsealKeyOwner *owner)
 {
-	Owner		owner = {.name = stmt->relation};
-
-	if (!exists_already(stmt->relation))
-		complete_columns(stmt->tableElts, &owner, stmt->inhRelations);
+	pgseal_join_parents(stmt->inhRelations);
+	complete_columns(stmt->tableElts, owner, stmt->inhRelations);
 }
 
 /*
@@ -388,30 +302,71 @@ check_blind_indexes(Oid relation, const char *column, TypeName *type_name)
 				 errhint("Drop the index first, or use pgseal.decrypt_column(), which replaces one on blind_index() of the column alone.")));
 }
 
-static void
-complete_alter(AlterTableStmt *stmt)
+/* The tables and composite types that the relation is about to get columns from */
+static List *
+parents_to_be(AlterTableStmt *stmt)
 {
-	Owner		owner = {.name = stmt->relation};
+	List	   *parents = NIL;
 	ListCell   *lc;
 
-	owner.relation = RangeVarGetRelid(stmt->relation, NoLock, true);
-	if (!OidIsValid(owner.relation))
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AddInherit)
+			parents = lappend(parents, cmd->def);
+		else if (cmd->subtype == AT_AddOf)
+			parents = lappend(parents, makeRangeVarFromNameList(((TypeName *) cmd->def)->names));
+	}
+	return parents;
+}
+
+/* Unless it is ALTER TABLE ONLY, children get the column, too */
+static void
+join_added_column(AlterTableStmt *stmt, Oid relation, ColumnDef *column)
+{
+	Oid			type = column->typeName != NULL ?
+		LookupTypeNameOid(NULL, column->typeName, true) : InvalidOid;
+	int32		typmod;
+
+	if (!stmt->relation->inh || !OidIsValid(type) || !OidIsValid(pgseal_own_key_type(type)))
 		return;
-	if (pgseal_catalog_is_relation(owner.relation))
+	typenameTypeIdAndMod(NULL, column->typeName, &type, &typmod);
+	pgseal_join_added(relation, column->colname, type, typmod);
+}
+
+static void
+complete_alter(AlterTableStmt *stmt, PgsealKeyOwner *owner)
+{
+	List	   *parents = parents_to_be(stmt);
+	ListCell   *lc;
+
+	owner->relation = RangeVarGetRelid(stmt->relation, NoLock, true);
+	/* Who may not change it gets PostgreSQL's own error */
+	if (!OidIsValid(owner->relation) || !pgseal_owns_table(owner->relation, GetUserId()))
+		return;
+	if (pgseal_catalog_is_relation(owner->relation))
 		keep_catalog_triggers(stmt);
+	pgseal_join_altered(stmt, owner->relation);
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 		ColumnDef  *column = (ColumnDef *) cmd->def;
 
 		if (cmd->subtype == AT_AddColumn)
-			complete_type(column->typeName, &owner, PGSEAL_TYPMOD_NONE);
+		{
+			complete_type(column->typeName, owner, inherited_typmod(parents, column->colname));
+			join_added_column(stmt, owner->relation, column);
+		}
 		else if (cmd->subtype == AT_AlterColumnType)
 		{
+			int32		present = present_typmod(owner->relation, cmd->name);
+
 			if (column->raw_default != NULL)
-				require_usage_of_columns(owner.relation);
-			check_blind_indexes(owner.relation, cmd->name, column->typeName);
-			complete_type(column->typeName, &owner, present_typmod(owner.relation, cmd->name));
+				require_usage_of_columns(owner->relation);
+			check_blind_indexes(owner->relation, cmd->name, column->typeName);
+			complete_type(column->typeName, owner, present != PGSEAL_TYPMOD_NONE ? present :
+						  inherited_typmod(parents, cmd->name));
 		}
 	}
 }
@@ -424,7 +379,7 @@ complete_alter(AlterTableStmt *stmt)
 static Expr *
 reseal_target(Expr *expr, void *context)
 {
-	Owner	   *owner = context;
+	PgsealKeyOwner *owner = context;
 	Oid			type = exprType((Node *) expr);
 	Oid			element;
 	Node	   *resealed;
@@ -435,28 +390,25 @@ reseal_target(Expr *expr, void *context)
 	if (pgseal_type_by_oid(OidIsValid(element) ? element : type) == NULL)
 		return NULL;
 	resealed = coerce_to_target_type(NULL, (Node *) copyObject(expr), type, type,
-									 pgseal_catalog_name_hash(own_key(owner)),
+									 pgseal_catalog_name_hash(pgseal_own_key_name(owner)),
 									 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 	assign_expr_collations(NULL, resealed);
 	return (Expr *) resealed;
 }
 
 static void
-complete_create_as(CreateTableAsStmt *stmt)
+complete_create_as(CreateTableAsStmt *stmt, PgsealKeyOwner *owner)
 {
-	Owner		owner = {.name = stmt->into->rel};
 	Query	   *query = castNode(Query, stmt->query);
 	PreparedStatement *prepared;
 	ListCell   *lc;
 
-	if (exists_already(stmt->into->rel))
-		return;
 	if (query->commandType != CMD_UTILITY)
 	{
-		pgseal_targets_map(query, reseal_target, &owner);
+		pgseal_targets_map(query, reseal_target, owner);
 		/* What REFRESH will run */
 		if (stmt->into->viewQuery != NULL)
-			pgseal_targets_map((Query *) stmt->into->viewQuery, reseal_target, &owner);
+			pgseal_targets_map((Query *) stmt->into->viewQuery, reseal_target, owner);
 		return;
 	}
 	if (!IsA(query->utilityStmt, ExecuteStmt))
@@ -498,7 +450,6 @@ check_range(CreateRangeStmt *stmt)
  * The utility hook
  */
 
-/* What is refused anyway in a read-only transaction must not make keys before */
 static void
 check_copy(CopyStmt *stmt)
 {
@@ -510,6 +461,37 @@ check_copy(CopyStmt *stmt)
 		require_usage_of_columns(relation);
 }
 
+/* Whose own key the columns get that a statement makes and that name no key */
+static RangeVar *
+owner_name(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CreateStmt:
+			return ((CreateStmt *) stmt)->relation;
+		case T_CreateForeignTableStmt:
+			return ((CreateForeignTableStmt *) stmt)->base.relation;
+		case T_CreateTableAsStmt:
+			return ((CreateTableAsStmt *) stmt)->into->rel;
+		case T_AlterTableStmt:
+			return ((AlterTableStmt *) stmt)->relation;
+		case T_CompositeTypeStmt:
+			return ((CompositeTypeStmt *) stmt)->typevar;
+		case T_CreateDomainStmt:
+			return makeRangeVarFromNameList(((CreateDomainStmt *) stmt)->domainname);
+		default:
+			return NULL;
+	}
+}
+
+static bool
+makes_relation(Node *stmt)
+{
+	return IsA(stmt, CreateStmt) || IsA(stmt, CreateForeignTableStmt) ||
+		IsA(stmt, CreateTableAsStmt);
+}
+
+/* What is refused anyway, as in a read-only transaction, makes nothing before */
 static bool
 concerns_us(Node *stmt)
 {
@@ -525,49 +507,51 @@ concerns_us(Node *stmt)
 		case T_CreateDomainStmt:
 		case T_CreateRangeStmt:
 		case T_CreateTableAsStmt:
-			return !IsBinaryUpgrade && OidIsValid(pgseal_extension_oid());
+			break;
+		case T_ViewStmt:
+			if (!((ViewStmt *) stmt)->replace)
+				return false;
+			break;
 		default:
 			return false;
 	}
+	if (IsBinaryUpgrade || !OidIsValid(pgseal_extension_oid()))
+		return false;
+	/* IF NOT EXISTS makes nothing, and without it there is an error */
+	return !makes_relation(stmt) || !OidIsValid(relation_to_be(owner_name(stmt)));
 }
 
 static void
-complete_statement(Node *stmt)
+complete_statement(Node *stmt, const char *query_string, PgsealKeyOwner *owner)
 {
 	switch (nodeTag(stmt))
 	{
+		case T_ViewStmt:
+			pgseal_join_view((ViewStmt *) stmt, query_string);
+			break;
 		case T_CopyStmt:
 			check_copy((CopyStmt *) stmt);
 			break;
 		case T_CreateStmt:
-			complete_create((CreateStmt *) stmt);
+			complete_create((CreateStmt *) stmt, owner);
 			break;
 		case T_CreateForeignTableStmt:
-			complete_create(&((CreateForeignTableStmt *) stmt)->base);
+			complete_create(&((CreateForeignTableStmt *) stmt)->base, owner);
 			break;
 		case T_AlterTableStmt:
-			complete_alter((AlterTableStmt *) stmt);
+			complete_alter((AlterTableStmt *) stmt, owner);
 			break;
 		case T_CompositeTypeStmt:
-			{
-				Owner		owner = {.name = ((CompositeTypeStmt *) stmt)->typevar};
-
-				complete_columns(((CompositeTypeStmt *) stmt)->coldeflist, &owner, NIL);
-				break;
-			}
+			complete_columns(((CompositeTypeStmt *) stmt)->coldeflist, owner, NIL);
+			break;
 		case T_CreateDomainStmt:
-			{
-				CreateDomainStmt *domain = (CreateDomainStmt *) stmt;
-				Owner		owner = {.name = makeRangeVarFromNameList(domain->domainname)};
-
-				complete_type(domain->typeName, &owner, PGSEAL_TYPMOD_NONE);
-				break;
-			}
+			complete_type(((CreateDomainStmt *) stmt)->typeName, owner, PGSEAL_TYPMOD_NONE);
+			break;
 		case T_CreateRangeStmt:
 			check_range((CreateRangeStmt *) stmt);
 			break;
 		case T_CreateTableAsStmt:
-			complete_create_as((CreateTableAsStmt *) stmt);
+			complete_create_as((CreateTableAsStmt *) stmt, owner);
 			break;
 		default:
 			break;
@@ -578,19 +562,12 @@ complete_statement(Node *stmt)
 static Oid
 resulting_table(Node *stmt)
 {
-	RangeVar   *name = NULL;
-	Oid			relation;
+	Oid			relation = InvalidOid;
 
-	if (IsA(stmt, CreateStmt))
-		name = ((CreateStmt *) stmt)->relation;
-	else if (IsA(stmt, CreateForeignTableStmt))
-		name = ((CreateForeignTableStmt *) stmt)->base.relation;
-	else if (IsA(stmt, CreateTableAsStmt))
-		name = ((CreateTableAsStmt *) stmt)->into->rel;
+	if (makes_relation(stmt))
+		relation = relation_to_be(owner_name(stmt));
 	else if (IsA(stmt, AlterTableStmt) && ((AlterTableStmt *) stmt)->objtype != OBJECT_TYPE)
-		name = ((AlterTableStmt *) stmt)->relation;
-	/* IF NOT EXISTS has locked nothing */
-	relation = name != NULL ? RangeVarGetRelid(name, AccessShareLock, true) : InvalidOid;
+		relation = RangeVarGetRelid(((AlterTableStmt *) stmt)->relation, NoLock, true);
 	return OidIsValid(relation) && strchr("rpmf", get_rel_relkind(relation)) ? relation : InvalidOid;
 }
 
@@ -650,13 +627,14 @@ forgo_statistics(Relation rel)
 static void
 follow_up(Node *stmt)
 {
-	Oid			relation = resulting_table(stmt);
+	Oid			relation;
 	Relation	rel;
 
+	CommandCounterIncrement();
+	relation = resulting_table(stmt);
 	if (!OidIsValid(relation))
 		return;
-	CommandCounterIncrement();
-	rel = table_open(relation, NoLock);
+	rel = table_open(relation, AccessShareLock);
 	if (IsA(stmt, CreateStmt))
 		check_partition_key(rel);
 	forgo_statistics(rel);
@@ -744,6 +722,7 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 {
 	RenameStmt *rename = (RenameStmt *) pstmt->utilityStmt;
 	bool		ours = concerns_us(pstmt->utilityStmt);
+	PgsealKeyOwner owner = {0};
 
 	if (IsA(pstmt->utilityStmt, CreateExtensionStmt))
 		check_extension_schema((CreateExtensionStmt *) pstmt->utilityStmt);
@@ -752,7 +731,8 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 		if (read_only_tree)
 			pstmt = copyObject(pstmt);
 		read_only_tree = false;
-		complete_statement(pstmt->utilityStmt);
+		owner.name = owner_name(pstmt->utilityStmt);
+		complete_statement(pstmt->utilityStmt, query_string, &owner);
 	}
 	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	if (ours)

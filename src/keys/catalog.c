@@ -49,8 +49,8 @@
 enum
 {
 	KEY_NAME = 1, KEY_HASH, KEY_SERVER, KEY_PARENT, KEY_ROTATE_EVERY, KEY_REWRAP_EVERY,
-	KEY_CREATED,
-	KEY_NATTS = KEY_CREATED
+	KEY_CREATED, KEY_OWN,
+	KEY_NATTS = KEY_OWN
 };
 enum
 {
@@ -61,8 +61,8 @@ enum
 };
 enum
 {
-	DECLARED_HASH = 1, DECLARED_NAME,
-	DECLARED_NATTS = DECLARED_NAME
+	DECLARED_HASH = 1, DECLARED_NAME, DECLARED_OWN,
+	DECLARED_NATTS = DECLARED_OWN
 };
 enum
 {
@@ -318,6 +318,7 @@ read_key(const char *index, AttrNumber attnum, RegProcedure equal, Datum value)
 		row->name = text_column(&lookup, tuple, KEY_NAME);
 		row->server = text_column(&lookup, tuple, KEY_SERVER);
 		row->parent = text_column(&lookup, tuple, KEY_PARENT);
+		row->own = DatumGetBool(column(&lookup, tuple, KEY_OWN, &isnull));
 	}
 	lookup_end(&lookup);
 	return row;
@@ -370,6 +371,7 @@ pgseal_catalog_insert_key(const PgsealKeyRow *key)
 	nulls[KEY_REWRAP_EVERY - 1] = (key->rewrap_every == NULL);
 	values[KEY_REWRAP_EVERY - 1] = PointerGetDatum(key->rewrap_every);
 	values[KEY_CREATED - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[KEY_OWN - 1] = BoolGetDatum(key->own);
 	insert_row("key", values, nulls);
 	pgseal_catalog_changed();
 }
@@ -417,6 +419,25 @@ declared_name(int32 hash)
 	return name;
 }
 
+bool
+pgseal_catalog_is_own(int32 hash)
+{
+	PgsealKeyRow *key = pgseal_catalog_key(hash);
+	bool		own = false;
+	Lookup		lookup;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	if (key != NULL)
+		return key->own;
+	lookup_begin(&lookup, "declared_key", "declared_key_pkey", AccessShareLock,
+				 DECLARED_HASH, F_INT4EQ, Int32GetDatum(hash));
+	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
+		own = DatumGetBool(column(&lookup, tuple, DECLARED_OWN, &isnull));
+	lookup_end(&lookup);
+	return own;
+}
+
 char *
 pgseal_catalog_name(int32 hash)
 {
@@ -426,7 +447,7 @@ pgseal_catalog_name(int32 hash)
 }
 
 void
-pgseal_catalog_declare(const char *name)
+pgseal_catalog_declare(const char *name, bool own)
 {
 	int32		hash = pgseal_catalog_name_hash(name);
 	char	   *known;
@@ -452,6 +473,7 @@ pgseal_catalog_declare(const char *name)
 	}
 	values[DECLARED_HASH - 1] = Int32GetDatum(hash);
 	set_text(values, nulls, DECLARED_NAME, name);
+	values[DECLARED_OWN - 1] = BoolGetDatum(own);
 	insert_row("declared_key", values, nulls);
 	pgseal_catalog_changed();
 }

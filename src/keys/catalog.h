@@ -37,6 +37,7 @@ typedef struct PgsealKeyRow
 	char	   *name;
 	char	   *server;			/* for new versions */
 	char	   *parent;			/* NULL, or the key that wraps this one */
+	bool		own;			/* columns that named no key have got it */
 	const Interval *rotate_every;	/* NULL: never by itself; only written */
 	const Interval *rewrap_every;
 } PgsealKeyRow;
@@ -112,10 +113,13 @@ extern List *pgseal_catalog_versions(const char *key);
 extern char *pgseal_catalog_name(int32 hash);
 
 /*
- * Makes a name known, without material.  42710 when another name has the same
- * hash.
+ * Makes a name known, without material.  own: for columns that name no key.  42710
+ * when another name has the same hash.
  */
-extern void pgseal_catalog_declare(const char *name);
+extern void pgseal_catalog_declare(const char *name, bool own);
+
+/* Was the key declared for columns that name none, here or where it comes from? */
+extern bool pgseal_catalog_is_own(int32 hash);
 
 /* Both write one row and make it visible to the rest of the transaction. */
 extern void pgseal_catalog_insert_key(const PgsealKeyRow *key);

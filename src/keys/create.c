@@ -91,9 +91,10 @@ pgseal_keyring_create(const char *name, const char *server, const Interval *rota
 	};
 
 	pgseal_catalog_check_name(name);
-	pgseal_catalog_declare(name);
+	pgseal_catalog_declare(name, false);
 	pgseal_catalog_lock_key(hash);
 	check_new_name(name);
+	key.own = pgseal_catalog_is_own(hash);
 	create_key(&key, 0);
 }
 
