@@ -276,6 +276,7 @@ check_columns(ReturnSetInfo *result)
 Datum
 pgseal_check(PG_FUNCTION_ARGS)
 {
+	PgsealQuerySession session;
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	uint64		num;
 	int64	   *ids;
@@ -285,7 +286,7 @@ pgseal_check(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	num_servers = pgseal_query("SELECT s.srvname, w.fdwname FROM pg_foreign_server s"
 							   " JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw ORDER BY 1", 0);
 	servers = MemoryContextAllocZero(context, Max(num_servers, 1) * sizeof(char *));
@@ -296,7 +297,7 @@ pgseal_check(PG_FUNCTION_ARGS)
 	ids = MemoryContextAllocHuge(context, Max(num, 1) * sizeof(int64));
 	for (uint64 i = 0; i < num; i++)
 		ids[i] = pgseal_query_int64(i, 1);
-	pgseal_query_end();
+	pgseal_query_end(&session);
 
 	for (uint64 i = 0; i < num_servers; i++)
 		if (servers[i] != NULL)

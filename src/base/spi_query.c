@@ -17,29 +17,21 @@
 
 #define ARGS_MAX				10
 
-static int	guc_level = 0;
-static Oid	saved_user;
-static int	saved_context;
-
 void
-pgseal_query_begin(void)
+pgseal_query_begin(PgsealQuerySession *out_session)
 {
-	/* After an error, the end of the (sub)transaction restores both */
-	GetUserIdAndSecContext(&saved_user, &saved_context);
+	/* After an error, the end of the (sub)transaction restores it */
+	GetUserIdAndSecContext(&out_session->user, &out_session->context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
-						   saved_context | SECURITY_LOCAL_USERID_CHANGE);
-	guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+						   out_session->context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
 }
 
 void
-pgseal_query_end(void)
+pgseal_query_end(const PgsealQuerySession *session)
 {
 	SPI_finish();
-	AtEOXact_GUC(true, guc_level);
-	SetUserIdAndSecContext(saved_user, saved_context);
+	SetUserIdAndSecContext(session->user, session->context);
 }
 
 uint64
@@ -49,6 +41,7 @@ pgseal_query(const char *sql, int num_args,...)
 	Datum		values[ARGS_MAX];
 	va_list		args;
 	int			result;
+	int			guc_level;
 
 	Assert(num_args <= ARGS_MAX);
 	va_start(args, num_args);
@@ -58,7 +51,11 @@ pgseal_query(const char *sql, int num_args,...)
 		values[i] = va_arg(args, Datum);
 	}
 	va_end(args);
+	guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	result = SPI_execute_with_args(sql, num_args, types, values, NULL, false, 0);
+	AtEOXact_GUC(false, guc_level);
 	if (result < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),

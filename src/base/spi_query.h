@@ -14,17 +14,25 @@
 #include "postgres.h"
 #include "executor/spi.h"
 
+/* What was before; belongs on the caller's stack, as code of users may come here again */
+typedef struct PgsealQuerySession
+{
+	Oid			user;
+	int			context;
+} PgsealQuerySession;
+
 /*
- * Connects to SPI, with a search_path of pg_catalog and the rights of the
- * extension's owner, as who may call an SQL function need not be able to read
- * the tables of the key catalog.  One level at a time.
+ * Connects to SPI, with the rights of the extension's owner, as who may call an
+ * SQL function need not be able to read the tables of the key catalog.  What
+ * runs code of users in between does so by as_owner.h.
  */
-extern void pgseal_query_begin(void);
-extern void pgseal_query_end(void);
+extern void pgseal_query_begin(PgsealQuerySession *out_session);
+extern void pgseal_query_end(const PgsealQuerySession *session);
 
 /*
  * Runs one query with num_args arguments, each given as its type's OID and a
- * datum; returns the number of rows, which SPI_tuptable has.
+ * datum; returns the number of rows, which SPI_tuptable has.  The search_path is
+ * pg_catalog for it, whatever has been set since.
  */
 extern uint64 pgseal_query(const char *sql, int num_args,...);
 

@@ -64,6 +64,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/as_owner.h"
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
@@ -182,34 +183,13 @@ lock_patiently(Oid relid)
 	AcceptInvalidationMessages();
 }
 
-/* For what runs with the rights of the table's owner */
-typedef struct Rights
+static void
+become_owner(PgsealCaller *out_caller, Oid relid)
 {
-	Oid			user;
-	int			context;
-	int			guc_level;
-} Rights;
-
-static Rights
-become_owner(Oid relid)
-{
-	Rights		saved;
 	Relation	rel = table_open(relid, NoLock);
 
-	GetUserIdAndSecContext(&saved.user, &saved.context);
-	SetUserIdAndSecContext(rel->rd_rel->relowner,
-						   saved.context | SECURITY_RESTRICTED_OPERATION);
-	saved.guc_level = NewGUCNestLevel();
+	pgseal_as_owner_begin(out_caller, rel->rd_rel->relowner);
 	table_close(rel, NoLock);
-	return saved;
-}
-
-/* After an error, the end of the transaction does this */
-static void
-become_caller(Rights saved)
-{
-	AtEOXact_GUC(false, saved.guc_level);
-	SetUserIdAndSecContext(saved.user, saved.context);
 }
 
 static void
@@ -350,13 +330,13 @@ static void
 prepare(PgsealConversion *conversion)
 {
 	Oid			schema = pgseal_internal_schema();
-	Rights		saved;
+	PgsealCaller caller;
 
 	conversion->indexes = indexes_of(conversion->relid);
 	pgseal_convert_check(conversion);
-	saved = become_owner(conversion->relid);
+	become_owner(&caller, conversion->relid);
 	pgseal_convert_make_copy(conversion);
-	become_caller(saved);
+	pgseal_as_owner_end(&caller);
 	pgseal_convert_add_triggers(conversion);
 	pgseal_convert_hide_from_decoding(get_relname_relid("conversion", schema), true);
 	pgseal_convert_hide_from_decoding(get_relname_relid("conversion_change", schema), true);
@@ -370,7 +350,7 @@ prepare(PgsealConversion *conversion)
 static void
 rehearse(PgsealConversion *conversion)
 {
-	Rights		saved;
+	PgsealCaller caller;
 
 	lock_patiently(conversion->relid);
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -378,9 +358,9 @@ rehearse(PgsealConversion *conversion)
 	check_column(conversion->relid, conversion->attnum);
 	conversion->indexes = indexes_of(conversion->relid);
 	pgseal_convert_check(conversion);
-	saved = become_owner(conversion->relid);
+	become_owner(&caller, conversion->relid);
 	pgseal_convert_rehearse(conversion);
-	become_caller(saved);
+	pgseal_as_owner_end(&caller);
 	PopActiveSnapshot();
 	SPI_rollback();
 	XactIsoLevel = XACT_READ_COMMITTED;
@@ -468,7 +448,9 @@ work_on(PgsealConvertState *state)
 	int64		verified = 0;
 	int64		applied;
 	bool		switching = strcmp(state->phase, "switching") == 0;
-	Rights		saved = become_owner(conversion->relid);
+	PgsealCaller caller;
+
+	become_owner(&caller, conversion->relid);
 
 	if (strcmp(state->phase, "copying") == 0)
 		copied = pgseal_convert_copy_blocks(conversion, from, end);
@@ -477,7 +459,7 @@ work_on(PgsealConvertState *state)
 												strcmp(state->phase, "verifying copy") == 0,
 												from, end);
 	applied = pgseal_convert_apply_changes(conversion, CHANGES_PER_STEP);
-	become_caller(saved);
+	pgseal_as_owner_end(&caller);
 
 	if (!switching && end < state->blocks)
 		state->next_block = end;
@@ -520,7 +502,7 @@ static Step
 switch_over(Request *request)
 {
 	PgsealConvertState state;
-	Rights		saved;
+	PgsealCaller caller;
 	Oid			copy;
 	bool		locked;
 
@@ -548,11 +530,11 @@ switch_over(Request *request)
 
 	pgseal_convert_report(&state.conversion,
 				 state.conversion.encrypts ? "column_encrypted" : "column_decrypted");
-	saved = become_owner(request->relid);
+	become_owner(&caller, request->relid);
 	(void) pgseal_convert_apply_changes(&state.conversion, 0);
 	CommandCounterIncrement();
 	pgseal_convert_switch(&state.conversion);
-	become_caller(saved);
+	pgseal_as_owner_end(&caller);
 	(void) pgseal_convert_drop_remains(request->relid);
 	request->switched = GetTopTransactionId();
 	return STEP_DONE;

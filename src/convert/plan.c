@@ -38,7 +38,7 @@ predicate_uses(Relation index, AttrNumber attnum)
 {
 	Bitmapset  *columns = NULL;
 
-	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &columns);
+	pull_varattnos((Node *) pgseal_stored_index_predicate(index), 1, &columns);
 	return bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, columns);
 }
 
@@ -66,7 +66,7 @@ pgseal_convert_replaces_index(const PgsealConversion *conversion, Oid relid)
 				(conversion->encrypts && index->rd_rel->relam == BTREE_AM_OID);
 		else if (form->indkey.values[0] == 0 && !conversion->encrypts)
 			result = index->rd_rel->relam == BTREE_AM_OID &&
-				is_plain_token(linitial(RelationGetIndexExpressions(index)), conversion->attnum);
+				is_plain_token(linitial(pgseal_stored_index_expressions(index)), conversion->attnum);
 	}
 	index_close(index, NoLock);
 	return result;
@@ -164,6 +164,7 @@ type_obstacle(Oid relid, AttrNumber attnum)
 void
 pgseal_convert_check(const PgsealConversion *conversion)
 {
+	PgsealQuerySession session;
 	Datum		replaced = replaced_indexes(conversion);
 	char	   *of_type = conversion->encrypts ?
 		type_obstacle(conversion->relid, conversion->attnum) : NULL;
@@ -171,7 +172,7 @@ pgseal_convert_check(const PgsealConversion *conversion)
 	StringInfoData list;
 	uint64		num;
 
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	num = pgseal_query(TABLE_OBSTACLES COLUMN_OBSTACLES, 3,
 					   OIDOID, ObjectIdGetDatum(conversion->relid),
 					   INT2OID, Int16GetDatum(conversion->attnum),
@@ -182,7 +183,7 @@ pgseal_convert_check(const PgsealConversion *conversion)
 		appendStringInfoString(&list, of_type);
 	for (uint64 i = 0; i < num; i++)
 		appendStringInfo(&list, "%s%s", list.len > 0 ? "\n" : "", pgseal_query_text(i, 1));
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	if (list.len > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -211,10 +212,11 @@ pgseal_convert_check(const PgsealConversion *conversion)
 char *
 pgseal_convert_shape(const PgsealConversion *conversion)
 {
+	PgsealQuerySession session;
 	MemoryContext context = CurrentMemoryContext;
 	char	   *digest;
 
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	(void) pgseal_query("SELECT encode(sha256(convert_to(concat(" SHAPE_OF("$1") "," SHAPE_OF("$2") ","
 						"(SELECT string_agg((oid, xmin, tgenabled)::text, '' ORDER BY oid) FROM pg_trigger"
 						"  WHERE tgrelid IN ($1, $2) AND tgfoid IN"
@@ -226,6 +228,6 @@ pgseal_convert_shape(const PgsealConversion *conversion)
 						OIDOID, ObjectIdGetDatum(conversion->relid),
 						OIDOID, ObjectIdGetDatum(conversion->copy));
 	digest = MemoryContextStrdup(context, pgseal_query_text(0, 1));
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	return digest;
 }

@@ -55,13 +55,14 @@ oid_array(List *list)
 bool
 pgseal_convert_load(PgsealConvertState *state, Oid relid, bool for_update)
 {
+	PgsealQuerySession session;
 	MemoryContext context = CurrentMemoryContext;
 	PgsealConversion *conversion = &state->conversion;
 	bool		found;
 
 	memset(state, 0, sizeof(*state));
 	conversion->caller = GetUserId();
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	found = pgseal_query(psprintf("SELECT attnum::int4, encrypts, type, typmod, copy, indexes,"
 								  " copy_indexes, shape, phase, next_block, blocks"
 								  " FROM pgseal_internal.conversion WHERE relid = $1%s",
@@ -85,7 +86,7 @@ pgseal_convert_load(PgsealConvertState *state, Oid relid, bool for_update)
 		state->blocks = pgseal_query_int64(0, 11);
 		MemoryContextSwitchTo(spi_context);
 	}
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	if (found)
 		conversion->type = pgseal_type_by_oid(conversion->encrypts ? conversion->new_type :
 											  get_atttype(relid, conversion->attnum));
@@ -95,7 +96,9 @@ pgseal_convert_load(PgsealConvertState *state, Oid relid, bool for_update)
 void
 pgseal_convert_save(const PgsealConvertState *state, int64 copied, int64 applied, int64 verified)
 {
-	pgseal_query_begin();
+	PgsealQuerySession session;
+
+	pgseal_query_begin(&session);
 	(void) pgseal_query("UPDATE pgseal_internal.conversion SET phase = $2, next_block = $3, blocks = $4,"
 						" rows_copied = rows_copied + $5, changes_applied = changes_applied + $6,"
 						" rows_verified = rows_verified + $7 WHERE relid = $1", 7,
@@ -106,15 +109,16 @@ pgseal_convert_save(const PgsealConvertState *state, int64 copied, int64 applied
 						INT8OID, Int64GetDatum(copied),
 						INT8OID, Int64GetDatum(applied),
 						INT8OID, Int64GetDatum(verified));
-	pgseal_query_end();
+	pgseal_query_end(&session);
 }
 
 void
 pgseal_convert_insert(const PgsealConversion *conversion, BlockNumber blocks)
 {
+	PgsealQuerySession session;
 	char	   *shape = pgseal_convert_shape(conversion);
 
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	(void) pgseal_query("INSERT INTO pgseal_internal.conversion (relid, attnum, encrypts, type, typmod, copy,"
 						"  indexes, copy_indexes, shape, phase, blocks)"
 						" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'copying', $10)", 10,
@@ -128,7 +132,7 @@ pgseal_convert_insert(const PgsealConversion *conversion, BlockNumber blocks)
 						OIDARRAYOID, oid_array(conversion->copy_indexes),
 						TEXTOID, CStringGetTextDatum(shape),
 						INT8OID, Int64GetDatum((int64) blocks));
-	pgseal_query_end();
+	pgseal_query_end(&session);
 }
 
 /* An event and a log line; the key is that of the column, if it has one */
@@ -152,6 +156,7 @@ pgseal_convert_report(const PgsealConversion *conversion, const char *event)
 bool
 pgseal_convert_drop_remains(Oid relid)
 {
+	PgsealQuerySession session;
 	PgsealConvertState state;
 	bool		found = pgseal_convert_load(&state, relid, true);
 
@@ -160,7 +165,7 @@ pgseal_convert_drop_remains(Oid relid)
 		pgseal_convert_drop_trigger(relid);
 		pgseal_convert_drop_copy(relid, state.conversion.copy);
 	}
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	/* Those of tables that have been dropped, too */
 	(void) pgseal_query("DELETE FROM pgseal_internal.conversion c WHERE relid = $1"
 						" OR NOT EXISTS (SELECT FROM pg_class WHERE oid = c.relid)", 1,
@@ -168,7 +173,7 @@ pgseal_convert_drop_remains(Oid relid)
 	(void) pgseal_query("DELETE FROM pgseal_internal.conversion_change h WHERE relid = $1"
 						" OR NOT EXISTS (SELECT FROM pg_class WHERE oid = h.relid)", 1,
 						OIDOID, ObjectIdGetDatum(relid));
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	CommandCounterIncrement();
 	return found;
 }

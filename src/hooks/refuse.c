@@ -312,7 +312,7 @@ holds_tokens(Oid relation, AttrNumber attnum)
 	if (attnum <= 0 || get_attgenerated(relation, attnum) == '\0')
 		return false;
 	rel = table_open(relation, NoLock);
-	found = pgseal_stored_has_tokens(build_column_default(rel, attnum), PGSEAL_TYPMOD_NONE);
+	found = pgseal_stored_has_tokens(pgseal_stored_generation(rel, attnum), PGSEAL_TYPMOD_NONE);
 	table_close(rel, NoLock);
 	return found;
 }

@@ -266,6 +266,7 @@ void
 pgseal_census_take(PgsealCensus *out_census, int32 key_hash, const int64 *ids, int num,
 				   LOCKMODE lockmode)
 {
+	PgsealQuerySession session;
 	Census		census = {.out = out_census, .ids = ids, .num_ids = num};
 	ListCell   *lc;
 
@@ -273,9 +274,9 @@ pgseal_census_take(PgsealCensus *out_census, int32 key_hash, const int64 *ids, i
 	initStringInfo(&census.places);
 	foreach(lc, lock_holders(key_hash, lockmode))
 		look_into(&census, lfirst(lc));
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	for (int i = 0; i < num; i++)
 		find_constants(&census, ids[i]);
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	out_census->places = census.places.data;
 }

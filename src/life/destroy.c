@@ -127,12 +127,13 @@ report_losses(const char *name, const PgsealCensus *census, int64 children, bool
 static void
 destroy_children(const char *name)
 {
+	PgsealQuerySession session;
 	MemoryContext child_context;
 	MemoryContext context;
 	uint64		num;
 	int64	   *ids;
 
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	num = pgseal_query("SELECT c.id FROM pgseal.key_version p"
 					   " JOIN pgseal.key_version c ON c.parent_version = p.id"
 					   " WHERE p.key = $1 AND c.wrapped IS NOT NULL", 1,
@@ -150,7 +151,7 @@ destroy_children(const char *name)
 		MemoryContextReset(child_context);
 	}
 	MemoryContextSwitchTo(context);
-	pgseal_query_end();
+	pgseal_query_end(&session);
 }
 
 void
@@ -198,17 +199,18 @@ pgseal_lifecycle_destroy(const char *name, const char *confirm, bool force)
 static bool
 is_long_retired(int64 id)
 {
+	PgsealQuerySession session;
 	Relation	rel = relation_open(pgseal_catalog_version_relation(), AccessShareLock);
 	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
 	bool		result;
 
 	relation_close(rel, AccessShareLock);
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	result = pgseal_query("SELECT FROM pgseal.key_version v"
 						  " WHERE id = $1 AND retired IS NOT NULL AND age(xmin) > age($2)", 2,
 						  INT8OID, Int64GetDatum(id),
 						  XIDOID, TransactionIdGetDatum(horizon)) > 0;
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	return result;
 }
 

@@ -511,25 +511,27 @@ step(void)
 PgsealReencryptStep
 pgseal_reencrypt_step(void)
 {
+	PgsealQuerySession session;
 	PgsealReencryptStep result;
 
 	present_table = InvalidOid;
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	result = step();
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	return result;
 }
 
 bool
 pgseal_reencrypt_failed(int sqlerrcode, const char *message)
 {
+	PgsealQuerySession session;
 	bool		locked = sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 
 	if (!OidIsValid(present_table))
 		return false;
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	set_phase(present_table, locked ? "locked" : "untouchable", locked ? NULL : message);
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	return true;
 }

@@ -36,6 +36,7 @@
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
+#include "base/as_owner.h"
 #include "base/compat.h"
 #include "keys/keyring.h"
 #include "life/reencrypt_table.h"
@@ -292,18 +293,13 @@ pgseal_reencrypt_blocks(Relation rel, BlockNumber from, BlockNumber end,
 						PgsealBatchResult *out_result)
 {
 	Replacer	replacer;
-	Oid			saved_user;
-	int			saved_context;
+	PgsealCaller caller;
 
 	memset(out_result, 0, sizeof(*out_result));
-	GetUserIdAndSecContext(&saved_user, &saved_context);
-	SetUserIdAndSecContext(rel->rd_rel->relowner, saved_context | SECURITY_RESTRICTED_OPERATION);
-
+	pgseal_as_owner_begin(&caller, rel->rd_rel->relowner);
 	begin_replacing(&replacer, rel, out_result);
 	if (replacer.shapes != NULL)
 		scan_blocks(&replacer, from, end);
 	end_replacing(&replacer);
-
-	/* After an error, the end of the transaction does this */
-	SetUserIdAndSecContext(saved_user, saved_context);
+	pgseal_as_owner_end(&caller);
 }

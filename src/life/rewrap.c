@@ -301,11 +301,12 @@ pgseal_lifecycle_check_server(const char *server)
 List *
 pgseal_lifecycle_due_rotations(void)
 {
+	PgsealQuerySession session;
 	MemoryContext context = CurrentMemoryContext;
 	List	   *hashes = NIL;
 	uint64		num;
 
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	num = pgseal_query("SELECT k.name_hash FROM pgseal.key k WHERE k.rotate_every IS NOT NULL"
 					   " AND (SELECT max(v.created) FROM pgseal.key_version v"
 					   "  WHERE v.key = k.name AND v.purpose = 'd' AND v.wrapped IS NOT NULL)"
@@ -317,16 +318,17 @@ pgseal_lifecycle_due_rotations(void)
 		hashes = lappend_int(hashes, (int32) pgseal_query_int64(i, 1));
 		MemoryContextSwitchTo(old_context);
 	}
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	return hashes;
 }
 
 int
 pgseal_lifecycle_due_rewraps(int64 *out_ids, int max)
 {
+	PgsealQuerySession session;
 	uint64		num;
 
-	pgseal_query_begin();
+	pgseal_query_begin(&session);
 	num = pgseal_query("SELECT v.id FROM pgseal.key k JOIN pgseal.key_version v ON v.key = k.name"
 					   " WHERE k.rewrap_every IS NOT NULL AND v.wrapped IS NOT NULL"
 					   "  AND v.parent_version IS NULL"
@@ -334,6 +336,6 @@ pgseal_lifecycle_due_rewraps(int64 *out_ids, int max)
 					   INT4OID, Int32GetDatum(max));
 	for (uint64 i = 0; i < num; i++)
 		out_ids[i] = pgseal_query_int64(i, 1);
-	pgseal_query_end();
+	pgseal_query_end(&session);
 	return (int) num;
 }

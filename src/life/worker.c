@@ -56,6 +56,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
@@ -94,6 +95,8 @@
 #define INTERVALS_PER_VISIT		6
 /* How long a worker goes on with long work, in ms */
 #define SLICE					3000
+/* A step of it is ended after so long, and the time that a KMS may take, in ms */
+#define STEP_TIMEOUT			5000
 /* Pause when others are in the way, in ms */
 #define LATER					500
 /* Longest wait for a lock, in ms; see also override_settings() */
@@ -644,7 +647,13 @@ leave_out(int64 unused)
 static bool
 do_reencrypt_step(void)
 {
-	if (run("re-encrypt", reencrypt_step, 0))
+	bool		done;
+
+	/* The table's owner may have an index whose expression never ends */
+	enable_timeout_after(STATEMENT_TIMEOUT, STEP_TIMEOUT + pgseal_kms_timeout);
+	done = run("re-encrypt", reencrypt_step, 0);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	if (done)
 		return true;
 	left_out = false;
 	return run("note a failure", leave_out, 0) && left_out;

@@ -180,7 +180,7 @@ is_blind_index_call(Node *expr, AttrNumber attnum, BlindIndex *out)
 static bool
 index_has_blind_index(Relation table, Relation index, AttrNumber attnum, BlindIndex *out)
 {
-	List	   *exprs = RelationGetIndexExpressions(index);
+	List	   *exprs = pgseal_stored_index_expressions(index);
 	ListCell   *expr = list_head(exprs);
 
 	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
@@ -195,7 +195,7 @@ index_has_blind_index(Relation table, Relation index, AttrNumber attnum, BlindIn
 			expr = lnext(exprs, expr);
 		}
 		else if (key > 0 && TupleDescAttr(RelationGetDescr(table), key - 1)->attgenerated &&
-				 is_blind_index_call(build_column_default(table, key), attnum, out))
+				 is_blind_index_call(pgseal_stored_generation(table, key), attnum, out))
 			return true;
 	}
 	return false;

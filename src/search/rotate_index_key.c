@@ -139,7 +139,7 @@ column_has_tokens(Relation table, AttrNumber attnum, int32 key_hash)
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attnum - 1);
 
 	return !attribute->attisdropped && attribute->attgenerated != '\0' &&
-		has_tokens_of(build_column_default(table, attnum), key_hash);
+		has_tokens_of(pgseal_stored_generation(table, attnum), key_hash);
 }
 
 static bool
@@ -184,7 +184,7 @@ sort_indexes(Relation table, int32 key_hash, List **rebuild, List **remember)
 					 errhint("In one transaction, drop the generated column of table \"%s\", call pgseal.rotate_index_key(), and add the column with its constraints again; or use a unique index on blind_index() instead.",
 							 RelationGetRelationName(table))));
 		if (index->rd_rel->relkind == RELKIND_INDEX &&
-			has_tokens_of((Node *) RelationGetIndexExpressions(index), key_hash))
+			has_tokens_of((Node *) pgseal_stored_index_expressions(index), key_hash))
 		{
 			if (unique)
 				*rebuild = lappend_oid(*rebuild, RelationGetRelid(index));
@@ -406,12 +406,12 @@ pgseal_equality_index(PG_FUNCTION_ARGS)
 		bool		serves;
 
 		if (first == 0)
-			column = pgseal_stored_column(linitial(RelationGetIndexExpressions(index)));
+			column = pgseal_stored_column(linitial(pgseal_stored_index_expressions(index)));
 		else if (first > 0 && TupleDescAttr(RelationGetDescr(table), first - 1)->attgenerated)
-			column = pgseal_stored_column(build_column_default(table, first));
+			column = pgseal_stored_column(pgseal_stored_generation(table, first));
 		serves = column != NULL ? column->varattno == attnum :
 			first == attnum && index->rd_rel->relam == HASH_AM_OID;
-		if (serves && index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL &&
+		if (serves && index->rd_index->indisvalid && pgseal_stored_index_predicate(index) == NIL &&
 			name == NULL)
 			name = pstrdup(RelationGetRelationName(index));
 		index_close(index, NoLock);

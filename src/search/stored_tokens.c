@@ -56,6 +56,46 @@ static get_relation_stats_hook_type prev_relation_stats = NULL;
 static get_index_stats_hook_type prev_index_stats = NULL;
 
 /*
+ * Reading expressions
+ */
+
+static List *
+stored_list(Relation index, AttrNumber column)
+{
+	bool		isnull;
+	Datum		stored = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, column, &isnull);
+	List	   *exprs = NIL;
+
+	if (!isnull)
+		exprs = (List *) stringToNode(TextDatumGetCString(stored));
+	fix_opfuncids((Node *) exprs);
+	return exprs;
+}
+
+List *
+pgseal_stored_index_expressions(Relation index)
+{
+	return stored_list(index, Anum_pg_index_indexprs);
+}
+
+List *
+pgseal_stored_index_predicate(Relation index)
+{
+	return stored_list(index, Anum_pg_index_indpred);
+}
+
+Node *
+pgseal_stored_generation(Relation table, AttrNumber attnum)
+{
+	TupleConstr *constr = RelationGetDescr(table)->constr;
+
+	for (int i = 0; constr != NULL && i < constr->num_defval; i++)
+		if (constr->defval[i].adnum == attnum)
+			return stringToNode(constr->defval[i].adbin);
+	return NULL;
+}
+
+/*
  * What an expression is
  */
 
@@ -130,8 +170,8 @@ pgseal_stored_index_of(Relation rel, AttrNumber attnum)
 	foreach(lc, RelationGetIndexList(rel))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		bool		found = has_tokens_of_column_walker((Node *) RelationGetIndexExpressions(index), &attnum) ||
-			has_tokens_of_column_walker((Node *) RelationGetIndexPredicate(index), &attnum);
+		bool		found = has_tokens_of_column_walker((Node *) pgseal_stored_index_expressions(index), &attnum) ||
+			has_tokens_of_column_walker((Node *) pgseal_stored_index_predicate(index), &attnum);
 
 		index_close(index, AccessShareLock);
 		if (found)
@@ -330,7 +370,7 @@ stored_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 	{
 		Relation	rel = table_open(rte->relid, NoLock);
 
-		column = pgseal_stored_column(build_column_default(rel, attnum));
+		column = pgseal_stored_column(pgseal_stored_generation(rel, attnum));
 		table_close(rel, NoLock);
 	}
 	if (column != NULL)

@@ -10,8 +10,18 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "nodes/primnodes.h"
 #include "utils/rel.h"
+
+/*
+ * Expressions and predicate of an index, and the expression of a generated column,
+ * as they are stored.  PostgreSQL's own functions for this evaluate what is
+ * immutable in them, code of the table's owner, with the rights of whoever asks.
+ */
+extern List *pgseal_stored_index_expressions(Relation index);
+extern List *pgseal_stored_index_predicate(Relation index);
+extern Node *pgseal_stored_generation(Relation table, AttrNumber attnum);
 
 /* The type modifier of an encrypted column, also of one of a domain */
 extern int32 pgseal_stored_typmod(Node *column);
