@@ -118,7 +118,15 @@ for my $sql (
 	attempt('admin', $sql);
 	still_nobody($sql);
 }
-ok($node->poll_query_until('postgres', q{SELECT bool_and((pgseal.inspect(x)).current) FROM es.trap}), 'the trap is re-encrypted');
+# Read by e: PostgreSQL itself evaluates index expressions when it plans a query on the table
+my $current = 'f';
+for (1 .. 300)
+{
+	$current = as('e', q{SELECT bool_and((pgseal.inspect(x)).current) FROM es.trap});
+	last if $current eq 't';
+	select(undef, undef, undef, 0.1);
+}
+is($current, 't', 'the trap is re-encrypted');
 still_nobody('re-encryption of it');
 
 #
