@@ -44,6 +44,7 @@
 #include "hooks/open_results.h"
 #include "hooks/opened.h"
 #include "hooks/result_columns.h"
+#include "type/hash_caller.h"
 
 /* pg_dump --inserts reads tables through a cursor of this name */
 #define DUMP_CURSOR				"_pg_dump_cursor"
@@ -220,13 +221,15 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
  */
 
 /* Runs what follows as the inside of a statement, whatever way it ends. */
-#define INSIDE_BEGIN(source) \
+#define INSIDE_BEGIN(source, executor) \
 	{ \
+		EState	   *saved_executor = pgseal_hash_executor; \
 		bool		saved_inside = inside; \
 		const char *saved_source = inside_source; \
 		const char *volatile new_source = (source); \
 		inside = true; \
 		inside_source = new_source; \
+		pgseal_hash_executor = (executor); \
 		PG_TRY(); \
 		{
 
@@ -236,6 +239,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		{ \
 			inside = saved_inside; \
 			inside_source = saved_source; \
+			pgseal_hash_executor = saved_executor; \
 		} \
 		PG_END_TRY(); \
 	}
@@ -247,7 +251,7 @@ transparent_planner(Query *parse, const char *query_string, int cursor_options,
 	PlannedStmt *result = NULL;
 
 	/* Functions are inlined and constant ones are called here */
-	INSIDE_BEGIN(NULL);
+	INSIDE_BEGIN(NULL, NULL);
 	result = prev_planner ?
 		prev_planner(parse, query_string, cursor_options, params) :
 		standard_planner(parse, query_string, cursor_options, params);
@@ -258,7 +262,7 @@ transparent_planner(Query *parse, const char *query_string, int cursor_options,
 static void
 transparent_executor_run(PGSEAL_EXECUTOR_RUN_ARGS)
 {
-	INSIDE_BEGIN(NULL);
+	INSIDE_BEGIN(NULL, desc->estate);
 	if (prev_executor_run)
 		prev_executor_run(PGSEAL_EXECUTOR_RUN_PASS);
 	else
@@ -269,7 +273,7 @@ transparent_executor_run(PGSEAL_EXECUTOR_RUN_ARGS)
 static void
 transparent_executor_finish(QueryDesc *desc)
 {
-	INSIDE_BEGIN(NULL);
+	INSIDE_BEGIN(NULL, desc->estate);
 	if (prev_executor_finish)
 		prev_executor_finish(desc);
 	else
@@ -309,7 +313,7 @@ transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool r
 							ProcessUtilityContext context, ParamListInfo params,
 							QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context));
+	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context), NULL);
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	else

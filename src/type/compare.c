@@ -15,7 +15,7 @@
  * Comparing tells something about a value, so it needs the privilege, and so
  * does hashing: whether two hashes meet in a GROUP BY would answer a guess.
  * Only the upkeep of a hash index and the routing to hash partitions ask for
- * none, because a role that only writes must be able to insert.  In an index, a
+ * none, because a role that only writes must be able to insert (hash_caller.c).  In an index, a
  * value whose key was destroyed has the hash 0: nobody will look for it, but its
  * row must stay one that can be updated and restored.
  *
@@ -24,12 +24,12 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "nodes/memnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "port/pg_bswap.h"
 
 #include "base/compat.h"
+#include "type/hash_caller.h"
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_eq);
@@ -47,23 +47,10 @@ typedef struct Operands
 {
 	const PgsealType *type;
 	bool		sealed[2];		/* or of the base type */
-	PgsealAccess hash_access;	/* if it is a hash function */
-	bool		in_index;		/* which an index calls */
+	bool		knows_caller;	/* if it is a hash function */
+	PgsealHashCaller caller;
+	Oid			relation;		/* the index or partitioned table that calls */
 } Operands;
-
-/*
- * Called on behalf of an index or a partitioned table?  Their support functions
- * are looked up into memory contexts of the relation cache (relcache.c,
- * partcache.c), while the executor's belong to a query.
- */
-static PgsealAccess
-hash_access(FunctionCallInfo fcinfo)
-{
-	const char *owner = fcinfo->flinfo->fn_mcxt->name;
-
-	return strcmp(owner, "index info") == 0 || strcmp(owner, "partition key") == 0 ?
-		PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
-}
 
 static const Operands *
 operands(FunctionCallInfo fcinfo)
@@ -92,9 +79,21 @@ operands(FunctionCallInfo fcinfo)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("function %u compares no encrypted type",
 							fcinfo->flinfo->fn_oid)));
-		op->hash_access = hash_access(fcinfo);
-		op->in_index = strcmp(fcinfo->flinfo->fn_mcxt->name, "index info") == 0;
 		fcinfo->flinfo->fn_extra = op;
+	}
+	return op;
+}
+
+/* Those of a hash function, which must know who calls it */
+static const Operands *
+hash_operands(FunctionCallInfo fcinfo)
+{
+	Operands   *op = (Operands *) operands(fcinfo);
+
+	if (!op->knows_caller)
+	{
+		op->caller = pgseal_hash_caller(fcinfo->flinfo, &op->relation);
+		op->knows_caller = true;
 	}
 	return op;
 }
@@ -191,7 +190,9 @@ static uint64
 hash_value(FunctionCallInfo fcinfo, const Operands *op, uint64 seed)
 {
 	bool		isnull;
-	Datum		value = operand(fcinfo, op, 0, op->hash_access, &isnull);
+	PgsealAccess access = op->caller == PGSEAL_HASH_QUERY ?
+		PGSEAL_ACCESS_CHECKED : PGSEAL_ACCESS_INTERNAL;
+	Datum		value = operand(fcinfo, op, 0, access, &isnull);
 	PgsealKey  *key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
 	uint8		prefix[1 + sizeof(uint64)];
 	uint8		mac[PGSEAL_HASH_BYTES];
@@ -225,9 +226,9 @@ hash_value(FunctionCallInfo fcinfo, const Operands *op, uint64 seed)
 static uint64
 hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 {
-	const Operands *op = operands(fcinfo);
+	const Operands *op = hash_operands(fcinfo);
 
-	if (op->in_index && op->sealed[0] && is_destroyed(PG_GETARG_DATUM(0)))
+	if (op->caller == PGSEAL_HASH_INDEX && op->sealed[0] && is_destroyed(PG_GETARG_DATUM(0)))
 		return 0;
 	return hash_value(fcinfo, op, seed);
 }
