@@ -23,6 +23,7 @@
 #include "kms/counters.h"
 #include "kms/credentials.h"
 #include "life/worker.h"
+#include "sealed/access.h"
 #include "search/hashindex.h"
 #include "search/lookup.h"
 #include "search/stored_tokens.h"
@@ -61,6 +62,7 @@ _PG_init(void)
 	pgseal_ddl_init();
 	pgseal_refuse_init();
 	pgseal_hashindex_init();
+	pgseal_sealed_init();
 	pgseal_redact_init();
 	pgseal_worker_init();
 }

@@ -65,6 +65,18 @@
 	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), false, false, NULL, NIL))
 #endif
 
+/* An access method whose strategies are btree's says so itself since 18 */
+#if PG_VERSION_NUM >= 180000
+#include "access/amapi.h"
+#include "access/nbtree.h"
+#define pgseal_set_order_properties(routine) \
+	((routine)->amconsistentequality = (routine)->amconsistentordering = true, \
+	 (routine)->amtranslatestrategy = bttranslatestrategy, \
+	 (routine)->amtranslatecmptype = bttranslatecmptype)
+#else
+#define pgseal_set_order_properties(routine)	((void) 0)
+#endif
+
 /* index_beginscan() counts for EXPLAIN since 18 */
 #if PG_VERSION_NUM >= 180000
 #define pgseal_index_beginscan(rel, index, snapshot, num_keys) \

@@ -47,6 +47,7 @@
 #include "keys/catalog.h"
 #include "keys/wakeup.h"
 #include "search/stored_tokens.h"
+#include "sealed/access.h"
 #include "value/basetype.h"
 
 static object_access_hook_type prev_object_access = NULL;
@@ -282,6 +283,8 @@ check_index(Oid relation)
 		check_hash_index(index_row);
 		return;
 	}
+	if (pgseal_sealed_is_method(class_form->relam))
+		return;
 	index_form = (Form_pg_index) GETSTRUCT(index_row);
 	classes = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, index_row,
 															Anum_pg_index_indclass, &isnull));
@@ -298,7 +301,7 @@ check_index(Oid relation)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("index \"%s\" would reveal the order of encrypted values",
 							NameStr(class_form->relname)),
-					 errhint("For equality, index blind_index(column) (it may be UNIQUE), or use USING hash (column).")));
+					 errhint("Use USING sealed (column), or for equality an index on blind_index(column), which may be UNIQUE.")));
 	}
 }
 

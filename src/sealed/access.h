@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * access.h
+ *	  The access method "sealed", as the rest of pgseal sees it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_SEALED_ACCESS_H
+#define PGSEAL_SEALED_ACCESS_H
+
+#include "postgres.h"
+#include "utils/rel.h"
+
+/* Is this the OID of the access method? */
+extern bool pgseal_sealed_is_method(Oid access_method);
+
+/* What WITH (node_size = ...) says: 1024, 2048, 4096, 8192, or 0 */
+extern int	pgseal_sealed_node_size(Relation relation);
+
+/*
+ * Seals all nodes that aren't under the newest index key version anew; returns
+ * how many.  The caller has a lock that admits writers at most.
+ */
+extern uint32 pgseal_sealed_reseal(Relation relation);
+
+extern void pgseal_sealed_init(void);
+
+#endif							/* PGSEAL_SEALED_ACCESS_H */

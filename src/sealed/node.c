@@ -1,0 +1,367 @@
+/*-------------------------------------------------------------------------
+ *
+ * node.c
+ *	  Opened nodes of a sealed index: bytes to entries and back.
+ *
+ * The bytes are authentic, but they may have been written by another version:
+ * whoever reads them checks that he stays within the node.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "port/pg_bswap.h"
+
+#include "sealed/sealed.h"
+
+#define HAS_LOW		0x01
+#define HAS_HIGH	0x02
+
+#define HEAD_BYTES	10			/* level, flags, neighbours */
+#define TID_BYTES	8
+
+/* Room for so many entries is made at first */
+#define FEW_ENTRIES	64
+
+/*
+ * Writing
+ */
+
+typedef struct Writer
+{
+	uint8	   *next;
+	uint8	   *end;
+	bool		full;
+} Writer;
+
+static void
+write_bytes(Writer *out, const void *bytes, size_t len)
+{
+	if (len > out->end - out->next)
+	{
+		out->full = true;
+		return;
+	}
+	memcpy(out->next, bytes, len);
+	out->next += len;
+}
+
+static void
+write_varint(Writer *out, uint64 number)
+{
+	uint8		bytes[10];
+	int			len = 0;
+
+	for (; number >= 0x80; number >>= 7)
+		bytes[len++] = 0x80 | (number & 0x7F);
+	bytes[len++] = (uint8) number;
+	write_bytes(out, bytes, len);
+}
+
+static int
+varint_bytes(uint64 number)
+{
+	int			len = 1;
+
+	for (; number >= 0x80; number >>= 7)
+		len++;
+	return len;
+}
+
+static void
+write_int(Writer *out, uint64 number, int width)
+{
+	uint64		be = pg_hton64(number);
+
+	write_bytes(out, (uint8 *) &be + sizeof(be) - width, width);
+}
+
+static void
+write_place(Writer *out, const PgsealSealedEntry *entry)
+{
+	write_bytes(out, entry->key, entry->key_len);
+	write_int(out, entry->tid, TID_BYTES);
+}
+
+/* Entries from i on that have the key of the one at i, byte by byte */
+static int
+same_key(const PgsealSealedNode *node, int i)
+{
+	const PgsealSealedEntry *first = &node->entries[i];
+	int			n = 1;
+
+	while (i + n < node->num_entries && first[n].key_len == first->key_len &&
+		   (first[n].key == first->key || memcmp(first[n].key, first->key, first->key_len) == 0))
+		n++;
+	return n;
+}
+
+static void
+write_leaf(Writer *out, const PgsealSealedNode *node)
+{
+	int			n;
+
+	for (int i = 0; i < node->num_entries && !out->full; i += n)
+	{
+		uint64		before = 0;
+
+		n = same_key(node, i);
+		write_bytes(out, node->entries[i].key, node->entries[i].key_len);
+		write_varint(out, n);
+		for (int k = i; k < i + n; k++)
+		{
+			write_varint(out, node->entries[k].tid - before);
+			before = node->entries[k].tid;
+		}
+	}
+}
+
+static void
+write_inner(Writer *out, const PgsealSealedNode *node)
+{
+	for (int i = 0; i < node->num_entries && !out->full; i++)
+	{
+		if (i > 0)
+			write_place(out, &node->entries[i]);
+		write_int(out, node->entries[i].child, 4);
+		write_varint(out, node->entries[i].below);
+	}
+}
+
+bool
+pgseal_sealed_encode_node(uint8 *out_plain, const PgsealSealedIndex *index,
+						  const PgsealSealedNode *node)
+{
+	Writer		out = {out_plain, out_plain + index->node_bytes, false};
+
+	memset(out_plain, 0, index->node_bytes);
+	write_int(&out, node->level, 1);
+	write_int(&out, (node->low.key != NULL ? HAS_LOW : 0) | (node->high.key != NULL ? HAS_HIGH : 0), 1);
+	write_int(&out, node->left, 4);
+	write_int(&out, node->right, 4);
+	if (node->low.key != NULL)
+		write_place(&out, &node->low);
+	if (node->high.key != NULL)
+		write_place(&out, &node->high);
+	write_int(&out, node->num_entries, 2);
+	if (node->level == 0)
+		write_leaf(&out, node);
+	else
+		write_inner(&out, node);
+	return !out.full;
+}
+
+int
+pgseal_sealed_head_bytes(const PgsealSealedNode *node)
+{
+	return HEAD_BYTES + 2 +
+		(node->low.key != NULL ? node->low.key_len + TID_BYTES : 0) +
+		(node->high.key != NULL ? node->high.key_len + TID_BYTES : 0);
+}
+
+int
+pgseal_sealed_entry_bytes(const PgsealSealedNode *node, int position)
+{
+	const PgsealSealedEntry *entry = &node->entries[position];
+	const PgsealSealedEntry *before = position > 0 ? entry - 1 : NULL;
+
+	if (node->level > 0)
+		return entry->key_len + TID_BYTES + 4 + varint_bytes(entry->below);
+	if (before != NULL && before->key_len == entry->key_len &&
+		memcmp(before->key, entry->key, entry->key_len) == 0)
+		return varint_bytes(entry->tid - before->tid);
+	/* the number of rows of a key is rarely more than a byte or two */
+	return entry->key_len + 2 + varint_bytes(entry->tid);
+}
+
+/*
+ * Reading
+ */
+
+typedef struct Reader
+{
+	const uint8 *next;
+	const uint8 *end;
+} Reader;
+
+static void
+report_malformed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("malformed node of a sealed index")));
+}
+
+static uint64
+read_varint(Reader *in)
+{
+	uint64		number = 0;
+
+	for (int shift = 0; shift < 64; shift += 7)
+	{
+		uint8		byte;
+
+		if (in->next >= in->end)
+			break;
+		byte = *in->next++;
+		number |= (uint64) (byte & 0x7F) << shift;
+		if ((byte & 0x80) == 0)
+			return number;
+	}
+	report_malformed();
+	return 0;
+}
+
+static uint64
+read_int(Reader *in, int width)
+{
+	uint64		number = 0;
+
+	if (in->end - in->next < width)
+		report_malformed();
+	while (width-- > 0)
+		number = (number << 8) | *in->next++;
+	return number;
+}
+
+static void
+read_key(Reader *in, const PgsealSealedIndex *index, PgsealSealedEntry *out_entry)
+{
+	out_entry->key = in->next;
+	for (int i = 0; i < index->num_columns; i++)
+	{
+		uint64		len = read_varint(in);
+
+		if (len > (uint64) (in->end - in->next) + 1)
+			report_malformed();
+		if (len > 0)
+			in->next += len - 1;
+	}
+	out_entry->key_len = in->next - out_entry->key;
+}
+
+static void
+read_place(Reader *in, const PgsealSealedIndex *index, PgsealSealedEntry *out_entry)
+{
+	read_key(in, index, out_entry);
+	out_entry->tid = read_int(in, TID_BYTES);
+}
+
+static void
+read_leaf(Reader *in, const PgsealSealedIndex *index, PgsealSealedNode *node, int num)
+{
+	while (node->num_entries < num)
+	{
+		PgsealSealedEntry entry = {0};
+		uint64		n;
+
+		read_key(in, index, &entry);
+		n = read_varint(in);
+		if (n == 0 || n > num - node->num_entries)
+			report_malformed();
+		while (n-- > 0)
+		{
+			entry.tid += read_varint(in);
+			node->entries[node->num_entries++] = entry;
+		}
+	}
+}
+
+static void
+read_inner(Reader *in, const PgsealSealedIndex *index, PgsealSealedNode *node, int num)
+{
+	for (int i = 0; i < num; i++)
+	{
+		PgsealSealedEntry *entry = &node->entries[i];
+
+		if (i > 0)
+			read_place(in, index, entry);
+		else
+			memset(entry, 0, sizeof(*entry));
+		entry->child = read_int(in, 4);
+		entry->below = read_varint(in);
+	}
+	node->num_entries = num;
+}
+
+PgsealSealedNode *
+pgseal_sealed_decode(const PgsealSealedIndex *index, uint32 id, uint8 *plain)
+{
+	PgsealSealedNode *node = palloc0(sizeof(PgsealSealedNode));
+	Reader		in = {plain, plain + index->node_bytes};
+	int			flags;
+	int			num;
+
+	node->id = id;
+	node->plain = plain;
+	node->plain_len = index->node_bytes;
+	node->level = read_int(&in, 1);
+	flags = read_int(&in, 1);
+	node->left = read_int(&in, 4);
+	node->right = read_int(&in, 4);
+	if (flags & HAS_LOW)
+		read_place(&in, index, &node->low);
+	if (flags & HAS_HIGH)
+		read_place(&in, index, &node->high);
+	num = read_int(&in, 2);
+	node->max_entries = num + 1;	/* one may come */
+	node->entries = palloc(sizeof(PgsealSealedEntry) * node->max_entries);
+	if (node->level == 0)
+		read_leaf(&in, index, node, num);
+	else
+		read_inner(&in, index, node, num);
+	return node;
+}
+
+PgsealSealedNode *
+pgseal_sealed_new_node(uint32 id, int level)
+{
+	PgsealSealedNode *node = palloc0(sizeof(PgsealSealedNode));
+
+	node->id = id;
+	node->level = level;
+	node->left = node->right = PGSEAL_SEALED_NO_NODE;
+	node->max_entries = FEW_ENTRIES;
+	node->entries = palloc(sizeof(PgsealSealedEntry) * node->max_entries);
+	return node;
+}
+
+void
+pgseal_sealed_free_node(PgsealSealedNode *node)
+{
+	if (node == NULL)
+		return;
+	if (node->plain != NULL)
+	{
+		pgseal_wipe(node->plain, node->plain_len);
+		pfree(node->plain);
+	}
+	pfree(node->entries);
+	pfree(node);
+}
+
+void
+pgseal_sealed_add_entry(PgsealSealedNode *node, int position, const PgsealSealedEntry *entry)
+{
+	if (node->num_entries == node->max_entries)
+	{
+		node->max_entries *= 2;
+		node->entries = repalloc(node->entries, sizeof(PgsealSealedEntry) * node->max_entries);
+	}
+	memmove(&node->entries[position + 1], &node->entries[position],
+			sizeof(PgsealSealedEntry) * (node->num_entries - position));
+	node->entries[position] = *entry;
+	node->num_entries++;
+}
+
+uint64
+pgseal_sealed_below(const PgsealSealedNode *node)
+{
+	uint64		below = 0;
+
+	if (node->level == 0)
+		return node->num_entries;
+	for (int i = 0; i < node->num_entries; i++)
+		below += node->entries[i].below;
+	return below;
+}

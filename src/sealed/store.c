@@ -1,0 +1,622 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.c
+ *	  Nodes of a sealed index in blocks, and the keys that seal them.
+ *
+ * Block 0 is the metapage, in plain.  Every other block is slots of equal size;
+ * a node's number says which one is its.  A slot, always written whole:
+ *
+ *	 offset	bytes
+ *	 0		8	key version id of the index key
+ *	 8		4	generation
+ *	 12		12	nonce
+ *	 24		16	GCM tag
+ *	 40		n	ciphertext
+ *
+ * The node key is HMAC-SHA-256, under the index key, of a label, the index's
+ * salt and the generation.  Format, number of the node and slots in a block are
+ * the additional authenticated data, so a node can't take another's place.
+ *
+ * Seals under a node key are counted: whoever seals reserves some in the metapage
+ * before.  At 2^31 (random nonces allow 2^32, NIST SP 800-38D) the generation goes
+ * up, and nodes get the new key as they are written.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/generic_xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "storage/lmgr.h"
+#include "storage/smgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "keys/shared_cache.h"
+#include "sealed/access.h"
+#include "sealed/sealed.h"
+
+#define MAGIC				0x70675349	/* "pgSI" */
+#define FORMAT				1
+#define META_BLOCK			0
+#define NODE_KEY_LABEL		"pgseal sealed index 1"
+
+#define SLOT_HEADER_BYTES	40
+#define SLOT_GENERATION		8
+#define SLOT_NONCE			12
+#define SLOT_TAG			24
+#define AAD_BYTES			6
+
+#define SLOTS_START			MAXALIGN(SizeOfPageHeaderData)
+
+#define MAX_SEALS			(UINT32_C(1) << 31)
+#define RESERVE_SEALS		256
+
+/* A key may take a seventh of a node: a split must leave room in both halves */
+#define KEYS_IN_NODE		7
+
+typedef struct Meta
+{
+	uint32		magic;
+	uint32		format;
+	int32		key_hash;
+	uint32		slots;
+	uint8		salt[PGSEAL_SEALED_SALT_BYTES];
+	uint32		root;
+	uint32		root_level;
+	uint32		num_nodes;
+	uint32		generation;
+	uint32		seals;			/* reserved under the generation */
+} Meta;
+
+#define page_meta(page)		((Meta *) PageGetContents(page))
+
+/*
+ * Node keys
+ */
+
+#define NUM_NODE_KEYS	16
+
+typedef struct NodeKey
+{
+	int64		key_version_id;
+	uint32		generation;
+	uint8		salt[PGSEAL_SEALED_SALT_BYTES];
+	PgsealAead *aead;			/* NULL: free */
+} NodeKey;
+
+/* Of this backend; the oldest makes room */
+static NodeKey node_keys[NUM_NODE_KEYS];
+static int	next_node_key = 0;
+static uint64 cache_generation = 0;
+
+static void
+forget_node_keys(void)
+{
+	for (int i = 0; i < NUM_NODE_KEYS; i++)
+	{
+		pgseal_aead_free(node_keys[i].aead);
+		node_keys[i].aead = NULL;
+	}
+}
+
+static PgsealAead *
+node_key_at_hand(const PgsealSealedIndex *index, int64 key_version_id, uint32 generation)
+{
+	for (int i = 0; i < NUM_NODE_KEYS; i++)
+		if (node_keys[i].aead != NULL && node_keys[i].key_version_id == key_version_id &&
+			node_keys[i].generation == generation &&
+			memcmp(node_keys[i].salt, index->salt, sizeof(index->salt)) == 0)
+			return node_keys[i].aead;
+	return NULL;
+}
+
+static PgsealAead *
+derive_node_key(const PgsealSealedIndex *index, PgsealHmac *index_key, uint32 generation)
+{
+	uint8		info[sizeof(index->salt) + sizeof(uint32)];
+	uint32		generation_be = pg_hton32(generation);
+	uint8		key[PGSEAL_HASH_BYTES];
+	PgsealAead *aead = NULL;
+
+	memcpy(info, index->salt, sizeof(index->salt));
+	memcpy(info + sizeof(index->salt), &generation_be, sizeof(generation_be));
+	if (pgseal_hmac(index_key, key, (const uint8 *) NODE_KEY_LABEL, strlen(NODE_KEY_LABEL),
+					info, sizeof(info)))
+		aead = pgseal_aead_new(key);
+	pgseal_wipe(key, sizeof(key));
+	if (aead == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not derive a node key")));
+	return aead;
+}
+
+/*
+ * The node key, after the keyring has said that the index key may still be used.
+ * May ask a KMS: no lock may be held.
+ */
+static PgsealAead *
+node_key(const PgsealSealedIndex *index, int64 key_version_id, uint32 generation)
+{
+	PgsealKey  *key = pgseal_keyring_index_version(key_version_id, PGSEAL_ACCESS_INTERNAL);
+	NodeKey    *entry;
+	PgsealAead *aead;
+
+	/* A key was destroyed somewhere: what came from it must go */
+	if (cache_generation != pgseal_keycache_generation())
+	{
+		forget_node_keys();
+		cache_generation = pgseal_keycache_generation();
+	}
+	aead = node_key_at_hand(index, key_version_id, generation);
+	if (aead != NULL)
+		return aead;
+	aead = derive_node_key(index, key->hmac, generation);
+	entry = &node_keys[next_node_key];
+	next_node_key = (next_node_key + 1) % NUM_NODE_KEYS;
+	pgseal_aead_free(entry->aead);
+	entry->key_version_id = key_version_id;
+	entry->generation = generation;
+	memcpy(entry->salt, index->salt, sizeof(entry->salt));
+	entry->aead = aead;
+	return aead;
+}
+
+bool
+pgseal_sealed_check_access(const PgsealSealedIndex *index)
+{
+	return pgseal_keyring_index(index->key_hash, PGSEAL_ACCESS_CHECKED) != NULL;
+}
+
+bool
+pgseal_sealed_is_destroyed(const PgsealSealedIndex *index)
+{
+	return pgseal_keyring_num_index_versions(index->key_hash) == 0;
+}
+
+/*
+ * The metapage
+ */
+
+static void
+init_meta(Page page, const PgsealSealedIndex *index)
+{
+	Meta	   *meta = page_meta(page);
+
+	PageInit(page, BLCKSZ, 0);
+	memset(meta, 0, sizeof(*meta));
+	meta->magic = MAGIC;
+	meta->format = FORMAT;
+	meta->key_hash = index->key_hash;
+	meta->slots = index->slots;
+	memcpy(meta->salt, index->salt, sizeof(meta->salt));
+	meta->root = PGSEAL_SEALED_NO_NODE;
+	((PageHeader) page)->pd_lower = ((char *) meta + sizeof(Meta)) - (char *) page;
+}
+
+static void
+set_sizes(PgsealSealedIndex *index, int slots)
+{
+	index->slots = slots;
+	index->node_bytes = (BLCKSZ - SLOTS_START) / slots - SLOT_HEADER_BYTES;
+	index->max_key_bytes = index->node_bytes / KEYS_IN_NODE;
+}
+
+Buffer
+pgseal_sealed_lock_meta(Relation relation, int mode)
+{
+	Buffer		buffer = ReadBuffer(relation, META_BLOCK);
+	Meta	   *meta;
+
+	LockBuffer(buffer, mode);
+	meta = page_meta(BufferGetPage(buffer));
+	if (meta->magic != MAGIC || meta->format != FORMAT ||
+		meta->slots < 1 || meta->slots > 8)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" is no sealed index of a known format",
+						RelationGetRelationName(relation))));
+	return buffer;
+}
+
+uint32
+pgseal_sealed_num_nodes(Page meta)
+{
+	return page_meta(meta)->num_nodes;
+}
+
+void
+pgseal_sealed_read_root(PgsealSealedIndex *index, Page meta)
+{
+	index->root = page_meta(meta)->root;
+	index->root_level = page_meta(meta)->root_level;
+}
+
+void
+pgseal_sealed_set_root(Page meta, uint32 root, uint32 level)
+{
+	page_meta(meta)->root = root;
+	page_meta(meta)->root_level = level;
+}
+
+void
+pgseal_sealed_set_num_nodes(Page meta, uint32 num)
+{
+	page_meta(meta)->num_nodes = num;
+}
+
+uint32
+pgseal_sealed_count_nodes(Relation relation)
+{
+	Buffer		buffer = pgseal_sealed_lock_meta(relation, BUFFER_LOCK_SHARE);
+	uint32		num = pgseal_sealed_num_nodes(BufferGetPage(buffer));
+
+	UnlockReleaseBuffer(buffer);
+	return num;
+}
+
+void
+pgseal_sealed_refresh_root(PgsealSealedIndex *index, Relation relation)
+{
+	Buffer		buffer = pgseal_sealed_lock_meta(relation, BUFFER_LOCK_SHARE);
+
+	pgseal_sealed_read_root(index, BufferGetPage(buffer));
+	UnlockReleaseBuffer(buffer);
+	pgseal_sealed_remember(index, relation);
+}
+
+/*
+ * What an operation knows of the index
+ */
+
+static void
+describe_columns(PgsealSealedIndex *index, Relation relation)
+{
+	index->num_columns = IndexRelationGetNumberOfKeyAttributes(relation);
+	if (index->num_columns > PGSEAL_SEALED_MAX_COLUMNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("a sealed index has at most %d columns", PGSEAL_SEALED_MAX_COLUMNS)));
+	for (int i = 0; i < index->num_columns; i++)
+		pgseal_sealed_describe_column(&index->columns[i], relation, i);
+}
+
+static void
+load(PgsealSealedIndex *index, Relation relation)
+{
+	Buffer		buffer;
+	Meta	   *meta;
+
+	memset(index, 0, sizeof(*index));
+	describe_columns(index, relation);
+	buffer = pgseal_sealed_lock_meta(relation, BUFFER_LOCK_SHARE);
+	meta = page_meta(BufferGetPage(buffer));
+	index->key_hash = meta->key_hash;
+	memcpy(index->salt, meta->salt, sizeof(index->salt));
+	set_sizes(index, meta->slots);
+	index->generation = meta->generation;
+	pgseal_sealed_read_root(index, BufferGetPage(buffer));
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+pgseal_sealed_get(PgsealSealedIndex *out_index, Relation relation)
+{
+	if (relation->rd_amcache != NULL)
+	{
+		memcpy(out_index, relation->rd_amcache, sizeof(*out_index));
+		return;
+	}
+	load(out_index, relation);
+	relation->rd_amcache = MemoryContextAlloc(relation->rd_indexcxt, sizeof(*out_index));
+	memcpy(relation->rd_amcache, out_index, sizeof(*out_index));
+}
+
+void
+pgseal_sealed_remember(const PgsealSealedIndex *index, Relation relation)
+{
+	if (relation->rd_amcache != NULL)
+		memcpy(relation->rd_amcache, index, sizeof(*index));
+}
+
+/* The key of the encrypted columns, which must be one */
+static int32
+key_of_columns(const PgsealSealedIndex *index, Relation relation, Relation heap)
+{
+	int32		key_hash = PGSEAL_TYPMOD_NONE;
+
+	for (int i = 0; i < index->num_columns; i++)
+	{
+		AttrNumber	attnum = relation->rd_index->indkey.values[i];
+		int32		typmod;
+
+		if (!index->columns[i].encrypted)
+			continue;
+		if (attnum <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a sealed index is on columns, not on expressions")));
+		typmod = TupleDescAttr(RelationGetDescr(heap), attnum - 1)->atttypmod;
+		(void) getBaseTypeAndTypmod(TupleDescAttr(RelationGetDescr(heap), attnum - 1)->atttypid,
+									&typmod);
+		if (typmod <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a sealed index cannot be on a column of any key"),
+					 errdetail("It would keep values after their key is destroyed.")));
+		if (key_hash != PGSEAL_TYPMOD_NONE && key_hash != typmod)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("the encrypted columns of a sealed index must be under one key")));
+		key_hash = typmod;
+	}
+	if (key_hash == PGSEAL_TYPMOD_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a sealed index needs an encrypted column"),
+				 errhint("Use btree for other columns.")));
+	return key_hash;
+}
+
+/* What has a fixed size goes into smaller nodes, which cost less WAL */
+static int
+default_node_size(const PgsealSealedIndex *index)
+{
+	for (int i = 0; i < index->num_columns; i++)
+		if (index->columns[i].type->len < 0)
+			return 4096;
+	return 2048;
+}
+
+static void
+describe_new(PgsealSealedIndex *out_index, Relation relation, Relation heap)
+{
+	int			node_size = pgseal_sealed_node_size(relation);
+
+	memset(out_index, 0, sizeof(*out_index));
+	describe_columns(out_index, relation);
+	out_index->key_hash = key_of_columns(out_index, relation, heap);
+	set_sizes(out_index, BLCKSZ / (node_size > 0 ? node_size : default_node_size(out_index)));
+	out_index->root = PGSEAL_SEALED_NO_NODE;
+	if (!pgseal_random(out_index->salt, sizeof(out_index->salt)))
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not obtain random bytes")));
+}
+
+void
+pgseal_sealed_create(PgsealSealedIndex *out_index, Relation relation, Relation heap)
+{
+	Buffer		buffer;
+
+	describe_new(out_index, relation, heap);
+	/* The key is made sure of before anything is sealed under it */
+	(void) pgseal_keyring_index(out_index->key_hash, PGSEAL_ACCESS_INTERNAL);
+	buffer = ReadBuffer(relation, P_NEW);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	START_CRIT_SECTION();
+	init_meta(BufferGetPage(buffer), out_index);
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(relation))
+		log_newpage_buffer(buffer, true);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+pgseal_sealed_create_empty(Relation relation, Relation heap)
+{
+	PgsealSealedIndex index;
+	Buffer		buffer;
+
+	describe_new(&index, relation, heap);
+	buffer = ReadBufferExtended(relation, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	START_CRIT_SECTION();
+	init_meta(BufferGetPage(buffer), &index);
+	MarkBufferDirty(buffer);
+	log_newpage_buffer(buffer, true);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}
+
+/*
+ * Slots
+ */
+
+BlockNumber
+pgseal_sealed_block(const PgsealSealedIndex *index, uint32 id)
+{
+	return META_BLOCK + 1 + id / index->slots;
+}
+
+static uint8 *
+slot_of(const PgsealSealedIndex *index, Page page, uint32 id)
+{
+	return (uint8 *) page + SLOTS_START +
+		(id % index->slots) * (SLOT_HEADER_BYTES + index->node_bytes);
+}
+
+/* All of it counts as used: the slots lie where other pages have a hole */
+void
+pgseal_sealed_init_page(Page page)
+{
+	PageHeader	header = (PageHeader) page;
+
+	PageInit(page, BLCKSZ, 0);
+	header->pd_lower = header->pd_upper = header->pd_special = BLCKSZ;
+}
+
+static void
+make_aad(uint8 aad[AAD_BYTES], const PgsealSealedIndex *index, uint32 id)
+{
+	uint32		id_be = pg_hton32(id);
+
+	aad[0] = FORMAT;
+	aad[1] = (uint8) index->slots;
+	memcpy(aad + 2, &id_be, sizeof(id_be));
+}
+
+static void
+slot_key(const uint8 *slot, int64 *out_key_version_id, uint32 *out_generation)
+{
+	memcpy(out_key_version_id, slot, sizeof(*out_key_version_id));
+	memcpy(out_generation, slot + SLOT_GENERATION, sizeof(*out_generation));
+}
+
+static PgsealSealedNode *
+open_slot(const PgsealSealedIndex *index, const uint8 *slot, uint32 id, PgsealAead *aead)
+{
+	uint8	   *plain = palloc(index->node_bytes);
+	uint8		aad[AAD_BYTES];
+
+	make_aad(aad, index, id);
+	if (!pgseal_aead_open(aead, plain, slot + SLOT_NONCE, slot + SLOT_TAG, aad, sizeof(aad),
+						  slot + SLOT_HEADER_BYTES, index->node_bytes))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("node of a sealed index failed authentication"),
+				 errhint("REINDEX makes the index anew.")));
+	return pgseal_sealed_decode(index, id, plain);
+}
+
+/* A copy of the node's slot, which costs less time under the lock than opening it */
+static uint8 *
+copy_slot(const PgsealSealedIndex *index, Relation relation, uint32 id,
+		  int64 *out_key_version_id, uint32 *out_generation)
+{
+	int			len = SLOT_HEADER_BYTES + index->node_bytes;
+	uint8	   *slot = palloc(len);
+	Buffer		buffer = ReadBuffer(relation, pgseal_sealed_block(index, id));
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	memcpy(slot, slot_of(index, BufferGetPage(buffer), id), len);
+	UnlockReleaseBuffer(buffer);
+	slot_key(slot, out_key_version_id, out_generation);
+	return slot;
+}
+
+PgsealSealedNode *
+pgseal_sealed_read(const PgsealSealedIndex *index, Relation relation, uint32 id)
+{
+	int64		key_version_id;
+	uint32		generation;
+	uint8	   *slot = copy_slot(index, relation, id, &key_version_id, &generation);
+	PgsealSealedNode *node = open_slot(index, slot, id,
+									   node_key(index, key_version_id, generation));
+
+	pfree(slot);
+	return node;
+}
+
+PgsealSealedNode *
+pgseal_sealed_peek(const PgsealSealedIndex *index, Relation relation, uint32 id)
+{
+	int64		key_version_id;
+	uint32		generation;
+	uint8	   *slot = copy_slot(index, relation, id, &key_version_id, &generation);
+	PgsealAead *aead = node_key_at_hand(index, key_version_id, generation);
+	PgsealSealedNode *node = aead != NULL ? open_slot(index, slot, id, aead) : NULL;
+
+	pfree(slot);
+	return node;
+}
+
+PgsealSealedNode *
+pgseal_sealed_open_locked(const PgsealSealedIndex *index, Page page, uint32 id)
+{
+	const uint8 *slot = slot_of(index, page, id);
+	int64		key_version_id;
+	uint32		generation;
+	PgsealAead *aead;
+
+	slot_key(slot, &key_version_id, &generation);
+	aead = node_key_at_hand(index, key_version_id, generation);
+	return aead != NULL ? open_slot(index, slot, id, aead) : NULL;
+}
+
+bool
+pgseal_sealed_is_current(const PgsealSealedIndex *index, Page page, uint32 id,
+						 const PgsealSealedSealer *sealer)
+{
+	int64		key_version_id;
+	uint32		generation;
+
+	slot_key(slot_of(index, page, id), &key_version_id, &generation);
+	return key_version_id == sealer->key_version_id && generation == sealer->generation;
+}
+
+bool
+pgseal_sealed_put(const PgsealSealedIndex *index, Page page, const PgsealSealedSealer *sealer,
+				  const PgsealSealedNode *node)
+{
+	uint8		plain[BLCKSZ];
+	uint8		nonce[PGSEAL_NONCE_BYTES];
+	uint8		aad[AAD_BYTES];
+	uint8	   *slot = slot_of(index, page, node->id);
+	bool		fits = pgseal_sealed_encode_node(plain, index, node);
+	bool		sealed = false;
+
+	if (fits)
+	{
+		make_aad(aad, index, node->id);
+		sealed = pgseal_random_nonce(nonce) &&
+			pgseal_aead_seal(sealer->aead, slot + SLOT_HEADER_BYTES, slot + SLOT_TAG, nonce,
+							 aad, sizeof(aad), plain, index->node_bytes);
+		memcpy(slot, &sealer->key_version_id, sizeof(sealer->key_version_id));
+		memcpy(slot + SLOT_GENERATION, &sealer->generation, sizeof(sealer->generation));
+		memcpy(slot + SLOT_NONCE, nonce, sizeof(nonce));
+	}
+	pgseal_wipe(plain, index->node_bytes);
+	if (fits && !sealed)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not seal a node")));
+	return fits;
+}
+
+/*
+ * Sealing
+ */
+
+static void
+reserve_seals(PgsealSealedIndex *index, Relation relation, uint32 num)
+{
+	Buffer		buffer = pgseal_sealed_lock_meta(relation, BUFFER_LOCK_EXCLUSIVE);
+	GenericXLogState *state = GenericXLogStart(relation);
+	Meta	   *meta = page_meta(GenericXLogRegisterBuffer(state, buffer, 0));
+
+	num = Max(num, RESERVE_SEALS);
+	if (meta->seals > MAX_SEALS - num)
+	{
+		meta->generation++;
+		meta->seals = 0;
+	}
+	meta->seals += num;
+	if (index->generation != meta->generation)
+		index->seals_left = 0;
+	index->generation = meta->generation;
+	index->seals_left += num;
+	GenericXLogFinish(state);
+	UnlockReleaseBuffer(buffer);
+}
+
+PgsealSealedSealer
+pgseal_sealed_sealer(PgsealSealedIndex *index, Relation relation, uint32 num)
+{
+	PgsealSealedSealer sealer;
+
+	if (index->seals_left < num)
+		reserve_seals(index, relation, num);
+	index->seals_left -= num;
+	pgseal_sealed_remember(index, relation);
+	sealer.key_version_id = pgseal_keyring_index(index->key_hash, PGSEAL_ACCESS_INTERNAL)->id;
+	sealer.generation = index->generation;
+	sealer.aead = node_key(index, sealer.key_version_id, sealer.generation);
+	return sealer;
+}

@@ -1,0 +1,620 @@
+/*-------------------------------------------------------------------------
+ *
+ * tree.c
+ *	  Finding leaves of a sealed index, inserting entries, splitting nodes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/generic_xlog.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+
+#include "base/compat.h"
+#include "sealed/sealed.h"
+
+/* What one goes down the tree for: an entry, or a place between entries */
+typedef struct Target
+{
+	const uint8 *key;
+	uint64		tid;
+	const PgsealSealedBound *bound; /* instead, if not NULL */
+} Target;
+
+/* More steps to neighbours than this, and the root is looked up again */
+#define MANY_STEPS	2
+
+/* How an entry, or an end of a node, lies to the target; for a bound never zero */
+static int
+compare_target(const PgsealSealedIndex *index, const PgsealSealedEntry *entry,
+			   const Target *target)
+{
+	if (target->bound != NULL)
+		return pgseal_sealed_compare_bound(index, entry->key, target->bound);
+	return pgseal_sealed_compare(index, entry->key, entry->tid, target->key, target->tid);
+}
+
+/*
+ * Is the node for the target?  If not, returns the neighbour to go on to, else
+ * PGSEAL_SEALED_NO_NODE.
+ */
+static uint32
+elsewhere(const PgsealSealedIndex *index, const PgsealSealedNode *node, const Target *target)
+{
+	if (node->high.key != NULL && compare_target(index, &node->high, target) <= 0)
+		return node->right;
+	if (node->low.key != NULL && compare_target(index, &node->low, target) > 0)
+		return node->left;
+	return PGSEAL_SEALED_NO_NODE;
+}
+
+/* The number of entries that lie before the target */
+static int
+position_of(const PgsealSealedIndex *index, const PgsealSealedNode *node, const Target *target)
+{
+	int			low = node->level > 0 ? 1 : 0;	/* the first child's begins before everything */
+	int			high = node->num_entries;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (compare_target(index, &node->entries[middle], target) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The child that is for the target: the last that begins at it or before it */
+static int
+child_for(const PgsealSealedIndex *index, const PgsealSealedNode *node, const Target *target)
+{
+	int			position = position_of(index, node, target);
+
+	if (position < node->num_entries && target->bound == NULL &&
+		compare_target(index, &node->entries[position], target) == 0)
+		return position;
+	return position - 1;
+}
+
+/*
+ * Reads the node, or the neighbour that is for the target by now; counts the
+ * steps.  Under the metapage's lock (is_split) nobody may ask for a node's key:
+ * NULL when one isn't at hand.
+ */
+static PgsealSealedNode *
+read_for(const PgsealSealedIndex *index, Relation relation, uint32 id, const Target *target,
+		 bool is_split, int *steps)
+{
+	for (;;)
+	{
+		PgsealSealedNode *node = is_split ? pgseal_sealed_peek(index, relation, id) :
+			pgseal_sealed_read(index, relation, id);
+		uint32		neighbour;
+
+		if (node == NULL)
+			return NULL;
+		neighbour = elsewhere(index, node, target);
+		if (neighbour == PGSEAL_SEALED_NO_NODE)
+			return node;
+		pgseal_sealed_free_node(node);
+		id = neighbour;
+		(*steps)++;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* From the root, or what was it, to the node of a level that is for the target */
+static PgsealSealedNode *
+descend_from_root(const PgsealSealedIndex *index, Relation relation, const Target *target,
+				  int level, bool is_split, int *steps)
+{
+	PgsealSealedNode *node = read_for(index, relation, index->root, target, is_split, steps);
+
+	while (node != NULL && node->level > level)
+	{
+		uint32		child = node->entries[child_for(index, node, target)].child;
+
+		pgseal_sealed_free_node(node);
+		node = read_for(index, relation, child, target, is_split, steps);
+	}
+	return node;
+}
+
+/* The leaf that is for the target; NULL when the tree is empty */
+static PgsealSealedNode *
+descend(PgsealSealedIndex *index, Relation relation, const Target *target)
+{
+	PgsealSealedNode *leaf;
+	int			steps = 0;
+
+	if (index->root == PGSEAL_SEALED_NO_NODE)
+		pgseal_sealed_refresh_root(index, relation);
+	if (index->root == PGSEAL_SEALED_NO_NODE)
+		return NULL;
+	leaf = descend_from_root(index, relation, target, 0, false, &steps);
+	if (steps > MANY_STEPS)
+		pgseal_sealed_refresh_root(index, relation);	/* for the next time */
+	return leaf;
+}
+
+PgsealSealedNode *
+pgseal_sealed_find_bound(PgsealSealedIndex *index, Relation relation,
+						 const PgsealSealedBound *bound)
+{
+	Target		target = {.bound = bound};
+
+	/* Before or behind everything: a bound without columns says so as well */
+	return descend(index, relation, &target);
+}
+
+/*
+ * Inserting
+ */
+
+/*
+ * The node that is for the target, from this one on, and its block exclusively
+ * locked.  is_split: as read_for() says.
+ */
+static PgsealSealedNode *
+lock_for(const PgsealSealedIndex *index, Relation relation, uint32 id, const Target *target,
+		 bool is_split, Buffer *out_buffer)
+{
+	for (;;)
+	{
+		Buffer		buffer = ReadBuffer(relation, pgseal_sealed_block(index, id));
+		PgsealSealedNode *node;
+		uint32		neighbour;
+
+		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+		node = pgseal_sealed_open_locked(index, BufferGetPage(buffer), id);
+		if (node == NULL)
+		{
+			UnlockReleaseBuffer(buffer);
+			if (is_split)
+				return NULL;
+			pgseal_sealed_free_node(pgseal_sealed_read(index, relation, id));
+			continue;
+		}
+		neighbour = elsewhere(index, node, target);
+		if (neighbour == PGSEAL_SEALED_NO_NODE)
+		{
+			*out_buffer = buffer;
+			return node;
+		}
+		UnlockReleaseBuffer(buffer);
+		pgseal_sealed_free_node(node);
+		id = neighbour;
+	}
+}
+
+/* Writes a node into its locked block; false when it doesn't fit */
+static bool
+write_node(const PgsealSealedIndex *index, Relation relation, Buffer buffer,
+		   const PgsealSealedSealer *sealer, const PgsealSealedNode *node)
+{
+	GenericXLogState *state = GenericXLogStart(relation);
+	Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
+
+	if (!pgseal_sealed_put(index, page, sealer, node))
+	{
+		GenericXLogAbort(state);
+		return false;
+	}
+	GenericXLogFinish(state);
+	return true;
+}
+
+/*
+ * The block for a new node, exclusively locked.  The caller has the metapage, so
+ * nobody else extends the index.  It may be one that the caller has already:
+ * then InvalidBuffer.
+ */
+static Buffer
+lock_new_block(const PgsealSealedIndex *index, Relation relation, uint32 id, Buffer locked)
+{
+	BlockNumber block = pgseal_sealed_block(index, id);
+	Buffer		buffer;
+
+	if (BufferIsValid(locked) && BufferGetBlockNumber(locked) == block)
+		return InvalidBuffer;
+	if (block < RelationGetNumberOfBlocks(relation))
+	{
+		buffer = ReadBuffer(relation, block);
+		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+		return buffer;
+	}
+	LockRelationForExtension(relation, ExclusiveLock);
+	buffer = ReadBuffer(relation, P_NEW);
+	UnlockRelationForExtension(relation, ExclusiveLock);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	return buffer;
+}
+
+/* The page of a new node, in the log record that makes it */
+static Page
+register_new(GenericXLogState *state, Buffer buffer)
+{
+	bool		is_new = PageIsNew(BufferGetPage(buffer));
+	Page		page = GenericXLogRegisterBuffer(state, buffer,
+												 is_new ? GENERIC_XLOG_FULL_IMAGE : 0);
+
+	if (is_new)
+		pgseal_sealed_init_page(page);
+	return page;
+}
+
+/* Of entries so small, nine tenths of a node leave room for its ends */
+#define SMALL_ENTRY_BYTES	24
+
+/*
+ * Where to divide the entries: in the middle, by bytes.  Behind the last entry of
+ * the whole index the old node stays fuller: what comes in ascending order
+ * would leave half-empty nodes behind.
+ */
+static int
+split_position(const PgsealSealedNode *node, int added)
+{
+	bool		ascending = node->high.key == NULL && added == node->num_entries - 1 &&
+		pgseal_sealed_entry_bytes(node, added) < SMALL_ENTRY_BYTES;
+	int			total = 0;
+	int			sum = 0;
+
+	for (int i = 0; i < node->num_entries; i++)
+		total += pgseal_sealed_entry_bytes(node, i);
+	for (int i = 0; i < node->num_entries - 1; i++)
+	{
+		sum += pgseal_sealed_entry_bytes(node, i);
+		if (ascending ? sum * 10 >= total * 9 : sum * 2 >= total)
+			return i + 1;
+	}
+	return node->num_entries - 1;
+}
+
+static bool
+coin(void)
+{
+	uint8		byte;
+
+	if (!pgseal_random(&byte, 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not obtain random bytes")));
+	return (byte & 1) != 0;
+}
+
+/* Not to be seen: keys are short enough for both halves (max_key_bytes) */
+static void
+report_no_room(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("node of a sealed index has no room after a split")));
+}
+
+/*
+ * Divides a node that is too full, whose block is locked as is the metapage's.
+ * Writes both halves and returns what the parent must hear: from *out_separator on
+ * the entries are in out_separator->child, before it in *out_left.
+ */
+static void
+split(const PgsealSealedIndex *index, Relation relation, Buffer meta_buffer, Buffer buffer,
+	  const PgsealSealedSealer *sealer, PgsealSealedNode *node, int added,
+	  PgsealSealedEntry *out_separator, uint32 *out_left,
+	  uint64 *out_left_below)
+{
+	uint32		new_id = pgseal_sealed_num_nodes(BufferGetPage(meta_buffer));
+	bool		new_is_right = coin();
+	int			position = split_position(node, added);
+	PgsealSealedNode left = *node;
+	PgsealSealedNode right = *node;
+	Buffer		new_buffer = lock_new_block(index, relation, new_id, buffer);
+	GenericXLogState *state = GenericXLogStart(relation);
+	Page		meta = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
+	Page		new_page = BufferIsValid(new_buffer) ? register_new(state, new_buffer) : page;
+
+	left.num_entries = position;
+	left.high = node->entries[position];
+	right.entries = node->entries + position;
+	right.num_entries = node->num_entries - position;
+	right.low = left.high;
+	left.id = new_is_right ? node->id : new_id;
+	right.id = new_is_right ? new_id : node->id;
+	left.right = right.id;
+	right.left = left.id;
+	*out_separator = left.high;
+	out_separator->child = right.id;
+	out_separator->below = pgseal_sealed_below(&right);
+	*out_left = left.id;
+	*out_left_below = pgseal_sealed_below(&left);
+
+	if (!pgseal_sealed_put(index, left.id == new_id ? new_page : page, sealer, &left) ||
+		!pgseal_sealed_put(index, right.id == new_id ? new_page : page, sealer, &right))
+		report_no_room();
+	pgseal_sealed_set_num_nodes(meta, new_id + 1);
+	GenericXLogFinish(state);
+	if (BufferIsValid(new_buffer))
+		UnlockReleaseBuffer(new_buffer);
+}
+
+/* A root above the two halves of the old one, or the first leaf; the metapage is locked */
+static void
+make_root(PgsealSealedIndex *index, Relation relation, Buffer meta_buffer,
+		  const PgsealSealedSealer *sealer, PgsealSealedNode *root)
+{
+	Buffer		buffer = lock_new_block(index, relation, root->id, InvalidBuffer);
+	GenericXLogState *state = GenericXLogStart(relation);
+	Page		meta = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	Page		page = register_new(state, buffer);
+
+	if (!pgseal_sealed_put(index, page, sealer, root))
+		report_no_room();
+	pgseal_sealed_set_num_nodes(meta, root->id + 1);
+	pgseal_sealed_set_root(meta, root->id, root->level);
+	GenericXLogFinish(state);
+	UnlockReleaseBuffer(buffer);
+	index->root = root->id;
+	index->root_level = root->level;
+}
+
+static void
+grow(PgsealSealedIndex *index, Relation relation, Buffer meta_buffer,
+	 const PgsealSealedSealer *sealer, const PgsealSealedEntry *separator, uint32 left,
+	 uint64 left_below)
+{
+	PgsealSealedNode *root = pgseal_sealed_new_node(pgseal_sealed_num_nodes(BufferGetPage(meta_buffer)),
+													index->root_level + 1);
+	PgsealSealedEntry first = {.child = left, .below = left_below};
+
+	pgseal_sealed_add_entry(root, 0, &first);
+	pgseal_sealed_add_entry(root, 1, separator);
+	make_root(index, relation, meta_buffer, sealer, root);
+	pgseal_sealed_free_node(root);
+}
+
+/*
+ * Tells the parent, which is locked, of a split: from the separator on it is the
+ * right half.  The left half may have moved.  Where an earlier split was never
+ * told, another child leads to both.
+ */
+static int
+add_child(const PgsealSealedIndex *index, PgsealSealedNode *parent, const Target *target,
+		  const PgsealSealedEntry *separator, uint32 left, uint64 left_below)
+{
+	int			before = child_for(index, parent, target);
+	PgsealSealedEntry *child = &parent->entries[before];
+
+	if (child->child == left || child->child == separator->child)
+	{
+		child->child = left;
+		child->below = left_below;
+	}
+	pgseal_sealed_add_entry(parent, before + 1, separator);
+	return before + 1;
+}
+
+typedef enum Outcome
+{
+	DONE,
+	SPLIT,
+	KEY_MISSING					/* nothing has happened: a node's key isn't at hand */
+} Outcome;
+
+typedef struct Splitting
+{
+	PgsealSealedEntry added;	/* entry, or separator and right half */
+	uint32		left;			/* left half */
+	uint64		left_below;
+	List	   *nodes;			/* what the separators point into */
+} Splitting;
+
+/*
+ * Puts an entry into the leaf, or a separator into the node of a level.  After a
+ * split, splitting says what is to be told one level higher.
+ */
+static Outcome
+insert_at_level(PgsealSealedIndex *index, Relation relation, Buffer meta_buffer,
+				const PgsealSealedSealer *sealer, int level, Splitting *splitting)
+{
+	Target		target = {.key = splitting->added.key, .tid = splitting->added.tid};
+	int			steps = 0;
+	PgsealSealedNode *node = descend_from_root(index, relation, &target, level, true, &steps);
+	uint32		id;
+	Buffer		buffer;
+	int			position;
+	Outcome		outcome = DONE;
+
+	if (node == NULL)
+		return KEY_MISSING;
+	id = node->id;
+	pgseal_sealed_free_node(node);
+	node = lock_for(index, relation, id, &target, true, &buffer);
+	if (node == NULL)
+		return KEY_MISSING;
+	splitting->nodes = lappend(splitting->nodes, node);
+	if (level > 0)
+		position = add_child(index, node, &target, &splitting->added, splitting->left,
+							 splitting->left_below);
+	else
+	{
+		position = position_of(index, node, &target);
+		pgseal_sealed_add_entry(node, position, &splitting->added);
+	}
+	if (!write_node(index, relation, buffer, sealer, node))
+	{
+		split(index, relation, meta_buffer, buffer, sealer, node, position,
+			  &splitting->added, &splitting->left, &splitting->left_below);
+		outcome = SPLIT;
+	}
+	UnlockReleaseBuffer(buffer);
+	return outcome;
+}
+
+static void
+make_first_leaf(PgsealSealedIndex *index, Relation relation, Buffer meta_buffer,
+				const PgsealSealedSealer *sealer, const PgsealSealedEntry *entry)
+{
+	PgsealSealedNode *leaf = pgseal_sealed_new_node(pgseal_sealed_num_nodes(BufferGetPage(meta_buffer)), 0);
+
+	pgseal_sealed_add_entry(leaf, 0, entry);
+	make_root(index, relation, meta_buffer, sealer, leaf);
+	pgseal_sealed_free_node(leaf);
+}
+
+/*
+ * Inserts where the leaf is full.  The metapage is locked by now: there is no
+ * other split, and what the caller has found out before may be different.  False
+ * when a node's key must be made ready first.
+ */
+static bool
+insert_splitting(PgsealSealedIndex *index, Relation relation, Buffer meta_buffer,
+				 const PgsealSealedSealer *sealer, const PgsealSealedEntry *entry)
+{
+	Splitting	splitting = {.added = *entry};
+	Outcome		outcome = SPLIT;
+	int			level;
+
+	pgseal_sealed_read_root(index, BufferGetPage(meta_buffer));
+	if (index->root == PGSEAL_SEALED_NO_NODE)
+	{
+		make_first_leaf(index, relation, meta_buffer, sealer, entry);
+		return true;
+	}
+	for (level = 0; outcome == SPLIT && level <= index->root_level; level++)
+		outcome = insert_at_level(index, relation, meta_buffer, sealer, level, &splitting);
+	if (outcome == SPLIT)
+		grow(index, relation, meta_buffer, sealer, &splitting.added, splitting.left,
+			 splitting.left_below);
+	for (int i = 0; i < list_length(splitting.nodes); i++)
+		pgseal_sealed_free_node(list_nth(splitting.nodes, i));
+	list_free(splitting.nodes);
+
+	/* A parent that was not told costs those a step who look for the new node */
+	return outcome != KEY_MISSING || level > 1;
+}
+
+/* A split of each level, of both halves, and a new root */
+#define SEALS_OF_SPLITS		32
+
+/* Into a leaf with room; false when there is none */
+static bool
+insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEntry *entry)
+{
+	Target		target = {.key = entry->key, .tid = entry->tid};
+	PgsealSealedSealer sealer;
+	PgsealSealedNode *found = descend(index, relation, &target);
+	PgsealSealedNode *node;
+	Buffer		buffer;
+	int			position;
+	bool		done = true;
+
+	if (found == NULL)
+		return false;
+	sealer = pgseal_sealed_sealer(index, relation, 1);
+	node = lock_for(index, relation, found->id, &target, false, &buffer);
+	position = position_of(index, node, &target);
+
+	/* It is there already when a row's place was given to it twice, as after a crash */
+	if (position == node->num_entries ||
+		compare_target(index, &node->entries[position], &target) != 0)
+	{
+		pgseal_sealed_add_entry(node, position, entry);
+		done = write_node(index, relation, buffer, &sealer, node);
+	}
+	UnlockReleaseBuffer(buffer);
+	pgseal_sealed_free_node(found);
+	pgseal_sealed_free_node(node);
+	return done;
+}
+
+void
+pgseal_sealed_insert(PgsealSealedIndex *index, Relation relation, const uint8 *key, int key_len,
+					 uint64 tid)
+{
+	PgsealSealedEntry entry = {.key = key, .key_len = key_len, .tid = tid};
+	bool		done = false;
+
+	/* Trying reads the way down, which makes the keys of its nodes ready */
+	while (!done && !insert_quickly(index, relation, &entry))
+	{
+		PgsealSealedSealer sealer = pgseal_sealed_sealer(index, relation, SEALS_OF_SPLITS);
+		Buffer		meta_buffer = pgseal_sealed_lock_meta(relation, BUFFER_LOCK_EXCLUSIVE);
+
+		done = insert_splitting(index, relation, meta_buffer, &sealer, &entry);
+		UnlockReleaseBuffer(meta_buffer);
+		pgseal_sealed_remember(index, relation);
+	}
+}
+
+/*
+ * Walking
+ */
+
+PgsealSealedNode *
+pgseal_sealed_step(const PgsealSealedIndex *index, Relation relation, uint32 neighbour,
+				   const uint8 *key, uint64 tid, bool forward)
+{
+	Target		target = {.key = key, .tid = tid};
+	uint32		id = neighbour;
+
+	while (id != PGSEAL_SEALED_NO_NODE)
+	{
+		PgsealSealedNode *node = pgseal_sealed_read(index, relation, id);
+
+		if (forward)
+			id = elsewhere(index, node, &target);
+		else if (node->low.key != NULL && compare_target(index, &node->low, &target) >= 0)
+			id = node->left;
+		else if (node->high.key != NULL && compare_target(index, &node->high, &target) < 0)
+			id = node->right;
+		else
+			id = PGSEAL_SEALED_NO_NODE;
+		if (id == PGSEAL_SEALED_NO_NODE)
+			return node;
+		pgseal_sealed_free_node(node);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return NULL;
+}
+
+double
+pgseal_sealed_rank(PgsealSealedIndex *index, Relation relation, const PgsealSealedBound *bound,
+				   double *out_total)
+{
+	Target		target = {.bound = bound};
+	double		before = 0;
+	double		width;			/* entries below the node that we are in */
+	PgsealSealedNode *node;
+	int			steps = 0;
+
+	pgseal_sealed_refresh_root(index, relation);
+	*out_total = 0;
+	if (index->root == PGSEAL_SEALED_NO_NODE)
+		return 0;
+	node = read_for(index, relation, index->root, &target, false, &steps);
+	width = pgseal_sealed_below(node);
+	*out_total = width;
+	while (node->level > 0)
+	{
+		int			child = child_for(index, node, &target);
+		double		below = Max(pgseal_sealed_below(node), 1);
+		uint32		next = node->entries[child].child;
+		uint64		sum = 0;
+
+		/* Counts are of the last split: only their proportions count */
+		for (int i = 0; i < child; i++)
+			sum += node->entries[i].below;
+		before += width * sum / below;
+		width *= node->entries[child].below / below;
+		pgseal_sealed_free_node(node);
+		node = read_for(index, relation, next, &target, false, &steps);
+	}
+	if (node->num_entries > 0)
+		before += width * position_of(index, node, &target) / node->num_entries;
+	pgseal_sealed_free_node(node);
+	return before;
+}
