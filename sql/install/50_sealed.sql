@@ -27,3 +27,8 @@ CREATE OPERATOR CLASS sealed_timestamp_ops DEFAULT FOR TYPE timestamp USING seal
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 timestamp_cmp(timestamp, timestamp);
 CREATE OPERATOR CLASS sealed_timestamptz_ops DEFAULT FOR TYPE timestamptz USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 timestamptz_cmp(timestamptz, timestamptz);
+
+CREATE FUNCTION pgseal.verify_index(index regclass,
+	OUT leaves int8, OUT entries int8, OUT misplaced int8, OUT rows int8, OUT missing int8)
+LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'pgseal_verify_index';
+COMMENT ON FUNCTION pgseal.verify_index(regclass) IS 'opens all nodes of a sealed index and looks for the entry of every row';

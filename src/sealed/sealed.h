@@ -13,7 +13,8 @@
  *	 tree.c		finding a leaf, inserting, splitting
  *	 build.c	CREATE INDEX; spill.c what doesn't fit into memory meanwhile
  *	 scan.c		searching
- *	 vacuum.c	removing entries, sealing anew, checking
+ *	 vacuum.c	removing entries, sealing anew
+ *	 verify.c	pgseal.verify_index()
  *	 access.c	what PostgreSQL asks of an access method
  *
  * The tree is a B-link tree (Lehman and Yao 1981) with links to both sides: a
@@ -312,6 +313,10 @@ extern PgsealSealedNode *pgseal_sealed_find_bound(PgsealSealedIndex *index, Rela
 												  const PgsealSealedBound *bound);
 extern void pgseal_sealed_insert(PgsealSealedIndex *index, Relation relation,
 								 const uint8 *key, int key_len, uint64 tid);
+
+/* Is the entry there? */
+extern bool pgseal_sealed_has(PgsealSealedIndex *index, Relation relation,
+							  const uint8 *key, uint64 tid);
 
 /*
  * The next leaf in a direction from one whose end is given: the leaf for the

@@ -151,6 +151,23 @@ pgseal_sealed_find_bound(PgsealSealedIndex *index, Relation relation,
 	return descend(index, relation, &target);
 }
 
+bool
+pgseal_sealed_has(PgsealSealedIndex *index, Relation relation, const uint8 *key, uint64 tid)
+{
+	Target		target = {.key = key, .tid = tid};
+	PgsealSealedNode *leaf = descend(index, relation, &target);
+	int			position;
+	bool		found;
+
+	if (leaf == NULL)
+		return false;
+	position = position_of(index, leaf, &target);
+	found = position < leaf->num_entries &&
+		compare_target(index, &leaf->entries[position], &target) == 0;
+	pgseal_sealed_free_node(leaf);
+	return found;
+}
+
 /*
  * Inserting
  */

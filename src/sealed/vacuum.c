@@ -2,7 +2,7 @@
  *
  * vacuum.c
  *	  Going through all nodes of a sealed index: removing entries, sealing what is
- *	  under an old key anew, checking.
+ *	  under an old key anew.
  *
  * Nodes are visited in the order of their places.  Entries move only to new
  * nodes, which get places behind all others, so none is missed.

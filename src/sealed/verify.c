@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify.c
+ *	  pgseal.verify_index(): is a sealed index sound, and does it have every row?
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "sealed/access.h"
+#include "sealed/sealed.h"
+
+PG_FUNCTION_INFO_V1(pgseal_verify_index);
+
+typedef struct Findings
+{
+	Relation	relation;
+	PgsealSealedIndex index;
+	MemoryContext row_context;
+	int64		nodes;			/* leaves */
+	int64		entries;
+	int64		misplaced;		/* not in the order that the index claims */
+	int64		rows;
+	int64		missing;		/* rows without an entry */
+} Findings;
+
+/* Of a leaf: entries ascend, within its interval */
+static void
+check_leaf(Findings *findings, const PgsealSealedNode *leaf)
+{
+	const PgsealSealedIndex *index = &findings->index;
+	const PgsealSealedEntry *before = leaf->low.key != NULL ? &leaf->low : NULL;
+
+	for (int i = 0; i < leaf->num_entries; i++)
+	{
+		const PgsealSealedEntry *entry = &leaf->entries[i];
+		int			order = before == NULL ? -1 :
+			pgseal_sealed_compare(index, before->key, before->tid, entry->key, entry->tid);
+
+		/* The first may be what its interval begins with */
+		if (order > 0 || (order == 0 && i > 0) ||
+			(leaf->high.key != NULL &&
+			 pgseal_sealed_compare(index, entry->key, entry->tid,
+								   leaf->high.key, leaf->high.tid) >= 0))
+			findings->misplaced++;
+		before = entry;
+	}
+	findings->nodes++;
+	findings->entries += leaf->num_entries;
+}
+
+static void
+check_leaves(Findings *findings)
+{
+	PgsealSealedBound start = {.side = -1};
+	PgsealSealedNode *leaf = pgseal_sealed_find_bound(&findings->index, findings->relation, &start);
+
+	while (leaf != NULL)
+	{
+		PgsealSealedNode *next;
+
+		check_leaf(findings, leaf);
+		next = leaf->high.key == NULL ? NULL :
+			pgseal_sealed_step(&findings->index, findings->relation, leaf->right,
+							   leaf->high.key, leaf->high.tid, true);
+		pgseal_sealed_free_node(leaf);
+		leaf = next;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+static void
+check_row(Relation relation, ItemPointer tid, Datum *values, bool *isnull, bool is_alive, void *state)
+{
+	Findings   *findings = state;
+	MemoryContext caller = MemoryContextSwitchTo(findings->row_context);
+	StringInfoData key;
+
+	findings->rows++;
+	initStringInfo(&key);
+	if (pgseal_sealed_encode(&key, &findings->index, relation, values, isnull) &&
+		!pgseal_sealed_has(&findings->index, relation, (uint8 *) key.data, pgseal_sealed_tid(tid)))
+		findings->missing++;
+	pgseal_wipe(key.data, key.maxlen);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(findings->row_context);
+}
+
+Datum
+pgseal_verify_index(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Oid			heap_id = IndexGetRelation(relid, true);
+	Findings	findings = {0};
+	Relation	heap;
+	struct IndexInfo *info;
+	TupleDesc	desc;
+	Datum		values[5];
+	bool		nulls[5] = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (!OidIsValid(heap_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("relation %u is not an index", relid)));
+	if (!pgseal_owns_table(heap_id, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(heap_id));
+	heap = table_open(heap_id, AccessShareLock);
+	findings.relation = index_open(relid, AccessShareLock);
+	if (!pgseal_sealed_is_method(findings.relation->rd_rel->relam) ||
+		findings.relation->rd_rel->relkind != RELKIND_INDEX)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a sealed index", RelationGetRelationName(findings.relation))));
+	pgseal_sealed_get(&findings.index, findings.relation);
+	if (!pgseal_sealed_check_access(&findings.index))
+		PG_RETURN_NULL();
+	findings.row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal verify row",
+												 ALLOCSET_DEFAULT_SIZES);
+
+	check_leaves(&findings);
+	info = BuildIndexInfo(findings.relation);
+	info->ii_Concurrent = true; /* only rows that are visible to this statement */
+	(void) table_index_build_scan(heap, findings.relation, info, true, false, check_row,
+								  &findings, NULL);
+	index_close(findings.relation, NoLock);
+	table_close(heap, NoLock);
+
+	values[0] = Int64GetDatum(findings.nodes);
+	values[1] = Int64GetDatum(findings.entries);
+	values[2] = Int64GetDatum(findings.misplaced);
+	values[3] = Int64GetDatum(findings.rows);
+	values[4] = Int64GetDatum(findings.missing);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
