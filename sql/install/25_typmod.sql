@@ -15,6 +15,14 @@ CREATE FUNCTION pgseal_internal.eqsel(internal, oid, internal, int4) RETURNS flo
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_eqsel';
 CREATE FUNCTION pgseal_internal.eqjoinsel(internal, oid, internal, int2, internal) RETURNS float8
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_eqjoinsel';
+CREATE FUNCTION pgseal_internal.ltsel(internal, oid, internal, int4) RETURNS float8
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_ltsel';
+CREATE FUNCTION pgseal_internal.lesel(internal, oid, internal, int4) RETURNS float8
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_lesel';
+CREATE FUNCTION pgseal_internal.gtsel(internal, oid, internal, int4) RETURNS float8
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_gtsel';
+CREATE FUNCTION pgseal_internal.gesel(internal, oid, internal, int4) RETURNS float8
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_gesel';
 CREATE FUNCTION pgseal_internal.blind_index_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_blind_index_support';
 CREATE FUNCTION pgseal_internal.equality_support(internal) RETURNS internal

@@ -3,9 +3,9 @@
 -- The sealed index
 --
 
-CREATE FUNCTION pgseal.sealed_handler(internal) RETURNS index_am_handler
+CREATE FUNCTION pgseal_internal.sealed_handler(internal) RETURNS index_am_handler
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_sealed_handler';
-CREATE ACCESS METHOD sealed TYPE INDEX HANDLER pgseal.sealed_handler;
+CREATE ACCESS METHOD sealed TYPE INDEX HANDLER pgseal_internal.sealed_handler;
 COMMENT ON ACCESS METHOD sealed IS 'index whose nodes are encrypted as a whole';
 
 -- Plain columns before the encrypted one

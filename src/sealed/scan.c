@@ -141,17 +141,11 @@ cross_comparison(Oid base_type, Oid other_type)
 	return result;
 }
 
-/*
- * The probe of a search key's argument: sealed, of the base type, or of another
- * of its family.  False when the current user may not open it (pgseal.on_denied).
- */
-static bool
-make_argument(PgsealSealedProbe *out_probe, const PgsealSealedColumn *column, const ScanKey key)
+bool
+pgseal_sealed_make_argument(PgsealSealedProbe *out_probe, const PgsealSealedColumn *column,
+							Oid type, Datum value)
 {
-	Datum		value = key->sk_argument;
 	Oid			base_type = column->type->base->oid;
-	Oid			type = OidIsValid(key->sk_subtype) ? key->sk_subtype :
-		column->encrypted ? column->type->oid : base_type;
 	const PgsealType *sealed_type = pgseal_type_by_oid(type);
 
 	if (sealed_type != NULL)
@@ -163,8 +157,7 @@ make_argument(PgsealSealedProbe *out_probe, const PgsealSealedColumn *column, co
 			return false;
 		type = sealed_type->base->oid;
 	}
-	if (type == base_type || (base_type == TEXTOID && type == VARCHAROID) ||
-		key->sk_strategy >= PGSEAL_SEALED_LIKE)
+	if (type == base_type || base_type == TEXTOID)	/* or varchar, or a pattern */
 	{
 		pgseal_sealed_make_probe(out_probe, column, value);
 		return true;
@@ -173,6 +166,14 @@ make_argument(PgsealSealedProbe *out_probe, const PgsealSealedColumn *column, co
 	out_probe->value = value;
 	out_probe->cross = cross_comparison(base_type, type);
 	return true;
+}
+
+static Oid
+argument_type(const PgsealSealedColumn *column, const ScanKey key)
+{
+	if (OidIsValid(key->sk_subtype))
+		return key->sk_subtype;
+	return column->encrypted ? column->type->oid : column->type->base->oid;
 }
 
 /* The characters that a LIKE pattern begins with; *out_exact: and nothing else but a last % */
@@ -232,7 +233,9 @@ add_condition(Scan *state, const ScanKey key)
 		condition->is_not_null = (key->sk_flags & SK_SEARCHNOTNULL) != 0;
 		condition->probe.isnull = true;
 	}
-	else if ((key->sk_flags & SK_ISNULL) || !make_argument(&condition->probe, column, key))
+	else if ((key->sk_flags & SK_ISNULL) || 
+			 !pgseal_sealed_make_argument(&condition->probe, column, argument_type(column, key),
+										  key->sk_argument))
 	{
 		state->is_empty = true;
 		return;

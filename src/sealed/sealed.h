@@ -12,7 +12,7 @@
  *	 store.c	nodes in blocks: metapage, slots, node keys
  *	 tree.c		finding a leaf, inserting, splitting
  *	 build.c	CREATE INDEX; spill.c what doesn't fit into memory meanwhile
- *	 scan.c		searching
+ *	 scan.c		searching; estimate.c how much a search would find
  *	 vacuum.c	removing entries, sealing anew
  *	 verify.c	pgseal.verify_index()
  *	 access.c	what PostgreSQL asks of an access method
@@ -329,6 +329,19 @@ extern PgsealSealedNode *pgseal_sealed_step(const PgsealSealedIndex *index, Rela
 /* How many entries of all lie before the bound, from the sizes on the way to it */
 extern double pgseal_sealed_rank(PgsealSealedIndex *index, Relation relation,
 								 const PgsealSealedBound *bound, double *out_total);
+
+/* ----------
+ * scan.c
+ * ----------
+ */
+
+/*
+ * The probe of an argument: sealed, of the base type, or of another of its family.
+ * False when the current user may not open it (pgseal.on_denied); 42883 when the
+ * types cannot be compared.
+ */
+extern bool pgseal_sealed_make_argument(PgsealSealedProbe *out_probe,
+										const PgsealSealedColumn *column, Oid type, Datum value);
 
 /* ----------
  * spill.c: records in a temporary file, under a key that dies with it
