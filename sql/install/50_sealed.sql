@@ -9,23 +9,23 @@ CREATE ACCESS METHOD sealed TYPE INDEX HANDLER pgseal_internal.sealed_handler;
 COMMENT ON ACCESS METHOD sealed IS 'index whose nodes are encrypted as a whole';
 
 -- Plain columns before the encrypted one
-CREATE OPERATOR CLASS sealed_bool_ops DEFAULT FOR TYPE bool USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_bool_ops DEFAULT FOR TYPE bool USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btboolcmp(bool, bool);
-CREATE OPERATOR CLASS sealed_int2_ops DEFAULT FOR TYPE int2 USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_int2_ops DEFAULT FOR TYPE int2 USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint2cmp(int2, int2);
-CREATE OPERATOR CLASS sealed_int4_ops DEFAULT FOR TYPE int4 USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_int4_ops DEFAULT FOR TYPE int4 USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int4, int4);
-CREATE OPERATOR CLASS sealed_int8_ops DEFAULT FOR TYPE int8 USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_int8_ops DEFAULT FOR TYPE int8 USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint8cmp(int8, int8);
-CREATE OPERATOR CLASS sealed_text_ops DEFAULT FOR TYPE text USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_text_ops DEFAULT FOR TYPE text USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 bttextcmp(text, text);
-CREATE OPERATOR CLASS sealed_uuid_ops DEFAULT FOR TYPE uuid USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_uuid_ops DEFAULT FOR TYPE uuid USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 uuid_cmp(uuid, uuid);
-CREATE OPERATOR CLASS sealed_date_ops DEFAULT FOR TYPE date USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_date_ops DEFAULT FOR TYPE date USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 date_cmp(date, date);
-CREATE OPERATOR CLASS sealed_timestamp_ops DEFAULT FOR TYPE timestamp USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_timestamp_ops DEFAULT FOR TYPE timestamp USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 timestamp_cmp(timestamp, timestamp);
-CREATE OPERATOR CLASS sealed_timestamptz_ops DEFAULT FOR TYPE timestamptz USING sealed AS
+CREATE OPERATOR CLASS sealed_plain_timestamptz_ops DEFAULT FOR TYPE timestamptz USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 timestamptz_cmp(timestamptz, timestamptz);
 
 CREATE FUNCTION pgseal.verify_index(index regclass,

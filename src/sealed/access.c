@@ -123,6 +123,9 @@ sealed_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	Cost		descent = height * OPEN_NODE_COST * cpu_operator_cost;
 
 	memset(&costs, 0, sizeof(costs));
+	/* Without a condition on the first column, all of the index is read */
+	if (path->indexclauses != NIL && linitial_node(IndexClause, path->indexclauses)->indexcol > 0)
+		costs.numIndexTuples = path->indexinfo->tuples;
 	genericcostestimate(root, path, loop_count, &costs);
 	*startup_cost = costs.indexStartupCost + descent;
 	*total_cost = costs.indexTotalCost + costs.num_sa_scans * descent;

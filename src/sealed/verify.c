@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "base/as_owner.h"
 #include "base/compat.h"
 #include "sealed/access.h"
 #include "sealed/sealed.h"
@@ -108,6 +109,7 @@ pgseal_verify_index(PG_FUNCTION_ARGS)
 	Findings	findings = {0};
 	Relation	heap;
 	struct IndexInfo *info;
+	PgsealCaller caller;
 	TupleDesc	desc;
 	Datum		values[5];
 	bool		nulls[5] = {0};
@@ -134,10 +136,12 @@ pgseal_verify_index(PG_FUNCTION_ARGS)
 												 ALLOCSET_DEFAULT_SIZES);
 
 	check_leaves(&findings);
+	pgseal_as_owner_begin(&caller, heap->rd_rel->relowner);
 	info = BuildIndexInfo(findings.relation);
 	info->ii_Concurrent = true; /* only rows that are visible to this statement */
 	(void) table_index_build_scan(heap, findings.relation, info, true, false, check_row,
 								  &findings, NULL);
+	pgseal_as_owner_end(&caller);
 	index_close(findings.relation, NoLock);
 	table_close(heap, NoLock);
 

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * hashindex.c
- *	  Who may use a hash index on encrypted values.
+ *	  Who may use a hash index or a sealed index on encrypted values.
  *
  * The upkeep of a hash index asks for no privilege (type/compare.c), and a scan calls
  * the same support function: it would answer "no such row" where the value is
  * not there, and fail with "permission denied" only where it is.  So the
  * planner does not get to see the index when the current user may not open
  * what the column's key seals.  Such a plan is made anew for another role, and
- * for the same one when the server's privileges change.
+ * for the same one when the server's privileges change.  A sealed index asks
+ * before it looks for anything; but it need not be asked.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +25,7 @@
 
 #include "base/compat.h"
 #include "keys/catalog.h"
+#include "sealed/access.h"
 #include "search/hashindex.h"
 #include "value/basetype.h"
 
@@ -51,6 +53,19 @@ may_use(Oid relation, AttrNumber attnum)
 		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
 }
 
+/*
+ * The first column of an index that is encrypted, or -1.  All of them are under one
+ * key; an index of arrays hashes their elements with the check.
+ */
+static int
+encrypted_column(const IndexOptInfo *index)
+{
+	for (int i = 0; i < index->nkeycolumns; i++)
+		if (pgseal_type_by_oid(index->opcintype[i]) != NULL)
+			return i;
+	return -1;
+}
+
 static void
 hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
 {
@@ -62,12 +77,12 @@ hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, Rel
 	foreach(lc, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
+		int			column = encrypted_column(index);
 
-		/* It has one column; one of arrays hashes their elements with the check */
-		if (index->relam != HASH_AM_OID || pgseal_type_by_oid(index->opcintype[0]) == NULL)
+		if (column < 0 || (index->relam != HASH_AM_OID && !pgseal_sealed_is_method(index->relam)))
 			continue;
 		root->glob->dependsOnRole = true;
-		if (!may_use(relation, index->indexkeys[0]))
+		if (!may_use(relation, index->indexkeys[column]))
 			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
 	}
 }
