@@ -62,7 +62,11 @@ test:
 demo:
 	sh test/demo.sh
 
+# PostgreSQL's own regression suite, without pgseal and with it
+check-postgres:
+	sh test/scratch.sh sh test/check_postgres.sh
+
 bench:
 	sh test/scratch.sh sh test/bench/run.sh
 
-.PHONY: check-layers test demo bench
+.PHONY: check-layers check-postgres test demo bench

@@ -1521,101 +1521,101 @@ CREATE FUNCTION pgseal_internal.concat(encrypted_jsonb, encrypted_jsonb) RETURNS
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.||) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.|| (LEFTARG = encrypted_jsonb, RIGHTARG = encrypted_jsonb, FUNCTION = pgseal_internal.concat);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_date, datemultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = datemultirange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_date, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_date, daterange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = daterange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_date, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_int4, int4multirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = int4multirange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_int4, int4range) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = int4range, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_int8, int8multirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = int8multirange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_int8, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_int8, int8range) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = int8range, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_int8, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, nummultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = nummultirange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, numrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = numrange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, tsmultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = tsmultirange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, tsrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = tsrange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, tstzmultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = tstzmultirange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, tstzrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<@) $2;
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = tstzrange, FUNCTION = pgseal_internal.contained);
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contains(datemultirange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = datemultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(daterange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = daterange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(int4multirange, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = int4multirange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(int4range, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = int4range, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(int8multirange, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = int8multirange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int8';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(int8range, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = int8range, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int8';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(nummultirange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = nummultirange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_numeric) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.numeric';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(numrange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = numrange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_numeric) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.numeric';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(tsmultirange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = tsmultirange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamp';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(tsrange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = tsrange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamp';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(tstzmultirange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = tstzmultirange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamptz';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
 
-CREATE FUNCTION pgseal_internal.contains(tstzrange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.@>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.@> (LEFTARG = tstzrange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamptz';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
 
 CREATE FUNCTION pgseal_internal.divide(encrypted_float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
@@ -3521,42 +3521,6 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_part"($1, pgseal_inter
 CREATE FUNCTION pg_catalog."date_trunc"(text, encrypted_timestamp) RETURNS timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_trunc"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_date, datemultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_int4, int4multirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_int8, int8multirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_numeric, nummultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_timestamp, tsmultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_multirange"(encrypted_timestamptz, tstzmultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_multirange"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_date, daterange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_int4, int4range) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_int8, int8range) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_numeric, numrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_timestamp, tsrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."elem_contained_by_range"(encrypted_timestamptz, tstzrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."elem_contained_by_range"(pgseal_internal.open($1), $2);
-
 CREATE FUNCTION pg_catalog."exp"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."exp"(pgseal_internal.open($1));
 
@@ -3629,9 +3593,6 @@ LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_serie
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, int4) RETURNS SETOF integer
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2); END;
 
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, int4, int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2, $3); END;
-
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int2, encrypted_int8) RETURNS SETOF bigint
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
@@ -3653,32 +3614,14 @@ LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_serie
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, int8) RETURNS SETOF bigint
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2); END;
 
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, int8, int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2, $3); END;
-
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_timestamp, encrypted_timestamp, interval) RETURNS SETOF timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), $3); END;
 
 CREATE FUNCTION pg_catalog."generate_series"(int4, encrypted_int4) RETURNS SETOF integer
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2)); END;
 
-CREATE FUNCTION pg_catalog."generate_series"(int4, encrypted_int4, int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2), $3); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(int4, int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, $2, pgseal_internal.open($3)); END;
-
 CREATE FUNCTION pg_catalog."generate_series"(int8, encrypted_int8) RETURNS SETOF bigint
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2)); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(int8, encrypted_int8, int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2), $3); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(int8, int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, $2, pgseal_internal.open($3)); END;
-
-CREATE FUNCTION pg_catalog."get_bit"(bit, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."get_bit"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."in_range"(encrypted_int2, encrypted_int2, encrypted_int2, bool, bool) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), $4, $5);
@@ -3809,24 +3752,6 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."money"(pgseal_internal.open
 CREATE FUNCTION pg_catalog."money"(encrypted_int8) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."money"(pgseal_internal.open($1));
 
-CREATE FUNCTION pg_catalog."multirange_contains_elem"(datemultirange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."multirange_contains_elem"(int4multirange, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."multirange_contains_elem"(int8multirange, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."multirange_contains_elem"(nummultirange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."multirange_contains_elem"(tsmultirange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."multirange_contains_elem"(tstzmultirange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."multirange_contains_elem"($1, pgseal_internal.open($2));
-
 CREATE FUNCTION pg_catalog."numeric"(encrypted_float4) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.open($1));
 
@@ -3841,9 +3766,6 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.op
 
 CREATE FUNCTION pg_catalog."numeric"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.open($1));
-
-CREATE FUNCTION pg_catalog."oid"(encrypted_int4) RETURNS oid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."oid"(pgseal_internal.open($1));
 
 CREATE FUNCTION pg_catalog."pg_size_pretty"(encrypted_int8) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pg_size_pretty"(pgseal_internal.open($1));
@@ -3866,29 +3788,8 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"(pgseal_internal.open
 CREATE FUNCTION pg_catalog."power"(numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"($1, pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."range_contains_elem"(daterange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."range_contains_elem"(int4range, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."range_contains_elem"(int8range, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."range_contains_elem"(numrange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."range_contains_elem"(tsrange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."range_contains_elem"(tstzrange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."range_contains_elem"($1, pgseal_internal.open($2));
-
 CREATE FUNCTION pg_catalog."round"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."round"(pgseal_internal.open($1));
-
-CREATE FUNCTION pg_catalog."set_bit"(bit, encrypted_int4, int4) RETURNS bit
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."set_bit"($1, pgseal_internal.open($2), $3);
 
 CREATE FUNCTION pg_catalog."sign"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."sign"(pgseal_internal.open($1));

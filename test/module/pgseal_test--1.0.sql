@@ -58,3 +58,11 @@ CREATE FUNCTION envelope_to_text(bytes bytea) RETURNS text
 -- NULL where the text is malformed
 CREATE FUNCTION envelope_from_text(form text) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT;
+
+-- resolve.c
+
+CREATE FUNCTION resolve_operator(name text, "left" oid, "right" oid) RETURNS oid
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
+
+CREATE FUNCTION resolve_function(name text, types oid[]) RETURNS int8
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
