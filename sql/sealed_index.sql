@@ -46,6 +46,20 @@ CREATE INDEX ON unlogged_staff USING sealed (v) WITH (node_size = 1024);
 INSERT INTO unlogged_staff SELECT g, g FROM generate_series(1, 300) g;
 SELECT id FROM unlogged_staff WHERE v < 3::int8 ORDER BY id;
 
+-- the index key is replaced: no node stays under the old one
+BEGIN;
+SELECT pgseal.rotate_index_key('public.staff');
+UPDATE staff SET salary = salary + 1 WHERE id <= 20;
+ROLLBACK;
+SELECT misplaced, rows, missing FROM pgseal.verify_index('staff_salary');
+SELECT pgseal.rotate_index_key('public.staff');
+UPDATE staff SET salary = salary WHERE id <= 20;
+SELECT id FROM staff WHERE salary > 5000 ORDER BY salary, id;
+SELECT pgseal.retire_index_key('public.staff');
+SELECT id FROM staff WHERE salary > 5000 ORDER BY salary, id;
+SELECT misplaced, rows, missing FROM pgseal.verify_index('staff_team');
+SELECT id FROM staff WHERE email = 'u77@example.org';
+
 -- a table in parts
 CREATE TABLE parts (id int, v encrypted_int4('parts')) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);

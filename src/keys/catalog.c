@@ -521,6 +521,7 @@ read_version(Lookup *lookup, HeapTuple tuple)
 	row->seals = int64_column(lookup, tuple, VERSION_SEALS);
 	(void) column(lookup, tuple, VERSION_RETIRED, &isnull);
 	row->retired = !isnull;
+	row->written_here = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 	return row;
 }
 

@@ -8,7 +8,8 @@
  *	 1. rotate_index_key(): from its commit on, tokens are made under the new
  *		version, and lookups search for tokens of both.
  *	 2. Old tokens go: indexes by REINDEX INDEX CONCURRENTLY, generated columns
- *		by updating the rows.
+ *		by updating the rows.  (Sealed indexes hold none; step 3 seals their nodes
+ *		anew.)
  *	 3. retire_index_key() sees that none is left, and destroys the old version.
  *
  * No lookup may miss: whoever has planned with one version in mind, or would
@@ -54,6 +55,7 @@
 #include "base/compat.h"
 #include "keys/keyring.h"
 #include "search/stored_tokens.h"
+#include "sealed/access.h"
 
 PG_FUNCTION_INFO_V1(pgseal_rotate_index_key);
 PG_FUNCTION_INFO_V1(pgseal_retire_index_key);
@@ -333,6 +335,25 @@ check_generated_column(Relation table, AttrNumber attnum, int current)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
+/*
+ * Sealed indexes are rewritten node by node, beside those who use them: since
+ * step 1 nobody seals under the old version any more.
+ */
+static void
+reseal_indexes(Relation table)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
+
+		if (index->rd_rel->relkind == RELKIND_INDEX && pgseal_sealed_is_method(index->rd_rel->relam))
+			(void) pgseal_sealed_reseal(index);
+		index_close(index, NoLock);
+	}
+}
+
 /* retire_index_key(name) → how many versions were retired */
 Datum
 pgseal_retire_index_key(PG_FUNCTION_ARGS)
@@ -362,6 +383,7 @@ pgseal_retire_index_key(PG_FUNCTION_ARGS)
 	{
 		Relation	table = table_open(lfirst_oid(lc), AccessShareLock);
 
+		reseal_indexes(table);
 		if (RELKIND_HAS_TABLE_AM(table->rd_rel->relkind))
 			for (int i = 1; i <= RelationGetNumberOfAttributes(table); i++)
 				if (column_has_tokens(table, i, hash))
