@@ -36,26 +36,33 @@ suite=$PGSEAL_PGSRC/src/test/regress
 regress=$(dirname "$(pg_config --pgxs)")/../test/regress/pg_regress
 ${CC:-cc} -shared -fPIC -O1 -I"$(pg_config --includedir-server)" -o "$work/regress.so" "$suite/regress.c"
 
-# run NAME SETTING SQL: the results of the suite are in $work/NAME/results
+# run NAME SETTING SQL OPTION: the results of the suite are in $work/NAME/results.
+# Both runs are in one place, as results name it.
 run()
 {
-	dir=$work/$1
+	dir=$work/run
 	mkdir "$dir"
 	cp -R "$suite/sql" "$suite/expected" "$suite/data" "$suite/parallel_schedule" "$dir"
 	[ ! -e "$suite/resultmap" ] || cp "$suite/resultmap" "$dir"
 	cp "$work/regress.so" "$dir"
+	for module in autoinc refint
+	do
+		cp "$(pg_config --pkglibdir)/$module.so" "$dir"
+	done
 	initdb -D "$dir/data_dir" -A trust --no-sync --no-locale -E UTF8 >"$dir/initdb.log"
 	printf '%s\n' "fsync = off" "listen_addresses = ''" "unix_socket_directories = '$work/socket'" "$2" >>"$dir/data_dir/postgresql.conf"
 	pg_ctl -s -w -D "$dir/data_dir" -l "$dir/server.log" start
-	psql -qX -h "$work/socket" -d template1 -c "$3" >/dev
+	psql -qX -h "$work/socket" -d template1 -c "$3" >/dev/null
 	"$regress" --bindir="$bindir" --inputdir="$dir" --outputdir="$dir" --dlpath="$dir" --host="$work/socket" \
-		--max-concurrent-tests=20 --schedule="$dir/parallel_schedule" >"$dir/regress.log" 2>&1 || true
+		--max-concurrent-tests=20 $4 --schedule="$dir/parallel_schedule" >"$dir/regress.log" 2>&1 || true
 	pg_ctl -s -w -m fast -D "$dir/data_dir" stop
 	tail -n 8 "$dir/regress.log" | grep -E 'tests (failed|passed)' || true
+	mv "$dir" "$work/$1"
 }
 
-run plain '' 'SELECT'
-run pgseal "shared_preload_libraries = 'pgseal'" 'CREATE EXTENSION pgseal'
+# pg_regress makes its database from template0
+run plain '' 'SELECT' ''
+run pgseal "shared_preload_libraries = 'pgseal'" 'CREATE EXTENSION pgseal' --load-extension=pgseal
 
 failed=
 for result in "$work"/plain/results/*.out

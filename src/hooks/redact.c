@@ -31,7 +31,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "hooks/redact.h"
-#include "value/basetype.h"
+#include "value/find_sealed.h"
 #include "value/seal.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
@@ -41,7 +41,7 @@ static emit_log_hook_type prev_emit_log = NULL;
  * COPY
  */
 
-/* Is this a COPY into a table that may have encrypted columns? */
+/* Is this a COPY into a table that holds encrypted values, at any depth? */
 static bool
 copies_into_encrypted(Node *stmt)
 {
@@ -59,10 +59,10 @@ copies_into_encrypted(Node *stmt)
 	rel = relation_open(relation, NoLock);
 	for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
 	{
-		Oid			type = TupleDescAttr(RelationGetDescr(rel), i)->atttypid;
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
 
-		/* Domains, arrays and composite types included, and a few others */
-		found = type >= FirstNormalObjectId;
+		found = attribute->atttypid >= FirstNormalObjectId &&
+			pgseal_shape_of_type(attribute->atttypid, attribute->atttypmod) != NULL;
 	}
 	relation_close(rel, AccessShareLock);
 	return found;

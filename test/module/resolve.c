@@ -56,8 +56,14 @@ resolve_function(PG_FUNCTION_ARGS)
 	List	   *defaults;
 	FuncDetailCode found;
 
+	/* Parameters: an untyped one is not taken for a cast, as a literal is */
 	for (int i = 0; i < num_types; i++)
-		args = lappend(args, makeNullConst(types[i], -1, InvalidOid));
+	{
+		Param	   *param = makeNode(Param);
+
+		param->paramtype = types[i];
+		args = lappend(args, param);
+	}
 	found = func_get_detail(name, args, NIL, num_types, types, true, true, false, &function,
 							&result_type, &set, &num_variadic, &variadic, &declared, &defaults);
 	PG_RETURN_INT64(found == FUNCDETAIL_NOTFOUND || found == FUNCDETAIL_MULTIPLE || found == FUNCDETAIL_COERCION ?

@@ -72,6 +72,14 @@ for ([ q{'[1,5)'::int4range @> '[2,3)'}, 't' ], [ q{'{[2,3)}' <@ '{[1,5)}'::int4
 	is($node->query('postgres', "SELECT $expression"), $value, $expression);
 }
 
+# The input that COPY could not read is shown, also beside types of users
+$node->query('postgres', "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE moods (m mood, n int); CREATE DOMAIN small AS int CHECK (VALUE < 5);
+	CREATE TABLE smalls (s small)");
+$node->fails_like('postgres', "COPY moods FROM STDIN;\nhappy\t1\n\\.\n", qr/COPY moods, line 1, column m: "happy"/, 'COPY of an enum');
+$node->fails_like('postgres', "COPY smalls FROM STDIN;\n7\n\\.\n", qr/COPY smalls, line 1, column s: "7"/, 'COPY of a domain');
+$node->query('postgres', 'CREATE TABLE sealed_moods (m mood, v encrypted_int4[])');
+$node->fails_like('postgres', "COPY sealed_moods FROM STDIN;\nsad\t{1,x}\n\\.\n", qr/invalid input for type encrypted_int4(?!.*1,x)/s, 'COPY of encrypted values');
+
 # And an encrypted element is still in a range or not, by an index on the range, too
 $node->query('postgres', <<'EOSQL');
 	CREATE TABLE e (n encrypted_int4, d encrypted_date);
