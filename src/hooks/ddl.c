@@ -342,8 +342,9 @@ complete_alter(AlterTableStmt *stmt, PgsealKeyOwner *owner)
 	ListCell   *lc;
 
 	owner->relation = RangeVarGetRelid(stmt->relation, NoLock, true);
-	/* Who may not change it gets PostgreSQL's own error */
-	if (!OidIsValid(owner->relation) || !pgseal_owns_table(owner->relation, GetUserId()))
+	/* Who may not change it, or so, gets PostgreSQL's own error */
+	if (!OidIsValid(owner->relation) || !pgseal_owns_table(owner->relation, GetUserId()) ||
+		strchr("rpfc", get_rel_relkind(owner->relation)) == NULL)
 		return;
 	if (pgseal_catalog_is_relation(owner->relation))
 		keep_catalog_triggers(stmt);
