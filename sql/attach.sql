@@ -210,6 +210,22 @@ ALTER TABLE at_k ATTACH PARTITION at_k1 DEFAULT;
 SELECT id, pgseal.try_open(e) FROM at_k;
 DROP TABLE at_k;
 
+-- rows of the table that are stored elsewhere
+CREATE TABLE at_v (id int, e encrypted_text) PARTITION BY RANGE (id);
+CREATE TABLE at_v1 (id int, e encrypted_text);
+CREATE TYPE at_holder AS (r at_v1);
+CREATE DOMAIN at_vd AS at_v1;
+CREATE TABLE at_v_rows (r at_v1, a at_v1[], h at_holder, d at_vd);
+INSERT INTO at_v_rows VALUES (ROW(1, 'row'), ARRAY[ROW(2, 'array')::at_v1], ROW(ROW(3, 'nested')), ROW(4, 'domain'));
+SELECT ((r).e)::text, ((a[1]).e)::text, (((h).r).e)::text, ((d).e)::text FROM at_v_rows;
+ALTER TABLE at_v ATTACH PARTITION at_v1 DEFAULT;
+SELECT ((r).e)::text, ((a[1]).e)::text, (((h).r).e)::text, ((d).e)::text FROM at_v_rows;
+SELECT (pgseal.inspect((r).e)).key, (pgseal.inspect((a[1]).e)).key, (pgseal.inspect(((h).r).e)).key, (pgseal.inspect((d).e)).key FROM at_v_rows;
+DROP TABLE at_v_rows;
+DROP TYPE at_holder;
+DROP DOMAIN at_vd;
+DROP TABLE at_v;
+
 -- who may not attach gets PostgreSQL's own error, and nothing is changed
 CREATE ROLE at_role;
 GRANT CREATE ON SCHEMA public TO at_role;

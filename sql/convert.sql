@@ -235,3 +235,29 @@ DROP TABLE convert_t, convert_parent;
 DROP FUNCTION convert_trigger;
 REVOKE ALL ON SCHEMA public FROM convert_owner;
 DROP ROLE convert_reader, convert_owner;
+
+-- What has been chosen for a column stays, there and back
+CREATE TABLE convert_kept (id int PRIMARY KEY, ext text, mn text, pl text, def text, cmp text COMPRESSION pglz, num int DEFAULT 4);
+ALTER TABLE convert_kept ALTER ext SET STORAGE EXTERNAL, ALTER mn SET STORAGE MAIN, ALTER pl SET STORAGE PLAIN,
+	ALTER ext SET (n_distinct = 5), ALTER ext SET STATISTICS 77, ALTER ext SET NOT NULL;
+ALTER TABLE convert_kept ALTER ext SET DEFAULT 'dflt', ADD CHECK (length(ext) < 9);
+COMMENT ON COLUMN convert_kept.ext IS 'kept';
+GRANT SELECT (ext) ON convert_kept TO PUBLIC;
+INSERT INTO convert_kept VALUES (1, 'e', 'm', 'p', 'd', 'c', 5);
+CREATE TABLE convert_kept_before AS SELECT attname, atttypid, attstorage, attcompression, coalesce(attstattarget, -1) AS target, array_to_string(ARRAY(SELECT o FROM unnest(attoptions) o WHERE o !~ '^pg_attver'), ',') AS options, attnotnull, attacl::text,
+	col_description(attrelid, attnum) AS comment, pg_get_expr(adbin, adrelid) AS default FROM pg_attribute LEFT JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum)
+	WHERE attrelid = 'convert_kept'::regclass AND attnum > 0;
+DO $$ DECLARE c name; BEGIN
+	FOREACH c IN ARRAY '{ext,mn,pl,def,cmp,num}'::name[] LOOP CALL pgseal.encrypt_column('convert_kept', c); END LOOP;
+END $$;
+SELECT attname, attstorage, attcompression FROM pg_attribute WHERE attrelid = 'convert_kept'::regclass AND attnum > 1 ORDER BY attnum;
+INSERT INTO convert_kept VALUES (2, 'toolongtoolong');
+DO $$ DECLARE c name; BEGIN
+	FOREACH c IN ARRAY '{ext,mn,pl,def,cmp,num}'::name[] LOOP CALL pgseal.decrypt_column('convert_kept', c); END LOOP;
+END $$;
+SELECT attname, atttypid::regtype, attstorage, attcompression, coalesce(attstattarget, -1), array_to_string(ARRAY(SELECT o FROM unnest(attoptions) o WHERE o !~ '^pg_attver'), ',') AS options, attnotnull, attacl::text,
+	col_description(attrelid, attnum) AS comment, pg_get_expr(adbin, adrelid) AS default FROM pg_attribute LEFT JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum)
+	WHERE attrelid = 'convert_kept'::regclass AND attnum > 0
+	EXCEPT SELECT attname, atttypid::regtype, attstorage, attcompression, target, options, attnotnull, attacl, comment, "default" FROM convert_kept_before;
+SELECT * FROM convert_kept;
+DROP TABLE convert_kept, convert_kept_before;

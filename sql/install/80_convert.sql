@@ -37,6 +37,14 @@ ALTER TABLE pgseal_internal.conversion_change REPLICA IDENTITY FULL;
 CREATE INDEX conversion_change_relid_idx ON pgseal_internal.conversion_change (relid);
 COMMENT ON TABLE pgseal_internal.conversion_change IS 'primary keys of rows that have changed in a table that is being converted';
 
+CREATE TABLE pgseal_internal.plain_storage (
+	relid   oid NOT NULL,
+	attnum  int2 NOT NULL,
+	storage text COLLATE "C" NOT NULL,
+	PRIMARY KEY (relid, attnum)
+);
+COMMENT ON TABLE pgseal_internal.plain_storage IS 'how columns were stored (pg_attribute.attstorage) before they were encrypted';
+
 CREATE FUNCTION pgseal_internal.note_change() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_note_change';
 REVOKE ALL ON FUNCTION pgseal_internal.note_change() FROM PUBLIC;

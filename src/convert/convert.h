@@ -154,4 +154,18 @@ extern void pgseal_convert_switch(const PgsealConversion *conversion);
  */
 extern void pgseal_convert_hide_from_decoding(Oid relid, bool hide);
 
+/* storage.c: how a column's values are stored */
+typedef struct PgsealStorage
+{
+	Oid			type;
+	char		storage;
+	char		compression;
+} PgsealStorage;
+
+extern PgsealStorage pgseal_convert_storage(Oid relid, AttrNumber attnum);
+
+/* After the change of the column's type, of the table or its copy */
+extern void pgseal_convert_keep_storage(const PgsealConversion *conversion, Oid relid,
+										const PgsealStorage *before);
+
 #endif							/* PGSEAL_CONVERT_H */

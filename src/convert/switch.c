@@ -158,6 +158,7 @@ change_type(const PgsealConversion *conversion, Oid relid)
 	AlterTableCmd *cmd = makeNode(AlterTableCmd);
 	PlannedStmt *planned = makeNode(PlannedStmt);
 	AlterTableUtilityContext context = {.pstmt = planned,.queryString = "",.relid = relid};
+	PgsealStorage before = pgseal_convert_storage(relid, conversion->attnum);
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
@@ -175,6 +176,7 @@ change_type(const PgsealConversion *conversion, Oid relid)
 	planned->utilityStmt = (Node *) stmt;
 	AlterTable(stmt, AccessExclusiveLock, &context);
 	CommandCounterIncrement();
+	pgseal_convert_keep_storage(conversion, relid, &before);
 }
 
 /* The old file goes when the transaction commits. */

@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/multixact.h"
@@ -30,7 +31,9 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/cluster.h"
 #include "commands/tablecmds.h"
 #include "executor/executor.h"
@@ -39,6 +42,7 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/predicate.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
@@ -279,6 +283,54 @@ check_partitioned_by_tokens(Oid relid)
 	table_close(rel, NoLock);
 }
 
+/*
+ * Rows that are stored elsewhere, as values of the row type of a changed relation or
+ * of a type that has it inside, hold values of the columns, too.
+ */
+static void
+add_users_of_type(Oid type, List **types, List **relations)
+{
+	Relation	rel;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(type) || list_member_oid(*types, type))
+		return;
+	*types = lappend_oid(*types, type);
+	rel = table_open(DependRelationId, AccessShareLock);
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(TypeRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(type));
+	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Oid			user = form->objid;
+
+		if (form->classid == TypeRelationId)
+			add_users_of_type(user, types, relations);
+		if (form->classid != RelationRelationId || form->objsubid == 0)
+			continue;
+		LockRelationOid(user, AccessExclusiveLock);
+		*relations = list_append_unique_oid(*relations, user);
+		add_users_of_type(get_rel_type_id(user), types, relations);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+add_users_of_rows(List **relations)
+{
+	List	   *types = NIL;
+
+	/* It grows meanwhile, by what has been looked at already */
+	for (int i = 0, num = list_length(*relations); i < num; i++)
+		add_users_of_type(get_rel_type_id(list_nth_oid(*relations, i)), &types, relations);
+}
+
 void
 pgseal_rekey(List *rekeyings)
 {
@@ -294,6 +346,7 @@ pgseal_rekey(List *rekeyings)
 		forboth(attnum, rekeying->attnums, typmod, rekeying->typmods)
 			rekey_column(rekeying->relation, lfirst_int(attnum), lfirst_int(typmod), &relations);
 	}
+	add_users_of_rows(&relations);
 	foreach(lc, relations)
 	{
 		char		relkind = get_rel_relkind(lfirst_oid(lc));
