@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/nbtree.h"
+#include "access/itup.h"
 #include "access/relscan.h"
 #include "access/stratnum.h"
 #include "catalog/pg_opfamily.h"
@@ -51,6 +52,7 @@ typedef struct Scan
 	Condition	conditions[INDEX_MAX_KEYS];
 	bool		is_empty;		/* no row can match */
 	bool		recheck;
+	IndexTuple	empty_tuple;	/* or NULL: not needed yet */
 
 	/* The leaf that the scan is in */
 	bool		started;
@@ -112,6 +114,8 @@ pgseal_sealed_endscan(IndexScanDesc scan)
 
 	forget(state);
 	MemoryContextDelete(state->context);
+	if (state->empty_tuple != NULL)
+		pfree(state->empty_tuple);
 	pfree(state->tids);
 	pfree(state->low_key);
 	pfree(state->high_key);
@@ -534,6 +538,30 @@ next_leaf(IndexScanDesc scan, bool forward)
 	return false;
 }
 
+/*
+ * The planner takes an index only scan also of an index that returns no column
+ * when none is asked for, as by count(*): an entry without values will do.
+ */
+static void
+give_empty_tuple(IndexScanDesc scan)
+{
+	Scan	   *state = scan->opaque;
+	TupleDesc	desc = RelationGetDescr(scan->indexRelation);
+	Datum		values[INDEX_MAX_KEYS] = {0};
+	bool		nulls[INDEX_MAX_KEYS];
+	MemoryContext caller;
+
+	if (state->empty_tuple == NULL)
+	{
+		memset(nulls, true, sizeof(nulls));
+		caller = MemoryContextSwitchTo(GetMemoryChunkContext(state));
+		state->empty_tuple = index_form_tuple(desc, values, nulls);
+		MemoryContextSwitchTo(caller);
+	}
+	scan->xs_itup = state->empty_tuple;
+	scan->xs_itupdesc = desc;
+}
+
 bool
 pgseal_sealed_gettuple(IndexScanDesc scan, ScanDirection direction)
 {
@@ -560,6 +588,8 @@ pgseal_sealed_gettuple(IndexScanDesc scan, ScanDirection direction)
 	}
 	pgseal_sealed_set_tid(&scan->xs_heaptid, state->tids[state->next]);
 	scan->xs_recheck = state->recheck;
+	if (scan->xs_want_itup)
+		give_empty_tuple(scan);
 	return true;
 }
 

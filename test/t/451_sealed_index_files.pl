@@ -1,0 +1,199 @@
+# The sealed index on the disk: what its file and the WAL show, what a crash
+# leaves, and a standby.
+
+use strict;
+use warnings;
+
+use PgsealScan qw(scan_bytes);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use SealedNode;
+
+my $node = SealedNode->new('sealed_files');
+$node->init(allows_streaming => 1);
+$node->append_conf('postgresql.conf', q{
+autovacuum = off
+wal_level = replica
+checkpoint_timeout = 1h
+full_page_writes = off
+});
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgseal;
+CREATE TABLE t (id int, n encrypted_int4, v encrypted_text);
+INSERT INTO t SELECT i, i * 3, 'lingonberry ' || i FROM generate_series(1, 20000) i;
+SET maintenance_work_mem = '1MB';
+CREATE INDEX t_n ON t USING sealed (n);
+CREATE INDEX t_v ON t USING sealed (v);
+CREATE TABLE grown (id int, n encrypted_int4);
+CREATE INDEX grown_n ON grown USING sealed (n);
+INSERT INTO grown SELECT i, (i * 7919) % 20000 * 3 FROM generate_series(1, 20000) i;
+CHECKPOINT});
+
+#
+# The file
+#
+sub file_of { return $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$_[0]')") }
+
+# The bytes of all nodes, without page headers and the metapage
+sub nodes_of
+{
+	my ($index) = @_;
+	my $bytes = slurp_file(file_of($index));
+	my $nodes = '';
+
+	$nodes .= substr($bytes, $_ * 8192 + 24, 8168) for 1 .. length($bytes) / 8192 - 2;
+	return $nodes;
+}
+
+# Pearson's statistic for 256 equally likely bytes; it has 255 degrees of freedom
+sub chi_square
+{
+	my ($bytes) = @_;
+	my @count = (0) x 256;
+	my $expected = length($bytes) / 256;
+	my $sum = 0;
+
+	$count[$_]++ for unpack('C*', $bytes);
+	$sum += ($_ - $expected)**2 / $expected for @count;
+	return $sum;
+}
+
+for my $index (qw(t_n t_v grown_n))
+{
+	unlike(slurp_file(file_of($index)), $SealedNode::PLAINTEXT, "$index: no plaintext in the file");
+	# Of each slot what is sealed: nonce, tag and ciphertext
+	my ($slot, $sealed) = ($index eq 't_v' ? 4084 : 2042, '');
+	my $nodes = nodes_of($index);
+	$sealed .= substr($nodes, $_ * $slot + 12, $slot - 12) for 0 .. int(length($nodes) / $slot) - 1;
+	my $chi = chi_square($sealed);
+	cmp_ok($chi, '<', 400, "$index: its bytes are as random ones ($chi)");
+	# A free slot is all zeroes; no written one shares a block of 16 bytes with another
+	my %blocks;
+	$blocks{$_}++ for unpack('(a16)*', $sealed);
+	is(scalar(grep { $_ > 1 } values %blocks), 0, "$index: no block of bytes occurs twice");
+}
+
+#
+# The WAL: which node is written tells no order
+#
+
+# Spearman's rank correlation of two lists
+sub correlation
+{
+	my (@x) = @{ $_[0] };
+	my (@y) = @{ $_[1] };
+	my $ranks = sub {
+		my @values = @_;
+		my %seen;
+		my @order = sort { $values[$a] <=> $values[$b] } 0 .. $#values;
+		my @rank;
+		for (my $i = 0; $i < @order;)
+		{
+			my $j = $i;
+			$j++ while $j < @order && $values[ $order[$j] ] == $values[ $order[$i] ];
+			$rank[ $order[$_] ] = ($i + $j - 1) / 2 for $i .. $j - 1;
+			$i = $j;
+		}
+		return @rank;
+	};
+	my @a = $ranks->(@x);
+	my @b = $ranks->(@y);
+	my $mean = $#a / 2;
+	my ($xy, $xx, $yy) = (0, 0, 0);
+
+	for my $i (0 .. $#a)
+	{
+		$xy += ($a[$i] - $mean) * ($b[$i] - $mean);
+		$xx += ($a[$i] - $mean)**2;
+		$yy += ($b[$i] - $mean)**2;
+	}
+	return $xy / sqrt($xx * $yy);
+}
+
+# Inserts values in ascending order and tells which place each one changed
+sub places
+{
+	my ($table, $index, @values) = @_;
+	my $file = $node->safe_psql('postgres', "SELECT pg_relation_filenode('$index')");
+	my $start = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+	$node->safe_psql('postgres', join '', map { "INSERT INTO $table (id, n) VALUES (0, $_);\n" } @values);
+	my $end = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+	my ($stdout, $stderr) = run_command([ 'pg_waldump', '-p', $node->data_dir . '/pg_wal', '-s', $start, '-e', $end, '-r', 'Generic' ]);
+	my @places;
+
+	for my $line (split /\n/, $stdout)
+	{
+		# Changed bytes begin where the slot does
+		my ($offset) = $line =~ m{desc: Generic offset (\d+), length};
+		my ($block) = $line =~ m{rel \d+/\d+/$file blk (\d+)} or next;
+		push @places, $block * 8 + int((($offset // 24) - 24) / 1021) if $block > 0;
+	}
+	return @places;
+}
+
+for my $case ([ 't', 't_n' ], [ 'grown', 'grown_n' ])
+{
+	my ($table, $index) = @$case;
+	my @values = map { $_ * 150 + 1 } 1 .. 400;
+	my @places = places($table, $index, @values);
+	cmp_ok(scalar(@places), '>=', 380, "$index: writes are seen in the WAL");
+	my $n = @places < @values ? @places : @values;
+	my $rho = correlation([ @places[ 0 .. $n - 1 ] ], [ @values[ 0 .. $n - 1 ] ]);
+	cmp_ok(abs($rho), '<', 0.25, sprintf('%s: places do not tell the order (%.3f)', $index, $rho));
+}
+
+#
+# A standby
+#
+$node->backup('base');
+my $standby = SealedNode->new('sealed_standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $node->keyring . "'");
+$standby->start;
+$node->safe_psql('postgres', q{
+INSERT INTO t SELECT i, i * 3, 'lingonberry ' || i FROM generate_series(20001, 26000) i;
+DELETE FROM t WHERE id % 11 = 0;
+VACUUM t});
+$node->wait_for_catchup($standby, 'replay');
+my $question = q{SET enable_seqscan = off; SELECT count(*), sum(id) FROM t WHERE n BETWEEN 300 AND 60500 AND v > 'lingonberry 2'};
+is($standby->safe_psql('postgres', $question), $node->safe_psql('postgres', $question), 'a standby answers by the index');
+for my $index (qw(t_n t_v))
+{
+	is($standby->safe_psql('postgres', "SELECT misplaced, missing FROM pgseal.verify_index('$index')"), '0|0', "$index is sound on the standby");
+}
+$standby->stop;
+
+#
+# Crashes
+#
+my $script = $node->basedir . '/load.sql';
+append_to_file($script, <<'SQL');
+\set v random(1, 1000000)
+\set d random(1, 26000)
+INSERT INTO t VALUES (:v, :v, 'lingonberry ' || :v);
+UPDATE t SET n = :v WHERE id = :d;
+DELETE FROM t WHERE id = :d + 1;
+SQL
+for my $round (1, 2)
+{
+	my ($out, $err) = ('', '');
+	my $load = IPC::Run::start([ 'pgbench', '-n', '-c', '4', '-T', '30', '-f', $script, $node->connstr('postgres') ], '<', \'', '>', \$out, '2>', \$err);
+	sleep 3;
+	$node->safe_psql('postgres', 'CHECKPOINT') if $round == 2;
+	sleep 1;
+	$node->stop('immediate');
+	IPC::Run::finish($load);
+	$node->start;
+	for my $index (qw(t_n t_v))
+	{
+		is($node->safe_psql('postgres', "SELECT misplaced, missing FROM pgseal.verify_index('$index')"), '0|0', "crash $round: $index has every row");
+	}
+}
+$node->safe_psql('postgres', 'VACUUM t');
+is($node->safe_psql('postgres', q{SELECT entries = (SELECT count(*) FROM t) FROM pgseal.verify_index('t_n')}), 't', 'and no other after VACUUM');
+
+$node->stop;
+done_testing();
