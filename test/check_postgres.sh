@@ -15,7 +15,7 @@
 
 set -eu
 
-CATALOG_TESTS='opr_sanity type_sanity oidjoins sanity_check misc_sanity'
+CATALOG_TESTS='amutils foreign_data opr_sanity type_sanity oidjoins sanity_check misc_sanity'
 
 bindir=$(pg_config --bindir)
 version=$(pg_config --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
