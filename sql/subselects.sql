@@ -20,3 +20,11 @@ SELECT id FROM sub_customers c WHERE NOT EXISTS (SELECT 1 FROM sub_vip v WHERE v
 SELECT count(*) FROM sub_vip v WHERE EXISTS (SELECT 1 FROM sub_customers c WHERE c.ssn = v.ssn AND c.id = v.id) OR note IS NULL;
 SELECT id FROM sub_vip v WHERE id IN (SELECT c.id FROM sub_customers c WHERE c.ssn = v.ssn) AND (ssn = 's9' OR EXISTS (SELECT 1 FROM sub_customers d WHERE d.ssn = 's8' AND d.id = v.id)) ORDER BY id;
 DROP TABLE sub_t, sub_few, sub_customers, sub_vip;
+
+-- CTEs that write and read each other, below a set operation or DISTINCT
+CREATE TABLE sub_from (id int, e encrypted_text);
+CREATE TABLE sub_to (id int, e encrypted_text);
+INSERT INTO sub_from VALUES (1, 'x'), (2, 'y');
+WITH d AS (DELETE FROM sub_from RETURNING *), i AS (INSERT INTO sub_to SELECT * FROM d RETURNING *) SELECT e FROM i UNION ALL SELECT e FROM d;
+WITH d AS (DELETE FROM sub_to RETURNING *), i AS (INSERT INTO sub_from SELECT * FROM d RETURNING *) SELECT DISTINCT e FROM i ORDER BY e;
+DROP TABLE sub_from, sub_to;

@@ -68,6 +68,7 @@
 #include "base/extension.h"
 #include "keys/keyring.h"
 #include "search/lookup.h"
+#include "search/on_conflict.h"
 #include "search/stored_tokens.h"
 #include "value/basetype.h"
 #include "value/index_token.h"
@@ -940,6 +941,8 @@ extend_queries(Node *node, void *context)
 		Query	   *query = (Query *) node;
 
 		extend_query(query, extension);
+		if (pgseal_names_conflict_column(query))
+			pgseal_resolve_conflict_columns(query);
 		return query_tree_walker(query, extend_queries, context, 0);
 	}
 	return expression_tree_walker(node, extend_queries, context);
@@ -960,7 +963,8 @@ has_extensible(Node *node, void *context)
 	if (IsA(node, SubLink) && values_as_array((SubLink *) node) != NULL)
 		return true;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, has_extensible, context, 0);
+		return pgseal_names_conflict_column((Query *) node) ||
+			query_tree_walker((Query *) node, has_extensible, context, 0);
 	return expression_tree_walker(node, has_extensible, context);
 }
 
