@@ -153,12 +153,13 @@ find_column(List *rtable, Node *expr, Oid *out_relation, AttrNumber *out_attnum,
 static bool
 is_blind_index_call(Node *expr, AttrNumber attnum, BlindIndex *out)
 {
-	FuncExpr   *call = (FuncExpr *) expr;
 	Var		   *column = pgseal_stored_column(expr);
+	FuncExpr   *call;
 	ListCell   *lc;
 
 	if (column == NULL || column->varattno != attnum)
 		return false;
+	call = pgseal_stored_call(expr);
 
 	out->call = call;
 	out->form.normalizer = "";
@@ -309,6 +310,16 @@ token_call(const char *function, Node *value, Oid value_type, int32 typmod,
 								 InvalidOid, collation, COERCE_EXPLICIT_CALL);
 }
 
+/* The column as the planner sees it in blind_index(column COLLATE ...) */
+static Node *
+with_collation_of(Node *indexed, Node *column)
+{
+	if (!IsA(indexed, CollateExpr))
+		return column;
+	return applyRelabelType(column, exprType(column), exprTypmod(column),
+							((CollateExpr *) indexed)->collOid, COERCE_IMPLICIT_CAST, -1, true);
+}
+
 /* The side of the clause that matches the index */
 static Expr *
 indexed_side(Node *column, const BlindIndex *index)
@@ -327,7 +338,7 @@ indexed_side(Node *column, const BlindIndex *index)
 		return (Expr *) var;
 	}
 	call = copyObject(index->call);
-	linitial(call->args) = copyObject(column);
+	linitial(call->args) = with_collation_of(linitial(index->call->args), copyObject(column));
 	call->funcformat = COERCE_EXPLICIT_CALL;
 	return (Expr *) call;
 }

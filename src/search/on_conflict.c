@@ -56,7 +56,7 @@ token_column(Node *expr)
 static Node *
 in_index(Relation table, Relation index, AttrNumber attnum)
 {
-	List	   *exprs = RelationGetIndexExpressions(index);
+	List	   *exprs = pgseal_stored_index_expressions(index);
 	ListCell   *expr = list_head(exprs);
 
 	for (int i = 0; i < index->rd_index->indnkeyatts; i++)

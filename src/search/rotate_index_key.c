@@ -49,6 +49,8 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -164,6 +166,67 @@ qualified_name(Oid relation)
 									  get_rel_name(relation));
 }
 
+/* What calls a function that may make tokens can't be said to have been replaced. */
+static void
+refuse_foreign_call(Node *expr, int32 key_hash, const char *what, const char *name)
+{
+	Oid			function = pgseal_stored_foreign_call(expr, key_hash);
+
+	if (OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot replace the index key while %s \"%s\" calls function %s of an encrypted column",
+						what, name, format_procedure(function)),
+				 errdetail("The function may make tokens, which would stay under the old index key."),
+				 errhint("Call blind_index() itself there, or drop it first and make it again afterwards.")));
+}
+
+/* Rows would have to go to other partitions. */
+static void
+refuse_partition_key(Relation table, int32 key_hash)
+{
+	PartitionKey key = RelationGetPartitionKey(table);
+	bool		has_tokens = false;
+
+	if (key == NULL)
+		return;
+	refuse_foreign_call((Node *) key->partexprs, key_hash, "partitioned table",
+						RelationGetRelationName(table));
+	has_tokens = has_tokens_of((Node *) key->partexprs, key_hash);
+	for (int i = 0; i < key->partnatts && !has_tokens; i++)
+		has_tokens = key->partattrs[i] > 0 && column_has_tokens(table, key->partattrs[i], key_hash);
+	if (has_tokens)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot replace the index key while table \"%s\" is partitioned by tokens",
+						RelationGetRelationName(table)),
+				 errdetail("Rows lie in the partitions that their tokens under the old index key belong to."),
+				 errhint("Partition by another expression, or by hash of the encrypted column itself.")));
+}
+
+/* Step 1 for one table: refuses what would keep old tokens where they aren't seen */
+static void
+refuse_hidden_tokens(Relation table, int32 key_hash)
+{
+	refuse_partition_key(table, key_hash);
+	for (int i = 1; i <= RelationGetNumberOfAttributes(table); i++)
+		if (TupleDescAttr(RelationGetDescr(table), i - 1)->attgenerated != '\0')
+			refuse_foreign_call(pgseal_stored_generation(table, i), key_hash, "column",
+								NameStr(TupleDescAttr(RelationGetDescr(table), i - 1)->attname));
+}
+
+/* Does the index have tokens of this key, or choose its rows by them? */
+static bool
+index_has_tokens(Relation index, int32 key_hash)
+{
+	Node	   *exprs = (Node *) pgseal_stored_index_expressions(index);
+	Node	   *predicate = (Node *) pgseal_stored_index_predicate(index);
+
+	refuse_foreign_call(exprs, key_hash, "index", RelationGetRelationName(index));
+	refuse_foreign_call(predicate, key_hash, "index", RelationGetRelationName(index));
+	return has_tokens_of(exprs, key_hash) || has_tokens_of(predicate, key_hash);
+}
+
 /*
  * Step 1 for one table: refuses what can't be rebuilt; the others are added to
  * the lists.
@@ -185,8 +248,7 @@ sort_indexes(Relation table, int32 key_hash, List **rebuild, List **remember)
 							RelationGetRelationName(index)),
 					 errhint("In one transaction, drop the generated column of table \"%s\", call pgseal.rotate_index_key(), and add the column with its constraints again; or use a unique index on blind_index() instead.",
 							 RelationGetRelationName(table))));
-		if (index->rd_rel->relkind == RELKIND_INDEX &&
-			has_tokens_of((Node *) pgseal_stored_index_expressions(index), key_hash))
+		if (index_has_tokens(index, key_hash) && index->rd_rel->relkind == RELKIND_INDEX)
 		{
 			if (unique)
 				*rebuild = lappend_oid(*rebuild, RelationGetRelid(index));
@@ -258,6 +320,7 @@ pgseal_rotate_index_key(PG_FUNCTION_ARGS)
 	{
 		Relation	table = table_open(lfirst_oid(lc), NoLock);
 
+		refuse_hidden_tokens(table, hash);
 		sort_indexes(table, hash, &rebuild, &remember);
 		table_close(table, NoLock);
 	}

@@ -23,17 +23,19 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
@@ -99,15 +101,60 @@ pgseal_stored_generation(Relation table, AttrNumber attnum)
  * What an expression is
  */
 
+/* Without what changes neither the value nor the token */
+static Node *
+without_labels(Node *expr)
+{
+	while (expr != NULL)
+	{
+		if (IsA(expr, NamedArgExpr))
+			expr = (Node *) ((NamedArgExpr *) expr)->arg;
+		else if (IsA(expr, CollateExpr))
+			expr = (Node *) ((CollateExpr *) expr)->arg;
+		else if (IsA(expr, RelabelType))	/* of a domain */
+			expr = (Node *) ((RelabelType *) expr)->arg;
+		else
+			break;
+	}
+	return expr;
+}
+
 int32
 pgseal_stored_typmod(Node *column)
 {
-	int32		typmod = exprTypmod(column);
+	Node	   *inner = without_labels(column);
+	int32		typmod = exprTypmod(inner);
 
 	/* A domain's own type modifier stands in pg_type only */
-	if (typmod == PGSEAL_TYPMOD_NONE && IsA(column, RelabelType))
-		getBaseTypeAndTypmod(exprType((Node *) ((RelabelType *) column)->arg), &typmod);
+	if (typmod == PGSEAL_TYPMOD_NONE && IsA(inner, Var))
+		getBaseTypeAndTypmod(exprType(inner), &typmod);
 	return typmod;
+}
+
+/* The first argument, also where arguments are named: WITH (bits => 5, value => c) */
+static Node *
+first_argument(const FuncExpr *call)
+{
+	ListCell   *lc;
+
+	foreach(lc, call->args)
+	{
+		NamedArgExpr *named = lfirst(lc);
+
+		if (!IsA(named, NamedArgExpr) || named->argnumber == 0)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/* Is it one of the extension's functions blind_index()? */
+static bool
+is_blind_index_function(Oid function)
+{
+	return function >= FirstNormalObjectId &&
+		get_func_rettype(function) == BYTEAOID &&
+		strcmp(get_func_name(function), "blind_index") == 0 &&
+		getExtensionOfObject(ProcedureRelationId, function) == pgseal_extension_oid();
 }
 
 Var *
@@ -116,18 +163,37 @@ pgseal_stored_column(Node *expr)
 	FuncExpr   *call = (FuncExpr *) expr;
 	Node	   *column;
 
-	if (expr == NULL || !IsA(expr, FuncExpr) || call->funcresulttype != BYTEAOID ||
-		call->args == NIL)
+	if (expr == NULL || !IsA(expr, FuncExpr) || call->funcresulttype != BYTEAOID)
 		return NULL;
-	column = linitial(call->args);
-	if (IsA(column, RelabelType))	/* of a domain */
-		column = (Node *) ((RelabelType *) column)->arg;
-	if (!IsA(column, Var) ||
+	column = without_labels(first_argument(call));
+	if (column == NULL || !IsA(column, Var) ||
 		pgseal_type_by_oid(getBaseType(exprType(column))) == NULL ||
-		get_func_namespace(call->funcid) != PG_CATALOG_NAMESPACE ||
-		strcmp(get_func_name(call->funcid), "blind_index") != 0)
+		!is_blind_index_function(call->funcid))
 		return NULL;
 	return (Var *) column;
+}
+
+FuncExpr *
+pgseal_stored_call(Node *expr)
+{
+	FuncExpr   *call;
+	HeapTuple	tuple;
+
+	if (pgseal_stored_column(expr) == NULL)
+		return NULL;
+	call = copyObject((FuncExpr *) expr);
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", call->funcid);
+	call->args = expand_function_arguments(call->args, false, call->funcresulttype, tuple);
+	ReleaseSysCache(tuple);
+	return call;
+}
+
+int32
+pgseal_stored_column_typmod(Node *expr)
+{
+	return pgseal_stored_typmod((Node *) pgseal_stored_column(expr));
 }
 
 static bool
@@ -139,7 +205,7 @@ has_tokens_walker(Node *node, void *context)
 		return false;
 	if (pgseal_stored_column(node) != NULL &&
 		(typmod == PGSEAL_TYPMOD_NONE ||
-		 pgseal_stored_typmod(linitial(((FuncExpr *) node)->args)) == typmod))
+		 pgseal_stored_column_typmod(node) == typmod))
 		return true;
 	return expression_tree_walker(node, has_tokens_walker, context);
 }
@@ -148,6 +214,55 @@ bool
 pgseal_stored_has_tokens(Node *expr, int32 typmod)
 {
 	return has_tokens_walker(expr, &typmod);
+}
+
+/* Of this key, or of any */
+static bool
+is_column_of_key(Node *expr, int32 key_hash)
+{
+	Node	   *inner = without_labels(expr);
+	int32		typmod;
+
+	if (inner == NULL || !IsA(inner, Var) ||
+		pgseal_type_by_oid(getBaseType(exprType(inner))) == NULL)
+		return false;
+	typmod = pgseal_stored_typmod(inner);
+	return typmod == key_hash || typmod == PGSEAL_TYPMOD_ANY;
+}
+
+typedef struct ForeignCall
+{
+	int32		key_hash;
+	Oid			function;
+} ForeignCall;
+
+static bool
+foreign_call_walker(Node *node, void *context)
+{
+	ForeignCall *found = context;
+	FuncExpr   *call = (FuncExpr *) node;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && call->funcid >= FirstNormalObjectId &&
+		getExtensionOfObject(ProcedureRelationId, call->funcid) != pgseal_extension_oid())
+		foreach(lc, call->args)
+			if (is_column_of_key(lfirst(lc), found->key_hash))
+			{
+				found->function = call->funcid;
+				return true;
+			}
+	return expression_tree_walker(node, foreign_call_walker, context);
+}
+
+Oid
+pgseal_stored_foreign_call(Node *expr, int32 key_hash)
+{
+	ForeignCall found = {key_hash, InvalidOid};
+
+	foreign_call_walker(expr, &found);
+	return found.function;
 }
 
 static bool
@@ -238,7 +353,7 @@ check_access_walker(Node *node, void *context)
 	if (pgseal_stored_column(node) == NULL)
 		return expression_tree_walker(node, check_access_walker, context);
 
-	typmod = pgseal_stored_typmod(linitial(((FuncExpr *) node)->args));
+	typmod = pgseal_stored_column_typmod(node);
 	key = typmod > 0 ? pgseal_catalog_key(typmod) : NULL;
 	server = key != NULL ? get_foreign_server_oid(key->server, true) : InvalidOid;
 	/* The current user is the table's owner while an index is made */

@@ -29,11 +29,24 @@ extern int32 pgseal_stored_typmod(Node *column);
 /* The column in blind_index(column, ...), a Var; NULL for all else */
 extern Var *pgseal_stored_column(Node *expr);
 
+/* A copy of such a call with its arguments in their places; NULL for all else */
+extern FuncExpr *pgseal_stored_call(Node *expr);
+
+/* The type modifier of that column */
+extern int32 pgseal_stored_column_typmod(Node *expr);
+
 /*
  * Does the expression compute tokens of columns with this type modifier, or
  * (PGSEAL_TYPMOD_NONE) of any column?
  */
 extern bool pgseal_stored_has_tokens(Node *expr, int32 typmod);
+
+/*
+ * A function of neither PostgreSQL nor this extension that the expression hands a
+ * column of this key, or of any; InvalidOid where there is none.  It may make
+ * tokens, and nobody can tell: it isn't called, and not simplified, to find out.
+ */
+extern Oid	pgseal_stored_foreign_call(Node *expr, int32 key_hash);
 
 /* An index of the relation that is made of tokens of the column, or InvalidOid */
 extern Oid	pgseal_stored_index_of(Relation rel, AttrNumber attnum);
