@@ -1,7 +1,7 @@
 -- DDL touches nothing that plain DDL would leave alone
 \set VERBOSITY terse
 SET client_min_messages = warning;
-CREATE ROLE ddl_guest;
+CREATE ROLE ddl_guest IN ROLE pg_read_server_files;
 CREATE FUNCTION ddl_try(query text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN EXECUTE query; RETURN 'done'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM; END $$;
 CREATE TABLE ddl_arrays (a encrypted_text[]);
@@ -29,6 +29,20 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'ddl_a
 COMMIT;
 SELECT sum(calls) = (SELECT sum FROM ddl_before) AS no_kms_call FROM pgseal.stat_kms WHERE operation IN ('generate', 'wrap');
 SELECT name FROM pgseal.keys WHERE name ~ 'ddl' ORDER BY 1;
+
+-- COPY ... WHERE of other columns takes no privilege to read
+CREATE TABLE ddl_copy (id int, a encrypted_text);
+GRANT INSERT, SELECT ON ddl_copy TO ddl_guest;
+SET ROLE ddl_guest;
+COPY ddl_copy (id, a) FROM STDIN WHERE id > 1;
+1	one
+2	two
+\.
+SELECT ddl_try('COPY ddl_copy (id, a) FROM ''/dev/null'' WHERE blind_index(a) IS NOT NULL');
+SELECT ddl_try('COPY ddl_copy (id, a) FROM ''/dev/null'' WHERE ddl_copy IS NOT NULL');
+RESET ROLE;
+SELECT * FROM ddl_copy;
+DROP TABLE ddl_copy;
 
 -- a temporary table of the same name isn't taken for the one that is made
 CREATE TEMP TABLE ddl_shadow (id int);

@@ -34,8 +34,11 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
 #include "parser/parse_type.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -451,15 +454,37 @@ check_range(CreateRangeStmt *stmt)
  * The utility hook
  */
 
+/* Takes USAGE of the keys of all encrypted columns that the condition mentions. */
 static void
 check_copy(CopyStmt *stmt)
 {
 	Oid			relation = InvalidOid;
+	ParseState *pstate;
+	Relation	rel;
+	Node	   *condition;
+	ListCell   *lc;
 
 	if (stmt->whereClause != NULL && stmt->relation != NULL)
 		relation = RangeVarGetRelid(stmt->relation, NoLock, true);
-	if (OidIsValid(relation))
-		require_usage_of_columns(relation);
+	if (!OidIsValid(relation))
+		return;
+	rel = table_open(relation, AccessShareLock);
+	pstate = make_parsestate(NULL);
+	addNSItemToQuery(pstate, addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL,
+														   false, false),
+					 false, true, true);
+	condition = transformExpr(pstate, copyObject(stmt->whereClause), EXPR_KIND_COPY_WHERE);
+	foreach(lc, pull_vars_of_level(condition, 0))
+	{
+		Var		   *var = lfirst_node(Var, lc);
+
+		if (var->varattno == InvalidAttrNumber)
+			require_usage_of_columns(relation);
+		else if (OidIsValid(pgseal_own_key_type(var->vartype)) && var->vartypmod > 0)
+			pgseal_refuse_without_usage(var->vartypmod);
+	}
+	free_parsestate(pstate);
+	table_close(rel, NoLock);
 }
 
 /* Whose own key the columns get that a statement makes and that name no key */
