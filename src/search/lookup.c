@@ -38,6 +38,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
@@ -52,6 +53,7 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
 #include "optimizer/planner.h"
+#include "parser/parse_coerce.h"
 #include "parser/parse_func.h"
 #include "parser/parsetree.h"
 #include "partitioning/partdefs.h"
@@ -63,6 +65,7 @@
 #include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
@@ -489,19 +492,69 @@ depends_on_outer_row(Node *node, void *context)
 	return expression_tree_walker(node, depends_on_outer_row, NULL);
 }
 
+/*
+ * What is sealed only to be compared, as a parameter that the statement casts:
+ * its token is that of the value, and the comparison needs no seal.
+ */
+static Node *
+without_seal(Node *value)
+{
+	FuncExpr   *cast = (FuncExpr *) value;
+	const PgsealType *type;
+	Oid			arguments[3] = {InvalidOid, INT4OID, BOOLOID};
+
+	if (!IsA(value, FuncExpr) || list_length(cast->args) != 3)
+		return value;
+	type = pgseal_type_by_oid(cast->funcresulttype);
+	if (type == NULL)
+		return value;
+	arguments[0] = type->base->oid;
+	if (cast->funcid != pgseal_internal_function("seal_cast", 3, arguments))
+		return value;
+	return linitial(cast->args);
+}
+
+/* The equality without seals, and the types it compares then */
+static OpExpr *
+without_seals(OpExpr *equality, Oid *out_types)
+{
+	OpExpr	   *plain = makeNode(OpExpr);
+	Oid		   *types;
+	int			num_types;
+
+	memcpy(plain, equality, sizeof(OpExpr));
+	plain->args = NIL;
+	get_func_signature(equality->opfuncid, &types, &num_types);
+	for (int side = 0; side < 2; side++)
+	{
+		Node	   *arg = list_nth(equality->args, side);
+		Node	   *value = without_seal(arg);
+
+		out_types[side] = value != arg ? exprType(value) : types[side];
+		plain->args = lappend(plain->args, value);
+	}
+	return OidIsValid(pgseal_internal_function("recheck", 2, out_types)) ? plain : NULL;
+}
+
 /* The equality with what finds its index beside it; NULL where there is none */
 static Node *
-extend_equality(List *rtable, OpExpr *equality)
+extend_equality(List *rtable, OpExpr *sealed_equality)
 {
+	Oid			types[2];
+	OpExpr	   *equality = without_seals(sealed_equality, types);
 	List	   *clauses = NIL;
 	Target		targets[2];
 	bool		found[2];
 	bool		encrypted[2];
-	Node	   *left = linitial(equality->args);
-	Node	   *right = lsecond(equality->args);
-	bool		as_operator = depends_on_row(left) && depends_on_row(right);
-	Oid		   *types;
-	int			num_types;
+	Node	   *left;
+	Node	   *right;
+	bool		as_operator;
+
+	if (equality == NULL)
+		return NULL;
+	left = linitial(equality->args);
+	right = lsecond(equality->args);
+	as_operator = depends_on_row(left) && depends_on_row(right);
 
 	/*
 	 * A column of a query around this one becomes a parameter, or one of this
@@ -510,7 +563,6 @@ extend_equality(List *rtable, OpExpr *equality)
 	if (depends_on_outer_row((Node *) equality->args, NULL) ||
 		bms_overlap(pull_varnos(NULL, left), pull_varnos(NULL, right)))
 		return NULL;
-	get_func_signature(equality->opfuncid, &types, &num_types);
 	for (int side = 0; side < 2; side++)
 		encrypted[side] = pgseal_type_by_oid(types[side]) != NULL;
 	if (!find_targets(rtable, equality->args, encrypted, equality->inputcollid, targets, found))
@@ -818,6 +870,122 @@ extend_explicit(OpExpr *equality, Extension *extension)
 	return NULL;
 }
 
+/* The column in column::text and the like, NULL for all else */
+static Node *
+opened_column(Node *node)
+{
+	FuncExpr   *open;
+	Oid			argument;
+
+	while (IsA(node, RelabelType) && ((RelabelType *) node)->resulttypmod < 0)
+		node = (Node *) ((RelabelType *) node)->arg;
+	open = (FuncExpr *) node;
+	if (!IsA(node, FuncExpr) || list_length(open->args) != 1)
+		return NULL;
+	argument = exprType(linitial(open->args));
+	if (pgseal_type_by_oid(argument) == NULL ||
+		(open->funcid != pgseal_internal_function("open", 1, &argument) &&
+		 open->funcid != pgseal_internal_function("open_as_varchar", 1, &argument)))
+		return NULL;
+	return linitial(open->args);
+}
+
+/*
+ * A value that equals what the column holds if this operator says so.  Only
+ * conversions for which that is sure: one from timestamptz to timestamp would
+ * miss the hours that clocks leave out.
+ */
+static Node *
+as_column_type(Oid operator, Node *value, Oid base)
+{
+	TypeCacheEntry *entry = lookup_type_cache(base, TYPECACHE_EQ_OPR | TYPECACHE_BTREE_OPFAMILY);
+	Oid			type = exprType(value);
+
+	if (operator == entry->eq_opr)
+		return value;
+	if ((get_op_opfamily_strategy(operator, entry->btree_opf) != BTEqualStrategyNumber &&
+		 !is_our_equality(operator) && !is_our_equality(get_commutator(operator))) ||
+		!((base == TIMESTAMPTZOID && type == TIMESTAMPOID) ||
+		  (base == TIMESTAMPTZOID && type == DATEOID) ||
+		  (base == DATEOID && type == TIMESTAMPOID)))
+		return NULL;
+	return coerce_to_target_type(NULL, copyObject(value), type, base, -1, COERCION_EXPLICIT,
+								 COERCE_IMPLICIT_CAST, -1);
+}
+
+/* column::text = x, as some tools write it, and column = x where x is of another type */
+static Node *
+extend_opened(OpExpr *equality, Extension *extension)
+{
+	for (int side = 0; side < 2 && list_length(equality->args) == 2; side++)
+	{
+		Node	   *arg = list_nth(equality->args, side);
+		Node	   *column = pgseal_type_by_oid(exprType(arg)) != NULL ? arg : opened_column(arg);
+		Node	   *value = list_nth(equality->args, 1 - side);
+		const PgsealType *type;
+		Target		target;
+
+		if (column == NULL || depends_on_outer_row((Node *) equality->args, NULL) ||
+			bms_overlap(pull_varnos(NULL, column), pull_varnos(NULL, value)))
+			continue;
+		type = pgseal_type_by_oid(exprType(column));
+		value = as_column_type(equality->opno, value, type->base->oid);
+		if (value == NULL || !is_searchable(value) ||
+			!find_target(extension->rtable, column, equality->inputcollid, &target))
+			continue;
+		extension->extended = true;
+		return (Node *) make_andclause(list_make2(lookup_clause(&target, value, type->base->oid,
+																"tokens"),
+												  equality));
+	}
+	return NULL;
+}
+
+static Expr *
+is_null(Node *arg)
+{
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) copyObject(arg);
+	test->nulltesttype = IS_NULL;
+	test->location = -1;
+	return (Expr *) test;
+}
+
+/*
+ * column IS NOT DISTINCT FROM x as column = x OR (column IS NULL AND x IS NULL),
+ * where the first is extended; the index finds the second, too, since what is NULL
+ * has no token.
+ */
+static Node *
+extend_not_distinct(DistinctExpr *distinct, Extension *extension)
+{
+	OpExpr	   *equality = copyObject((OpExpr *) distinct);
+	Node	   *extended;
+
+	equality->xpr.type = T_OpExpr;
+	if (!is_marked_equality(equality))
+		return NULL;
+	extended = extend_equality(extension->rtable, equality);
+	if (extended == NULL)
+		return NULL;
+	for (int side = 0; side < 2; side++)
+	{
+		Node	   *column = list_nth(equality->args, side);
+		Node	   *value = without_seal(list_nth(equality->args, 1 - side));
+		Target		target;
+
+		if (!find_target(extension->rtable, column, equality->inputcollid, &target))
+			continue;
+		extension->extended = true;
+		return (Node *) make_orclause(list_make2(extended,
+												 make_andclause(list_make3(is_null((Node *) indexed_side(column, &target.index)),
+																		   is_null(column),
+																		   is_null(value)))));
+	}
+	return NULL;
+}
+
 /*
  * Only what decides whether a row stays: elsewhere, as below NOT, the added
  * clause would turn an unknown result into false.
@@ -858,9 +1026,20 @@ extend_qual(Node *node, Extension *extension)
 	}
 	else if (extension->is_planned)
 		return node;
-	else if (IsA(node, OpExpr) && ((OpExpr *) node)->opno == ByteaEqualOperator)
+	else if (IsA(node, OpExpr))
 	{
-		Node	   *extended = extend_explicit((OpExpr *) node, extension);
+		Node	   *extended = NULL;
+
+		if (((OpExpr *) node)->opno == ByteaEqualOperator)
+			extended = extend_explicit((OpExpr *) node, extension);
+		if (extended == NULL)
+			extended = extend_opened((OpExpr *) node, extension);
+		return extended != NULL ? extended : node;
+	}
+	else if (is_notclause(node) && IsA(get_notclausearg(node), DistinctExpr))
+	{
+		Node	   *extended = extend_not_distinct((DistinctExpr *) get_notclausearg(node),
+												   extension);
 
 		return extended != NULL ? extended : node;
 	}
@@ -972,6 +1151,10 @@ has_extensible(Node *node, void *context)
 							  ((OpExpr *) node)->opno >= FirstNormalObjectId))
 		return true;
 	if (IsA(node, SubLink) && values_as_array((SubLink *) node) != NULL)
+		return true;
+	if (IsA(node, DistinctExpr) && ((DistinctExpr *) node)->opno >= FirstNormalObjectId)
+		return true;
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid >= FirstNormalObjectId)
 		return true;
 	if (IsA(node, Query))
 		return pgseal_names_conflict_column((Query *) node) ||

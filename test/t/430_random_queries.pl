@@ -105,6 +105,7 @@ sub condition
 	return column_of($type, @scope) . ' IN (' . join(', ', map { literal_of($type) } 1 .. 3) . ')' if $dice < 0.82;
 	return column_of($type, @scope) . one(' IS NULL', ' IS NOT NULL') if $dice < 0.85;
 	return column_of($type, @scope) . one(' IS DISTINCT FROM ', ' IS NOT DISTINCT FROM ') . value_of($type, $depth, @scope) if $dice < 0.88;
+	return column_of($type, @scope) . ($type eq 'text' ? '::text' : '::int') . ' = ' . value_of($type, $depth, @scope) if $dice < 0.9;
 	return column_of($type, @scope) . ' = ' . value_of($type, $depth, @scope);
 }
 
