@@ -1,0 +1,59 @@
+# The sealed index beside a btree on the same values in plain.
+
+sql <<SQL
+DROP TABLE IF EXISTS plain, sealed;
+CREATE TABLE plain AS SELECT i AS id, (i * 7919::bigint % 100000)::int AS salary,
+	timestamptz '2020-01-01' + i * interval '1 minute' AS ts, 'user' || i || '@example.org' AS email FROM generate_series(1, $rows) i;
+CREATE TABLE sealed (id int, salary encrypted_int4, ts encrypted_timestamptz, email encrypted_text);
+INSERT INTO sealed SELECT * FROM plain;
+VACUUM (FREEZE, ANALYZE) plain, sealed;
+CHECKPOINT;
+SQL
+contestants="plain sealed"
+method() { case $1 in plain) echo btree ;; *) echo sealed ;; esac; }
+row "sealed index on $rows rows" "sealed" "" "btree"
+
+for column in salary ts email
+do
+	build() { sql -c "DROP INDEX IF EXISTS $1_$column"; ms "CREATE INDEX $1_$column ON $1 USING $(method $1) ($column);"; }
+	turns build
+	row "build on $column" "$(figure "\$2" "%.0f ms")" "" "$(figure "\$1" "%.0f ms")"
+	row "  size" "$(sql -c "SELECT pg_size_pretty(pg_relation_size('sealed_$column'))")" "" \
+		"$(sql -c "SELECT pg_size_pretty(pg_relation_size('plain_$column'))")"
+done
+sql -c "VACUUM ANALYZE plain, sealed"
+
+# microseconds COUNT QUERY: microseconds of CPU time of one, run in a loop with i from 1 on
+microseconds()
+{
+	ms "DO \$\$ DECLARE i int; r record; BEGIN FOR i IN 1..$1 LOOP FOR r IN $2 LOOP END LOOP; END LOOP; END \$\$;" |
+		awk -v n="$1" '{ printf "%.1f\n", $1 * 1000 / n }'
+}
+compare()
+{
+	count=$2
+	query=$3
+	ask() { microseconds "$count" "$(echo "$query" | sed "s/@t/$1/")"; }
+	turns ask
+	row "$1" "$(figure "\$2" "%.1f us")" "" "$(figure "\$1" "%.1f us")"
+}
+compare "= by a value that one row has" 20000 "SELECT id FROM @t WHERE ts = timestamptz '2020-01-01' + i * interval '1 minute'"
+compare "BETWEEN that finds nothing" 20000 "SELECT id FROM @t WHERE salary BETWEEN 200000 + i AND 200010 + i"
+compare "a day of ts" 500 "SELECT id FROM @t WHERE ts >= timestamptz '2020-02-01' + i * interval '1 minute' AND ts < timestamptz '2020-02-02' + i * interval '1 minute'"
+compare "ORDER BY ts DESC LIMIT 20" 5000 "SELECT id FROM @t ORDER BY ts DESC LIMIT 20"
+
+# Beyond the row: with the index less without it
+insert()
+{
+	sql -c "DROP TABLE IF EXISTS into_$1" -c "CREATE TABLE into_$1 (LIKE $1)" -c "INSERT INTO into_$1 SELECT * FROM $1 LIMIT 100000"
+	[ -z "$2" ] || sql -c "CREATE INDEX ON into_$1 USING $2 (salary)"
+	ms "INSERT INTO into_$1 SELECT * FROM $1 OFFSET 100000 LIMIT 50000;"
+}
+insert_beyond()
+{
+	without=$(insert "$1" "")
+	with=$(insert "$1" "$(method $1)")
+	awk -v a="$without" -v b="$with" 'BEGIN { printf "%.2f\n", (b - a) * 1000 / 50000 }'
+}
+turns insert_beyond
+row "insert, beyond the row" "$(figure "\$2" "%.1f us")" "" "$(figure "\$1" "%.1f us")"
