@@ -30,6 +30,7 @@
 #include "postgres.h"
 
 #include <pthread.h>
+#include <sys/random.h>
 
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
@@ -445,6 +446,26 @@ pgseal_random(uint8 *out, size_t len)
 	return Fail(out, len);
 }
 
+/*
+ * Random bytes into which the operating system's go as well: of two virtual
+ * machines resumed from one snapshot, OpenSSL's generators have the same state.
+ */
+static bool
+FillFresh(uint8 *out, size_t len)
+{
+	uint8		fresh[32];
+	EVP_RAND_CTX *generator = RAND_get0_public(NULL);
+	bool		done;
+
+	if (getentropy(fresh, sizeof(fresh)) != 0)
+		return false;
+	done = generator != NULL ?
+		EVP_RAND_generate(generator, out, len, 0, 0, fresh, sizeof(fresh)) == 1 :
+		RAND_bytes(out, (int) len) == 1;
+	OPENSSL_cleanse(fresh, sizeof(fresh));
+	return done;
+}
+
 /* In the child of every fork: its parent hands out these same nonces */
 static void
 DiscardNoncePool(void)
@@ -465,7 +486,7 @@ RefillNoncePool(void)
 			return false;
 		nonce_pool_guarded = true;
 	}
-	if (RAND_bytes(nonce_pool, sizeof(nonce_pool)) != 1)
+	if (!FillFresh(nonce_pool, sizeof(nonce_pool)))
 		return false;
 	nonce_pool_left = sizeof(nonce_pool);
 	return true;

@@ -270,7 +270,10 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	if (strncmp(curl_version_info(CURLVERSION_NOW)->ssl_version, "OpenSSL/", 8) == 0)
 		SET(CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
 	if (request->ca_file)
+	{
 		SET(CURLOPT_CAINFO, request->ca_file);
+		SET(CURLOPT_CAPATH, NULL);	/* in place of the system's, not besides them */
+	}
 	if (request->client_cert_file)
 	{
 		SET(CURLOPT_SSLCERT, request->client_cert_file);

@@ -70,9 +70,6 @@ enum
 	EVENT_NATTS = EVENT_DETAIL
 };
 
-/* Locks that new child keys of one parent share */
-#define NEW_CHILD_LOCKS			64
-
 int32
 pgseal_catalog_name_hash(const char *name)
 {
@@ -127,6 +124,14 @@ pgseal_catalog_version_relation(void)
 	return OidIsValid(schema) ? get_relname_relid("key_version", schema) : InvalidOid;
 }
 
+Oid
+pgseal_catalog_key_relation(void)
+{
+	Oid			schema = pgseal_schema();
+
+	return OidIsValid(schema) ? get_relname_relid("key", schema) : InvalidOid;
+}
+
 bool
 pgseal_catalog_is_relation(Oid relation)
 {
@@ -135,11 +140,32 @@ pgseal_catalog_is_relation(Oid relation)
 	return OidIsValid(schema) && (schema == pgseal_schema() || schema == pgseal_internal_schema());
 }
 
+static uint64 num_changes = 0;
+
+/*
+ * The invalidation comes before the command's end, which carries it out here: of
+ * a later one this process would hear nothing if the transaction were rolled back.
+ */
 void
 pgseal_catalog_changed(void)
 {
-	CommandCounterIncrement();
+	num_changes++;
 	CacheInvalidateRelcacheByRelid(relation_oid("key_version"));
+	CommandCounterIncrement();
+}
+
+uint64
+pgseal_catalog_num_changes(void)
+{
+	return num_changes;
+}
+
+/* Plans hold literals under the default key's current version */
+static void
+literals_changed(const char *key)
+{
+	if (strcmp(key, PGSEAL_DEFAULT_KEY) == 0)
+		CacheInvalidateRelcacheByRelid(relation_oid("key"));
 }
 
 /* One scan of a table by equality of one indexed column */
@@ -485,11 +511,9 @@ pgseal_catalog_lock_key(int32 hash)
 }
 
 void
-pgseal_catalog_lock_new_child(int32 parent_hash, int32 hash)
+pgseal_catalog_lock_parent(int32 parent_hash)
 {
 	LockDatabaseObject(relation_oid("key"), (Oid) parent_hash, 0, ShareLock);
-	LockDatabaseObject(relation_oid("key"), (Oid) parent_hash, 2 + hash % NEW_CHILD_LOCKS,
-					   ExclusiveLock);
 }
 
 void
@@ -597,6 +621,7 @@ pgseal_catalog_insert_version(const PgsealVersionRow *version)
 	nulls[VERSION_RETIRED - 1] = true;
 	nulls[VERSION_DESTROYED - 1] = true;
 	insert_row("key_version", values, nulls);
+	literals_changed(version->key);
 	pgseal_catalog_changed();
 }
 
@@ -671,6 +696,7 @@ pgseal_catalog_destroy_version(int64 id)
 {
 	Change		change = {0};
 
+	literals_changed(pgseal_catalog_version(id)->key);
 	change_column(&change, VERSION_WRAPPED, (Datum) 0, true);
 	change_column(&change, VERSION_DESTROYED, TimestampTzGetDatum(GetCurrentTimestamp()), false);
 	change_version(id, &change);

@@ -79,6 +79,11 @@ extern void pgseal_catalog_check_name(const char *name);
 /* OID of pgseal.key_version, whose relcache invalidation tells of changes */
 extern Oid	pgseal_catalog_version_relation(void);
 
+/* OID of pgseal.key, whose relcache invalidation tells of a new or destroyed
+ * version of the default key
+ */
+extern Oid	pgseal_catalog_key_relation(void);
+
 /* Is it one of the catalog's tables or views? */
 extern bool pgseal_catalog_is_relation(Oid relation);
 
@@ -145,6 +150,9 @@ extern bool pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const b
  */
 extern void pgseal_catalog_changed(void);
 
+/* How often this process has called it, or has written with one of the above */
+extern uint64 pgseal_catalog_num_changes(void);
+
 /* The child keys of a key, and their versions, follow it to another server */
 extern void pgseal_catalog_move_children(const char *parent, const char *server);
 extern void pgseal_catalog_retire_version(int64 id);
@@ -166,10 +174,12 @@ extern void pgseal_catalog_rename_server(const char *from, const char *to);
 extern void pgseal_catalog_lock_key(int32 hash);
 
 /*
- * The same for a child key that is being made; nobody changes its parent either.
- * However many children a transaction makes, it holds a bounded number of locks.
+ * Until the end of the transaction, nobody changes this key, while any number of
+ * sessions make children of it.  Two that make a child of the same name wait for
+ * one another at the index of names: a lock for each of a million children
+ * would be too many, and one that several share would make strangers wait.
  */
-extern void pgseal_catalog_lock_new_child(int32 parent_hash, int32 hash);
+extern void pgseal_catalog_lock_parent(int32 parent_hash);
 
 /*
  * Until the end of the transaction: either columns are put under this key, by

@@ -47,15 +47,21 @@ make_version(PgsealVersionRow *version)
 	ForceSyncCommit();
 }
 
+static void
+report_duplicate(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("key \"%s\" already exists", name)));
+}
+
 /* 42710 when there is such a key */
 static void
 check_new_name(const char *name)
 {
 	pgseal_catalog_check_name(name);
 	if (pgseal_catalog_key_by_name(name) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("key \"%s\" already exists", name)));
+		report_duplicate(name);
 }
 
 static void
@@ -103,9 +109,9 @@ pgseal_keyring_create_child(const char *name, const char *parent, const Interval
 {
 	PgsealKeyRow key = {.name = pstrdup(name), .rotate_every = rotate_every};
 	PgsealKeyRow *parent_key;
+	int64		parent_version;
 
-	pgseal_catalog_lock_new_child(pgseal_catalog_name_hash(parent),
-								  pgseal_catalog_name_hash(name));
+	pgseal_catalog_lock_parent(pgseal_catalog_name_hash(parent));
 	parent_key = pgseal_keyring_require(parent);
 	key.server = parent_key->server;
 	key.parent = parent_key->name;
@@ -115,7 +121,20 @@ pgseal_keyring_create_child(const char *name, const char *parent, const Interval
 				 errmsg("key \"%s\" cannot be a parent: it has one itself", parent)));
 	check_new_name(name);
 	key.hash = pgseal_catalog_free_hash(name);
-	create_key(&key, current_version(parent, PGSEAL_PURPOSE_DATA)->id);
+	parent_version = current_version(parent, PGSEAL_PURPOSE_DATA)->id;
+	PG_TRY();
+	{
+		create_key(&key, parent_version);
+	}
+	PG_CATCH();
+	{
+		/* Another session has just made it */
+		if (geterrcode() != ERRCODE_UNIQUE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		report_duplicate(name);
+	}
+	PG_END_TRY();
 }
 
 void
@@ -164,7 +183,7 @@ pgseal_keyring_add_version(const char *name, PgsealPurpose purpose, const char *
 	{
 		int32		parent_hash = pgseal_catalog_name_hash(key->parent);
 
-		pgseal_catalog_lock_new_child(parent_hash, pgseal_catalog_name_hash(name));
+		pgseal_catalog_lock_parent(parent_hash);
 		version.server = pgseal_keyring_require(key->parent)->server;
 		version.parent_version = current_version(key->parent, PGSEAL_PURPOSE_DATA)->id;
 	}

@@ -31,6 +31,8 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -42,7 +44,10 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -50,6 +55,7 @@
 #include "base/no_core_dump.h"
 #include "base/settings.h"
 #include "keys/keyring.h"
+#include "keys/made.h"
 #include "keys/shared_cache.h"
 #include "keys/wakeup.h"
 #include "keys/wrapping.h"
@@ -60,9 +66,6 @@
 
 /* Known versions, and seal targets, that a backend remembers */
 #define MAX_KEPT_FACTS		65536
-
-/* Uses of a key within one statement after which the clock is looked at */
-#define USES_PER_CLOCK_CHECK 4096
 
 /* Seals reserved at a time: the first time, and at most */
 #define RESERVE_SEALS_MIN	64
@@ -97,7 +100,11 @@ static PgsealKey *last_index = NULL;	/* the same of an index key */
 static int32 last_index_hash;
 static int64 ephemeral_id = 0;	/* of this backend's own key, 0: none */
 static bool facts_valid = false;
+static uint64 facts_epoch = 0;	/* how often they were forgotten */
+static uint64 changes_seen = 0; /* of the catalog, when a transaction ended */
+static bool made_is_kept = false;	/* by the commit that is under way */
 static Oid	version_relation = InvalidOid;
+static Oid	key_relation = InvalidOid;
 
 /*
  * Invalidation
@@ -108,6 +115,9 @@ forget_facts_of_relation(Datum arg, Oid relid)
 {
 	if (relid == InvalidOid || relid == version_relation || version_relation == InvalidOid)
 		facts_valid = false;
+	/* Plans hold literals under a version of the default key that isn't current now */
+	if (OidIsValid(key_relation) && (relid == InvalidOid || relid == key_relation))
+		ResetPlanCache();
 }
 
 static void
@@ -116,15 +126,103 @@ forget_facts(Datum arg, int cacheid, uint32 hashvalue)
 	facts_valid = false;
 }
 
+/*
+ * Something was rolled back.  What this process knows of the catalog may have
+ * been true only there, and each key reserves its seals anew, at which it is
+ * noted again if it isn't committed.
+ */
+static void
+forget_rolled_back(void)
+{
+	HASH_SEQ_STATUS scan;
+	PgsealKey  *key;
+
+	if (pgseal_catalog_num_changes() == changes_seen && !pgseal_made_any())
+		return;
+	facts_valid = false;
+	last_opened = last_sealed = last_index = NULL;
+	if (keys == NULL)
+		return;
+	hash_seq_init(&scan, keys);
+	while ((key = hash_seq_search(&scan)) != NULL)
+		key->seals_left = 0;
+}
+
+/*
+ * What was sealed under a version that is rolled back lives on in variables only
+ * while code goes on, else at most in plans.
+ */
+static void
+let_go_of_made(void)
+{
+	if (!pgseal_made_any())
+		return;
+	facts_valid = false;
+	pgseal_made_forget();
+	ResetPlanCache();
+}
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	/* A procedure goes on in another transaction, and so may a background worker */
+	bool		goes_on = ActivePortal != NULL || MyBackendType != B_BACKEND;
+
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			/* Without a transaction id nothing was stored */
+			made_is_kept = TransactionIdIsValid(GetTopTransactionIdIfAny());
+			if (made_is_kept)
+				pgseal_made_keep();
+			return;
+		case XACT_EVENT_COMMIT:
+			if (made_is_kept)
+				pgseal_made_forget();
+			else if (!goes_on)
+				let_go_of_made();
+			break;
+		case XACT_EVENT_ABORT:
+			forget_rolled_back();
+			if (!goes_on)
+				let_go_of_made();
+			break;
+		case XACT_EVENT_PREPARE:
+			/* Not committed yet, and perhaps never */
+			forget_rolled_back();
+			let_go_of_made();
+			break;
+		default:
+			return;
+	}
+	changes_seen = pgseal_catalog_num_changes();
+}
+
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	forget_rolled_back();
+	/* ROLLBACK TO from the client: no code goes on */
+	if (ActivePortal == NULL && MyBackendType == B_BACKEND && debug_query_string != NULL)
+		let_go_of_made();
+}
+
 void
 pgseal_keyring_init(void)
 {
+	RegisterXactCallback(end_of_transaction, NULL);
+	RegisterSubXactCallback(end_of_subtransaction, NULL);
 	CacheRegisterRelcacheCallback(forget_facts_of_relation, (Datum) 0);
 	/* Privileges: on the server, and of the role, by itself or as a member */
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, forget_facts, (Datum) 0);
 	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, forget_facts, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, forget_facts, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_facts, (Datum) 0);
+	/* Its owner is the member of pg_database_owner */
+	CacheRegisterSyscacheCallback(DATABASEOID, forget_facts, (Datum) 0);
 }
 
 static HTAB *
@@ -172,6 +270,7 @@ validate_facts(void)
 
 	/* First, so that an invalidation that arrives meanwhile isn't lost */
 	facts_valid = true;
+	facts_epoch++;
 	last_sealed = last_index = NULL;
 	empty_table(infos);
 	empty_table(targets);
@@ -184,6 +283,14 @@ validate_facts(void)
 		key->expires_at = 0;
 	}
 	version_relation = pgseal_catalog_version_relation();
+	key_relation = pgseal_catalog_key_relation();
+}
+
+/* Is what was read since then, and has been overtaken by nothing, a fact? */
+static bool
+is_fact(uint64 epoch)
+{
+	return facts_valid && epoch == facts_epoch;
 }
 
 static void
@@ -224,6 +331,7 @@ pgseal_keyring_info(int64 id)
 {
 	PgsealKeyInfo *info;
 	PgsealVersionRow *version;
+	PgsealVersionRow *lost;
 
 	validate_facts();
 	info = hash_search(infos, &id, HASH_FIND, NULL);
@@ -231,8 +339,13 @@ pgseal_keyring_info(int64 id)
 		return info;
 
 	version = id == ephemeral_id ? NULL : pgseal_catalog_version(id);
+	lost = version != NULL ? NULL : pgseal_made_lost(id);
 	info = hash_search(infos, &id, HASH_ENTER, NULL);
 	info->known = (version != NULL);
+	info->lost = (lost != NULL);
+	if (lost != NULL)
+		version = lost;
+	info->purpose = version != NULL ? version->purpose : PGSEAL_PURPOSE_DATA;
 	info->destroyed = (version != NULL && version->wrapped == NULL);
 	info->retired = (version != NULL && version->retired);
 	info->ephemeral = (id == ephemeral_id && id != 0);
@@ -280,6 +393,16 @@ pgseal_keyring_check_access(Oid server)
  * Unwrapping
  */
 
+void
+pgseal_keyring_unknown_version(int64 id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("key version %016llx is not known in this database",
+					(unsigned long long) id),
+			 errhint("The value comes from another database. Restore or copy the tables pgseal.key and pgseal.key_version from there first.")));
+}
+
 /* The version's row, or 42704. */
 static PgsealVersionRow *
 require_version(int64 id)
@@ -287,15 +410,13 @@ require_version(int64 id)
 	PgsealVersionRow *version = pgseal_catalog_version(id);
 
 	if (version == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("key version %016llx is not known in this database",
-						(unsigned long long) id),
-				 errhint("The value comes from another database. Restore or copy the tables pgseal.key and pgseal.key_version from there first.")));
+		version = pgseal_made_lost(id);
+	if (version == NULL)
+		pgseal_keyring_unknown_version(id);
 	if (version->wrapped == NULL)
 	{
-		/* On a standby, nobody else takes it out of the cache */
-		if (RecoveryInProgress())
+		/* Nobody else does after COMMIT PREPARED, nor on a standby */
+		if (!version->written_here)
 			pgseal_keycache_drop(MyDatabaseId, id);
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -423,13 +544,13 @@ find_key(int64 id)
 /*
  * Makes a key usable until generation, time or an invalidation take it away.
  * The material of a version never changes, so a context that exists is only
- * confirmed.  Facts are not validated between reading the version's row and
- * the end, so that an invalidation that arrives meanwhile counts.
+ * confirmed; and only for this once if an invalidation arrived meanwhile.
  */
 static PgsealKey *
 refresh_key(int64 id)
 {
 	uint64		generation = pgseal_keycache_generation();
+	uint64		epoch = facts_epoch;
 	uint8		material[PGSEAL_KEY_BYTES];
 	volatile bool confirmed = false;
 	PgsealKey  *volatile key = NULL;
@@ -447,9 +568,8 @@ refresh_key(int64 id)
 		key->server = get_foreign_server_oid(version->server, false);
 		if (key->aead == NULL && key->hmac == NULL)
 			load_material(key, material);
-		key->expires_at = expires_at;
+		key->expires_at = is_fact(epoch) ? expires_at : 0;
 		key->generation = generation;
-		key->uses_left = USES_PER_CLOCK_CHECK;
 		confirmed = true;
 	}
 	PG_FINALLY();
@@ -462,6 +582,20 @@ refresh_key(int64 id)
 	return key;
 }
 
+/* The time, some ms late, at a small part of the cost where the system can */
+static inline TimestampTz
+coarse_now(void)
+{
+#ifdef CLOCK_REALTIME_COARSE
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0)
+		return (now.tv_sec - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY) *
+			USECS_PER_SEC + now.tv_nsec / 1000;
+#endif
+	return GetCurrentTimestamp();
+}
+
 static inline bool
 is_usable(PgsealKey *key)
 {
@@ -469,16 +603,7 @@ is_usable(PgsealKey *key)
 		return false;
 	if (key->ephemeral)
 		return true;
-	if (key->generation != pgseal_keycache_generation() ||
-		key->expires_at <= GetCurrentStatementStartTimestamp())
-		return false;
-	if (--key->uses_left == 0)
-	{
-		if (key->expires_at <= GetCurrentTimestamp())
-			return false;
-		key->uses_left = USES_PER_CLOCK_CHECK;
-	}
-	return true;
+	return key->generation == pgseal_keycache_generation() && key->expires_at > coarse_now();
 }
 
 static PgsealKey *
@@ -652,6 +777,7 @@ seal_target(int32 key_hash, PgsealPurpose purpose)
 {
 	SealTarget	probe = {.key_hash = key_hash, .purpose = purpose};
 	SealTarget *target;
+	uint64		epoch;
 	int64		id;
 
 	validate_facts();
@@ -659,10 +785,11 @@ seal_target(int32 key_hash, PgsealPurpose purpose)
 	if (target != NULL)
 		return target->id;
 
+	/* What an invalidation has overtaken is good for once, but isn't remembered */
+	epoch = facts_epoch;
 	id = current_version(key_hash, purpose);
-	if (id != ephemeral_id)
+	if (id != ephemeral_id && is_fact(epoch))
 	{
-		validate_facts();
 		target = hash_search(targets, &probe, HASH_ENTER, NULL);
 		target->id = id;
 	}
@@ -694,6 +821,7 @@ ask_for_rotation(void)
 static void
 reserve_seals(PgsealKey *key)
 {
+	PgsealVersionRow *version;
 	uint64		reserved;
 
 	if (key->ephemeral)
@@ -701,9 +829,11 @@ reserve_seals(PgsealKey *key)
 		key->seals_left = RESERVE_SEALS_MAX;
 		return;
 	}
+	version = require_version(key->id);
+	pgseal_made_note(version);
 	key->seals_reserve = key->seals_reserve == 0 ? RESERVE_SEALS_MIN :
 		Min(key->seals_reserve * 2, RESERVE_SEALS_MAX);
-	reserved = pgseal_keycache_reserve_seals(key->id, (uint64) require_version(key->id)->seals,
+	reserved = pgseal_keycache_reserve_seals(key->id, (uint64) version->seals,
 											 key->seals_reserve);
 	if (reserved > SEALS_LIMIT)
 		ereport(ERROR,
@@ -723,8 +853,12 @@ pgseal_keyring_seal(int32 key_hash)
 
 	if (key == NULL || last_sealed_hash != key_hash || !facts_valid || !is_usable(key))
 	{
+		uint64		epoch;
+
+		validate_facts();
+		epoch = facts_epoch;
 		key = usable_key(seal_target(key_hash, PGSEAL_PURPOSE_DATA));
-		last_sealed = key;
+		last_sealed = is_fact(epoch) ? key : NULL;
 		last_sealed_hash = key_hash;
 	}
 	if (key->seals_left == 0)
@@ -750,12 +884,19 @@ pgseal_keyring_index_version(int64 id, PgsealAccess access)
 PgsealKey *
 pgseal_keyring_index(int32 key_hash, PgsealAccess access)
 {
-	if (last_index == NULL || last_index_hash != key_hash || !facts_valid || !is_usable(last_index))
+	PgsealKey  *key = last_index;
+
+	if (key == NULL || last_index_hash != key_hash || !facts_valid || !is_usable(key))
 	{
-		last_index = usable_key(seal_target(key_hash, PGSEAL_PURPOSE_INDEX));
+		uint64		epoch;
+
+		validate_facts();
+		epoch = facts_epoch;
+		key = usable_key(seal_target(key_hash, PGSEAL_PURPOSE_INDEX));
+		last_index = is_fact(epoch) ? key : NULL;
 		last_index_hash = key_hash;
 	}
-	return index_key(last_index, access);
+	return index_key(key, access);
 }
 
 static int
@@ -790,14 +931,17 @@ pgseal_keyring_num_index_versions(int32 key_hash)
 {
 	IndexCount *count;
 	bool		found;
+	uint64		epoch;
 	int			num;
 
 	validate_facts();
 	count = hash_search(index_counts, &key_hash, HASH_FIND, NULL);
 	if (count != NULL)
 		return count->num;
+	epoch = facts_epoch;
 	num = list_length(pgseal_keyring_index_versions(key_hash));
-	validate_facts();
+	if (!is_fact(epoch))
+		return num;
 	count = hash_search(index_counts, &key_hash, HASH_ENTER, &found);
 	count->num = num;
 	return num;

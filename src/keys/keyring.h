@@ -32,7 +32,6 @@ typedef struct PgsealKey
 	/* While all of this holds, the key may be used without asking anybody */
 	uint64		generation;		/* of the shared cache */
 	TimestampTz expires_at;
-	uint32		uses_left;		/* until the clock is looked at */
 	Oid			allowed_role;	/* has USAGE on server */
 
 	uint32		seals_left;		/* of those reserved in shared memory */
@@ -52,10 +51,12 @@ typedef struct PgsealKeyInfo
 	int64		id;				/* hash key: must be first */
 	int32		key_hash;
 	Oid			server;			/* InvalidOid when there is no such server here */
+	PgsealPurpose purpose;
 	bool		known;			/* it is in this database's catalog, */
 	bool		destroyed;		/* but its wrapped bytes are gone */
 	bool		retired;
 	bool		ephemeral;
+	bool		lost;			/* rolled back; this session may still open it */
 	PgsealCurrency currency;	/* ask pgseal_keyring_is_stale() */
 } PgsealKeyInfo;
 
@@ -89,6 +90,9 @@ extern int	pgseal_keyring_num_index_versions(int32 key_hash);
 extern PgsealKey *pgseal_keyring_index_version(int64 id, PgsealAccess access);
 
 extern const PgsealKeyInfo *pgseal_keyring_info(int64 id);
+
+/* Error 42704: the version isn't known in this database */
+extern void pgseal_keyring_unknown_version(int64 id) pg_attribute_noreturn();
 
 /* Can the key version be used without asking a KMS? */
 extern bool pgseal_keyring_at_hand(int64 id);

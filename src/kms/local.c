@@ -169,6 +169,7 @@ find_source(const PgsealKmsServer *server, PgsealKeyringSource *out_source, Pgse
 										path),
 							   "Move it out of the data directory and change pgseal.keyring_file or the server's option \"file\".");
 	out_source->file = path;
+	out_source->name = pgseal_kms_option(server, "file") ? path : "default";
 	return PGSEAL_KMS_OK;
 }
 
@@ -307,6 +308,31 @@ fail_unknown(PgsealKmsError *out_error, const PgsealKeyringSource *source, const
 
 /* ---- the provider ---- */
 
+/* The keyring by which something is about to be wrapped */
+static PgsealKmsStatus
+read_for_wrapping(PgsealKeyring *keyring, const PgsealKeyringSource *source, bool may_initialize,
+				  PgsealKmsError *out_error)
+{
+	PgsealKmsStatus status = PGSEAL_KMS_OK;
+
+	if (source->command)
+		return read_keyring(keyring, out_error, source);
+	if (access(source->file, F_OK) != 0 && errno == ENOENT)
+		status = pgseal_local_check_memory(NULL, source, out_error);
+	if (status != PGSEAL_KMS_OK)
+		return status;
+	status = may_initialize ? pgseal_local_initialize(keyring, out_error, source->file) :
+		read_keyring(keyring, out_error, source);
+	if (status == PGSEAL_KMS_OK)
+		status = pgseal_local_check_memory(keyring, source, out_error);
+	if (status == PGSEAL_KMS_OK)
+		status = pgseal_local_remember(keyring, source, out_error);
+	/* Whoever wrote the newest master key may have died before its fsync */
+	if (status == PGSEAL_KMS_OK)
+		status = pgseal_local_sync(out_error, source->file);
+	return status;
+}
+
 static PgsealKmsStatus
 local_wrap(const PgsealKmsServer *server, PgsealKmsWrapped *out_wrapped, PgsealKmsError *out_error,
 		   const PgsealKmsContext *context, const uint8 secret[PGSEAL_KEY_BYTES], bool may_initialize)
@@ -321,14 +347,7 @@ local_wrap(const PgsealKmsServer *server, PgsealKmsWrapped *out_wrapped, PgsealK
 	keyring = pgseal_local_new();
 	PG_TRY();
 	{
-		if (source.file && may_initialize)
-			status = pgseal_local_initialize(keyring, out_error, source.file);
-		else
-			status = read_keyring(keyring, out_error, &source);
-
-		/* Whoever wrote the newest master key may have died before its fsync */
-		if (status == PGSEAL_KMS_OK && source.file)
-			status = pgseal_local_sync(out_error, source.file);
+		status = read_for_wrapping(keyring, &source, may_initialize, out_error);
 		if (status == PGSEAL_KMS_OK)
 			status = wrap_by(newest_key(keyring), out_wrapped, out_error, context, secret);
 	}

@@ -41,11 +41,12 @@ typedef struct PgsealKeyring
 	char		text[PGSEAL_KEYRING_MAX_BYTES + 1];
 } PgsealKeyring;
 
-/* Where a server's keyring is; exactly one of the two is set */
+/* Where a server's keyring is; either file or command is set */
 typedef struct PgsealKeyringSource
 {
 	const char *file;			/* absolute path, canonical */
 	const char *command;
+	const char *name;			/* of the file, as the cluster remembers it */
 } PgsealKeyringSource;
 
 /* keyring_file.c */
@@ -89,6 +90,21 @@ extern PgsealKmsStatus pgseal_local_rotate(PgsealKeyring *out_keyring,
  * Called before anything is wrapped by its newest master key.
  */
 extern PgsealKmsStatus pgseal_local_sync(PgsealKmsError *out_error, const char *file);
+
+/* keyring_memory.c */
+
+/*
+ * Is this (NULL: a missing file) what the cluster has had as its keyring at this
+ * place?  Codes: keyring_missing, keyring_other, keyring_memory.
+ */
+extern PgsealKmsStatus pgseal_local_check_memory(const PgsealKeyring *keyring,
+												 const PgsealKeyringSource *source,
+												 PgsealKmsError *out_error);
+
+/* Notes the keyring, before anything is wrapped by it.  Codes: keyring_memory. */
+extern PgsealKmsStatus pgseal_local_remember(const PgsealKeyring *keyring,
+											 const PgsealKeyringSource *source,
+											 PgsealKmsError *out_error);
 
 /* local_command.c */
 

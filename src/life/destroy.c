@@ -32,57 +32,16 @@
 
 #include "base/compat.h"
 #include "base/spi_query.h"
+#include "keys/drop.h"
 #include "keys/keyring.h"
-#include "keys/shared_cache.h"
 #include "life/census.h"
 #include "life/rewrap.h"
-
-/* Key versions that this transaction has destroyed; in TopTransactionContext */
-static int64 *destroyed = NULL;
-static int	num_destroyed = 0;
-static int	max_destroyed = 0;
-
-/*
- * By then others see the commit, so nobody fetches the key again.  A
- * subtransaction that was rolled back costs but another fetch.
- */
-static void
-drop_destroyed(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT)
-		for (int i = 0; i < num_destroyed; i++)
-			pgseal_keycache_drop(MyDatabaseId, destroyed[i]);
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-	{
-		destroyed = NULL;
-		num_destroyed = max_destroyed = 0;
-	}
-}
-
-static void
-drop_at_commit(int64 id)
-{
-	static bool registered = false;
-	MemoryContext context = MemoryContextSwitchTo(TopTransactionContext);
-
-	if (!registered)
-		RegisterXactCallback(drop_destroyed, NULL);
-	registered = true;
-	if (num_destroyed == max_destroyed)
-	{
-		max_destroyed = Max(16, max_destroyed * 2);
-		destroyed = destroyed == NULL ? palloc(max_destroyed * sizeof(int64)) :
-			repalloc(destroyed, max_destroyed * sizeof(int64));
-	}
-	destroyed[num_destroyed++] = id;
-	MemoryContextSwitchTo(context);
-}
 
 static void
 destroy_version(const PgsealVersionRow *version)
 {
 	pgseal_catalog_destroy_version(version->id);
-	drop_at_commit(version->id);
+	pgseal_drop_at_commit(version->id);
 	ForceSyncCommit();
 }
 

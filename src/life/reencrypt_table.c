@@ -31,6 +31,8 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -41,6 +43,9 @@
 #include "keys/keyring.h"
 #include "life/reencrypt_table.h"
 #include "value/seal.h"
+
+/* Log lines about values that don't open, of one batch */
+#define BROKEN_LOGGED_MAX		20
 
 /* What is needed to replace rows of one table */
 typedef struct Replacer
@@ -139,6 +144,34 @@ find_stale(Datum sealed, const PgsealShape *shape, void *context)
 	return NULL;
 }
 
+/*
+ * A value that doesn't open can't be moved, nor is it a reason to keep its
+ * version: no key will open it.  Who looks for it is told where it is.
+ */
+static void
+count_broken(Replacer *replacer, int64 key_version_id)
+{
+	ItemPointer tid = &replacer->locked->tts_tid;
+	ListCell   *lc;
+
+	foreach(lc, replacer->result->found)
+	{
+		PgsealFound *found = lfirst(lc);
+
+		if (found->key_version_id == key_version_id && found->values > 0)
+			found->values--;
+	}
+	if (replacer->result->broken++ < BROKEN_LOGGED_MAX)
+		ereport(LOG,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("pgseal: event=value_broken table=\"%s\" ctid=(%u,%u) version=%016llx",
+						quote_qualified_identifier(get_namespace_name(RelationGetNamespace(replacer->rel)),
+												   RelationGetRelationName(replacer->rel)),
+						ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
+						(unsigned long long) key_version_id),
+				 errhidestmt(true), errhidecontext(true)));
+}
+
 /* PgsealValueVisitor: reseals what is under an old version */
 static struct varlena *
 renew_stale(Datum sealed, const PgsealShape *shape, void *context)
@@ -152,7 +185,7 @@ renew_stale(Datum sealed, const PgsealShape *shape, void *context)
 		return NULL;
 	renewed = pgseal_value_renew(sealed);
 	if (renewed == NULL)
-		replacer->result->broken++;
+		count_broken(replacer, envelope.key_version_id);
 	else
 		replacer->result->resealed++;
 	return renewed;

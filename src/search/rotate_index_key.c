@@ -55,6 +55,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "keys/drop.h"
 #include "keys/keyring.h"
 #include "search/stored_tokens.h"
 #include "sealed/access.h"
@@ -465,7 +466,12 @@ pgseal_retire_index_key(PG_FUNCTION_ARGS)
 				 " AND number OPERATOR(pg_catalog.<) $2 AND wrapped IS NOT NULL", 2, types, values);
 	SPI_finish();
 	for_each_from(lc, versions, 1)
-		pgseal_catalog_event("index_key_retired", name, ((PgsealVersionRow *) lfirst(lc))->id, NULL);
+	{
+		PgsealVersionRow *version = lfirst(lc);
+
+		pgseal_drop_at_commit(version->id);
+		pgseal_catalog_event("index_key_retired", name, version->id, NULL);
+	}
 	PG_RETURN_INT32(list_length(versions) - 1);
 }
 

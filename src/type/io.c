@@ -212,9 +212,10 @@ Datum
 pgseal_reseal_cast(PG_FUNCTION_ARGS)
 {
 	const PgsealType *type = result_type(fcinfo);
+	struct varlena *sealed = (struct varlena *) PG_GETARG_POINTER(0);
 
-	PG_RETURN_POINTER(pgseal_value_reseal(type, (struct varlena *) PG_GETARG_POINTER(0),
-										  PG_GETARG_INT32(1)));
+	pgseal_value_check_known(PointerGetDatum(sealed), PG_GETARG_INT32(1));
+	PG_RETURN_POINTER(pgseal_value_reseal(type, sealed, PG_GETARG_INT32(1)));
 }
 
 /* encrypted type → base type */
@@ -244,10 +245,12 @@ pgseal_try_open(PG_FUNCTION_ARGS)
 	bool		isnull;
 	Datum		value;
 
-	pgseal_value_header(&envelope, PG_GETARG_DATUM(0));
+	if (!pgseal_value_try_header(&envelope, PG_GETARG_DATUM(0)))
+		PG_RETURN_NULL();
 	info = pgseal_keyring_info(envelope.key_version_id);
 	if (!info->ephemeral &&
-		(!info->known || info->destroyed || !OidIsValid(info->server) ||
+		((!info->known && !info->lost) || info->destroyed ||
+		 info->purpose != PGSEAL_PURPOSE_DATA || !OidIsValid(info->server) ||
 		 pgseal_server_aclcheck(info->server, GetUserId(), ACL_USAGE) != ACLCHECK_OK))
 		PG_RETURN_NULL();
 	value = pgseal_value_open(type, PG_GETARG_DATUM(0), PGSEAL_ACCESS_CHECKED, &isnull);

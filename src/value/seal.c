@@ -377,6 +377,7 @@ pgseal_value_reseal(const PgsealType *type, struct varlena *sealed, int32 typmod
 	struct varlena *result;
 	Datum		value;
 	bool		isnull;
+	bool		leaves;
 
 	if (typmod == PGSEAL_TYPMOD_NONE)
 		return sealed;
@@ -386,15 +387,18 @@ pgseal_value_reseal(const PgsealType *type, struct varlena *sealed, int32 typmod
 	if (typmod == PGSEAL_TYPMOD_ANY && is_on_its_way(info))
 		report_keyless();
 
-	/* '*' keeps the key, but not a version that nothing is stored under any more */
-	if (typmod == PGSEAL_TYPMOD_ANY && info->retired && !info->destroyed)
-		typmod = info->key_hash;
-
 	/*
 	 * Nothing may store a value under a key that dies with this session, or
-	 * under one that may be destroyed because no value was left.
+	 * under one that may be destroyed because no value was left, or that was
+	 * rolled back.
 	 */
-	if (!info->ephemeral && (!info->retired || info->destroyed) &&
+	leaves = info->ephemeral || info->lost || (info->retired && !info->destroyed);
+
+	/* '*' keeps the key, but not such a version */
+	if (typmod == PGSEAL_TYPMOD_ANY && leaves)
+		typmod = info->key_hash;
+
+	if (!leaves &&
 		(typmod == PGSEAL_TYPMOD_ANY || !info->known || info->key_hash == typmod))
 		return sealed;
 
@@ -419,6 +423,20 @@ pgseal_value_reseal(const PgsealType *type, struct varlena *sealed, int32 typmod
 	return result;
 }
 
+void
+pgseal_value_check_known(Datum sealed, int32 typmod)
+{
+	PgsealEnvelope envelope;
+	const PgsealKeyInfo *info;
+
+	if (typmod == PGSEAL_TYPMOD_NONE)
+		return;
+	pgseal_value_header(&envelope, sealed);
+	info = pgseal_keyring_info(envelope.key_version_id);
+	if (!info->known && !info->lost && !info->ephemeral)
+		pgseal_keyring_unknown_version(envelope.key_version_id);
+}
+
 /*
  * Any type
  */
@@ -441,7 +459,8 @@ open_payload(PgsealEnvelope *out_envelope, size_t *out_len, Datum sealed)
 	if (pgseal_envelope_parse(out_envelope, bytes, len) == PGSEAL_ENVELOPE_OK)
 	{
 		info = pgseal_keyring_info(out_envelope->key_version_id);
-		if (info->known && !info->destroyed)
+		if ((info->known || info->lost) && !info->destroyed &&
+			info->purpose == PGSEAL_PURPOSE_DATA)
 		{
 			key = pgseal_keyring_open(out_envelope->key_version_id, PGSEAL_ACCESS_INTERNAL);
 			*out_len = len - PGSEAL_ENVELOPE_OVERHEAD;

@@ -39,6 +39,12 @@ extern struct varlena *pgseal_value_reseal(const PgsealType *type, struct varlen
 										   int32 typmod);
 
 /*
+ * 42704 when a value that is to be stored in a column with this type modifier is
+ * sealed under a key version that isn't known here: nothing will ever open it.
+ */
+extern void pgseal_value_check_known(Datum sealed, int32 typmod);
+
+/*
  * The same value sealed by the current version of its key, whatever its type;
  * no privilege is asked for.  NULL when it doesn't open.  58000 as keyring.h.
  */

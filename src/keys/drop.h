@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * drop.h
+ *	  Destroyed key versions leave the shared cache when that is committed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_DROP_H
+#define PGSEAL_DROP_H
+
+#include "postgres.h"
+
+/* This transaction destroys the version */
+extern void pgseal_drop_at_commit(int64 key_version_id);
+
+#endif							/* PGSEAL_DROP_H */
