@@ -338,15 +338,26 @@ $later =~ s/^pgseal keyring 1/pgseal keyring 2/;
 write_file($file, $later);
 code_is($node, unwrap_sql('damage'), 'keyring_version', 'a later format');
 
-# Another keyring in its place, used meanwhile; then both are joined by hand
+# Lost: what the cluster has used isn't made anew
+my $wrap = "SELECT kms_generate('$server', 'p', 'data', 1, true)";
 unlink $file;
-keep($node, $server, 'swapped');
+code_is($node, $wrap, 'keyring_missing', 'a lost keyring is not made anew');
+ok(!-e $file, 'there is none');
+
+# Another keyring in its place; then both are joined by hand
+my ($aside, $aside_file) = new_server($node);
+keep($node, $aside, 'swapped');
+$node->safe_psql('postgres', "UPDATE kept SET server = '$server' WHERE label = 'swapped'");
+write_file($file, slurp_file($aside_file));
 code_is($node, unwrap_sql('damage'), 'master_key_unknown', 'a swapped keyring');
-write_file($file, keyring_text((grep { /^\d/ } split /^/, $good), key_lines($file)));
+code_is($node, $wrap, 'keyring_other', 'nor is anything wrapped by it');
+my @good_lines = grep { /^\d/ } split /^/, $good;
+write_file($file, keyring_text(@good_lines, key_lines($file)));
 unwraps($node, 'damage', 'joined keyrings unwrap the keys of one');
 unwraps($node, 'swapped', 'and of the other');
-is($node->safe_psql('postgres', "SELECT kms_rotate('$server')"), '3', 'and rotate');
-write_file($file, keyring_text(map { key_line($_, pack('N8', $_ .. $_ + 7)) } 1 .. 500));
+like($node->safe_psql('postgres', "SELECT kms_rotate('$server')"), qr/^\d+$/, 'and rotate');
+write_file($file, keyring_text(@good_lines,
+	map { key_line($_, pack('N8', $_ .. $_ + 7)) } @good_lines + 1 .. 500));
 like(keep($node, $server, 'full'), qr/^v500:/, 'a keyring of 500 master keys');
 code_is($node, "SELECT kms_rotate('$server')", 'keyring_full', 'is full');
 
