@@ -3,6 +3,7 @@
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make installcheck         regression tests against a running server
 #   make check-layers         who includes what, and what pgseal.so exports
+#   make soak                 ten minutes of sessions, rotations, faults and crashes
 #   make test, demo, bench    all tests, a guided tour, benchmarks; in a
 #                             scratch copy, with a private server (CONTRIBUTING.md)
 
@@ -59,6 +60,9 @@ check-layers: all
 test:
 	sh test/run.sh
 
+soak:
+	sh test/run.sh test/soak.pl
+
 demo:
 	sh test/demo.sh
 
@@ -69,4 +73,4 @@ check-postgres:
 bench:
 	sh test/scratch.sh sh test/bench/run.sh
 
-.PHONY: check-layers check-postgres test demo bench
+.PHONY: check-layers check-postgres test soak demo bench

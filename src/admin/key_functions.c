@@ -97,6 +97,7 @@ pgseal_create_key(PG_FUNCTION_ARGS)
 		pgseal_keyring_create_child(name, parent, rotate_every);
 	else
 		pgseal_keyring_create(name, server, rotate_every, rewrap_every);
+	pgseal_keyring_prepare_literals();
 	PG_RETURN_VOID();
 }
 

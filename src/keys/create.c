@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "utils/resowner.h"
 
 #include "base/compat.h"
 #include "base/settings.h"
@@ -166,6 +167,36 @@ pgseal_keyring_ensure(const char *name)
 	pgseal_catalog_lock_key(hash);
 	if (pgseal_catalog_key(hash) == NULL)
 		pgseal_keyring_create(name, NULL, NULL, NULL);
+}
+
+void
+pgseal_keyring_prepare_literals(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	if (pgseal_catalog_key_by_name(PGSEAL_DEFAULT_KEY) != NULL)
+		return;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		int			code = geterrcode();
+
+		if (code != ERRCODE_SYSTEM_ERROR && code != ERRCODE_UNDEFINED_OBJECT)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
 }
 
 int32

@@ -131,6 +131,12 @@ extern PgsealKeyRow *pgseal_keyring_require(const char *name);
 extern void pgseal_keyring_ensure(const char *name);
 
 /*
+ * Makes the default key, which literals will need, perhaps where it can't be made
+ * any more.  Where its server's KMS fails now, it is left for later.
+ */
+extern void pgseal_keyring_prepare_literals(void);
+
+/*
  * A new version, which is the current one as soon as the transaction has committed;
  * returns its number.  reason: for the event, or NULL.
  */

@@ -156,6 +156,21 @@ is($session->query_safe('SELECT id, a FROM t ORDER BY id'), "1|active\n2|active"
 	'a plan with a literal goes on when its version is destroyed');
 $session->quit;
 
+# The default key is there as soon as any key is, so that literals have one where none can be made
+$node->safe_psql('postgres', 'CREATE DATABASE named');
+$node->safe_psql('named', q{CREATE EXTENSION pgseal; SELECT pgseal.create_key('k');
+	CREATE TABLE t (id int, a encrypted_text('k'));});
+is($node->safe_psql('named', q{SELECT count(*) FROM pgseal.key WHERE name = 'default'}), '1',
+	'a database with a named key has a default key');
+is($node->safe_psql('named', q{BEGIN READ ONLY; SELECT a, count(*) FROM t WHERE a = 'x' GROUP BY a; COMMIT;
+	SELECT 'grouped'}), 'grouped', 'GROUP BY in a read-only transaction');
+$node->safe_psql('named', q{CREATE DATABASE elsewhere});
+my ($rc, $stdout, $stderr) = $node->psql('elsewhere', q{CREATE EXTENSION pgseal;
+	SET pgseal.default_server = 'none';
+	CREATE SERVER s FOREIGN DATA WRAPPER local_keyring;
+	SELECT pgseal.create_key('k', server => 's')});
+is($rc, 0, 'where it cannot be made, other keys can') or diag($stderr);
+
 # What no key of this database has sealed isn't stored
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', q{CREATE EXTENSION pgseal; SELECT pgseal.create_key('k');});

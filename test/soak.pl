@@ -1,0 +1,202 @@
+# A longer run: sessions with savepoints, exception blocks, procedures, prepared
+# statements, two-phase commits, rollbacks and cancels write to tables in which
+# every encrypted column has a plain twin, while keys are rotated and destroyed,
+# the keyring is away for moments, and the server is killed; a standby follows
+# and is promoted in the end.  Then every committed value is equal to its twin,
+# on both; every old version is retired; and backends haven't grown.
+#
+# PGSEAL_SOAK_SECONDS (600), PGSEAL_SOAK_SEED (random, printed), to repeat the
+# choices of a run; what the sessions' speed decides doesn't repeat.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $seconds = $ENV{PGSEAL_SOAK_SECONDS} // 600;
+my $seed = $ENV{PGSEAL_SOAK_SEED} // int(rand(2**31));
+my $sessions = 4;
+my $end = time + $seconds;
+note("seed $seed, $seconds seconds: PGSEAL_SOAK_SEED=$seed repeats the choices");
+
+my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
+my $node = PostgreSQL::Test::Cluster->new('primary');
+$node->init(allows_streaming => 1);
+$node->append_conf('postgresql.conf', qq{
+shared_preload_libraries = 'pgseal'
+pgseal.keyring_file = '$keyring'
+pgseal.worker_interval = 1
+pgseal.cache_ttl = 10
+pgseal.cache_grace = 0
+pgseal.reencrypt_delay = 0
+max_prepared_transactions = 50
+restart_after_crash = on
+log_min_messages = log
+});
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgseal;
+CREATE TABLE twins (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, how text,
+	plain text, sealed encrypted_text('soak'), number int, sealed_number encrypted_int4);
+CREATE TABLE late (plain text, sealed encrypted_text('late'));
+CREATE FUNCTION from_block(p text, fails bool) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE v twins.sealed%TYPE; BEGIN
+	BEGIN
+		PERFORM pgseal.rotate_key('soak') WHERE p < '2' AND EXISTS (SELECT FROM pgseal.key_version WHERE key = 'soak');
+		v := p;
+		IF fails THEN PERFORM 1/0; END IF;
+	EXCEPTION WHEN division_by_zero THEN NULL; END;
+	INSERT INTO twins (how, plain, sealed) VALUES ('block', p, v);
+END $$;
+CREATE PROCEDURE from_procedure(p text) LANGUAGE plpgsql AS $$
+DECLARE v twins.sealed%TYPE; BEGIN
+	PERFORM pgseal.rotate_key('soak') WHERE p < '1' AND EXISTS (SELECT FROM pgseal.key_version WHERE key = 'soak');
+	v := p; ROLLBACK;
+	INSERT INTO twins (how, plain, sealed) VALUES ('procedure', p, v); COMMIT;
+	INSERT INTO twins (how, plain, sealed) VALUES ('procedure', p, v);
+END $$;
+CREATE FUNCTION set_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	BEGIN
+		NEW.sealed := NEW.plain; PERFORM 1/0;
+	EXCEPTION WHEN division_by_zero THEN NULL; END;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER set_row BEFORE INSERT ON twins FOR EACH ROW WHEN (NEW.how = 'trigger') EXECUTE FUNCTION set_row();
+CREATE FUNCTION literal() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO twins (how, plain, sealed, number, sealed_number) VALUES ('literal', 'active', 'active', 7, 7); END $$;
+});
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+
+# What a session does next; each writes the same to both twins
+my @actions = (
+	sub { "INSERT INTO twins (how, plain, sealed, number, sealed_number) VALUES ('plain', '$_[0]', '$_[0]', 5, 5);" },
+	sub { "BEGIN; SAVEPOINT s; INSERT INTO twins (plain, sealed) VALUES ('gone', 'gone'); ROLLBACK TO s; INSERT INTO twins (how, plain, sealed) VALUES ('savepoint', '$_[0]', '$_[0]'); COMMIT;" },
+	sub { "SELECT from_block('$_[0]', true); SELECT from_block('$_[0]', false);" },
+	sub { "CALL from_procedure('$_[0]');" },
+	sub { "INSERT INTO twins (how, plain) VALUES ('trigger', '$_[0]');" },
+	sub { "BEGIN; SELECT literal(); ROLLBACK; SELECT literal();" },
+	sub { "BEGIN; SELECT pgseal.rotate_key('soak'); INSERT INTO twins (plain, sealed) VALUES ('gone', 'gone'); ROLLBACK; INSERT INTO twins (how, plain, sealed) VALUES ('rolled back', '$_[0]', '$_[0]');" },
+	sub { my $x = "x$_[1]"; "BEGIN; INSERT INTO twins (how, plain, sealed) VALUES ('prepared', '$_[0]', '$_[0]'); PREPARE TRANSACTION '$x'; COMMIT PREPARED '$x';" },
+	sub { my $x = "x$_[1]"; "BEGIN; SELECT literal(); PREPARE TRANSACTION '$x'; ROLLBACK PREPARED '$x'; SELECT literal();" },
+	sub { "PREPARE p(text) AS INSERT INTO twins (how, plain, sealed) VALUES ('statement', \$1, \$1); EXECUTE p('$_[0]'); EXECUTE p('$_[0]'); DEALLOCATE p;" },
+	sub { "SET statement_timeout = 20; INSERT INTO twins (how, plain, sealed) SELECT 'cancelled', i::text, i::text FROM generate_series(1, 100000) i; RESET statement_timeout;" },
+	sub { "UPDATE twins SET plain = '$_[0]', sealed = '$_[0]' WHERE id = (SELECT max(id) FROM twins);" },
+	sub { "UPDATE twins SET sealed = (SELECT t.sealed FROM twins t WHERE t.id = twins.id) WHERE id = (SELECT min(id) FROM twins);" },
+	sub { "SELECT pgseal.create_key('person $_[1]', parent => 'people'); SELECT pgseal.destroy_key('person $_[1]', 'person $_[1]');" },
+	sub { "INSERT INTO late VALUES ('$_[0]', '$_[0]');" },
+);
+
+sub session
+{
+	my ($number) = @_;
+	my $turn = 0;
+
+	srand($seed + $number);
+	while (time < $end)
+	{
+		my $script = '';
+		for (1 .. 20)
+		{
+			$turn++;
+			$script .= $actions[int rand @actions]->(int(rand 1000) . " $number.$turn", "$number.$turn") . "\n";
+		}
+		# Errors are ordinary here: the server may be down, the keyring away
+		$node->psql('postgres', $script, on_error_stop => 0, stderr => \my $err, stdout => \my $out);
+		sleep 0.2 if $err =~ /could not connect|connection to server|shutting down/;
+	}
+	return;
+}
+
+# Disturbances, one after another
+sub disturb
+{
+	my $choice = int rand 6;
+
+	if ($choice <= 2)
+	{
+		my $key = (qw(soak default late))[$choice];
+		$node->psql('postgres', "SELECT pgseal.rotate_key('$key')", stderr => \my $err);
+	}
+	elsif ($choice == 3)
+	{
+		rename($keyring, "$keyring.away");
+		sleep 1 + rand 3;
+		rename("$keyring.away", $keyring);
+	}
+	elsif ($choice == 4)
+	{
+		my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1});
+		kill('KILL', $pid) if $pid;
+		$node->poll_query_until('postgres', 'SELECT true');
+	}
+	else
+	{
+		$node->psql('postgres', q{SELECT pgseal.destroy_version(key, number, key) FROM pgseal.key_version
+			WHERE retired IS NOT NULL AND wrapped IS NOT NULL AND purpose = 'd' LIMIT 1}, stderr => \my $err);
+	}
+	return;
+}
+
+sub memory
+{
+	my $context = $node->safe_psql('postgres',
+		"SELECT literal() FROM generate_series(1, $_[0]);\nSELECT sum(used_bytes) FROM pg_backend_memory_contexts");
+	return (split /\n/, $context)[-1];
+}
+
+$node->safe_psql('postgres', q{SELECT pgseal.create_key('people')});
+my @children;
+for my $number (1 .. $sessions)
+{
+	my $pid = fork // die;
+	if ($pid == 0)
+	{
+		session($number);
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	push @children, $pid;
+}
+srand($seed);
+while (time < $end)
+{
+	disturb();
+	sleep rand 3;
+}
+waitpid($_, 0) for @children;
+$node->poll_query_until('postgres', 'SELECT true');
+$node->safe_psql('postgres', 'SELECT pg_catalog.pg_reload_conf()');
+
+my $rows = $node->safe_psql('postgres', 'SELECT count(*) FROM twins');
+cmp_ok($rows, '>', 0, "$rows rows");
+note($node->safe_psql('postgres', 'SELECT how, count(*) FROM twins GROUP BY 1 ORDER BY 1'));
+my $unequal = q{SELECT count(*) FROM twins WHERE sealed::text IS DISTINCT FROM plain
+	OR sealed_number::int4 IS DISTINCT FROM number};
+my $late = 'SELECT count(*) FROM late WHERE sealed::text IS DISTINCT FROM plain';
+is($node->safe_psql('postgres', $unequal), 0, 'every committed value equals its twin');
+is($node->safe_psql('postgres', $late), 0, 'under the other key, too');
+
+$node->safe_psql('postgres', "SELECT pgseal.rotate_key('soak')");
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM
+	(SELECT key, retired, wrapped, rank() OVER (PARTITION BY key ORDER BY number DESC, id DESC) AS rank
+	 FROM pgseal.key_version WHERE purpose = 'd' AND key IN ('soak', 'late', 'default', 'public.twins')) v
+	WHERE rank > 1 AND retired IS NULL AND wrapped IS NOT NULL}), 'every old version is retired');
+my ($few, $many) = (memory(1000), memory(20000));
+cmp_ok($many, '<', $few * 1.1 + 100_000, "memory is flat: $few bytes, $many bytes");
+
+$node->wait_for_catchup($standby);
+$standby->promote;
+is($standby->safe_psql('postgres', $unequal), 0, 'and on the standby, promoted');
+$standby->safe_psql('postgres', q{SELECT pgseal.rotate_key('soak'); SELECT literal(); SELECT from_block('promoted', true)});
+is($standby->safe_psql('postgres', $unequal), 0, 'which goes on');
+unlike(slurp_file($node->logfile), qr/TRAP:|terminated by signal (?:6|7|11)/, 'no crash of its own');
+
+$_->stop for $node, $standby;
+done_testing();
