@@ -1,3 +1,4 @@
+SET pgseal.sealed_input = on;
 -- Destroying keys: says what is lost, asks twice, and is final
 \set VERBOSITY default
 SET client_min_messages = notice;

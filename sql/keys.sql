@@ -1,3 +1,4 @@
+SET pgseal.sealed_input = on;
 --
 -- Keys: made by DDL, rolled back, renamed, dropped, made again.
 --

@@ -1,3 +1,4 @@
+SET pgseal.sealed_input = on;
 -- Rewrapping and moving: only how keys are wrapped changes
 \set VERBOSITY terse
 SET client_min_messages = warning;

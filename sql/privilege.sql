@@ -1,3 +1,5 @@
+SET pgseal.sealed_input = on;
+SET pgseal.allow_decryption = on;
 --
 -- USAGE ON FOREIGN SERVER is the privilege to read.  Everything that tells
 -- something about a value takes it; sealing takes nothing.

@@ -1,3 +1,4 @@
+SET pgseal.allow_decryption = on;
 --
 -- What would store the order, the frequencies or the values of plaintexts, or
 -- lose a key, is refused, and the message says what to do instead.

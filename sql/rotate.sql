@@ -1,3 +1,4 @@
+SET pgseal.sealed_input = on;
 -- Rotation: new values are sealed by the new version at once, the worker moves
 -- the stored ones, and a version that nothing uses any more is retired.
 \set VERBOSITY terse

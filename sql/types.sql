@@ -1,3 +1,4 @@
+SET pgseal.sealed_input = on;
 --
 -- Every encrypted type: input, output, send, receive, and what is refused.
 --

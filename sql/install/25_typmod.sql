@@ -23,8 +23,6 @@ CREATE FUNCTION pgseal_internal.gtsel(internal, oid, internal, int4) RETURNS flo
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_gtsel';
 CREATE FUNCTION pgseal_internal.gesel(internal, oid, internal, int4) RETURNS float8
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_gesel';
-CREATE FUNCTION pgseal_internal.blind_index_support(internal) RETURNS internal
-LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_blind_index_support';
 CREATE FUNCTION pgseal_internal.equality_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_equality_support';
 CREATE FUNCTION pgseal_internal.recheck_support(internal) RETURNS internal

@@ -39,6 +39,8 @@
 #define REENCRYPT_DELAY_MAX		60000
 
 bool		pgseal_transparent = true;
+int			pgseal_sealed_input = PGSEAL_SEALED_INPUT_COPY;
+bool		pgseal_allow_decryption = false;
 int			pgseal_on_denied = PGSEAL_ON_DENIED_ERROR;
 char	   *pgseal_default_server = NULL;
 char	   *pgseal_keyring_file = NULL;
@@ -59,6 +61,13 @@ static const struct config_enum_entry on_denied_options[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry sealed_input_options[] = {
+	{"copy", PGSEAL_SEALED_INPUT_COPY, false},
+	{"on", PGSEAL_SEALED_INPUT_ON, false},
+	{"off", PGSEAL_SEALED_INPUT_OFF, false},
+	{NULL, 0, false}
+};
+
 void
 pgseal_guc_init(void)
 {
@@ -71,6 +80,16 @@ pgseal_guc_init(void)
 							 "What a role gets that may not open a value: an error or NULL.",
 							 NULL,
 							 &pgseal_on_denied, PGSEAL_ON_DENIED_ERROR, on_denied_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("pgseal.sealed_input",
+							 "Where the sealed form of a value is taken as input: in COPY FROM and replication, in statements, too, or nowhere.",
+							 "Elsewhere it is an error.",
+							 &pgseal_sealed_input, PGSEAL_SEALED_INPUT_COPY, sealed_input_options,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pgseal.allow_decryption",
+							 "Allows ALTER TABLE to store the opened values of an encrypted column.",
+							 "When off, only pgseal.decrypt_column() does.",
+							 &pgseal_allow_decryption, false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pgseal.default_server",
 							   "Foreign server whose master key wraps keys that are made without naming one.",

@@ -16,7 +16,17 @@ typedef enum PgsealOnDenied
 	PGSEAL_ON_DENIED_NULL
 } PgsealOnDenied;
 
+/* Where the sealed form is taken for what it is */
+typedef enum PgsealSealedInput
+{
+	PGSEAL_SEALED_INPUT_OFF,
+	PGSEAL_SEALED_INPUT_COPY,	/* COPY FROM, replication, definitions */
+	PGSEAL_SEALED_INPUT_ON		/* and statements */
+} PgsealSealedInput;
+
 extern bool pgseal_transparent;
+extern int	pgseal_sealed_input;	/* PgsealSealedInput */
+extern bool pgseal_allow_decryption;
 extern int	pgseal_on_denied;		/* PgsealOnDenied */
 extern char *pgseal_default_server;
 extern char *pgseal_keyring_file;	/* "" means <data directory>.keyring */

@@ -48,6 +48,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "base/settings.h"
 #include "hooks/ddl.h"
 #include "hooks/join_tables.h"
 #include "hooks/open_results.h"
@@ -59,6 +60,7 @@
 #include "kms/kms.h"
 #include "life/rewrap.h"
 #include "search/stored_tokens.h"
+#include "type/sealed_input.h"
 #include "value/basetype.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
@@ -275,6 +277,91 @@ complete_create(CreateStmt *stmt, PgsealKeyOwner *owner)
 }
 
 /*
+ * Taking the encryption off
+ */
+
+typedef struct EncryptedReference
+{
+	Oid			relation;
+	const char *column;			/* out: an encrypted one that the expression names */
+} EncryptedReference;
+
+static bool
+is_encrypted_column(Oid relation, const char *column)
+{
+	AttrNumber	attnum = get_attnum(relation, column);
+
+	return attnum > 0 && pgseal_refuse_holds_encrypted(get_atttype(relation, attnum));
+}
+
+static bool
+names_encrypted_walker(Node *node, void *context)
+{
+	EncryptedReference *reference = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, ColumnRef))
+	{
+		ListCell   *lc;
+
+		/* "column", or in any place of "schema.table.column.field" */
+		foreach(lc, ((ColumnRef *) node)->fields)
+			if (IsA(lfirst(lc), String) &&
+				is_encrypted_column(reference->relation, strVal(lfirst(lc))))
+			{
+				reference->column = strVal(lfirst(lc));
+				return true;
+			}
+		return false;
+	}
+	return raw_expression_tree_walker(node, names_encrypted_walker, context);
+}
+
+/* The encrypted column whose opened values this command would store, or NULL */
+static const char *
+decrypted_column(Oid relation, AlterTableCmd *cmd)
+{
+	ColumnDef  *definition = (ColumnDef *) cmd->def;
+	EncryptedReference reference = {.relation = relation};
+	Oid			type = LookupTypeNameOid(NULL, definition->typeName, true);
+
+	if (!OidIsValid(type) || pgseal_refuse_holds_encrypted(type))
+		return NULL;
+	if (definition->raw_default != NULL)
+		return names_encrypted_walker(definition->raw_default, &reference) ?
+			reference.column : NULL;
+	return is_encrypted_column(relation, cmd->name) ? cmd->name : NULL;
+}
+
+/*
+ * Tools that bring a schema in line with a model do this of their own accord,
+ * and nobody notices.  It isn't a matter of rights, as the owner of a table may
+ * copy its values anywhere.
+ */
+static void
+check_decryption(Oid relation, AlterTableCmd *cmd)
+{
+	const char *column = decrypted_column(relation, cmd);
+
+	if (column == NULL)
+		return;
+	if (!pgseal_allow_decryption)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("ALTER TABLE would store the opened values of encrypted column \"%s\"",
+						column),
+				 errhint("Use pgseal.decrypt_column(), or set pgseal.allow_decryption.")));
+	if (pgseal_owns_table(relation, GetUserId()))
+		pgseal_catalog_event("column_decrypted", NULL, 0,
+							 psprintf("table=%s column=%s role=%s",
+									  quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+																 get_rel_name(relation)),
+									  quote_identifier(column),
+									  quote_identifier(GetUserNameFromId(GetUserId(), false))));
+}
+
+/*
  * A column whose type is no longer an encrypted one can't keep its blind
  * indexes.  PostgreSQL would only say that there is no such function.
  */
@@ -369,6 +456,7 @@ complete_alter(AlterTableStmt *stmt, PgsealKeyOwner *owner)
 			if (column->raw_default != NULL)
 				require_usage_of_columns(owner->relation);
 			check_blind_indexes(owner->relation, cmd->name, column->typeName);
+			check_decryption(owner->relation, cmd);
 			complete_type(column->typeName, owner, present != PGSEAL_TYPMOD_NONE ? present :
 						  inherited_typmod(parents, cmd->name));
 		}
@@ -701,12 +789,41 @@ check_extension_schema(CreateExtensionStmt *stmt)
 	}
 }
 
+/*
+ * Literals in these are definitions, which pg_dump writes in their sealed form:
+ * a column's default, a check, a view's condition.
+ */
+static bool
+defines(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+		case T_AlterTableStmt:
+		case T_CreateDomainStmt:
+		case T_AlterDomainStmt:
+		case T_ViewStmt:
+		case T_RuleStmt:
+		case T_IndexStmt:
+		case T_CreateTrigStmt:
+		case T_CreatePolicyStmt:
+		case T_AlterPolicyStmt:
+		case T_CreateFunctionStmt:
+		case T_CreateStatsStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
 static void
 pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
 		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	bool		saved_dropping = pgseal_refuse_dropping_extension;
+	PgsealDefinition saved_definition = pgseal_sealed_input_define(defines(pstmt->utilityStmt));
 
 	pgseal_refuse_dropping_extension = saved_dropping || drops_extension(pstmt->utilityStmt);
 	PG_TRY();
@@ -721,6 +838,7 @@ pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	PG_FINALLY();
 	{
 		pgseal_refuse_dropping_extension = saved_dropping;
+		pgseal_sealed_input_defined(saved_definition);
 	}
 	PG_END_TRY();
 }

@@ -13,12 +13,14 @@
  * Opened values: what fails to compute with one names it, as in: invalid input
  * syntax for type integer: "Ada".  Who may open it may see that, so the client
  * gets the message as it is.  The log, which others read, gets the message
- * without what was filled in, for every data exception (class 22) of a
- * transaction that has opened a value.
+ * without what was filled in, for every error of a transaction that has opened
+ * a value.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <dlfcn.h>
 
 #include "access/relation.h"
 #include "access/transam.h"
@@ -180,22 +182,52 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
  * Opened values
  */
 
+/* The format that a message was made from, which alone says what kind it is of */
+static bool
+has_format(const ErrorData *error)
+{
+	return error->message_id != NULL && strcmp(error->message_id, "%s") != 0;
+}
+
+/* What a key service said is in a message of this library, and holds no value */
+static bool
+is_of_key_service(const ErrorData *error)
+{
+	Dl_info		of_message;
+	Dl_info		of_library;
+
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR &&
+		has_format(error) &&
+		dladdr(error->message_id, &of_message) != 0 &&
+		dladdr((void *) pgseal_redact_init, &of_library) != 0 &&
+		of_message.dli_fbase == of_library.dli_fbase;
+}
+
 /*
+ * Any error may: a value is a wrong number, stands in the row that a constraint
+ * refuses, and can be the name of a table or a file that isn't there.
+ *
  * Parallel workers open values for their leader, who gets their errors as text
  * alone, without the format that it was made from.
  */
 static bool
 may_name_opened_value(const ErrorData *error)
 {
-	return error->elevel >= WARNING &&
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION &&
-		(pgseal_value_opened || error->message_id == NULL);
+	if (error->elevel < WARNING || is_of_key_service(error))
+		return false;
+	return pgseal_value_opened ||
+		(error->message_id == NULL &&
+		 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION);
 }
 
-/* "JSON data, line 1: ..." shows the input, the other lines where it happened. */
+/*
+ * Where it happened, without what: other lines show JSON input, the text of a
+ * dynamic statement, or a value that was assigned.
+ */
 static char *
-without_json(const char *context)
+places_only(const char *context)
 {
+	static const char *const places[] = {"PL/pgSQL function ", "SQL function "};
 	StringInfoData out;
 
 	initStringInfo(&out);
@@ -204,19 +236,26 @@ without_json(const char *context)
 		const char *end = strchrnul(context, '\n');
 
 		end += (*end == '\n');
-		if (strncmp(context, "JSON data", strlen("JSON data")) != 0)
-			appendBinaryStringInfo(&out, context, end - context);
+		for (int i = 0; i < lengthof(places); i++)
+			if (strncmp(context, places[i], strlen(places[i])) == 0)
+				appendBinaryStringInfo(&out, context, end - context);
 		context = end;
 	}
 	return out.data;
 }
 
-/* The message before anything was filled in, if that says anything */
+/*
+ * The message before anything was filled in, if that says anything.  PostgreSQL's
+ * own messages about constraints name the constraint, and leave the row to the detail.
+ */
 static const char *
-message_format(const ErrorData *error)
+message_for_log(const ErrorData *error)
 {
-	return error->message_id != NULL && strcmp(error->message_id, "%s") != 0 ?
-		error->message_id : "data exception";
+	if (!has_format(error))
+		return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ?
+			"data exception" : "error";
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ?
+		error->message : error->message_id;
 }
 
 /*
@@ -241,9 +280,9 @@ redact_emit_log(ErrorData *error)
 		return;
 	}
 
-	error->context = error->context ? without_json(error->context) : NULL;
+	error->context = error->context ? places_only(error->context) : NULL;
 	error->output_to_client = false;
-	error->message = (char *) message_format(error);
+	error->message = (char *) message_for_log(error);
 	error->detail = left_out;
 	error->detail_log = NULL;
 	error->internalquery = NULL;

@@ -501,6 +501,8 @@ refuse_object_access(ObjectAccessType access, Oid class, Oid object, int sub_id,
 	if (prev_object_access)
 		prev_object_access(access, class, object, sub_id, arg);
 
+	if (access == OAT_POST_CREATE && OidIsValid(pgseal_extension_oid()))
+		pgseal_stored_mark(class, object, sub_id);
 	if (IsBinaryUpgrade)
 		return;
 	if (access == OAT_DROP && class == ForeignServerRelationId)

@@ -8,24 +8,25 @@
  * it finds equal values without storing them.
  *
  * Tokens answer whether a guess is right, so computing one takes USAGE on the
- * key's foreign server.  PostgreSQL itself computes them when it maintains an
- * index or a generated column, also for a role that may only write: the planner
- * support function marks the call in such a stored expression (it is simplified
- * outside any query, and its argument is a column), and a marked call asks for
- * no privilege.  Whoever makes such an expression needs the privilege (stored_tokens.c),
- * so nobody can set one up as an oracle.
+ * key's foreign server.  In what PostgreSQL itself maintains, an index, a generated
+ * column or a check, that is asked of the table's owner, at that moment, so that a
+ * role that only writes can write: stored_tokens.c marks the calls in such
+ * an expression with the table.  All other calls ask the current user.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "foreign/foreign.h"
 #include "nodes/nodeFuncs.h"
-#include "nodes/supportnodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "search/stored_tokens.h"
@@ -38,10 +39,6 @@ PG_FUNCTION_INFO_V1(pgseal_blind_index_of_plaintext);
 PG_FUNCTION_INFO_V1(pgseal_tokens);
 PG_FUNCTION_INFO_V1(pgseal_tokens_of_array);
 PG_FUNCTION_INFO_V1(pgseal_token);
-PG_FUNCTION_INFO_V1(pgseal_blind_index_support);
-
-/* The mark of a stored expression; no parser gives it to this function */
-#define STORED_EXPRESSION_FORMAT	COERCE_IMPLICIT_CAST
 
 /* What a call site knows of its first argument */
 typedef struct Argument
@@ -49,18 +46,53 @@ typedef struct Argument
 	const PgsealType *type;
 	bool		sealed;			/* or of the base type */
 	PgsealAccess access;
+	Oid			table;			/* in whose stored expression the call is, or InvalidOid, */
+	Oid			owner;			/* who owns that, */
+	Oid			allowed_server; /* and has USAGE on this one */
 } Argument;
 
-static bool
-is_stored_expression(FunctionCallInfo fcinfo)
+static Oid
+owner_of(Oid table)
 {
-	Node	   *expr = fcinfo->flinfo->fn_expr;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner = InvalidOid;
 
-	return expr != NULL && IsA(expr, FuncExpr) &&
-		((FuncExpr *) expr)->funcformat == STORED_EXPRESSION_FORMAT;
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
 }
 
-static const Argument *
+/* What is stored takes the privilege of the table's owner */
+static void
+check_owner(Argument *arg, Oid server)
+{
+	if (!OidIsValid(arg->owner) || server == arg->allowed_server)
+		return;
+	if (pgseal_server_aclcheck(server, arg->owner, ACL_USAGE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for foreign server %s",
+						GetForeignServer(server)->servername),
+				 errdetail("The owner of table \"%s\" has no USAGE on it, which it takes to store tokens.",
+						   get_rel_name(arg->table))));
+	arg->allowed_server = server;
+}
+
+/* The column's own key may be on another server than that of the value */
+static void
+check_owner_of_column(Argument *arg, Node *call)
+{
+	int32		typmod = pgseal_stored_typmod(linitial(((FuncExpr *) call)->args));
+	PgsealKeyRow *key = typmod > 0 ? pgseal_catalog_key(typmod) : NULL;
+
+	if (key != NULL)
+		check_owner(arg, get_foreign_server_oid(key->server, false));
+}
+
+static Argument *
 argument(FunctionCallInfo fcinfo)
 {
 	Argument   *argument = fcinfo->flinfo->fn_extra;
@@ -82,8 +114,12 @@ argument(FunctionCallInfo fcinfo)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("no encrypted type belongs to type %s", format_type_be(type))));
-		argument->access = is_stored_expression(fcinfo) ?
+		argument->table = pgseal_stored_table(fcinfo->flinfo->fn_expr);
+		argument->owner = OidIsValid(argument->table) ? owner_of(argument->table) : InvalidOid;
+		argument->access = OidIsValid(argument->owner) ?
 			PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
+		if (OidIsValid(argument->owner))
+			check_owner_of_column(argument, fcinfo->flinfo->fn_expr);
 		fcinfo->flinfo->fn_extra = argument;
 	}
 	return argument;
@@ -118,7 +154,7 @@ token_of(FunctionCallInfo fcinfo, const Argument *arg, Datum value, int32 key_ha
 static bytea *
 token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 {
-	const Argument *arg = argument(fcinfo);
+	Argument   *arg = argument(fcinfo);
 	PgsealEnvelope envelope;
 	const PgsealKeyInfo *info;
 	int32		key_hash;
@@ -130,6 +166,8 @@ token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 	key_hash = info->key_hash;
 	if (info->destroyed)
 		return NULL;
+	if (info->known && OidIsValid(info->server))
+		check_owner(arg, info->server);
 	value = pgseal_value_open(arg->type, PG_GETARG_DATUM(0), arg->access, &isnull);
 	return isnull ? NULL : token_of(fcinfo, arg, value, key_hash, form);
 }
@@ -296,29 +334,4 @@ pgseal_tokens_of_array(PG_FUNCTION_ARGS)
 	}
 	array_free_iterator(it);
 	return array_result(state);
-}
-
-/* Marks the call in a stored expression, see above */
-Datum
-pgseal_blind_index_support(PG_FUNCTION_ARGS)
-{
-	Node	   *request = (Node *) PG_GETARG_POINTER(0);
-	SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
-	FuncExpr   *marked;
-	Node	   *column;
-
-	if (!IsA(request, SupportRequestSimplify) || simplify->root != NULL ||
-		simplify->fcall->funcformat == STORED_EXPRESSION_FORMAT)
-		PG_RETURN_POINTER(NULL);
-	column = linitial(simplify->fcall->args);
-	if (IsA(column, RelabelType))	/* of a domain */
-		column = (Node *) ((RelabelType *) column)->arg;
-	/* What a column of any key holds, its owner may have no right to */
-	if (!IsA(column, Var) ||
-		pgseal_stored_typmod(linitial(simplify->fcall->args)) == PGSEAL_TYPMOD_ANY)
-		PG_RETURN_POINTER(NULL);
-	marked = makeNode(FuncExpr);
-	memcpy(marked, simplify->fcall, sizeof(FuncExpr));
-	marked->funcformat = STORED_EXPRESSION_FORMAT;
-	PG_RETURN_POINTER(marked);
 }

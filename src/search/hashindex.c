@@ -15,9 +15,14 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/plancat.h"
 #include "utils/acl.h"
@@ -27,30 +32,84 @@
 #include "keys/catalog.h"
 #include "sealed/access.h"
 #include "search/hashindex.h"
+#include "search/stored_tokens.h"
 #include "value/basetype.h"
 
 static get_relation_info_hook_type prev_get_relation_info = NULL;
 
+static bool
+has_usage(const char *server_name)
+{
+	Oid			server = get_foreign_server_oid(server_name, true);
+
+	return OidIsValid(server) &&
+		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
+/* What a column of any key holds may be of any server */
+static bool
+may_use_all_servers(void)
+{
+	Relation	servers = table_open(ForeignServerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(servers, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	bool		may = true;
+
+	while (may && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		char	   *name = NameStr(((Form_pg_foreign_server) GETSTRUCT(tuple))->srvname);
+
+		may = has_usage(name) || !pgseal_catalog_server_in_use(name);
+	}
+	systable_endscan(scan);
+	table_close(servers, AccessShareLock);
+	return may;
+}
+
 /* Keys that aren't named, like that of an expression, count as the default key */
+static bool
+may_use_key(int32 hash)
+{
+	PgsealKeyRow *key;
+
+	if (hash == PGSEAL_TYPMOD_ANY)
+		return may_use_all_servers();
+	if (hash == PGSEAL_TYPMOD_NONE)
+		hash = pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY);
+	key = pgseal_catalog_key(hash);
+	return key == NULL || has_usage(key->server);	/* nothing is sealed under none */
+}
+
 static bool
 may_use(Oid relation, AttrNumber attnum)
 {
 	int32		hash = PGSEAL_TYPMOD_NONE;
 	Oid			type;
 	Oid			collation;
-	PgsealKeyRow *key;
-	Oid			server;
 
 	if (attnum > 0)
 		get_atttypetypmodcoll(relation, attnum, &type, &hash, &collation);
-	if (hash == PGSEAL_TYPMOD_NONE || hash == PGSEAL_TYPMOD_ANY)
-		hash = pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY);
-	key = pgseal_catalog_key(hash);
-	if (key == NULL)
-		return true;			/* nothing is sealed under it */
-	server = get_foreign_server_oid(key->server, true);
-	return OidIsValid(server) &&
-		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+	return may_use_key(hash);
+}
+
+/*
+ * Tokens that lie in an index would answer conditions on blind_index(column)
+ * without its being called, and an index only scan would return them.
+ */
+static bool
+hidden_tokens_walker(Node *node, void *context)
+{
+	bool	   *has_tokens = context;
+
+	if (node == NULL)
+		return false;
+	if (pgseal_stored_column(node) != NULL)
+	{
+		*has_tokens = true;
+		if (!may_use_key(pgseal_stored_column_typmod(node)))
+			return true;
+	}
+	return expression_tree_walker(node, hidden_tokens_walker, context);
 }
 
 /*
@@ -78,7 +137,17 @@ hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, Rel
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
 		int			column = encrypted_column(index);
+		bool		has_tokens = false;
+		bool		hidden = hidden_tokens_walker((Node *) index->indexprs, &has_tokens) ||
+			hidden_tokens_walker((Node *) index->indpred, &has_tokens);
 
+		if (has_tokens)
+			root->glob->dependsOnRole = true;
+		if (hidden)
+		{
+			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
+			continue;
+		}
 		if (column < 0 || (index->relam != HASH_AM_OID && !pgseal_sealed_is_method(index->relam)))
 			continue;
 		root->glob->dependsOnRole = true;

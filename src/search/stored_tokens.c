@@ -6,7 +6,8 @@
  * A stored expression computes tokens for whoever writes (blind_index.c), so
  * who makes one could use it to try guesses.  Making one therefore takes USAGE
  * on the foreign server of the column's key, of the table's owner or of the
- * user, however the column came by its key.
+ * user, however the column came by its key; and so does each token, of the
+ * table's owner as it is then, for privileges, owners and keys change.
  *
  * PostgreSQL's ANALYZE would keep the most common tokens and a histogram of
  * them, and compute them for that, which takes a key.  So the statistics target
@@ -41,6 +42,7 @@
 #include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -387,6 +389,114 @@ keep_no_statistics(Oid relation, AttrNumber attnum)
 	}
 	table_close(rel, RowExclusiveLock);
 	CommandCounterIncrement();
+}
+
+/*
+ * A stored expression doesn't say of which table its columns are.  Whose privilege
+ * its tokens take must be known where one is computed, however the row came
+ * there, so the table's OID is put where a call says how it was written.  Nothing
+ * compares that, and what isn't one of its few values is written as a call.
+ */
+static bool
+mark_walker(Node *node, void *context)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && call->args != NIL && call->funcresulttype == BYTEAOID &&
+		(call->funcformat == COERCE_EXPLICIT_CALL ||
+		 (Oid) call->funcformat >= FirstNormalObjectId) &&
+		pgseal_type_by_oid(getBaseType(exprType(linitial(call->args)))) != NULL)
+		call->funcformat = (CoercionForm) *(Oid *) context;
+	return expression_tree_walker(node, mark_walker, context);
+}
+
+Oid
+pgseal_stored_table(Node *expr)
+{
+	Oid			mark = expr != NULL && IsA(expr, FuncExpr) ?
+		(Oid) ((FuncExpr *) expr)->funcformat : InvalidOid;
+
+	return mark >= FirstNormalObjectId ? mark : InvalidOid;
+}
+
+/* Marks the expression in a column of a row that was just made */
+static void
+mark_expression(Oid catalog, HeapTuple row, AttrNumber column, Oid table)
+{
+	Relation	rel = table_open(catalog, RowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum	   *values = palloc0(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc0(desc->natts * sizeof(bool));
+	bool	   *replace = palloc0(desc->natts * sizeof(bool));
+	bool		isnull;
+	Datum		value = heap_getattr(row, column, desc, &isnull);
+	Node	   *expr = isnull ? NULL : stringToNode(TextDatumGetCString(value));
+
+	if (pgseal_stored_has_tokens(expr, PGSEAL_TYPMOD_NONE))
+	{
+		mark_walker(expr, &table);
+		values[column - 1] = CStringGetTextDatum(nodeToString(expr));
+		replace[column - 1] = true;
+		row = heap_modify_tuple(row, desc, values, nulls, replace);
+		CommandCounterIncrement();
+		CatalogTupleUpdate(rel, &row->t_self, row);
+		CacheInvalidateRelcacheByRelid(table);
+		CommandCounterIncrement();
+	}
+	table_close(rel, RowExclusiveLock);
+}
+
+/* The row of an object that was just made */
+static HeapTuple
+created_row(Oid catalog, Oid index, AttrNumber oid_column, Oid object,
+			AttrNumber number_column, int16 number)
+{
+	Relation	rel = table_open(catalog, AccessShareLock);
+	HeapTuple	row = read_row(rel, index, oid_column, object, number_column, number);
+
+	table_close(rel, AccessShareLock);
+	return row;
+}
+
+void
+pgseal_stored_mark(Oid catalog, Oid object, int sub_id)
+{
+	static const AttrNumber of_index[] = {Anum_pg_index_indexprs, Anum_pg_index_indpred};
+	HeapTuple	row;
+
+	switch (catalog)
+	{
+		case RelationRelationId:
+			for (int i = 0; sub_id == 0 && i < lengthof(of_index); i++)
+				if ((row = created_row(IndexRelationId, IndexRelidIndexId,
+									   Anum_pg_index_indexrelid, object,
+									   InvalidAttrNumber, 0)) != NULL)
+					mark_expression(IndexRelationId, row, of_index[i],
+									((Form_pg_index) GETSTRUCT(row))->indrelid);
+			break;
+		case AttrDefaultRelationId:
+			row = created_row(catalog, AttrDefaultIndexId, Anum_pg_attrdef_adrelid, object,
+							  Anum_pg_attrdef_adnum, sub_id);
+			if (row != NULL)
+				mark_expression(catalog, row, Anum_pg_attrdef_adbin, object);
+			break;
+		case ConstraintRelationId:
+			row = created_row(catalog, ConstraintOidIndexId, Anum_pg_constraint_oid, object,
+							  InvalidAttrNumber, 0);
+			if (row != NULL && OidIsValid(((Form_pg_constraint) GETSTRUCT(row))->conrelid))
+				mark_expression(catalog, row, Anum_pg_constraint_conbin,
+								((Form_pg_constraint) GETSTRUCT(row))->conrelid);
+			break;
+		case TriggerRelationId:
+			row = created_row(catalog, TriggerOidIndexId, Anum_pg_trigger_oid, object,
+							  InvalidAttrNumber, 0);
+			if (row != NULL)
+				mark_expression(catalog, row, Anum_pg_trigger_tgqual,
+								((Form_pg_trigger) GETSTRUCT(row))->tgrelid);
+			break;
+	}
 }
 
 static void

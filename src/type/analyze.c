@@ -24,6 +24,7 @@
 #include "commands/vacuum.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -66,6 +67,19 @@ open_undamaged(const PgsealType *type, Datum sealed, Datum *out_value)
 }
 
 /*
+ * Whose table is analyzed is the current user.  How many values are distinct
+ * would tell whether a guess beside a copied value is right.
+ */
+static bool
+owner_may_open(int64 key_version_id)
+{
+	Oid			server = pgseal_keyring_info(key_version_id)->server;
+
+	return OidIsValid(server) &&
+		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
+/*
  * Hash of an opened value that equal values share.  The seed is random, and
  * the hash never leaves the function that counts.
  */
@@ -81,6 +95,7 @@ hash_value(const PgsealType *type, Datum sealed, Oid collation, uint64 seed, uin
 	if (pgseal_envelope_parse(&envelope, (uint8 *) VARDATA_ANY(DatumGetPointer(fetched)),
 							  VARSIZE_ANY_EXHDR(DatumGetPointer(fetched))) != PGSEAL_ENVELOPE_OK ||
 		!pgseal_keyring_at_hand(envelope.key_version_id) ||
+		!owner_may_open(envelope.key_version_id) ||
 		!open_undamaged(type, fetched, &value))
 		return false;
 	initStringInfo(&canonical);

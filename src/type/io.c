@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "type/sealed_input.h"
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_in);
@@ -122,18 +123,38 @@ base_input(const PgsealType *type, char *text, Node *escontext, Datum *out_value
 	return true;
 }
 
-/* What pgseal_in() makes of the text; NULL if escontext took an error */
-static struct varlena *
-sealed_input(const PgsealType *type, char *text, int32 typmod, Node *escontext)
+/* Is the text the sealed form of a value, whatever its type? */
+static bool
+is_sealed_value(const char *text)
 {
-	struct varlena *sealed;
+	uint8	   *bytes = palloc(strlen(text) + 1);
+	int			len = pgseal_envelope_from_text(bytes, text);
+	PgsealEnvelope envelope;
+	bool		sealed = len >= 0 &&
+		pgseal_envelope_parse(&envelope, bytes, len) == PGSEAL_ENVELOPE_OK;
+
+	pfree(bytes);
+	return sealed;
+}
+
+/* What pgseal_in() makes of a sealed form; NULL if escontext took an error */
+static struct varlena *
+take_sealed(const PgsealType *type, char *text, int32 typmod, PgsealInputSource source,
+			Node *escontext)
+{
+	struct varlena *sealed = sealed_from_text(type, text, escontext);
+
+	if (sealed == NULL || !pgseal_sealed_input_check(source, type, sealed, escontext))
+		return NULL;
+	return pgseal_value_reseal(type, sealed, typmod);
+}
+
+/* What pgseal_in() makes of plaintext; NULL if escontext took an error */
+static struct varlena *
+seal_plaintext(const PgsealType *type, char *text, int32 typmod, Node *escontext)
+{
 	Datum		value;
 
-	if (pgseal_envelope_is_text(text))
-	{
-		sealed = sealed_from_text(type, text, escontext);
-		return sealed != NULL ? pgseal_value_reseal(type, sealed, typmod) : NULL;
-	}
 	if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
 		return pgseal_value_seal_chars(type, text, strlen(text), typmod);
 	return base_input(type, text, escontext, &value) ?
@@ -146,11 +167,22 @@ pgseal_in(PG_FUNCTION_ARGS)
 {
 	const PgsealType *type = input_type(fcinfo);
 	ErrorContextCallback *saved_context = error_context_stack;
+	char	   *text = PG_GETARG_CSTRING(0);
+	int32		typmod = PG_GETARG_INT32(2);
+	PgsealInputSource source = {false, false};
+	bool		claimed = pgseal_envelope_is_text(text);
 	struct varlena *sealed;
+
+	if (claimed)
+		source = pgseal_sealed_input_source(fcinfo->flinfo);
 
 	/* COPY would add the value to the context of an error */
 	error_context_stack = NULL;
-	sealed = sealed_input(type, PG_GETARG_CSTRING(0), PG_GETARG_INT32(2), fcinfo->context);
+	/* Where it isn't taken, what only begins like one is just text */
+	if (claimed && (source.taken || is_sealed_value(text)))
+		sealed = take_sealed(type, text, typmod, source, fcinfo->context);
+	else
+		sealed = seal_plaintext(type, text, typmod, fcinfo->context);
 	error_context_stack = saved_context;
 	if (sealed == NULL)
 		PG_RETURN_NULL();
@@ -189,6 +221,7 @@ pgseal_recv(PG_FUNCTION_ARGS)
 	pq_copymsgbytes(buf, VARDATA(sealed), len);
 	(void) pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
 							  ERRCODE_INVALID_BINARY_REPRESENTATION, NULL);
+	(void) pgseal_sealed_input_check(pgseal_sealed_input_source(fcinfo->flinfo), type, sealed, NULL);
 	PG_RETURN_POINTER(pgseal_value_reseal(type, sealed, PG_GETARG_INT32(2)));
 }
 

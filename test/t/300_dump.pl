@@ -395,6 +395,8 @@ sub restore
 {
 	my ($file, $db, $archive) = @_;
 
+	# INSERT statements of sealed values are taken only where that is said
+	$target->query('postgres', "ALTER DATABASE $db SET pgseal.sealed_input = on") if $db =~ /insert/;
 	if (!defined $archive)
 	{
 		$target->run_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $db, '-f', $file ],

@@ -1,0 +1,93 @@
+# Attack: tokens and statistics that are stored, on a table of one's own, tell which
+# guess is equal to a value that one may not open; and tokens in somebody's index
+# answer conditions.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('stored_tokens');
+$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION pgseal;
+	SELECT pgseal.create_key('pay');
+	CREATE TABLE emp (id int, salary encrypted_int4('pay'));
+	CREATE UNIQUE INDEX emp_tokens ON emp (blind_index(salary)) INCLUDE (id);
+	INSERT INTO emp SELECT i, i * 10 FROM generate_series(1, 100) i;
+	VACUUM ANALYZE emp;
+	CREATE ROLE e LOGIN; CREATE SCHEMA e AUTHORIZATION e;
+	GRANT SELECT, INSERT ON emp TO e});
+
+sub as_e
+{
+	my ($sql) = @_;
+	my (undef, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', 'e' ]);
+	return "$out$err";
+}
+
+my $denied = qr/permission denied for foreign server/;
+
+# Stored, on a table of one's own
+for my $setup (
+	q{CREATE TABLE e.g1 (id int, x encrypted_int4('no such key'), t bytea GENERATED ALWAYS AS (blind_index(x)) STORED)},
+	q{CREATE TABLE e.g2 (id int, x encrypted_int4('no such key')); CREATE UNIQUE INDEX ON e.g2 (blind_index(x))},
+	q{CREATE TABLE e.g3 (id int, x encrypted_int4('*')); CREATE UNIQUE INDEX ON e.g3 (blind_index(x))},
+	q{CREATE TABLE e.g4 (id int, x encrypted_int4('no such key')); CREATE INDEX ON e.g4 (id) WHERE blind_index(x) > ''},
+	q{CREATE TABLE e.g5 (id int, x encrypted_int4('no such key'), CHECK (blind_index(x) > ''))})
+{
+	my ($table) = $setup =~ /(e\.g\d)/;
+
+	as_e($setup);
+	like(as_e("SET pgseal.on_denied = 'null'; INSERT INTO $table SELECT id, salary FROM emp"), $denied, $setup);
+	is(as_e("SELECT count(*) FROM $table"), 0, 'nothing is in it');
+}
+
+# The privilege counts when the token is made
+$node->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER local_keyring TO e');
+is(as_e(q{CREATE TABLE e.mine (x encrypted_int4('pay')); CREATE INDEX ON e.mine (blind_index(x)); INSERT INTO e.mine VALUES (1)}),
+	'', 'with USAGE');
+$node->safe_psql('postgres', 'INSERT INTO e.mine VALUES (2); REVOKE USAGE ON FOREIGN SERVER local_keyring FROM e');
+like(as_e('INSERT INTO e.mine VALUES (3)'), $denied, 'after REVOKE');
+like(($node->psql('postgres', 'INSERT INTO e.mine VALUES (3)'))[2], $denied, 'whoever writes');
+
+# Statistics
+as_e(q{CREATE TABLE e.s (x encrypted_int4('seen')); INSERT INTO e.s SELECT salary FROM emp WHERE id = 1; INSERT INTO e.s VALUES (10); ANALYZE e.s});
+is($node->safe_psql('postgres', q{SELECT n_distinct FROM pg_stats WHERE tablename = 's'}), 0, 'ANALYZE does not count');
+is($node->safe_psql('postgres', q{SELECT n_distinct FROM pg_stats WHERE tablename = 'emp' AND attname = 'salary'}), -1,
+	'but where the owner may open');
+
+# Somebody's index
+my $settings = 'SET enable_seqscan = off; SET enable_bitmapscan = off;';
+for my $sql (q{SELECT id FROM emp WHERE blind_index(salary) < '\x0180'}, 'SELECT blind_index(salary) FROM emp',
+	'SELECT blind_index(salary), id FROM emp WHERE blind_index(salary) IS NOT NULL',
+	'SELECT id FROM emp ORDER BY blind_index(salary)')
+{
+	like(as_e("$settings $sql"), $denied, $sql);
+	unlike(as_e("$settings EXPLAIN $sql"), qr/emp_tokens/, 'the index is hidden');
+}
+like($node->safe_psql('postgres', q{EXPLAIN SELECT id FROM emp WHERE salary = 10}), qr/emp_tokens/, 'not from who may');
+
+# Expressions of the user that PostgreSQL evaluates outside of a query
+$node->safe_psql('postgres', q{
+	CREATE DOMAIN money_enc AS encrypted_int4('dom');
+	CREATE TABLE e.u (x money_enc, y bytea); ALTER TABLE e.u OWNER TO e; INSERT INTO e.u VALUES (5)});
+like(as_e('SET pgseal.allow_decryption = on; ALTER TABLE e.u ALTER y TYPE bytea USING blind_index(x)'), $denied,
+	'ALTER ... USING, through a domain');
+append_to_file($node->basedir . '/row', "5\t\n");
+like(as_e("\\copy e.u FROM '" . $node->basedir . "/row' WHERE blind_index(x) > ''"), $denied, 'COPY ... WHERE, through a domain');
+
+# Writers stay free
+is(as_e('INSERT INTO emp VALUES (200, 2000)'), '', 'a writer needs no privilege');
+is($node->safe_psql('postgres', 'SELECT id FROM emp WHERE salary = 2000'), 200, 'and what was written is found');
+is($node->safe_psql('postgres', q{SELECT pg_get_indexdef('emp_tokens'::regclass)}),
+	'CREATE UNIQUE INDEX emp_tokens ON public.emp USING btree ((blind_index(salary))) INCLUDE (id)', 'the definition reads as it was written');
+is($node->safe_psql('postgres', 'REINDEX TABLE emp; ALTER TABLE emp ADD y int DEFAULT random(); SELECT id FROM emp WHERE salary = 2000'),
+	200, 'an index that was made anew');
+
+$node->stop;
+done_testing();

@@ -1,0 +1,51 @@
+# Attack, or accident: a tool that brings a schema in line takes the encryption off.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('decryption');
+$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION pgseal;
+	CREATE DOMAIN mail AS encrypted_text('mail');
+	CREATE TABLE t (id int, c encrypted_text, d mail, a encrypted_text[], p text, n encrypted_int4);
+	CREATE TABLE child () INHERITS (t);
+	INSERT INTO t VALUES (1, 'ada', 'ada@example.org', '{ada}', 'plain', 5)});
+
+my $refused = qr/would store the opened values of encrypted column.*HINT: .*pgseal\.allow_decryption/s;
+
+for my $sql ('ALTER TABLE t ALTER c TYPE text', 'ALTER TABLE t ALTER c TYPE varchar(20)',
+	'ALTER TABLE t ALTER c SET DATA TYPE text USING c::text', 'ALTER TABLE t ALTER d TYPE text',
+	'ALTER TABLE t ALTER a TYPE text[]', 'ALTER TABLE t ALTER n TYPE bigint',
+	'ALTER TABLE t ALTER p TYPE text USING lower(t.c)', 'ALTER TABLE t ALTER p TYPE text USING (SELECT d)',
+	'ALTER TABLE ONLY t ALTER id TYPE int USING n + 1',
+	q{DO $$BEGIN EXECUTE 'ALTER TABLE t ALTER c TYPE text'; END$$})
+{
+	like(($node->psql('postgres', $sql))[2], $refused, $sql);
+}
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pgseal.events WHERE event = 'column_decrypted'}), 0, 'no event');
+
+$node->safe_psql('postgres', 'ALTER TABLE t ALTER p TYPE varchar(40); ALTER TABLE t ALTER p TYPE text USING upper(p)');
+pass('plain columns change as ever');
+$node->safe_psql('postgres', q{ALTER TABLE t ALTER c TYPE encrypted_text('other')});
+pass('an encrypted column may get another key');
+
+my $log = -s $node->logfile;
+$node->safe_psql('postgres', 'SET pgseal.allow_decryption = on; ALTER TABLE t ALTER c TYPE text');
+is($node->safe_psql('postgres', 'SELECT c FROM t'), 'ada', 'allowed');
+is($node->safe_psql('postgres', q{SELECT detail FROM pgseal.events WHERE event = 'column_decrypted'}),
+	'table=public.t column=c role=postgres', 'an event tells');
+like(slurp_file($node->logfile, $log), qr/event=column_decrypted table=public\.t column=c/, 'and the log');
+
+$node->safe_psql('postgres', q{CREATE TABLE o (id int PRIMARY KEY, c encrypted_text); INSERT INTO o VALUES (1, 'x')});
+$node->safe_psql('postgres', q{CALL pgseal.decrypt_column('o', 'c')});
+is($node->safe_psql('postgres', q{SELECT pg_typeof(c), c FROM o}), 'text|x', 'decrypt_column() says what it does, and may');
+
+$node->stop;
+done_testing();
