@@ -4,6 +4,11 @@
 #   below; src/init.c, of all.
 # - OpenSSL is included by base/crypto.c alone, libcurl by base/http.c alone,
 #   and PG_VERSION_NUM is looked at by base/compat.h alone.
+# - SQL runs through base/spi_query.c alone, which sets the search_path for it.
+#   Expressions of tables are read as they are stored (search/stored_tokens.h), as
+#   PostgreSQL's functions for it evaluate parts of them as whoever asks.  A file
+#   in which code of a table's owner runs has it run between
+#   pgseal_as_owner_begin() and pgseal_as_owner_end().
 # - pgseal.so exports what PostgreSQL looks up by name, and nothing else: the
 #   functions of the SQL script, _PG_init, the magic block, and the main
 #   functions of background workers (pgseal_..._main).
@@ -59,6 +64,25 @@ for my $file (sort keys %source)
 		my ($owner, $pattern) = @{ $only_in{$what} };
 		ok($file eq $owner || $code !~ $pattern, "$file leaves $what to $owner");
 	}
+}
+
+# ---- whose rights
+
+my $runs_sql = qr/\bSPI_(?:exec|prepare|open|cursor)\w*\s*\(/;
+my $evaluates = qr/\b(?:RelationGetIndexExpressions|RelationGetIndexPredicate|eval_const_expressions)\s*\(/;
+my $runs_owners_code = qr/\b(?:ExecOpenIndices|BuildIndexInfo|RelationBuildPartitionKey)\s*\(/;
+# Called by convert.c, as the owner
+my %within = ('src/convert/copy.c' => 'src/convert/convert.c');
+
+for my $file (sort grep { /\.c$/ } keys %source)
+{
+	my $code = $source{$file} =~ s{/\*.*?\*/}{}gsr;
+
+	ok($file eq 'src/base/spi_query.c' || $code !~ $runs_sql, "$file leaves SQL to base/spi_query.c");
+	ok($code !~ $evaluates, "$file evaluates no expression in reading it");
+	next if $code !~ $runs_owners_code;
+	like($source{ $within{$file} || $file }, qr/\bpgseal_as_owner_begin\s*\(/,
+		"$file runs code of a table's owner as the owner");
 }
 
 # ---- symbols

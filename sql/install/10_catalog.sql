@@ -59,6 +59,29 @@ CREATE TABLE pgseal.event (
 ALTER TABLE pgseal.event REPLICA IDENTITY FULL;
 COMMENT ON TABLE pgseal.event IS 'what happened to the keys';
 
+-- Rows change through the functions of the extension, restore and replication.
+CREATE FUNCTION pgseal_internal.guard_key() RETURNS trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_guard_key';
+REVOKE ALL ON FUNCTION pgseal_internal.guard_key() FROM PUBLIC;
+CREATE TRIGGER guard BEFORE UPDATE OR DELETE ON pgseal.key
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.guard_key();
+ALTER TABLE pgseal.key ENABLE ALWAYS TRIGGER guard;
+CREATE TRIGGER guard_all BEFORE TRUNCATE ON pgseal.key
+	FOR EACH STATEMENT EXECUTE FUNCTION pgseal_internal.guard_key();
+ALTER TABLE pgseal.key ENABLE ALWAYS TRIGGER guard_all;
+CREATE TRIGGER guard BEFORE UPDATE OR DELETE ON pgseal.key_version
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.guard_key();
+ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER guard;
+CREATE TRIGGER guard_all BEFORE TRUNCATE ON pgseal.key_version
+	FOR EACH STATEMENT EXECUTE FUNCTION pgseal_internal.guard_key();
+ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER guard_all;
+CREATE TRIGGER guard BEFORE UPDATE OR DELETE ON pgseal.event
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.guard_key();
+ALTER TABLE pgseal.event ENABLE ALWAYS TRIGGER guard;
+CREATE TRIGGER guard_all BEFORE TRUNCATE ON pgseal.event
+	FOR EACH STATEMENT EXECUTE FUNCTION pgseal_internal.guard_key();
+ALTER TABLE pgseal.event ENABLE ALWAYS TRIGGER guard_all;
+
 -- A dump brings the keys; they merge with those that are there by name and id.
 -- ALWAYS: also when session_replication_role = replica.
 CREATE FUNCTION pgseal_internal.merge_key() RETURNS trigger
@@ -91,3 +114,6 @@ ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER truncated;
 SELECT pg_catalog.pg_extension_config_dump('pgseal.key', '');
 SELECT pg_catalog.pg_extension_config_dump('pgseal.key_version', '');
 SELECT pg_catalog.pg_extension_config_dump('pgseal.event', '');
+
+-- Who owns the database can dump and restore it
+GRANT SELECT, INSERT ON pgseal.key, pgseal.key_version, pgseal.event TO pg_database_owner;

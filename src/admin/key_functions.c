@@ -10,11 +10,15 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "foreign/foreign.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -24,6 +28,7 @@
 #include "base/compat.h"
 #include "keys/shared_cache.h"
 #include "keys/wakeup.h"
+#include "kms/kms.h"
 #include "kms/local.h"
 #include "life/rewrap.h"
 #include "value/seal.h"
@@ -39,6 +44,7 @@ PG_FUNCTION_INFO_V1(pgseal_rotate_master_key);
 PG_FUNCTION_INFO_V1(pgseal_seal);
 PG_FUNCTION_INFO_V1(pgseal_inspect);
 PG_FUNCTION_INFO_V1(pgseal_key_name);
+PG_FUNCTION_INFO_V1(pgseal_guard_key);
 PG_FUNCTION_INFO_V1(pgseal_merge_key);
 PG_FUNCTION_INFO_V1(pgseal_key_changed);
 
@@ -288,14 +294,59 @@ has_version(int64 id, const char *key, int32 number, PgsealPurpose purpose)
 	return false;
 }
 
+/*
+ * Whoever could plant a row would choose under which key others seal from then
+ * on.  So rows are taken from a subscription, and from who restores a dump: a
+ * superuser or the database's owner.
+ */
+static void
+check_restorer(const char *server)
+{
+	Oid			oid = get_foreign_server_oid(server, true);
+
+	if (IsLogicalWorker())
+		return;
+	if (!superuser() && !has_privs_of_role(GetUserId(), ROLE_PG_DATABASE_OWNER))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to restore keys"),
+				 errdetail("Keys are restored by superusers and by the owner of the database."),
+				 errhint("Make keys with pgseal.create_key().")));
+	/* One of another wrapper would let its owner say who may open */
+	if (OidIsValid(oid))
+		(void) pgseal_kms_server(server, false);
+}
+
+/* Rows change through the extension's functions, which pass triggers by. */
+Datum
+pgseal_guard_key(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("pgseal_internal.guard_key() must be called as a trigger")));
+	if (!IsLogicalWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("rows of table \"%s\" cannot be changed",
+						RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("Values may need every one of them, as it is."),
+				 errhint("Use pgseal.rotate_key(), move_key(), destroy_key() and their like.")));
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+						   trigger->tg_newtuple : trigger->tg_trigtuple);
+}
+
 Datum
 pgseal_merge_key(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	HeapTuple	tuple;
 	TupleDesc	desc;
-	Datum		values[4];
-	bool		nulls[4];
+	Datum		values[5];
+	bool		nulls[5];
+	int			server;
 	bool		is_key;
 	bool		exists;
 
@@ -306,10 +357,13 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 	tuple = trigger->tg_trigtuple;
 	desc = RelationGetDescr(trigger->tg_relation);
 
-	/* key: name, name_hash, server, ...; key_version: id, key, number, purpose, ... */
+	/* key: name, name_hash, server, ...; key_version: id, key, number, purpose, server, ... */
 	for (int i = 0; i < lengthof(values); i++)
 		values[i] = heap_getattr(tuple, i + 1, desc, &nulls[i]);
 	is_key = strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0;
+	server = is_key ? 2 : 4;
+	if (!nulls[server])
+		check_restorer(TextDatumGetCString(values[server]));
 	if (is_key)
 		exists = !nulls[0] && pgseal_catalog_key_by_name(TextDatumGetCString(values[0])) != NULL;
 	else

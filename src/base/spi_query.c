@@ -34,24 +34,13 @@ pgseal_query_end(const PgsealQuerySession *session)
 	SetUserIdAndSecContext(session->user, session->context);
 }
 
-uint64
-pgseal_query(const char *sql, int num_args,...)
+/* All SQL of the extension goes through here, with a search_path of pg_catalog */
+static uint64
+execute(const char *sql, int num_args, Oid *types, Datum *values)
 {
-	Oid			types[ARGS_MAX];
-	Datum		values[ARGS_MAX];
-	va_list		args;
+	int			guc_level = NewGUCNestLevel();
 	int			result;
-	int			guc_level;
 
-	Assert(num_args <= ARGS_MAX);
-	va_start(args, num_args);
-	for (int i = 0; i < num_args; i++)
-	{
-		types[i] = va_arg(args, Oid);
-		values[i] = va_arg(args, Datum);
-	}
-	va_end(args);
-	guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	result = SPI_execute_with_args(sql, num_args, types, values, NULL, false, 0);
@@ -61,6 +50,32 @@ pgseal_query(const char *sql, int num_args,...)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not run a query: %s", SPI_result_code_string(result))));
 	return SPI_processed;
+}
+
+uint64
+pgseal_query(const char *sql, int num_args,...)
+{
+	Oid			types[ARGS_MAX];
+	Datum		values[ARGS_MAX];
+	va_list		args;
+
+	Assert(num_args <= ARGS_MAX);
+	va_start(args, num_args);
+	for (int i = 0; i < num_args; i++)
+	{
+		types[i] = va_arg(args, Oid);
+		values[i] = va_arg(args, Datum);
+	}
+	va_end(args);
+	return execute(sql, num_args, types, values);
+}
+
+void
+pgseal_command(const char *sql)
+{
+	SPI_connect();
+	(void) execute(sql, 0, NULL, NULL);
+	SPI_finish();
 }
 
 int64

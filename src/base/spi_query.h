@@ -36,6 +36,9 @@ extern void pgseal_query_end(const PgsealQuerySession *session);
  */
 extern uint64 pgseal_query(const char *sql, int num_args,...);
 
+/* Runs a utility statement with the rights of the current user. */
+extern void pgseal_command(const char *sql);
+
 /* Columns of a result row, from 0 and from 1; NULL is 0 or NULL */
 extern int64 pgseal_query_int64(uint64 row, int column);
 extern char *pgseal_query_text(uint64 row, int column);

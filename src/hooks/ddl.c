@@ -45,6 +45,7 @@
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
@@ -62,6 +63,7 @@
 #include "search/stored_tokens.h"
 #include "type/sealed_input.h"
 #include "value/basetype.h"
+#include "value/find_sealed.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
@@ -710,6 +712,22 @@ check_partition_key(Relation rel)
 	}
 }
 
+static bool
+has_no_statistics(Oid relation, AttrNumber attnum)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attnum));
+	bool		isnull = true;
+	Datum		target = (Datum) 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		target = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attstattarget, &isnull);
+		ReleaseSysCache(tuple);
+	}
+	/* An int4 that fits into the int2 that it is since 17 */
+	return !isnull && DatumGetInt16(target) == 0;
+}
+
 /*
  * PostgreSQL's own ANALYZE of arrays and composite types would keep values and
  * their order.  It leaves a column alone whose statistics target is 0.
@@ -725,7 +743,8 @@ forgo_statistics(Relation rel)
 		AlterTableCmd *command;
 
 		if (attribute->attisdropped || !pgseal_refuse_holds_encrypted(attribute->atttypid) ||
-			pgseal_type_by_oid(getBaseType(attribute->atttypid)) != NULL)
+			pgseal_type_by_oid(getBaseType(attribute->atttypid)) != NULL ||
+			has_no_statistics(RelationGetRelid(rel), attribute->attnum))
 			continue;
 		command = makeNode(AlterTableCmd);
 		command->subtype = AT_SetStatistics;
@@ -737,6 +756,47 @@ forgo_statistics(Relation rel)
 		AlterTableInternal(RelationGetRelid(rel), commands, true);
 }
 
+/* Has the statement changed a row type that now holds encrypted values? */
+static bool
+changes_row_type(Node *stmt)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) stmt;
+	Oid			relation;
+	ListCell   *lc;
+
+	if (!IsA(stmt, AlterTableStmt))
+		return false;
+	foreach(lc, alter->cmds)
+	{
+		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (subtype != AT_AddColumn && subtype != AT_AlterColumnType)
+			continue;
+		relation = RangeVarGetRelid(alter->relation, NoLock, true);
+		return OidIsValid(relation) && OidIsValid(get_rel_type_id(relation)) &&
+			pgseal_refuse_holds_encrypted(get_rel_type_id(relation));
+	}
+	return false;
+}
+
+/* Columns of tables that were made long before may be of such a type. */
+static void
+forgo_statistics_of_all(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, pgseal_shape_holders())
+	{
+		PgsealHolder *holder = lfirst(lc);
+		Relation	rel = try_relation_open(holder->relid, AccessShareLock);
+
+		if (rel == NULL)
+			continue;
+		forgo_statistics(rel);
+		relation_close(rel, NoLock);
+	}
+}
+
 /* What is done once the statement has run */
 static void
 follow_up(Node *stmt)
@@ -745,6 +805,8 @@ follow_up(Node *stmt)
 	Relation	rel;
 
 	CommandCounterIncrement();
+	if (changes_row_type(stmt))
+		forgo_statistics_of_all();
 	relation = resulting_table(stmt);
 	if (!OidIsValid(relation))
 		return;

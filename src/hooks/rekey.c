@@ -50,6 +50,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "base/as_owner.h"
 #include "base/compat.h"
 #include "hooks/own_key.h"
 #include "hooks/rekey.h"
@@ -92,20 +93,14 @@ static void
 compute_generated(Rewriter *rewriter)
 {
 	TupleConstr *constr = RelationGetDescr(rewriter->rel)->constr;
-	Oid			user;
-	int			context;
-	int			nest_level;
+	PgsealCaller caller;
 
 	if (constr == NULL || !constr->has_generated_stored)
 		return;
-	GetUserIdAndSecContext(&user, &context);
-	nest_level = NewGUCNestLevel();
-	SetUserIdAndSecContext(rewriter->rel->rd_rel->relowner,
-						   context | SECURITY_RESTRICTED_OPERATION);
+	pgseal_as_owner_begin(&caller, rewriter->rel->rd_rel->relowner);
 	ExecComputeStoredGenerated(rewriter->result_rel, rewriter->estate, rewriter->new_row,
 							   CMD_INSERT);
-	AtEOXact_GUC(false, nest_level);
-	SetUserIdAndSecContext(user, context);
+	pgseal_as_owner_end(&caller);
 }
 
 static void

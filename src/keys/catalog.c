@@ -44,6 +44,7 @@
 #include "base/crypto.h"
 #include "base/extension.h"
 #include "keys/catalog.h"
+#include "kms/kms.h"
 
 /* Columns of the tables, as sql/install/10_catalog.sql makes them */
 enum
@@ -246,6 +247,7 @@ keep_server(const char *server)
 {
 	Oid			oid = get_foreign_server_oid(server, false);
 
+	(void) pgseal_kms_server(server, false);
 	LockDatabaseObject(ForeignServerRelationId, oid, 0, AccessShareLock);
 	if (get_foreign_server_oid(server, true) != oid)
 		ereport(ERROR,

@@ -565,6 +565,8 @@ refresh_key(int64 id)
 		key->purpose = version->purpose;
 		key->key_hash = pgseal_catalog_key_hash(version->key);
 		key->number = version->number;
+		/* One of another wrapper has no say in who opens */
+		(void) pgseal_kms_server(version->server, false);
 		key->server = get_foreign_server_oid(version->server, false);
 		if (key->aead == NULL && key->hmac == NULL)
 			load_material(key, material);

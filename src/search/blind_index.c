@@ -172,6 +172,23 @@ token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 	return isnull ? NULL : token_of(fcinfo, arg, value, key_hash, form);
 }
 
+/*
+ * Whether the form is one that tokens have.  The functions are LEAKPROOF: what a
+ * row holds must not show in an error.  So one is raised only about what the
+ * statement itself says; a form that comes out of rows and is none gives NULL.
+ */
+static bool
+check_form(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
+{
+	if (pgseal_token_is_form(form))
+		return true;
+	for (int i = 1; i < PG_NARGS(); i++)
+		if (!get_fn_expr_arg_stable(fcinfo->flinfo, i))
+			return false;
+	pgseal_token_check_form(form);
+	return true;
+}
+
 /* blind_index(encrypted [, normalizer [, bits]]) */
 Datum
 pgseal_blind_index(PG_FUNCTION_ARGS)
@@ -183,7 +200,8 @@ pgseal_blind_index(PG_FUNCTION_ARGS)
 		form.normalizer = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	if (PG_NARGS() > 2)
 		form.bits = PG_GETARG_INT32(2);
-	pgseal_token_check_bits(form.bits);
+	if (!check_form(fcinfo, &form))
+		PG_RETURN_NULL();
 	token = token_of_sealed(fcinfo, &form);
 	if (token == NULL)
 		PG_RETURN_NULL();
@@ -197,7 +215,8 @@ pgseal_blind_index_bits(PG_FUNCTION_ARGS)
 	PgsealTokenForm form = {"", PG_GETARG_INT32(1)};
 	bytea	   *token;
 
-	pgseal_token_check_bits(form.bits);
+	if (!check_form(fcinfo, &form))
+		PG_RETURN_NULL();
 	token = token_of_sealed(fcinfo, &form);
 	if (token == NULL)
 		PG_RETURN_NULL();
@@ -221,7 +240,7 @@ pgseal_blind_index_of_plaintext(PG_FUNCTION_ARGS)
 		form.normalizer = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (PG_NARGS() > 3)
 		form.bits = PG_GETARG_INT32(3);
-	pgseal_token_check_bits(form.bits);
+	pgseal_token_check_form(&form);
 	token = token_of(fcinfo, arg, PG_GETARG_DATUM(0), hash, &form);
 	if (token == NULL)
 		PG_RETURN_NULL();
@@ -242,6 +261,16 @@ plain_value(const Argument *arg, Datum value, bool *isnull)
 		pgseal_value_open(arg->type, value, PGSEAL_ACCESS_CHECKED, isnull) : value;
 }
 
+/* Of token() and tokens(); the planner takes it from an index */
+static PgsealTokenForm
+planned_form(FunctionCallInfo fcinfo)
+{
+	PgsealTokenForm form = {text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(3)};
+
+	pgseal_token_check_form(&form);
+	return form;
+}
+
 /*
  * Appends the tokens under all index keys in use, newest first; false when the
  * user may not know them
@@ -250,7 +279,7 @@ static bool
 append_tokens(FunctionCallInfo fcinfo, ArrayBuildState **state, const Argument *arg, Datum value)
 {
 	bool		allowed = true;
-	PgsealTokenForm form = {text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(3)};
+	PgsealTokenForm form = planned_form(fcinfo);
 	StringInfoData canonical;
 	List	   *versions = pgseal_keyring_index_versions(PG_GETARG_INT32(1));
 	ListCell   *lc;
@@ -287,7 +316,7 @@ Datum
 pgseal_token(PG_FUNCTION_ARGS)
 {
 	const Argument *arg = argument(fcinfo);
-	PgsealTokenForm form = {text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(3)};
+	PgsealTokenForm form = planned_form(fcinfo);
 	bool		isnull;
 	Datum		value = plain_value(arg, PG_GETARG_DATUM(0), &isnull);
 	bytea	   *token = isnull ? NULL : token_of(fcinfo, arg, value, PG_GETARG_INT32(1), &form);

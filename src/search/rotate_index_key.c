@@ -38,9 +38,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -55,6 +53,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "base/spi_query.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
 #include "search/stored_tokens.h"
@@ -65,57 +64,28 @@ PG_FUNCTION_INFO_V1(pgseal_retire_index_key);
 PG_FUNCTION_INFO_V1(pgseal_equality_index);
 
 /*
- * SQL, as the owner of the key catalog.  Only for constant text without names
- * that a search_path could turn elsewhere.
- */
-static uint64
-run_as_owner(const char *sql, int num_args, Oid *types, Datum *values)
-{
-	Oid			user;
-	int			context;
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
-	if (SPI_execute_with_args(sql, num_args, types, values, NULL, false, 0) < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", sql);
-	SetUserIdAndSecContext(user, context);
-	return SPI_processed;
-}
-
-/*
  * Tables with a column under this key, or under any, in the order of their
  * OIDs.
  */
 static List *
 tables_of_key(int32 key_hash)
 {
-	Oid			types[1] = {INT4OID};
-	Datum		values[1] = {Int32GetDatum(key_hash)};
 	MemoryContext caller = CurrentMemoryContext;
+	PgsealQuerySession session;
 	List	   *tables = NIL;
-	uint64		num_rows;
+	uint64		num;
 
-	num_rows = run_as_owner("SELECT DISTINCT a.attrelid FROM pg_catalog.pg_attribute a"
-							" JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid"
-							" JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid"
-							" WHERE (a.atttypmod OPERATOR(pg_catalog.=) $1"
-							"  OR a.atttypmod OPERATOR(pg_catalog.=) 0"
-							"  OR t.typtypmod OPERATOR(pg_catalog.=) $1"
-							"  OR t.typtypmod OPERATOR(pg_catalog.=) 0)"
-							" AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m}')"
-							" AND a.attnum OPERATOR(pg_catalog.>) 0"
-							" AND a.atttypid OPERATOR(pg_catalog.>=) 16384"
-							" AND NOT a.attisdropped ORDER BY 1", 1, types, values);
-	for (uint64 i = 0; i < num_rows; i++)
-	{
-		bool		isnull;
-		Oid			table = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-														   SPI_tuptable->tupdesc, 1, &isnull));
-		MemoryContext spi = MemoryContextSwitchTo(caller);
-
-		tables = lappend_oid(tables, table);
-		MemoryContextSwitchTo(spi);
-	}
+	pgseal_query_begin(&session);
+	num = pgseal_query("SELECT DISTINCT a.attrelid FROM pg_attribute a"
+					   " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid"
+					   " WHERE (a.atttypmod IN ($1, 0) OR t.typtypmod IN ($1, 0))"
+					   " AND c.relkind IN ('r', 'p', 'm') AND a.attnum > 0"
+					   " AND a.atttypid >= 16384 AND NOT a.attisdropped ORDER BY 1", 1,
+					   INT4OID, Int32GetDatum(key_hash));
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < num; i++)
+		tables = lappend_oid(tables, (Oid) pgseal_query_int64(i, 1));
+	pgseal_query_end(&session);
 	return tables;
 }
 
@@ -264,16 +234,16 @@ static void
 remember_index(Oid index, const char *key)
 {
 	Relation	rel = index_open(index, AccessShareLock);
-	Oid			types[3] = {OIDOID, OIDOID, TEXTOID};
-	Datum		values[3] = {
-		ObjectIdGetDatum(index),
-		ObjectIdGetDatum(rel->rd_rel->relfilenode),
-		CStringGetTextDatum(key)
-	};
+	Oid			file = rel->rd_rel->relfilenode;
+	PgsealQuerySession session;
 
 	index_close(rel, NoLock);
-	run_as_owner("INSERT INTO pgseal_internal.old_index (index, file, key) VALUES ($1, $2, $3)",
-				 3, types, values);
+	pgseal_query_begin(&session);
+	(void) pgseal_query("INSERT INTO pgseal_internal.old_index (index, file, key) VALUES ($1, $2, $3)", 3,
+						OIDOID, ObjectIdGetDatum(index),
+						OIDOID, ObjectIdGetDatum(file),
+						TEXTOID, CStringGetTextDatum(key));
+	pgseal_query_end(&session);
 }
 
 /* The versions in use; 42704 unless there are some */
@@ -314,7 +284,6 @@ pgseal_rotate_index_key(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the index key of key \"%s\" is already being replaced", name),
 				 errhint("Finish with pgseal.retire_index_key().")));
-	SPI_connect();
 	tables = tables_of_key(hash);
 	lock_tables(tables);
 	foreach(lc, tables)
@@ -329,12 +298,9 @@ pgseal_rotate_index_key(PG_FUNCTION_ARGS)
 	number = pgseal_keyring_add_version(name, PGSEAL_PURPOSE_INDEX, NULL);
 	CommandCounterIncrement();
 	foreach(lc, rebuild)
-		if (SPI_execute(psprintf("REINDEX INDEX %s", qualified_name(lfirst_oid(lc))),
-						false, 0) < 0)
-			elog(ERROR, "could not rebuild an index");
+		pgseal_command(psprintf("REINDEX INDEX %s", qualified_name(lfirst_oid(lc))));
 	foreach(lc, remember)
 		remember_index(lfirst_oid(lc), name);
-	SPI_finish();
 	PG_RETURN_INT32(number);
 }
 
@@ -345,22 +311,31 @@ pgseal_rotate_index_key(PG_FUNCTION_ARGS)
 static void
 check_indexes(const char *name)
 {
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(name)};
-	bool		isnull;
-	Oid			index;
+	PgsealQuerySession session;
+	Oid			index = InvalidOid;
 
-	if (run_as_owner("SELECT o.index FROM pgseal_internal.old_index o JOIN pg_catalog.pg_class c"
-					 " ON c.oid OPERATOR(pg_catalog.=) o.index"
-					 " AND c.relfilenode OPERATOR(pg_catalog.=) o.file"
-					 " WHERE o.key OPERATOR(pg_catalog.=) $1 ORDER BY o.index", 1, types, values) == 0)
-		return;
-	index = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-										   &isnull));
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("index \"%s\" still holds tokens of the old index key", get_rel_name(index)),
-			 errhint("REINDEX INDEX CONCURRENTLY %s;", qualified_name(index))));
+	pgseal_query_begin(&session);
+	if (pgseal_query("SELECT o.index FROM pgseal_internal.old_index o JOIN pg_class c"
+					 " ON c.oid = o.index AND c.relfilenode = o.file"
+					 " WHERE o.key = $1 ORDER BY o.index", 1, TEXTOID, CStringGetTextDatum(name)) > 0)
+		index = (Oid) pgseal_query_int64(0, 1);
+	pgseal_query_end(&session);
+	if (OidIsValid(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" still holds tokens of the old index key", get_rel_name(index)),
+				 errhint("REINDEX INDEX CONCURRENTLY %s;", qualified_name(index))));
+}
+
+static void
+forget_indexes(const char *name)
+{
+	PgsealQuerySession session;
+
+	pgseal_query_begin(&session);
+	(void) pgseal_query("DELETE FROM pgseal_internal.old_index WHERE key = $1", 1,
+						TEXTOID, CStringGetTextDatum(name));
+	pgseal_query_end(&session);
 }
 
 /*
@@ -424,8 +399,6 @@ pgseal_retire_index_key(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int32		hash = pgseal_catalog_name_hash(name);
-	Oid			types[2] = {TEXTOID, INT4OID};
-	Datum		values[2];
 	List	   *versions;
 	List	   *tables;
 	ListCell   *lc;
@@ -440,7 +413,6 @@ pgseal_retire_index_key(PG_FUNCTION_ARGS)
 				 errhint("Begin with pgseal.rotate_index_key().")));
 	current = ((PgsealVersionRow *) linitial(versions))->number;
 
-	SPI_connect();
 	check_indexes(name);
 	tables = tables_of_key(hash);
 	foreach(lc, tables)
@@ -456,21 +428,15 @@ pgseal_retire_index_key(PG_FUNCTION_ARGS)
 	}
 	lock_tables(tables);
 
-	values[0] = CStringGetTextDatum(name);
-	values[1] = Int32GetDatum(current);
-	run_as_owner("DELETE FROM pgseal_internal.old_index WHERE key OPERATOR(pg_catalog.=) $1",
-				 1, types, values);
-	run_as_owner("UPDATE pgseal.key_version SET wrapped = NULL,"
-				 " retired = pg_catalog.now(), destroyed = pg_catalog.now()"
-				 " WHERE key OPERATOR(pg_catalog.=) $1 AND purpose OPERATOR(pg_catalog.=) 'i'"
-				 " AND number OPERATOR(pg_catalog.<) $2 AND wrapped IS NOT NULL", 2, types, values);
-	SPI_finish();
+	forget_indexes(name);
 	for_each_from(lc, versions, 1)
 	{
-		PgsealVersionRow *version = lfirst(lc);
+		int64		id = ((PgsealVersionRow *) lfirst(lc))->id;
 
-		pgseal_drop_at_commit(version->id);
-		pgseal_catalog_event("index_key_retired", name, version->id, NULL);
+		pgseal_catalog_retire_version(id);
+		pgseal_catalog_destroy_version(id);
+		pgseal_drop_at_commit(id);
+		pgseal_catalog_event("index_key_retired", name, id, NULL);
 	}
 	PG_RETURN_INT32(list_length(versions) - 1);
 }

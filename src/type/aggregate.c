@@ -34,6 +34,7 @@ typedef struct Transition
 {
 	FmgrInfo	function;
 	const PgsealType *type[MAX_ARGUMENTS];	/* NULL: not encrypted */
+	bool		first_is_state; /* the first value may be the state */
 } Transition;
 
 static Transition *
@@ -56,6 +57,7 @@ find_transition(FunctionCallInfo fcinfo)
 		if (transition->type[i] != NULL)
 			types[i] = transition->type[i]->base->oid;
 	}
+	transition->first_is_state = num_arguments > 1 && types[0] == types[1];
 	name = list_make2(makeString("pg_catalog"), makeString(get_func_name(oid)));
 	fmgr_info_cxt(LookupFuncName(name, num_arguments, types, false), &transition->function,
 				  fcinfo->flinfo->fn_mcxt);
@@ -71,6 +73,11 @@ pgseal_transition(PG_FUNCTION_ARGS)
 	Transition *transition = fcinfo->flinfo->fn_extra;
 	Datum		result;
 
+	/* The state is a pointer that only an aggregate can be trusted with */
+	if (!AggCheckCallContext(fcinfo, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an aggregate's function was called in non-aggregate context")));
 	if (transition == NULL)
 		transition = find_transition(fcinfo);
 
@@ -96,6 +103,8 @@ pgseal_transition(PG_FUNCTION_ARGS)
 				PG_RETURN_NULL();
 			PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 		}
+		if (PG_ARGISNULL(0) && !transition->first_is_state)
+			PG_RETURN_NULL();
 		if (PG_ARGISNULL(0))
 			PG_RETURN_DATUM(call->args[1].value);
 	}

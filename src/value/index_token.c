@@ -26,15 +26,8 @@
 #include "base/compat.h"
 #include "value/index_token.h"
 
-void
-pgseal_token_check_bits(int bits)
-{
-	if (bits < 1 || bits > PGSEAL_TOKEN_BITS_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("bits of a blind index must be between 1 and %d",
-						PGSEAL_TOKEN_BITS_MAX)));
-}
+/* Its length is one byte of what is hashed */
+#define NORMALIZER_MAX			255
 
 /*
  * Normalizers.  Each changes characters in the server's encoding in place, or
@@ -112,11 +105,65 @@ apply_normalizer(char *string, const char *name, Oid collation)
 		return keep_prefix(string, count);
 	if ((count = parse_count(name, "suffix:")) > 0)
 		return keep_suffix(string, count);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown normalizer \"%s\"", name),
-			 errhint("Normalizers are lower, trim, digits, prefix:n and suffix:n; separate several by commas.")));
+	elog(ERROR, "a normalizer is unknown");
 	return NULL;				/* not reached */
+}
+
+static bool
+is_normalizer(const char *name)
+{
+	return strcmp(name, "lower") == 0 || strcmp(name, "trim") == 0 || strcmp(name, "digits") == 0 ||
+		parse_count(name, "prefix:") > 0 || parse_count(name, "suffix:") > 0;
+}
+
+/* The first of the names that is none, or NULL */
+static char *
+unknown_normalizer(const char *normalizer)
+{
+	char	   *rest = normalizer[0] != '\0' ? pstrdup(normalizer) : NULL;
+	char	   *name;
+
+	while ((name = strsep(&rest, ",")) != NULL)
+	{
+		name = trim_blanks(name);
+		if (!is_normalizer(name))
+			return name;
+	}
+	return NULL;
+}
+
+/*
+ * Forms
+ */
+
+bool
+pgseal_token_is_form(const PgsealTokenForm *form)
+{
+	return form->bits >= 1 && form->bits <= PGSEAL_TOKEN_BITS_MAX &&
+		strlen(form->normalizer) <= NORMALIZER_MAX &&
+		unknown_normalizer(form->normalizer) == NULL;
+}
+
+void
+pgseal_token_check_form(const PgsealTokenForm *form)
+{
+	char	   *unknown;
+
+	if (form->bits < 1 || form->bits > PGSEAL_TOKEN_BITS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("bits of a blind index must be between 1 and %d",
+						PGSEAL_TOKEN_BITS_MAX)));
+	if (strlen(form->normalizer) > NORMALIZER_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("normalizer is too long")));
+	unknown = unknown_normalizer(form->normalizer);
+	if (unknown != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown normalizer \"%s\"", unknown),
+				 errhint("Normalizers are lower, trim, digits, prefix:n and suffix:n; separate several by commas.")));
 }
 
 static Datum
@@ -162,16 +209,13 @@ bytea *
 pgseal_token_make(PgsealKey *key, const PgsealType *type, const PgsealTokenForm *form,
 				  const StringInfo canonical)
 {
-	uint8		prefix[2 + 255];
+	uint8		prefix[2 + NORMALIZER_MAX];
 	size_t		normalizer_len = strlen(form->normalizer);
 	uint8		mac[PGSEAL_HASH_BYTES];
 	int			mac_bytes = (form->bits + 7) / 8;
 	bytea	   *token;
 
-	if (normalizer_len > 255)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("normalizer is too long")));
+	Assert(pgseal_token_is_form(form));
 	prefix[0] = type->base->code;
 	prefix[1] = (uint8) normalizer_len;
 	memcpy(prefix + 2, form->normalizer, normalizer_len);

@@ -33,7 +33,8 @@ extern void pgseal_token_canonical(StringInfo out, const PgsealType *type, Datum
 extern bytea *pgseal_token_make(PgsealKey *key, const PgsealType *type,
 								const PgsealTokenForm *form, const StringInfo canonical);
 
-/* 22023 unless bits is in range */
-extern void pgseal_token_check_bits(int bits);
+/* Is it a form that tokens have?  The other says why not: 22023. */
+extern bool pgseal_token_is_form(const PgsealTokenForm *form);
+extern void pgseal_token_check_form(const PgsealTokenForm *form);
 
 #endif							/* PGSEAL_TOKEN_H */

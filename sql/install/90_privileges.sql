@@ -1,0 +1,22 @@
+
+--
+-- Functions that PostgreSQL calls without asking for a privilege (those of types,
+-- operator classes, the planner), or that aggregates, triggers and wrappers have
+-- for themselves: nobody calls them.
+--
+
+DO $$
+DECLARE
+	function text;
+BEGIN
+	FOR function IN
+		SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p
+		WHERE p.pronamespace = 'pgseal_internal'::pg_catalog.regnamespace
+			AND (p.prosrc IN ('pgseal_in', 'pgseal_out', 'pgseal_recv', 'pgseal_send', 'pgseal_typmod_in',
+				'pgseal_typmod_out', 'pgseal_transition', 'pgseal_hash', 'pgseal_hash_extended')
+			OR 'pg_catalog.internal'::pg_catalog.regtype = ANY (p.proargtypes)
+			OR p.prosrc LIKE 'pgseal%validator')
+	LOOP
+		EXECUTE 'REVOKE ALL ON FUNCTION ' || function || ' FROM PUBLIC';
+	END LOOP;
+END $$;

@@ -1,0 +1,158 @@
+# Every function of the extension, called by a superuser with NULLs, extremes,
+# wrong lengths and wrong nesting: it may refuse, but it must not crash, and what
+# it returns must be well-formed.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('arguments');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'pgseal'
+autovacuum = off
+fsync = off
+restart_after_crash = off
+statement_timeout = '300s'
+});
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgseal;
+CREATE TABLE sample (id int, v encrypted_text);
+INSERT INTO sample VALUES (1, 'x');
+});
+
+# The text of values for an argument of each type
+$node->safe_psql('postgres', <<'EOSQL');
+CREATE FUNCTION candidates(type oid) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+	name text := format_type(type, NULL);
+	element oid := (SELECT typelem FROM pg_type WHERE oid = type AND typcategory = 'A');
+	base text := regexp_replace(name, '^encrypted_', '');
+	result text[] := ARRAY['NULL::' || name];
+BEGIN
+	CASE
+	WHEN type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'oid'::regtype, 'float4'::regtype,
+			'float8'::regtype, 'numeric'::regtype) THEN
+		result := result || ARRAY['0', '1', '-1', '-20', '121', '1000000'];
+		IF type NOT IN ('int2'::regtype, 'oid'::regtype) THEN
+			result := result || ARRAY['2147483647', '-2147483648'];
+		END IF;
+		RETURN (SELECT array_agg(CASE WHEN r LIKE 'NULL%' THEN r ELSE format('(%L)::%s', r, name) END)
+			FROM unnest(result) r WHERE type <> 'oid'::regtype OR r NOT LIKE '-%');
+	WHEN type IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype, 'cstring'::regtype) THEN
+		RETURN result || ARRAY[$q$''::$q$ || name, $q$'lower,prefix:3'::$q$ || name,
+			format('%L::%s', repeat('x', 3000), name), $q$'default'::$q$ || name,
+			$q$'pgseal:1:AQEA'::$q$ || name];
+	WHEN type = 'cstring[]'::regtype THEN
+		RETURN result || ARRAY[$q$'{}'::cstring[]$q$, $q$'{NULL}'::cstring[]$q$, $q$'{a,b}'::cstring[]$q$,
+			$q$'{#00000001}'::cstring[]$q$, $q$'{{a},{b}}'::cstring[]$q$];
+	WHEN type = 'bool'::regtype THEN
+		RETURN result || ARRAY['true', 'false'];
+	WHEN type = 'record'::regtype THEN
+		RETURN result || ARRAY['ROW()', 'ROW(NULL)', '(SELECT s FROM sample s)',
+			'ROW(1, ROW(NULL::sample, ARRAY[NULL::sample]))'];
+	WHEN type IN ('anyarray'::regtype, 'anycompatiblearray'::regtype) THEN
+		RETURN ARRAY['NULL::int4[]', $q$'{}'::int4[]$q$, '(SELECT array_agg(s) FROM sample s)', 'ARRAY[NULL::sample]'];
+	WHEN type IN ('anyelement'::regtype, 'anycompatible'::regtype, '"any"'::regtype) THEN
+		RETURN ARRAY['NULL::int4', '(SELECT s FROM sample s)'];
+	WHEN name LIKE 'encrypted\_%' AND element IS NULL THEN
+		RETURN result || (SELECT array_agg(format('(%s)::%s', c, name)) FROM unnest((candidates(base::regtype))[1:3]) c);
+	WHEN element IS NOT NULL THEN
+		RETURN result || ARRAY[format('%L::%s', '{}', name), format('%L::%s', '{NULL}', name),
+			format('%L::%s', '{{NULL,NULL}}', name)] ||
+			format('ARRAY[%s, %s]', (candidates(element))[2], (candidates(element))[1]);
+	ELSE
+		RETURN result || (SELECT array_agg(format('%L::%s', v, name)) FROM (VALUES
+			('bytea', '\x'), ('bytea', '\x0102'), ('date', 'infinity'), ('date', '2000-01-01'),
+			('timestamp without time zone', '-infinity'), ('timestamp with time zone', 'infinity'),
+			('time without time zone', '24:00'), ('time with time zone', '24:00+15'), ('interval', '1 year'), ('interval', '-1 day'),
+			('uuid', '00000000-0000-0000-0000-000000000000'), ('inet', '::/0'), ('cidr', '::/0'), ('json', '[]'),
+			('jsonb', '{"a": [null]}'), ('regclass', 'sample'), ('regclass', '0'), ('"char"', ''),
+			('point', '(0,0)'), ('bit', '1'), ('bit varying', ''), ('money', '1'), ('xml', '<a/>')) x(t, v) WHERE t = name);
+	END CASE;
+END $$;
+
+-- Calls a function in all ways, or in as many as are given, at random
+CREATE FUNCTION call_it(function oid, at_most int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	p pg_proc := (SELECT p FROM pg_proc p WHERE oid = function);
+	lists text[] := ARRAY[''];
+	called int := 0;
+	list text;
+	result text;
+BEGIN
+	FOR i IN 0 .. p.pronargs - 1 LOOP
+		lists := (SELECT array_agg(CASE WHEN i = 0 THEN c ELSE l || ', ' || c END)
+			FROM (SELECT l, c FROM unnest(lists) l, unnest(candidates(p.proargtypes[i])) c
+				ORDER BY i > 0 AND random() < 0.5 LIMIT at_most * 4) x);
+	END LOOP;
+	FOR list IN SELECT l FROM (SELECT l FROM unnest(lists) l ORDER BY hashtext(l) LIMIT at_most) x LOOP
+		called := called + 1;
+		BEGIN
+			IF p.prokind = 'p' THEN
+				EXECUTE format('CALL %I.%I(%s)', p.pronamespace::regnamespace::text, p.proname, list);
+			ELSE
+				EXECUTE format('SELECT pg_column_size(x)::text || md5(x::text) FROM %s.%I(%s) x',
+					p.pronamespace::regnamespace, p.proname, list) INTO result;
+			END IF;
+		EXCEPTION WHEN OTHERS THEN NULL;
+		END;
+	END LOOP;
+	RETURN called;
+END $$;
+EOSQL
+
+my @functions = split /\n/, $node->safe_psql('postgres', q{
+SELECT p.oid, p.oid::regprocedure FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgseal'
+WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+	AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
+	AND p.prokind IN ('f', 'p') AND NOT 'internal'::regtype = ANY (p.proargtypes)
+	AND p.prorettype <> 'trigger'::regtype ORDER BY p.proname, p.oid}, timeout => 60);
+cmp_ok(scalar @functions, '>', 500, scalar(@functions) . ' functions are called');
+
+# The inputs that were found
+my ($stdout, $stderr);
+my %found = (
+	q{pgseal_internal.token('x'::text, 1, '', 4096)} => qr/bits of a blind index must be between/,
+	q{pgseal_internal.token('x'::text, 1, '', 1000000)} => qr/bits of a blind index must be between/,
+	q{pgseal_internal.token('x'::text, 1, '', 2147483647)} => qr/bits of a blind index must be between/,
+	q{pgseal_internal.token('x'::text, 1, '', -20)} => qr/bits of a blind index must be between/,
+	q{pgseal_internal.tokens('{x}'::text[], 1, '', 4096)} => qr/bits of a blind index must be between/);
+for my $call (sort keys %found)
+{
+	(undef, $stdout, $stderr) = $node->psql('postgres', "SELECT $call");
+	like($stderr, $found{$call}, $call);
+}
+my ($transition) = map { /\|(.*)\(bigint\[\],encrypted_int4\)/ ? $1 : () } @functions;
+(undef, $stdout, $stderr) = $node->psql('postgres', "SELECT $transition(NULL::int8[], '1'::encrypted_int4)");
+like($stderr, qr/non-aggregate context/, "$transition()");
+
+# One session for all: it must live to the end.  Last, as keys are destroyed, too.
+my $calls = 0;
+my $script = join '', map { /^(\d+)/ ? "SELECT call_it($1, 24);\n" : '' } @functions;
+my $code = $node->psql('postgres', "SET pgseal.kms_timeout = 100;\n" . $script, stdout => \$stdout, stderr => \$stderr,
+	on_error_stop => 0);
+$calls += $_ for split /\n/, $stdout;
+is($code, 0, "the session lives after $calls calls");
+my @answers = split /\n/, $stdout;
+ok(@answers >= @functions, 'every function was called') or diag("the last was $functions[$#answers]");
+is($node->psql('postgres', 'SELECT 1'), 0, 'and so does the server');
+
+# Who isn't a superuser calls none of what only PostgreSQL calls
+is($node->safe_psql('postgres', q{
+CREATE ROLE nobody;
+SELECT string_agg(p.oid::regprocedure::text, ' ') FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+	AND has_function_privilege('nobody', p.oid, 'EXECUTE')
+	AND (p.prosrc IN ('pgseal_transition', 'pgseal_in', 'pgseal_recv') OR p.prorettype = 'trigger'::regtype
+		OR 'internal'::regtype = ANY (p.proargtypes) AND p.pronamespace = 'pgseal_internal'::regnamespace);
+}), '', 'EXECUTE on functions behind types, aggregates and triggers is nobody\'s');
+is($node->safe_psql('postgres', q{SELECT has_schema_privilege('nobody', 'pgseal_internal', 'USAGE')}), 'f',
+	'nor can the schema of the others be used');
+
+done_testing();

@@ -1,0 +1,67 @@
+# Types that come to hold encrypted values after tables were made of them, and
+# options of servers that name files and programs.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('settings');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'pgseal'
+autovacuum = off
+fsync = off
+});
+$node->start;
+
+#
+# ANALYZE would keep a histogram in the order of the plaintext
+#
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgseal;
+CREATE TYPE ct AS (a int);
+CREATE TYPE outer_ct AS (inner_ct ct);
+CREATE TABLE row_type (a int);
+CREATE DOMAIN dct AS ct;
+CREATE TABLE holder (c ct, cs ct[], o outer_ct, d dct);
+CREATE TABLE row_holder (r row_type);
+CREATE MATERIALIZED VIEW mv AS SELECT * FROM holder;
+ALTER TYPE ct ADD ATTRIBUTE s encrypted_text;
+ALTER TABLE row_type ADD COLUMN s encrypted_text;
+INSERT INTO holder SELECT ROW(1, 's' || i)::ct, ARRAY[ROW(1, 's' || i)::ct], ROW(ROW(1, 's' || i)::ct)::outer_ct, ROW(1, 's' || i)::ct::dct
+	FROM generate_series(1, 200) i;
+INSERT INTO row_holder SELECT ROW(1, 's' || i)::row_type FROM generate_series(1, 200) i;
+REFRESH MATERIALIZED VIEW mv;
+ANALYZE holder, row_holder, mv});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stats WHERE tablename IN ('holder', 'row_holder', 'mv')}), '0',
+	'no statistics of a composite type that has got an encrypted attribute');
+$node->safe_psql('postgres', q{ALTER TABLE holder ALTER c SET STATISTICS 100; ANALYZE holder});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stats WHERE tablename = 'holder'}), '0', 'nor when they are asked for');
+
+#
+# Files and programs
+#
+$node->safe_psql('postgres', q{
+CREATE ROLE e LOGIN;
+GRANT USAGE ON FOREIGN DATA WRAPPER local_keyring, vault_transit, aws_kms, azure_key_vault, gcp_kms TO e});
+my $keyring = PostgreSQL::Test::Utils::tempdir() . '/keyring';
+my %refused = (
+	"CREATE SERVER s1 FOREIGN DATA WRAPPER local_keyring OPTIONS (file '$keyring')" => 'pg_read_server_files',
+	"CREATE SERVER s2 FOREIGN DATA WRAPPER local_keyring OPTIONS (command '/bin/cat $keyring')" => 'pg_execute_server_program',
+	"CREATE SERVER s3 FOREIGN DATA WRAPPER vault_transit OPTIONS (address 'http://127.0.0.1:1', key_name 'k', token_file '$keyring')" => 'pg_read_server_files',
+	"CREATE SERVER s4 FOREIGN DATA WRAPPER gcp_kms OPTIONS (key_name 'projects/p/locations/l/keyRings/r/cryptoKeys/k', credentials_file '$keyring')" => 'pg_read_server_files',
+	"CREATE SERVER s5 FOREIGN DATA WRAPPER aws_kms OPTIONS (region 'us-east-1', key_id 'k', credentials_file '$keyring')" => 'pg_read_server_files');
+for my $sql (sort keys %refused)
+{
+	my (undef, undef, $stderr) = $node->psql('postgres', $sql, connstr => $node->connstr('postgres') . ' user=e');
+	like($stderr, qr/permission denied to set option.*$refused{$sql}/s, $sql);
+}
+$node->safe_psql('postgres', 'GRANT pg_read_server_files TO e');
+my ($code) = $node->psql('postgres', "CREATE SERVER s1 FOREIGN DATA WRAPPER local_keyring OPTIONS (file '$keyring')",
+	connstr => $node->connstr('postgres') . ' user=e');
+is($code, 0, 'who may read the server\'s files may name one');
+
+done_testing();
