@@ -121,14 +121,17 @@ choose_name(const PgsealKeyOwner *owner)
 	/*
 	 * Its own already, though copies and partitions may share it.  Else a key of
 	 * this name is that of an earlier table, dropped (then it serves the new one,
-	 * whose rows may come from its dump) or renamed.
+	 * whose rows may come from its dump) or renamed.  Or a name that has nothing
+	 * to do with it has the same hash.
 	 */
 	for (int i = 2;; i++)
 	{
 		int32		hash = pgseal_catalog_name_hash(name);
+		char	   *known = pgseal_catalog_name(hash);
 
-		if (pgseal_catalog_name(hash) == NULL || list_member_int(present, hash) ||
-			!used_by_other_relation(hash, owner->relation))
+		if (known == NULL ||
+			(strcmp(known, name) == 0 && (list_member_int(present, hash) ||
+										  !used_by_other_relation(hash, owner->relation))))
 			return name;
 		name = psprintf("%s_%d", base, i);
 	}

@@ -27,14 +27,11 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 
 #include "base/compat.h"
 #include "base/crypto.h"
@@ -133,25 +130,6 @@ valid_option_names(const PgsealKmsProvider *provider)
 	return names.data;
 }
 
-/*
- * What a server reads it sends to a host that its options name, too; and a
- * program is run.  So they take the rights that COPY asks for.
- */
-static void
-check_right(const PgsealKmsOption *option)
-{
-	bool		is_command = strcmp(option->name, "command") == 0;
-	bool		is_file = option->check == pgseal_check_path || strcmp(option->name, "file") == 0;
-	Oid			role = is_command ? ROLE_PG_EXECUTE_SERVER_PROGRAM : ROLE_PG_READ_SERVER_FILES;
-
-	if ((is_command || is_file) && !has_privs_of_role(GetUserId(), role))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set option \"%s\"", option->name),
-				 errhint("It takes the privileges of role %s.",
-						 is_command ? "pg_execute_server_program" : "pg_read_server_files")));
-}
-
 static void
 validate_option(const PgsealKmsProvider *provider, DefElem *def)
 {
@@ -173,7 +151,6 @@ validate_option(const PgsealKmsProvider *provider, DefElem *def)
 				 errmsg("option \"%s\" is refused because it would hold a secret", def->defname),
 				 errdetail("Options of a server are stored and dumped in clear, and everyone can read them."),
 				 errhint("%s", option->refused_hint)));
-	check_right(option);
 	if (option->check)
 		option->check(def->defname, defGetString(def));
 }

@@ -42,6 +42,25 @@ $node->safe_psql('postgres', q{ALTER TABLE holder ALTER c SET STATISTICS 100; AN
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stats WHERE tablename = 'holder'}), '0', 'nor when they are asked for');
 
 #
+# Two names of tables with the same 31-bit hash: nobody blocks another's CREATE TABLE
+#
+$node->safe_psql('postgres', q{
+CREATE TABLE t2360 (x encrypted_text);
+CREATE TABLE t19139 (x encrypted_text);
+INSERT INTO t2360 VALUES ('a');
+INSERT INTO t19139 VALUES ('b')});
+is($node->safe_psql('postgres', q{SELECT (pgseal.inspect(x)).key, x FROM t2360 UNION ALL SELECT (pgseal.inspect(x)).key, x FROM t19139 ORDER BY 2}),
+	"public.t2360|a\npublic.t19139_2|b", 'the second goes on to the next name');
+
+#
+# Keys of temporary tables: one for all
+#
+my $loop = join '', map { "CREATE TEMP TABLE loop$_ (x encrypted_text); DROP TABLE loop$_;" } 1 .. 20;
+my $keys = $node->safe_psql('postgres', 'CREATE TEMP TABLE first (x encrypted_text); SELECT count(*) FROM pgseal.keys');
+$node->safe_psql('postgres', $loop);
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal.keys'), $keys, 'temporary tables in a loop make no keys');
+
+#
 # Files and programs
 #
 $node->safe_psql('postgres', q{
