@@ -149,7 +149,10 @@ SELECT * FROM stored('a');
 ALTER TABLE a ALTER v TYPE encrypted_text USING 'violet-canary';	-- keeps its key
 SELECT format_type(atttypid, atttypmod) AS "still writes_other" FROM pg_attribute WHERE attrelid = 'a'::regclass AND attname = 'v';
 SELECT * FROM stored('a');
+ALTER TABLE a ALTER v TYPE text USING replace(v, 'violet-canary', 'plain again'), ALTER n TYPE int;	-- not by accident
+SET pgseal.allow_decryption = on;
 ALTER TABLE a ALTER v TYPE text USING replace(v, 'violet-canary', 'plain again'), ALTER n TYPE int;
+RESET pgseal.allow_decryption;
 SELECT * FROM a ORDER BY id;
 UPDATE a SET v = NULL;
 ALTER TABLE a ALTER v TYPE encrypted_text, ALTER n TYPE encrypted_int4 USING n;
@@ -369,7 +372,8 @@ CREATE FOREIGN TABLE ff (id int, v encrypted_text, n encrypted_int4('writes_n'))
 SELECT * FROM stored('ff');
 SELECT * FROM ff WHERE v = 'violet-canary';
 SELECT current_database() AS db, current_setting('port') AS port, split_part(current_setting('unix_socket_directories'), ',', 1) AS host \gset
-CREATE SERVER loopback FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname :'db', port :'port', host :'host');
+-- postgres_fdw sends sealed values as parameters: the remote side must take them
+CREATE SERVER loopback FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname :'db', port :'port', host :'host', options '-c pgseal.sealed_input=on');
 CREATE USER MAPPING FOR CURRENT_USER SERVER loopback;
 CREATE TABLE remote (id int, v encrypted_text('writes_other'), n encrypted_int4);
 CREATE FOREIGN TABLE pf (id int, v encrypted_text, n encrypted_int4('writes_n')) SERVER loopback OPTIONS (schema_name 'writes', table_name 'remote');

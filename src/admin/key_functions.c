@@ -300,9 +300,10 @@ has_version(int64 id, const char *key, int32 number, PgsealPurpose purpose)
  * superuser or the database's owner.
  */
 static void
-check_restorer(const char *server)
+check_restorer(const char *key_name, const char *server)
 {
 	Oid			oid = get_foreign_server_oid(server, true);
+	PgsealKeyRow *key;
 
 	if (IsLogicalWorker())
 		return;
@@ -315,6 +316,12 @@ check_restorer(const char *server)
 	/* One of another wrapper would let its owner say who may open */
 	if (OidIsValid(oid))
 		(void) pgseal_kms_server(server, false);
+	key = pgseal_catalog_key_by_name(key_name);
+	if (!superuser() && key != NULL && strcmp(key->server, server) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to restore a version of key \"%s\"", key_name),
+				 errdetail("The key is of server \"%s\", the version of \"%s\".", key->server, server)));
 }
 
 /* Rows change through the extension's functions, which pass triggers by. */
@@ -346,6 +353,7 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Datum		values[5];
 	bool		nulls[5];
+	int			name;
 	int			server;
 	bool		is_key;
 	bool		exists;
@@ -362,8 +370,9 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 		values[i] = heap_getattr(tuple, i + 1, desc, &nulls[i]);
 	is_key = strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0;
 	server = is_key ? 2 : 4;
-	if (!nulls[server])
-		check_restorer(TextDatumGetCString(values[server]));
+	name = is_key ? 0 : 1;
+	if (!nulls[name] && !nulls[server])
+		check_restorer(TextDatumGetCString(values[name]), TextDatumGetCString(values[server]));
 	if (is_key)
 		exists = !nulls[0] && pgseal_catalog_key_by_name(TextDatumGetCString(values[0])) != NULL;
 	else

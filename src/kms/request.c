@@ -13,9 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "catalog/pg_authid.h"
 #include "commands/defrem.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "storage/fd.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #include "kms/remote.h"
@@ -99,6 +102,14 @@ pgseal_check_path(const char *name, const char *value)
 {
 	if (!is_absolute_path(value))
 		refuse_value(name, value, "Give the absolute path of a file that the server's operating system user can read.");
+
+	/* What is in the file goes to a host that other options name */
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set option \"%s\"", name),
+				 errdetail("Only roles with privileges of role \"%s\" may set it.",
+						   "pg_read_server_files")));
 }
 
 void

@@ -102,6 +102,10 @@ is($node->safe_psql('shop', 'SELECT email FROM customers'), 'bob@example.com', '
 #
 refused('keeper', 'UPDATE pgseal.key SET name = name', qr/permission denied/);
 refused('keeper', 'DELETE FROM pgseal.key_version', qr/permission denied/);
+$node->safe_psql('shop', 'CREATE SERVER other FOREIGN DATA WRAPPER local_keyring; GRANT USAGE ON FOREIGN SERVER other TO keeper');
+refused('keeper', q{INSERT INTO pgseal.key_version SELECT 4711, key, number + 1, purpose, 'other', parent_version, master_key,
+	wrapped, seals, now(), now(), NULL, NULL FROM pgseal.key_version WHERE key LIKE '%customers%'},
+	qr/permission denied to restore a version/, 'keeper: no version of somebody\'s key under a server of his own');
 refused('keeper', 'SELECT email FROM customers', qr/permission denied for foreign server/);
 refused('clerk', 'SELECT * FROM pgseal.key_version', qr/permission denied/);
 refused('clerk', 'INSERT INTO pgseal.event SELECT * FROM pgseal.event', qr/permission denied/);

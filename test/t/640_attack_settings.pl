@@ -68,9 +68,9 @@ CREATE ROLE e LOGIN;
 GRANT USAGE ON FOREIGN DATA WRAPPER local_keyring, vault_transit, aws_kms, azure_key_vault, gcp_kms TO e});
 my $keyring = PostgreSQL::Test::Utils::tempdir() . '/keyring';
 my %refused = (
-	"CREATE SERVER s1 FOREIGN DATA WRAPPER local_keyring OPTIONS (file '$keyring')" => 'pg_read_server_files',
+	"CREATE SERVER s1 FOREIGN DATA WRAPPER local_keyring OPTIONS (file '$keyring')" => 'pg_write_server_files',
 	"CREATE SERVER s2 FOREIGN DATA WRAPPER local_keyring OPTIONS (command '/bin/cat $keyring')" => 'pg_execute_server_program',
-	"CREATE SERVER s3 FOREIGN DATA WRAPPER vault_transit OPTIONS (address 'http://127.0.0.1:1', key_name 'k', token_file '$keyring')" => 'pg_read_server_files',
+	"CREATE SERVER s3 FOREIGN DATA WRAPPER vault_transit OPTIONS (address 'https://127.0.0.1:1', key_name 'k', token_file '$keyring')" => 'pg_read_server_files',
 	"CREATE SERVER s4 FOREIGN DATA WRAPPER gcp_kms OPTIONS (key_name 'projects/p/locations/l/keyRings/r/cryptoKeys/k', credentials_file '$keyring')" => 'pg_read_server_files',
 	"CREATE SERVER s5 FOREIGN DATA WRAPPER aws_kms OPTIONS (region 'us-east-1', key_id 'k', credentials_file '$keyring')" => 'pg_read_server_files');
 for my $sql (sort keys %refused)
@@ -79,7 +79,7 @@ for my $sql (sort keys %refused)
 	like($stderr, qr/permission denied to set option.*$refused{$sql}/s, $sql);
 }
 $node->safe_psql('postgres', 'GRANT pg_read_server_files TO e');
-my ($code) = $node->psql('postgres', "CREATE SERVER s1 FOREIGN DATA WRAPPER local_keyring OPTIONS (file '$keyring')",
+my ($code) = $node->psql('postgres', "CREATE SERVER s3 FOREIGN DATA WRAPPER vault_transit OPTIONS (address 'https://127.0.0.1:1', key_name 'k', token_file '$keyring')",
 	connstr => $node->connstr('postgres') . ' user=e');
 is($code, 0, 'who may read the server\'s files may name one');
 
