@@ -14,6 +14,7 @@
 #include "base/extension.h"
 #include "base/settings.h"
 #include "hooks/ddl.h"
+#include "hooks/functions.h"
 #include "hooks/open_results.h"
 #include "hooks/redact.h"
 #include "hooks/refuse.h"
@@ -60,6 +61,7 @@ _PG_init(void)
 	pgseal_stored_init();
 	pgseal_transparent_init();
 	pgseal_ddl_init();
+	pgseal_functions_init();
 	pgseal_refuse_init();
 	pgseal_hashindex_init();
 	pgseal_sealed_init();

@@ -2,7 +2,8 @@
 -- = with values of the base type's relatives, so that a parameter of whatever
 -- integer or number type finds the index.  Inlined: what the planner sees is
 -- the = of the column's own base type.  A value that has no counterpart in the
--- column's type equals nothing (and NULL stays unknown).
+-- column's type equals nothing (and NULL stays unknown).  Those with a plain
+-- numeric are hidden in pgseal_internal (unopen.c).
 --
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int2, int4) RETURNS bool
@@ -42,17 +43,17 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = CASE WHEN $2 BETWEEN -922337203685
 CREATE FUNCTION pgseal_internal.eq(numeric, encrypted_int8) RETURNS bool
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = CASE WHEN $1 BETWEEN -9223372036854775808 AND 9223372036854775807 AND $1 % 1 = 0 THEN $1::int8 END AND (($1 BETWEEN -9223372036854775808 AND 9223372036854775807 AND $1 % 1 = 0) IS NOT FALSE OR $2 IS NULL);
 CREATE FUNCTION pgseal_internal.eq(encrypted_numeric, int2) RETURNS bool
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::numeric;
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pgseal_internal.=) $2::numeric;
 CREATE FUNCTION pgseal_internal.eq(int2, encrypted_numeric) RETURNS bool
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::numeric;
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 OPERATOR(pgseal_internal.=) $1::numeric;
 CREATE FUNCTION pgseal_internal.eq(encrypted_numeric, int4) RETURNS bool
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::numeric;
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pgseal_internal.=) $2::numeric;
 CREATE FUNCTION pgseal_internal.eq(int4, encrypted_numeric) RETURNS bool
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::numeric;
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 OPERATOR(pgseal_internal.=) $1::numeric;
 CREATE FUNCTION pgseal_internal.eq(encrypted_numeric, int8) RETURNS bool
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 = $2::numeric;
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pgseal_internal.=) $2::numeric;
 CREATE FUNCTION pgseal_internal.eq(int8, encrypted_numeric) RETURNS bool
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 = $1::numeric;
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $2 OPERATOR(pgseal_internal.=) $1::numeric;
 CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
@@ -61,9 +62,9 @@ CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR pgseal_internal.= (LEFTARG = encrypted_int2, RIGHTARG = numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = OPERATOR(pgseal_internal.=),
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR pgseal_internal.= (LEFTARG = numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = OPERATOR(pgseal_internal.=),
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
@@ -73,9 +74,9 @@ CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR pgseal_internal.= (LEFTARG = encrypted_int4, RIGHTARG = numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = OPERATOR(pgseal_internal.=),
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR pgseal_internal.= (LEFTARG = numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq, COMMUTATOR = OPERATOR(pgseal_internal.=),
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
@@ -85,9 +86,9 @@ CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR pgseal_internal.= (LEFTARG = encrypted_int8, RIGHTARG = numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = OPERATOR(pgseal_internal.=),
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = numeric, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR pgseal_internal.= (LEFTARG = numeric, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq, COMMUTATOR = OPERATOR(pgseal_internal.=),
 	RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
@@ -115,18 +116,107 @@ CREATE FUNCTION pgseal_internal.eq(encrypted_int8, encrypted_numeric) RETURNS bo
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) = pgseal_internal.open($2);
 CREATE FUNCTION pgseal_internal.eq(encrypted_numeric, encrypted_int8) RETURNS bool
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) = pgseal_internal.open($2);
-CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR = (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =, NEGATOR = <>,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq, COMMUTATOR = =, NEGATOR = <>,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR = (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =, NEGATOR = <>,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq, COMMUTATOR = =, NEGATOR = <>,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR = (LEFTARG = encrypted_int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.eq, COMMUTATOR = =, NEGATOR = <>,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
-CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq, COMMUTATOR = =,
+CREATE OPERATOR = (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq, COMMUTATOR = =, NEGATOR = <>,
 	RESTRICT = eqsel, JOIN = eqjoinsel);
+
+-- What these need to compare rows: <>, and a btree family.  That has no operator
+-- class; no index and no merge join uses it.
+CREATE FUNCTION pgseal_internal.ne(int2, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(int2, encrypted_numeric) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_numeric, int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> $2;
+CREATE FUNCTION pgseal_internal.cmp(encrypted_numeric, int2) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_int2, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, encrypted_numeric) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_numeric, encrypted_int2) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(encrypted_numeric, encrypted_int2) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(int4, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(int4, encrypted_numeric) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_numeric, int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> $2;
+CREATE FUNCTION pgseal_internal.cmp(encrypted_numeric, int4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_int4, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, encrypted_numeric) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_numeric, encrypted_int4) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(encrypted_numeric, encrypted_int4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(int8, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(int8, encrypted_numeric) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_numeric, int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> $2;
+CREATE FUNCTION pgseal_internal.cmp(encrypted_numeric, int8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_int8, encrypted_numeric) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, encrypted_numeric) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE FUNCTION pgseal_internal.ne(encrypted_numeric, encrypted_int8) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) <> pgseal_internal.open($2);
+CREATE FUNCTION pgseal_internal.cmp(encrypted_numeric, encrypted_int8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+CREATE OPERATOR <> (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR <> (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne, COMMUTATOR = <>, NEGATOR = =,
+	RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR FAMILY pgseal_internal.other_ops USING btree;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 3 = (int2, encrypted_numeric), FUNCTION 1 (int2, encrypted_numeric) pgseal_internal.cmp(int2, encrypted_numeric),
+	OPERATOR 3 = (encrypted_numeric, int2), FUNCTION 1 (encrypted_numeric, int2) pgseal_internal.cmp(encrypted_numeric, int2),
+	OPERATOR 3 = (encrypted_int2, encrypted_numeric), FUNCTION 1 (encrypted_int2, encrypted_numeric) pgseal_internal.cmp(encrypted_int2, encrypted_numeric),
+	OPERATOR 3 = (encrypted_numeric, encrypted_int2), FUNCTION 1 (encrypted_numeric, encrypted_int2) pgseal_internal.cmp(encrypted_numeric, encrypted_int2),
+	OPERATOR 3 = (int4, encrypted_numeric), FUNCTION 1 (int4, encrypted_numeric) pgseal_internal.cmp(int4, encrypted_numeric),
+	OPERATOR 3 = (encrypted_numeric, int4), FUNCTION 1 (encrypted_numeric, int4) pgseal_internal.cmp(encrypted_numeric, int4),
+	OPERATOR 3 = (encrypted_int4, encrypted_numeric), FUNCTION 1 (encrypted_int4, encrypted_numeric) pgseal_internal.cmp(encrypted_int4, encrypted_numeric),
+	OPERATOR 3 = (encrypted_numeric, encrypted_int4), FUNCTION 1 (encrypted_numeric, encrypted_int4) pgseal_internal.cmp(encrypted_numeric, encrypted_int4),
+	OPERATOR 3 = (int8, encrypted_numeric), FUNCTION 1 (int8, encrypted_numeric) pgseal_internal.cmp(int8, encrypted_numeric),
+	OPERATOR 3 = (encrypted_numeric, int8), FUNCTION 1 (encrypted_numeric, int8) pgseal_internal.cmp(encrypted_numeric, int8),
+	OPERATOR 3 = (encrypted_int8, encrypted_numeric), FUNCTION 1 (encrypted_int8, encrypted_numeric) pgseal_internal.cmp(encrypted_int8, encrypted_numeric),
+	OPERATOR 3 = (encrypted_numeric, encrypted_int8), FUNCTION 1 (encrypted_numeric, encrypted_int8) pgseal_internal.cmp(encrypted_numeric, encrypted_int8);
 
 -- column = ANY (array of a relative): the tokens that the column's own type has
 -- for the elements (lookup.c).  What has no counterpart becomes NULL, which has

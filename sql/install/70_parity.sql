@@ -14,7 +14,11 @@ CREATE CAST ("char" AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int
 
 CREATE FUNCTION pgseal_internal.seal_as_text("char", int4, bool) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
-CREATE CAST ("char" AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text("char", int4, bool) AS ASSIGNMENT;
+CREATE CAST ("char" AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text("char", int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text_array("char"[]) RETURNS encrypted_text[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::text[]::encrypted_text[];
+CREATE CAST ("char"[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array("char"[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int4(bit, int4, bool) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
@@ -34,11 +38,19 @@ CREATE CAST (bool AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(
 
 CREATE FUNCTION pgseal_internal.seal_as_text(bpchar, int4, bool) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
-CREATE CAST (bpchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(bpchar, int4, bool) AS ASSIGNMENT;
+CREATE CAST (bpchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(bpchar, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text_array(bpchar[]) RETURNS encrypted_text[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::text[]::encrypted_text[];
+CREATE CAST (bpchar[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(bpchar[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) RETURNS encrypted_inet
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::inet, $2, $3);
-CREATE CAST (cidr AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) AS ASSIGNMENT;
+CREATE CAST (cidr AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_inet_array(cidr[]) RETURNS encrypted_inet[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::inet[]::encrypted_inet[];
+CREATE CAST (cidr[] AS encrypted_inet[]) WITH FUNCTION pgseal_internal.seal_as_inet_array(cidr[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_text(cidr, int4, bool) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
@@ -46,11 +58,19 @@ CREATE CAST (cidr AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(
 
 CREATE FUNCTION pgseal_internal.seal_as_timestamp(date, int4, bool) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamp, $2, $3);
-CREATE CAST (date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(date, int4, bool) AS ASSIGNMENT;
+CREATE CAST (date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(date, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp_array(date[]) RETURNS encrypted_timestamp[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::timestamp[]::encrypted_timestamp[];
+CREATE CAST (date[] AS encrypted_timestamp[]) WITH FUNCTION pgseal_internal.seal_as_timestamp_array(date[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamptz, $2, $3);
-CREATE CAST (date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) AS ASSIGNMENT;
+CREATE CAST (date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz_array(date[]) RETURNS encrypted_timestamptz[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::timestamptz[]::encrypted_timestamptz[];
+CREATE CAST (date[] AS encrypted_timestamptz[]) WITH FUNCTION pgseal_internal.seal_as_timestamptz_array(date[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bool) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
@@ -68,10 +88,6 @@ CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_bool) RETURNS int4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
 CREATE CAST (encrypted_bool AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_bool);
 
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bool) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_bool AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_bool) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_bool AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_bool) AS ASSIGNMENT;
@@ -80,45 +96,17 @@ CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_bool) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
 CREATE CAST (encrypted_bool AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_bytea AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_bytea AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bytea) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_bytea AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bytea) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_bytea) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_bytea AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_bytea) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_bytea AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_date AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_date AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4, bool) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
-CREATE CAST (encrypted_date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
-CREATE CAST (encrypted_date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_date) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_date AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_date) AS ASSIGNMENT;
+CREATE CAST (encrypted_date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_date) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
@@ -132,17 +120,9 @@ CREATE FUNCTION pgseal_internal.open_as_timestamptz(encrypted_date) RETURNS time
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
 CREATE CAST (encrypted_date AS timestamptz) WITH FUNCTION pgseal_internal.open_as_timestamptz(encrypted_date) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_date) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_date AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_float4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4, bool) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_float4, int4, bool) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
@@ -160,10 +140,6 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4, bool) RE
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_float4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_float4) RETURNS float8
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
 CREATE CAST (encrypted_float4 AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_float4) AS IMPLICIT;
@@ -180,10 +156,6 @@ CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_float4) RETURNS int8
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
 CREATE CAST (encrypted_float4 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_float4) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float4) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_float4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float4) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_float4) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
 CREATE CAST (encrypted_float4 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_float4) AS ASSIGNMENT;
@@ -191,14 +163,6 @@ CREATE CAST (encrypted_float4 AS numeric) WITH FUNCTION pgseal_internal.open_as_
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_float4) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_float4 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_float4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_float8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_float8, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
@@ -220,10 +184,6 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4, bool) RE
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_float8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_float8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_float8) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
 CREATE CAST (encrypted_float8 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_float8) AS ASSIGNMENT;
@@ -240,10 +200,6 @@ CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_float8) RETURNS int8
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
 CREATE CAST (encrypted_float8 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_float8) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float8) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_float8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float8) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_float8) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
 CREATE CAST (encrypted_float8 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_float8) AS ASSIGNMENT;
@@ -251,14 +207,6 @@ CREATE CAST (encrypted_float8 AS numeric) WITH FUNCTION pgseal_internal.open_as_
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_float8) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_float8 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_float8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_inet AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_cidr(encrypted_inet) RETURNS cidr
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cidr;
@@ -268,10 +216,6 @@ CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4, bool) RETURNS
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_inet AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_inet) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_inet AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_inet) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_inet) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_inet AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_inet) AS ASSIGNMENT;
@@ -280,33 +224,25 @@ CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_inet) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
 CREATE CAST (encrypted_inet AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_inet) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_int2 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int2, int4, bool) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int2, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_int2, int4, bool) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_int2, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_int2, int4, bool) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_int2, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int2) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
@@ -323,10 +259,6 @@ CREATE CAST (encrypted_int2 AS int4) WITH FUNCTION pgseal_internal.open_as_int4(
 CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_int2) RETURNS int8
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
 CREATE CAST (encrypted_int2 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_int2) AS IMPLICIT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int2) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_int2 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int2) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int2) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
@@ -384,10 +316,6 @@ CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int2) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_int2 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int2) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_int2 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_char(encrypted_int4) RETURNS "char"
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::"char";
 CREATE CAST (encrypted_int4 AS "char") WITH FUNCTION pgseal_internal.open_as_char(encrypted_int4);
@@ -400,21 +328,17 @@ CREATE FUNCTION pgseal_internal.open_as_bool(encrypted_int4) RETURNS bool
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bool;
 CREATE CAST (encrypted_int4 AS bool) WITH FUNCTION pgseal_internal.open_as_bool(encrypted_int4);
 
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_int4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_int4, int4, bool) RETURNS encrypted_bool
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_int4, int4, bool);
 
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int4, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int4, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int4, int4, bool) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int4, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_int4, int4, bool) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
@@ -422,15 +346,11 @@ CREATE CAST (encrypted_int4 AS encrypted_int2) WITH FUNCTION pgseal_internal.sea
 
 CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_int4, int4, bool) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_int4, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_int4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int4) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
@@ -451,10 +371,6 @@ CREATE CAST (encrypted_int4 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(
 CREATE FUNCTION pgseal_internal.open_as_money(encrypted_int4) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
 CREATE CAST (encrypted_int4 AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int4) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_int4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int4) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int4) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
@@ -512,25 +428,17 @@ CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int4) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_int4 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int4) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_int4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_bit(encrypted_int8) RETURNS bit
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bit;
 CREATE CAST (encrypted_int8 AS bit) WITH FUNCTION pgseal_internal.open_as_bit(encrypted_int8);
 
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_int8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int8, int4, bool) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int8, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int8, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_int8, int4, bool) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
@@ -542,11 +450,7 @@ CREATE CAST (encrypted_int8 AS encrypted_int4) WITH FUNCTION pgseal_internal.sea
 
 CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int8) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
@@ -567,10 +471,6 @@ CREATE CAST (encrypted_int8 AS int4) WITH FUNCTION pgseal_internal.open_as_int4(
 CREATE FUNCTION pgseal_internal.open_as_money(encrypted_int8) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
 CREATE CAST (encrypted_int8 AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int8) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_int8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int8) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int8) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
@@ -628,25 +528,9 @@ CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int8) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_int8 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int8) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_int8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_interval AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_interval AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4, bool) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
 CREATE CAST (encrypted_interval AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_interval) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_interval AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_interval) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_interval) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
@@ -656,17 +540,9 @@ CREATE FUNCTION pgseal_internal.open_as_time(encrypted_interval) RETURNS time
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
 CREATE CAST (encrypted_interval AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_interval) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_interval AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_bool(encrypted_jsonb) RETURNS bool
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bool;
 CREATE CAST (encrypted_jsonb AS bool) WITH FUNCTION pgseal_internal.open_as_bool(encrypted_jsonb);
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_jsonb AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_jsonb, int4, bool) RETURNS encrypted_bool
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
@@ -696,10 +572,6 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4, bool) RET
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_jsonb) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
 CREATE CAST (encrypted_jsonb AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_jsonb);
@@ -725,10 +597,6 @@ CREATE FUNCTION pgseal_internal.open_as_json(encrypted_jsonb) RETURNS json
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::json;
 CREATE CAST (encrypted_jsonb AS json) WITH FUNCTION pgseal_internal.open_as_json(encrypted_jsonb) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_jsonb AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_jsonb) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
 CREATE CAST (encrypted_jsonb AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_jsonb);
@@ -737,21 +605,13 @@ CREATE FUNCTION pgseal_internal.open_as_text(encrypted_jsonb) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_jsonb AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_jsonb) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_jsonb AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_numeric AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_numeric, int4, bool) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+CREATE CAST (encrypted_numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_numeric, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_numeric, int4, bool) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
@@ -764,10 +624,6 @@ CREATE CAST (encrypted_numeric AS encrypted_int4) WITH FUNCTION pgseal_internal.
 CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4, bool) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_numeric AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_numeric) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
@@ -793,17 +649,9 @@ CREATE FUNCTION pgseal_internal.open_as_money(encrypted_numeric) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
 CREATE CAST (encrypted_numeric AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_numeric) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_numeric) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_numeric AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_numeric) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_numeric) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_numeric AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_numeric AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_char(encrypted_text) RETURNS "char"
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::"char";
@@ -812,6 +660,618 @@ CREATE CAST (encrypted_text AS "char") WITH FUNCTION pgseal_internal.open_as_cha
 CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_text) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_text AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_text) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_text AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regclass(encrypted_text) RETURNS regclass
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regclass;
+CREATE CAST (encrypted_text AS regclass) WITH FUNCTION pgseal_internal.open_as_regclass(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_text) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_text AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) RETURNS encrypted_interval
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
+CREATE CAST (encrypted_time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_interval(encrypted_time) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::interval;
+CREATE CAST (encrypted_time AS interval) WITH FUNCTION pgseal_internal.open_as_interval(encrypted_time) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_time) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_time AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_time) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_time) RETURNS timetz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
+CREATE CAST (encrypted_time AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_time) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) RETURNS date
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
+CREATE CAST (encrypted_timestamp AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
+CREATE CAST (encrypted_timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
+CREATE CAST (encrypted_timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) RETURNS encrypted_timestamptz
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
+CREATE CAST (encrypted_timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_timestamp) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_timestamp AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_time(encrypted_timestamp) RETURNS time
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
+CREATE CAST (encrypted_timestamp AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timestamptz(encrypted_timestamp) RETURNS timestamptz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
+CREATE CAST (encrypted_timestamp AS timestamptz) WITH FUNCTION pgseal_internal.open_as_timestamptz(encrypted_timestamp) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) RETURNS date
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
+CREATE CAST (encrypted_timestamptz AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
+CREATE CAST (encrypted_timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
+CREATE CAST (encrypted_timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) RETURNS encrypted_timestamp
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
+CREATE CAST (encrypted_timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_timestamptz) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_timestamptz AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_time(encrypted_timestamptz) RETURNS time
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
+CREATE CAST (encrypted_timestamptz AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timestamp(encrypted_timestamptz) RETURNS timestamp
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamp;
+CREATE CAST (encrypted_timestamptz AS timestamp) WITH FUNCTION pgseal_internal.open_as_timestamp(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_timestamptz) RETURNS timetz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
+CREATE CAST (encrypted_timestamptz AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_text(encrypted_uuid) RETURNS text
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
+CREATE CAST (encrypted_uuid AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_uuid) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8_array(float4[]) RETURNS encrypted_float8[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+CREATE CAST (float4[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(float4[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (float4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(float4, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (float4 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(float4, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (float4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(float4, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (float4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(float8, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (float8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(float8, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (float8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(float8, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (float8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(float8, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (float8 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(float8, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (float8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(inet, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (inet AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(inet, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4_array(int2[]) RETURNS encrypted_float4[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float4[]::encrypted_float4[];
+CREATE CAST (int2[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int2[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8_array(int2[]) RETURNS encrypted_float8[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+CREATE CAST (int2[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int2[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4_array(int2[]) RETURNS encrypted_int4[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::int4[]::encrypted_int4[];
+CREATE CAST (int2[] AS encrypted_int4[]) WITH FUNCTION pgseal_internal.seal_as_int4_array(int2[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8_array(int2[]) RETURNS encrypted_int8[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::int8[]::encrypted_int8[];
+CREATE CAST (int2[] AS encrypted_int8[]) WITH FUNCTION pgseal_internal.seal_as_int8_array(int2[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int2[]) RETURNS encrypted_numeric[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::numeric[]::encrypted_numeric[];
+CREATE CAST (int2[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int2[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool) RETURNS encrypted_bool
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::bool, $2, $3);
+CREATE CAST (int4 AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4_array(int4[]) RETURNS encrypted_float4[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float4[]::encrypted_float4[];
+CREATE CAST (int4[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int4[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8_array(int4[]) RETURNS encrypted_float8[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+CREATE CAST (int4[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int4[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (int4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8_array(int4[]) RETURNS encrypted_int8[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::int8[]::encrypted_int8[];
+CREATE CAST (int4[] AS encrypted_int8[]) WITH FUNCTION pgseal_internal.seal_as_int8_array(int4[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int4[]) RETURNS encrypted_numeric[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::numeric[]::encrypted_numeric[];
+CREATE CAST (int4[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int4[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4_array(int8[]) RETURNS encrypted_float4[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float4[]::encrypted_float4[];
+CREATE CAST (int8[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int8[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8_array(int8[]) RETURNS encrypted_float8[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+CREATE CAST (int8[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int8[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (int8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(int8, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (int8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int8[]) RETURNS encrypted_numeric[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::numeric[]::encrypted_numeric[];
+CREATE CAST (int8[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int8[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
+CREATE CAST (interval AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_jsonb(json, int4, bool) RETURNS encrypted_jsonb
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::jsonb, $2, $3);
+CREATE CAST (json AS encrypted_jsonb) WITH FUNCTION pgseal_internal.seal_as_jsonb(json, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(money, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
+CREATE CAST (money AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(money, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(name, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (name AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(name, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text_array(name[]) RETURNS encrypted_text[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::text[]::encrypted_text[];
+CREATE CAST (name[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(name[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
+CREATE CAST (numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float4_array(numeric[]) RETURNS encrypted_float4[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float4[]::encrypted_float4[];
+CREATE CAST (numeric[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(numeric[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
+CREATE CAST (numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_float8_array(numeric[]) RETURNS encrypted_float8[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+CREATE CAST (numeric[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(numeric[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
+CREATE CAST (numeric AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(numeric, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (numeric AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(numeric, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (numeric AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(oid, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (oid AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(oid, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(oid, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (oid AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(oid, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regclass, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regclass AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regclass, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regclass, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regclass AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regclass, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regcollation, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regcollation AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regcollation, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regcollation, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regcollation AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regcollation, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regconfig, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regconfig AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regconfig, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regconfig, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regconfig AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regconfig, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regdictionary AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regdictionary AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regnamespace AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regnamespace AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regoperator, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regoperator AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regoperator, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regoperator, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regoperator AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regoperator, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regproc, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regproc AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regproc, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regproc, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regproc AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regproc, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regprocedure AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regprocedure AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regrole, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regrole AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regrole, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regrole, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regrole AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regrole, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(regtype, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
+CREATE CAST (regtype AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regtype, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(regtype, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
+CREATE CAST (regtype AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regtype, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) RETURNS encrypted_interval
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::interval, $2, $3);
+CREATE CAST (time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_interval_array(time[]) RETURNS encrypted_interval[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::interval[]::encrypted_interval[];
+CREATE CAST (time[] AS encrypted_interval[]) WITH FUNCTION pgseal_internal.seal_as_interval_array(time[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::date, $2, $3);
+CREATE CAST (timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(timestamp, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
+CREATE CAST (timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timestamp, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) RETURNS encrypted_timestamptz
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamptz, $2, $3);
+CREATE CAST (timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz_array(timestamp[]) RETURNS encrypted_timestamptz[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::timestamptz[]::encrypted_timestamptz[];
+CREATE CAST (timestamp[] AS encrypted_timestamptz[]) WITH FUNCTION pgseal_internal.seal_as_timestamptz_array(timestamp[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::date, $2, $3);
+CREATE CAST (timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(timestamptz, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
+CREATE CAST (timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4, bool) RETURNS encrypted_timestamp
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamp, $2, $3);
+CREATE CAST (timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_time(timetz, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
+CREATE CAST (timetz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timetz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (varchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text_array(varchar[]) RETURNS encrypted_text[]
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::text[]::encrypted_text[];
+CREATE CAST (varchar[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(varchar[]) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
+CREATE CAST (xml AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bool) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_bool AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_bytea AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_bytea AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bytea) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_bytea AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_bytea AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_date AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_date AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_date) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_date AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_date) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_date AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_float4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_float4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float4) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_float4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_float4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_float8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_float8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float8) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_float8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_float8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_inet AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_inet) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_inet AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_inet) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int2 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int2 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int2) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int2 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int2) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int2 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int4) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int8) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_interval AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_interval AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_interval) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_interval AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_interval AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_jsonb AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_jsonb AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_jsonb AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_numeric AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_numeric AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_numeric) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_numeric AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_numeric AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_bytea(encrypted_text) RETURNS bytea
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bytea;
@@ -929,10 +1389,6 @@ CREATE FUNCTION pgseal_internal.open_as_money(encrypted_text) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
 CREATE CAST (encrypted_text AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_text);
 
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_text) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_text AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_text) AS IMPLICIT;
-
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_text) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
 CREATE CAST (encrypted_text AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_text);
@@ -948,10 +1404,6 @@ CREATE CAST (encrypted_text AS oidvector) WITH FUNCTION pgseal_internal.open_as_
 CREATE FUNCTION pgseal_internal.open_as_refcursor(encrypted_text) RETURNS refcursor
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::refcursor;
 CREATE CAST (encrypted_text AS refcursor) WITH FUNCTION pgseal_internal.open_as_refcursor(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regclass(encrypted_text) RETURNS regclass
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regclass;
-CREATE CAST (encrypted_text AS regclass) WITH FUNCTION pgseal_internal.open_as_regclass(encrypted_text) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.open_as_regcollation(encrypted_text) RETURNS regcollation
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regcollation;
@@ -1001,10 +1453,6 @@ CREATE FUNCTION pgseal_internal.open_as_tsvector(encrypted_text) RETURNS tsvecto
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsvector;
 CREATE CAST (encrypted_text AS tsvector) WITH FUNCTION pgseal_internal.open_as_tsvector(encrypted_text);
 
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_text) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_text AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_text) AS IMPLICIT;
-
 CREATE FUNCTION pgseal_internal.open_as_xid(encrypted_text) RETURNS xid
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xid;
 CREATE CAST (encrypted_text AS xid) WITH FUNCTION pgseal_internal.open_as_xid(encrypted_text);
@@ -1021,29 +1469,13 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_time AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) RETURNS encrypted_interval
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
-CREATE CAST (encrypted_time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_time AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_interval(encrypted_time) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::interval;
-CREATE CAST (encrypted_time AS interval) WITH FUNCTION pgseal_internal.open_as_interval(encrypted_time) AS IMPLICIT;
-
 CREATE FUNCTION pgseal_internal.open_as_name(encrypted_time) RETURNS name
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
 CREATE CAST (encrypted_time AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_text(encrypted_time) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
-CREATE CAST (encrypted_time AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_time) RETURNS timetz
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
-CREATE CAST (encrypted_time AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_time) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_time) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
@@ -1053,41 +1485,13 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamp) RETURNS bpch
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_timestamp AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamp) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) RETURNS date
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
-CREATE CAST (encrypted_timestamp AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
-CREATE CAST (encrypted_timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_timestamp AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
-CREATE CAST (encrypted_timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) RETURNS encrypted_timestamptz
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
-CREATE CAST (encrypted_timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_name(encrypted_timestamp) RETURNS name
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
 CREATE CAST (encrypted_timestamp AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_text(encrypted_timestamp) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
-CREATE CAST (encrypted_timestamp AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_time(encrypted_timestamp) RETURNS time
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
-CREATE CAST (encrypted_timestamp AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_timestamptz(encrypted_timestamp) RETURNS timestamptz
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
-CREATE CAST (encrypted_timestamp AS timestamptz) WITH FUNCTION pgseal_internal.open_as_timestamptz(encrypted_timestamp) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamp) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
@@ -1097,45 +1501,13 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamptz) RETURNS bp
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_timestamptz AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamptz) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) RETURNS date
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
-CREATE CAST (encrypted_timestamptz AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
-CREATE CAST (encrypted_timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_timestamptz AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
-CREATE CAST (encrypted_timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) RETURNS encrypted_timestamp
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
-CREATE CAST (encrypted_timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_name(encrypted_timestamptz) RETURNS name
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
 CREATE CAST (encrypted_timestamptz AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_text(encrypted_timestamptz) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
-CREATE CAST (encrypted_timestamptz AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_time(encrypted_timestamptz) RETURNS time
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
-CREATE CAST (encrypted_timestamptz AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_timestamp(encrypted_timestamptz) RETURNS timestamp
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamp;
-CREATE CAST (encrypted_timestamptz AS timestamp) WITH FUNCTION pgseal_internal.open_as_timestamp(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_timestamptz) RETURNS timetz
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
-CREATE CAST (encrypted_timestamptz AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_timestamptz) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamptz) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
@@ -1153,285 +1525,9 @@ CREATE FUNCTION pgseal_internal.open_as_name(encrypted_uuid) RETURNS name
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
 CREATE CAST (encrypted_uuid AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_uuid) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_text(encrypted_uuid) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
-CREATE CAST (encrypted_uuid AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_uuid) AS ASSIGNMENT;
-
 CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
 CREATE CAST (encrypted_uuid AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
-CREATE CAST (float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
-CREATE CAST (float4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(float4, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (float4 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(float4, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (float4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_numeric(float4, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (float4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float4(float8, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
-CREATE CAST (float8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int2(float8, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
-CREATE CAST (float8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(float8, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (float8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(float8, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (float8 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_numeric(float8, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (float8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(inet, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
-CREATE CAST (inet AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(inet, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
-CREATE CAST (int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
-CREATE CAST (int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool) RETURNS encrypted_bool
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::bool, $2, $3);
-CREATE CAST (int4 AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
-CREATE CAST (int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
-CREATE CAST (int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
-CREATE CAST (int4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
-CREATE CAST (int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
-CREATE CAST (int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
-CREATE CAST (int8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(int8, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (int8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
-CREATE CAST (interval AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_jsonb(json, int4, bool) RETURNS encrypted_jsonb
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::jsonb, $2, $3);
-CREATE CAST (json AS encrypted_jsonb) WITH FUNCTION pgseal_internal.seal_as_jsonb(json, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_numeric(money, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
-CREATE CAST (money AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(money, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(name, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
-CREATE CAST (name AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(name, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
-CREATE CAST (numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
-CREATE CAST (numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
-CREATE CAST (numeric AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(numeric, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (numeric AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(numeric, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (numeric AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(oid, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (oid AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(oid, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(oid, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (oid AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(oid, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regclass, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regclass AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regclass, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regclass, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regclass AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regclass, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regcollation, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regcollation AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regcollation, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regcollation, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regcollation AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regcollation, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regconfig, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regconfig AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regconfig, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regconfig, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regconfig AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regconfig, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regdictionary AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regdictionary AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regnamespace AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regnamespace AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regoperator, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regoperator AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regoperator, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regoperator, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regoperator AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regoperator, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regproc, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regproc AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regproc, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regproc, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regproc AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regproc, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regprocedure AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regprocedure AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regrole, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regrole AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regrole, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regrole, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regrole AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regrole, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(regtype, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
-CREATE CAST (regtype AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regtype, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(regtype, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
-CREATE CAST (regtype AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regtype, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) RETURNS encrypted_interval
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::interval, $2, $3);
-CREATE CAST (time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::date, $2, $3);
-CREATE CAST (timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_time(timestamp, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
-CREATE CAST (timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) RETURNS encrypted_timestamptz
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamptz, $2, $3);
-CREATE CAST (timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::date, $2, $3);
-CREATE CAST (timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_time(timestamptz, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
-CREATE CAST (timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4, bool) RETURNS encrypted_timestamp
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamp, $2, $3);
-CREATE CAST (timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_time(timetz, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
-CREATE CAST (timetz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timetz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
-CREATE CAST (varchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
-CREATE CAST (xml AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) AS ASSIGNMENT;
 
 --
 -- Operators
@@ -1465,14 +1561,6 @@ CREATE FUNCTION pgseal_internal.bit_and(encrypted_int4, encrypted_int4) RETURNS 
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.&) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.& (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_and);
 
-CREATE FUNCTION pgseal_internal.bit_and(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.&) $2;
-CREATE OPERATOR pg_catalog.& (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.bit_and);
-
-CREATE FUNCTION pgseal_internal.bit_and(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.&) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.& (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_and);
-
 CREATE FUNCTION pgseal_internal.bit_not(encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.~) pgseal_internal.open($1);
 CREATE OPERATOR pg_catalog.~ (RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.bit_not);
@@ -1489,14 +1577,6 @@ CREATE FUNCTION pgseal_internal.bit_or(encrypted_int4, encrypted_int4) RETURNS i
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.|) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.| (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_or);
 
-CREATE FUNCTION pgseal_internal.bit_or(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.|) $2;
-CREATE OPERATOR pg_catalog.| (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.bit_or);
-
-CREATE FUNCTION pgseal_internal.bit_or(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.|) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.| (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_or);
-
 CREATE FUNCTION pgseal_internal.bit_xor(encrypted_int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.#) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.# (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.bit_xor);
@@ -1505,14 +1585,6 @@ CREATE FUNCTION pgseal_internal.bit_xor(encrypted_int4, encrypted_int4) RETURNS 
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.#) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.# (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_xor);
 
-CREATE FUNCTION pgseal_internal.bit_xor(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.#) $2;
-CREATE OPERATOR pg_catalog.# (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.bit_xor);
-
-CREATE FUNCTION pgseal_internal.bit_xor(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.#) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.# (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.bit_xor);
-
 CREATE FUNCTION pgseal_internal.concat(encrypted_bytea, encrypted_bytea) RETURNS bytea
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.||) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.|| (LEFTARG = encrypted_bytea, RIGHTARG = encrypted_bytea, FUNCTION = pgseal_internal.concat);
@@ -1520,102 +1592,6 @@ CREATE OPERATOR pg_catalog.|| (LEFTARG = encrypted_bytea, RIGHTARG = encrypted_b
 CREATE FUNCTION pgseal_internal.concat(encrypted_jsonb, encrypted_jsonb) RETURNS jsonb
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.||) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.|| (LEFTARG = encrypted_jsonb, RIGHTARG = encrypted_jsonb, FUNCTION = pgseal_internal.concat);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_date, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_date, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_int8, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8 OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_int8, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8 OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int8';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int8';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.numeric';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.numeric';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamp';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamp';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamptz';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamptz';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
 
 CREATE FUNCTION pgseal_internal.divide(encrypted_float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
@@ -1637,9 +1613,9 @@ CREATE FUNCTION pgseal_internal.divide(encrypted_int2, encrypted_int4) RETURNS i
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
 
-CREATE FUNCTION pgseal_internal.divide(encrypted_int2, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.divide(encrypted_int2, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.divide);
 
 CREATE FUNCTION pgseal_internal.divide(encrypted_int2, int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
@@ -1661,9 +1637,9 @@ CREATE FUNCTION pgseal_internal.divide(encrypted_int4, encrypted_int4) RETURNS i
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
 
-CREATE FUNCTION pgseal_internal.divide(encrypted_int4, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.divide(encrypted_int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.divide);
 
 CREATE FUNCTION pgseal_internal.divide(encrypted_int4, int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
@@ -1677,33 +1653,29 @@ CREATE FUNCTION pgseal_internal.divide(encrypted_int4, int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
 CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.divide);
 
+CREATE FUNCTION pgseal_internal.divide(encrypted_int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+
+CREATE FUNCTION pgseal_internal.divide(encrypted_int8, encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+
 CREATE FUNCTION pgseal_internal.divide(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.divide);
 
-CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.divide);
+CREATE FUNCTION pgseal_internal.divide(encrypted_int8, int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.divide);
 
-CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
+CREATE FUNCTION pgseal_internal.divide(encrypted_int8, int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
+CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.divide);
 
 CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
-
-CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.divide);
-
-CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.divide);
-
-CREATE FUNCTION pgseal_internal.divide(encrypted_numeric, int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) $2;
-CREATE OPERATOR pg_catalog./ (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.divide);
 
 CREATE FUNCTION pgseal_internal.divide(float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
@@ -1721,9 +1693,9 @@ CREATE FUNCTION pgseal_internal.divide(int2, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog./ (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
 
-CREATE FUNCTION pgseal_internal.divide(int2, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.divide(int2, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog./ (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.divide);
 
 CREATE FUNCTION pgseal_internal.divide(int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
@@ -1733,9 +1705,9 @@ CREATE FUNCTION pgseal_internal.divide(int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog./ (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
 
-CREATE FUNCTION pgseal_internal.divide(int4, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.divide(int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog./ (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
+CREATE OPERATOR pg_catalog./ (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.divide);
 
 CREATE FUNCTION pgseal_internal.divide(int8, encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
@@ -1744,10 +1716,6 @@ CREATE OPERATOR pg_catalog./ (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTIO
 CREATE FUNCTION pgseal_internal.divide(int8, encrypted_int4) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog./ (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.divide);
-
-CREATE FUNCTION pgseal_internal.divide(int8, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog./ (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.divide);
 
 CREATE FUNCTION pgseal_internal.divide(money, encrypted_float4) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_internal.open($2);
@@ -1767,131 +1735,131 @@ CREATE OPERATOR pg_catalog./ (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTI
 
 CREATE FUNCTION pgseal_internal.eq(date, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_date, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_date, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_date, timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_float4, float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = float8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_float8, encrypted_float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_float8, float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = float4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int2, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int2, encrypted_int8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int4, encrypted_int2) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int4, encrypted_int8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int8, encrypted_int2) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int8, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_text, name) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_text, RIGHTARG = name, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = float4, RIGHTARG = encrypted_float8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(float8, encrypted_float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = float8, RIGHTARG = encrypted_float4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(name, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = name, RIGHTARG = encrypted_text, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(timestamp, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(timestamptz, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.eq(timestamptz, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq);
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
 
 CREATE FUNCTION pgseal_internal.ge(date, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
@@ -2597,10 +2565,6 @@ CREATE FUNCTION pgseal_internal.lt(timestamptz, encrypted_timestamp) RETURNS boo
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.< (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
 
-CREATE FUNCTION pgseal_internal.minus(date, encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.- (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.minus);
-
 CREATE FUNCTION pgseal_internal.minus(encrypted_date, encrypted_date) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_date, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.minus);
@@ -2637,9 +2601,9 @@ CREATE FUNCTION pgseal_internal.minus(encrypted_int2, encrypted_int4) RETURNS in
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
 
-CREATE FUNCTION pgseal_internal.minus(encrypted_int2, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.minus(encrypted_int2, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.minus);
 
 CREATE FUNCTION pgseal_internal.minus(encrypted_int2, int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
@@ -2665,9 +2629,9 @@ CREATE FUNCTION pgseal_internal.minus(encrypted_int4, encrypted_int4) RETURNS in
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
 
-CREATE FUNCTION pgseal_internal.minus(encrypted_int4, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.minus(encrypted_int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.minus);
 
 CREATE FUNCTION pgseal_internal.minus(encrypted_int4, int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
@@ -2685,37 +2649,33 @@ CREATE FUNCTION pgseal_internal.minus(encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal_internal.open($1);
 CREATE OPERATOR pg_catalog.- (RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.minus);
 
+CREATE FUNCTION pgseal_internal.minus(encrypted_int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int8, encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
+
 CREATE FUNCTION pgseal_internal.minus(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int8, int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.minus);
+
+CREATE FUNCTION pgseal_internal.minus(encrypted_int8, int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
+CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.minus);
 
 CREATE FUNCTION pgseal_internal.minus(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.-) pgseal_internal.open($1);
 CREATE OPERATOR pg_catalog.- (RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
 
-CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.minus);
-
-CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
-
 CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
-
-CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.minus);
-
-CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.minus);
-
-CREATE FUNCTION pgseal_internal.minus(encrypted_numeric, int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.minus);
 
 CREATE FUNCTION pgseal_internal.minus(encrypted_time, encrypted_time) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
@@ -2728,10 +2688,6 @@ CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_time, RIGHTARG = interval, FUN
 CREATE FUNCTION pgseal_internal.minus(encrypted_time, time) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
 CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_time, RIGHTARG = time, FUNCTION = pgseal_internal.minus);
-
-CREATE FUNCTION pgseal_internal.minus(encrypted_timestamp, date) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) $2;
-CREATE OPERATOR pg_catalog.- (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.minus);
 
 CREATE FUNCTION pgseal_internal.minus(encrypted_timestamp, encrypted_timestamp) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
@@ -2757,9 +2713,9 @@ CREATE FUNCTION pgseal_internal.minus(int2, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
 
-CREATE FUNCTION pgseal_internal.minus(int2, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.minus(int2, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.- (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.minus);
 
 CREATE FUNCTION pgseal_internal.minus(int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
@@ -2769,9 +2725,9 @@ CREATE FUNCTION pgseal_internal.minus(int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
 
-CREATE FUNCTION pgseal_internal.minus(int4, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.minus(int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.- (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
+CREATE OPERATOR pg_catalog.- (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.minus);
 
 CREATE FUNCTION pgseal_internal.minus(int8, encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
@@ -2781,10 +2737,6 @@ CREATE FUNCTION pgseal_internal.minus(int8, encrypted_int4) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.minus);
 
-CREATE FUNCTION pgseal_internal.minus(int8, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.- (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.minus);
-
 CREATE FUNCTION pgseal_internal.minus(time, encrypted_time) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.-) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.- (LEFTARG = time, RIGHTARG = encrypted_time, FUNCTION = pgseal_internal.minus);
@@ -2793,221 +2745,189 @@ CREATE FUNCTION pgseal_internal.modulo(encrypted_int2, encrypted_int2) RETURNS s
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.modulo);
 
-CREATE FUNCTION pgseal_internal.modulo(encrypted_int2, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
-
 CREATE FUNCTION pgseal_internal.modulo(encrypted_int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.modulo);
-
-CREATE FUNCTION pgseal_internal.modulo(encrypted_int4, int2) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) $2;
-CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.modulo);
-
-CREATE FUNCTION pgseal_internal.modulo(encrypted_int8, encrypted_int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.modulo);
 
 CREATE FUNCTION pgseal_internal.modulo(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
 
-CREATE FUNCTION pgseal_internal.modulo(encrypted_int8, int2) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) $2;
-CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.modulo);
-
-CREATE FUNCTION pgseal_internal.modulo(encrypted_int8, int4) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.%) $2;
-CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.modulo);
-
-CREATE FUNCTION pgseal_internal.modulo(int2, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.% (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.modulo);
-
-CREATE FUNCTION pgseal_internal.modulo(int2, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.% (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
-
-CREATE FUNCTION pgseal_internal.modulo(int4, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.%) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.% (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
-
 CREATE FUNCTION pgseal_internal.ne(date, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_date, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_date, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_date, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_date, timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_float4, float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = float8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_float8, encrypted_float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_float8, float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = float4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int2, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int2, encrypted_int8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int2, int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int2, int8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int4, encrypted_int2) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int4, encrypted_int8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int4, int2) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int4, int8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int8, encrypted_int2) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int8, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int8, int2) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int8, int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_text, name) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_text, RIGHTARG = name, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(float4, encrypted_float8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = float4, RIGHTARG = encrypted_float8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(float8, encrypted_float4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = float8, RIGHTARG = encrypted_float4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(int2, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(int2, encrypted_int8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(int4, encrypted_int2) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(int4, encrypted_int8) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(int8, encrypted_int2) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(int8, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(name, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = name, RIGHTARG = encrypted_text, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(timestamp, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(timestamp, encrypted_timestamptz) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(timestamptz, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.ne(timestamptz, encrypted_timestamp) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne);
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
 
 CREATE FUNCTION pgseal_internal.pattern_ge(bpchar, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>=~) pgseal_internal.open($2);
@@ -3021,6 +2941,14 @@ CREATE FUNCTION pgseal_internal.pattern_ge(encrypted_text, encrypted_text) RETUR
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~>=~) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.~>=~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_ge);
 
+CREATE FUNCTION pgseal_internal.pattern_ge(encrypted_text, text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~>=~) $2;
+CREATE OPERATOR pg_catalog.~>=~ (LEFTARG = encrypted_text, RIGHTARG = text, FUNCTION = pgseal_internal.pattern_ge);
+
+CREATE FUNCTION pgseal_internal.pattern_ge(text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>=~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~>=~ (LEFTARG = text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_ge);
+
 CREATE FUNCTION pgseal_internal.pattern_gt(bpchar, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>~) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.~>~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_gt);
@@ -3032,6 +2960,14 @@ CREATE OPERATOR pg_catalog.~>~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUN
 CREATE FUNCTION pgseal_internal.pattern_gt(encrypted_text, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~>~) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.~>~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_gt);
+
+CREATE FUNCTION pgseal_internal.pattern_gt(encrypted_text, text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~>~) $2;
+CREATE OPERATOR pg_catalog.~>~ (LEFTARG = encrypted_text, RIGHTARG = text, FUNCTION = pgseal_internal.pattern_gt);
+
+CREATE FUNCTION pgseal_internal.pattern_gt(text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~>~ (LEFTARG = text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_gt);
 
 CREATE FUNCTION pgseal_internal.pattern_le(bpchar, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<=~) pgseal_internal.open($2);
@@ -3045,6 +2981,14 @@ CREATE FUNCTION pgseal_internal.pattern_le(encrypted_text, encrypted_text) RETUR
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~<=~) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.~<=~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_le);
 
+CREATE FUNCTION pgseal_internal.pattern_le(encrypted_text, text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~<=~) $2;
+CREATE OPERATOR pg_catalog.~<=~ (LEFTARG = encrypted_text, RIGHTARG = text, FUNCTION = pgseal_internal.pattern_le);
+
+CREATE FUNCTION pgseal_internal.pattern_le(text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<=~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~<=~ (LEFTARG = text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_le);
+
 CREATE FUNCTION pgseal_internal.pattern_lt(bpchar, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<~) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.~<~ (LEFTARG = bpchar, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_lt);
@@ -3056,6 +3000,14 @@ CREATE OPERATOR pg_catalog.~<~ (LEFTARG = encrypted_text, RIGHTARG = bpchar, FUN
 CREATE FUNCTION pgseal_internal.pattern_lt(encrypted_text, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~<~) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.~<~ (LEFTARG = encrypted_text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_lt);
+
+CREATE FUNCTION pgseal_internal.pattern_lt(encrypted_text, text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.~<~) $2;
+CREATE OPERATOR pg_catalog.~<~ (LEFTARG = encrypted_text, RIGHTARG = text, FUNCTION = pgseal_internal.pattern_lt);
+
+CREATE FUNCTION pgseal_internal.pattern_lt(text, encrypted_text) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~<~) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.~<~ (LEFTARG = text, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.pattern_lt);
 
 CREATE FUNCTION pgseal_internal.plus(date, encrypted_time) RETURNS timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
@@ -3101,9 +3053,9 @@ CREATE FUNCTION pgseal_internal.plus(encrypted_int2, encrypted_int4) RETURNS int
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
 
-CREATE FUNCTION pgseal_internal.plus(encrypted_int2, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.plus(encrypted_int2, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.plus);
 
 CREATE FUNCTION pgseal_internal.plus(encrypted_int2, int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
@@ -3129,9 +3081,9 @@ CREATE FUNCTION pgseal_internal.plus(encrypted_int4, encrypted_int4) RETURNS int
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
 
-CREATE FUNCTION pgseal_internal.plus(encrypted_int4, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.plus(encrypted_int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.plus);
 
 CREATE FUNCTION pgseal_internal.plus(encrypted_int4, int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
@@ -3149,37 +3101,33 @@ CREATE FUNCTION pgseal_internal.plus(encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal_internal.open($1);
 CREATE OPERATOR pg_catalog.+ (RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.plus);
 
+CREATE FUNCTION pgseal_internal.plus(encrypted_int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int8, encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
+
 CREATE FUNCTION pgseal_internal.plus(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int8, int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.plus);
+
+CREATE FUNCTION pgseal_internal.plus(encrypted_int8, int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
+CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.plus);
 
 CREATE FUNCTION pgseal_internal.plus(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN OPERATOR(pg_catalog.+) pgseal_internal.open($1);
 CREATE OPERATOR pg_catalog.+ (RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
 
-CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.plus);
-
-CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
-
 CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
-
-CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.plus);
-
-CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.plus);
-
-CREATE FUNCTION pgseal_internal.plus(encrypted_numeric, int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
-CREATE OPERATOR pg_catalog.+ (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.plus);
 
 CREATE FUNCTION pgseal_internal.plus(encrypted_time, date) RETURNS timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.+) $2;
@@ -3213,9 +3161,9 @@ CREATE FUNCTION pgseal_internal.plus(int2, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.+ (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
 
-CREATE FUNCTION pgseal_internal.plus(int2, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.plus(int2, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.+ (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.plus);
 
 CREATE FUNCTION pgseal_internal.plus(int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
@@ -3225,9 +3173,9 @@ CREATE FUNCTION pgseal_internal.plus(int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.+ (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
 
-CREATE FUNCTION pgseal_internal.plus(int4, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.plus(int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.+ (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
+CREATE OPERATOR pg_catalog.+ (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.plus);
 
 CREATE FUNCTION pgseal_internal.plus(int8, encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
@@ -3236,10 +3184,6 @@ CREATE OPERATOR pg_catalog.+ (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTIO
 CREATE FUNCTION pgseal_internal.plus(int8, encrypted_int4) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.+ (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.plus);
-
-CREATE FUNCTION pgseal_internal.plus(int8, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.+ (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.plus);
 
 CREATE FUNCTION pgseal_internal.plus(interval, encrypted_date) RETURNS timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.+) pgseal_internal.open($2);
@@ -3261,21 +3205,9 @@ CREATE FUNCTION pgseal_internal.power(encrypted_numeric, encrypted_numeric) RETU
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.^) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.^ (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.power);
 
-CREATE FUNCTION pgseal_internal.power(encrypted_numeric, numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.^) $2;
-CREATE OPERATOR pg_catalog.^ (LEFTARG = encrypted_numeric, RIGHTARG = numeric, FUNCTION = pgseal_internal.power);
-
-CREATE FUNCTION pgseal_internal.power(numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.^) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.^ (LEFTARG = numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.power);
-
 CREATE FUNCTION pgseal_internal.shift_left(encrypted_int2, int4) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<<) $2;
 CREATE OPERATOR pg_catalog.<< (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.shift_left);
-
-CREATE FUNCTION pgseal_internal.shift_left(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<< (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.shift_left);
 
 CREATE FUNCTION pgseal_internal.shift_left(encrypted_int4, int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<<) $2;
@@ -3284,10 +3216,6 @@ CREATE OPERATOR pg_catalog.<< (LEFTARG = encrypted_int4, RIGHTARG = int4, FUNCTI
 CREATE FUNCTION pgseal_internal.shift_right(encrypted_int2, int4) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>>) $2;
 CREATE OPERATOR pg_catalog.>> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.shift_right);
-
-CREATE FUNCTION pgseal_internal.shift_right(encrypted_int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.shift_right);
 
 CREATE FUNCTION pgseal_internal.shift_right(encrypted_int4, int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>>) $2;
@@ -3317,9 +3245,9 @@ CREATE FUNCTION pgseal_internal.times(encrypted_int2, encrypted_int4) RETURNS in
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
 
-CREATE FUNCTION pgseal_internal.times(encrypted_int2, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.times(encrypted_int2, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
 
 CREATE FUNCTION pgseal_internal.times(encrypted_int2, int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
@@ -3345,9 +3273,9 @@ CREATE FUNCTION pgseal_internal.times(encrypted_int4, encrypted_int4) RETURNS in
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
 
-CREATE FUNCTION pgseal_internal.times(encrypted_int4, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.times(encrypted_int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
 
 CREATE FUNCTION pgseal_internal.times(encrypted_int4, int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
@@ -3365,37 +3293,33 @@ CREATE FUNCTION pgseal_internal.times(encrypted_int4, money) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
 CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int4, RIGHTARG = money, FUNCTION = pgseal_internal.times);
 
+CREATE FUNCTION pgseal_internal.times(encrypted_int8, encrypted_int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int8, encrypted_int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
+
 CREATE FUNCTION pgseal_internal.times(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int8, int2) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.times(encrypted_int8, int4) RETURNS bigint
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
+CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.times);
 
 CREATE FUNCTION pgseal_internal.times(encrypted_int8, money) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
 CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_int8, RIGHTARG = money, FUNCTION = pgseal_internal.times);
 
-CREATE FUNCTION pgseal_internal.times(encrypted_numeric, encrypted_int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.times);
-
-CREATE FUNCTION pgseal_internal.times(encrypted_numeric, encrypted_int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
-
 CREATE FUNCTION pgseal_internal.times(encrypted_numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
-
-CREATE FUNCTION pgseal_internal.times(encrypted_numeric, int2) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = int2, FUNCTION = pgseal_internal.times);
-
-CREATE FUNCTION pgseal_internal.times(encrypted_numeric, int4) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = int4, FUNCTION = pgseal_internal.times);
-
-CREATE FUNCTION pgseal_internal.times(encrypted_numeric, int8) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.*) $2;
-CREATE OPERATOR pg_catalog.* (LEFTARG = encrypted_numeric, RIGHTARG = int8, FUNCTION = pgseal_internal.times);
 
 CREATE FUNCTION pgseal_internal.times(float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
@@ -3413,9 +3337,9 @@ CREATE FUNCTION pgseal_internal.times(int2, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
 
-CREATE FUNCTION pgseal_internal.times(int2, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.times(int2, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.* (LEFTARG = int2, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
 
 CREATE FUNCTION pgseal_internal.times(int4, encrypted_int2) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
@@ -3425,9 +3349,9 @@ CREATE FUNCTION pgseal_internal.times(int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = int4, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
 
-CREATE FUNCTION pgseal_internal.times(int4, encrypted_numeric) RETURNS numeric
+CREATE FUNCTION pgseal_internal.times(int4, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.* (LEFTARG = int4, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
+CREATE OPERATOR pg_catalog.* (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
 
 CREATE FUNCTION pgseal_internal.times(int8, encrypted_int2) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
@@ -3436,10 +3360,6 @@ CREATE OPERATOR pg_catalog.* (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTIO
 CREATE FUNCTION pgseal_internal.times(int8, encrypted_int4) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.times);
-
-CREATE FUNCTION pgseal_internal.times(int8, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.* (LEFTARG = int8, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.times);
 
 CREATE FUNCTION pgseal_internal.times(money, encrypted_float4) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
@@ -3456,6 +3376,102 @@ CREATE OPERATOR pg_catalog.* (LEFTARG = money, RIGHTARG = encrypted_int4, FUNCTI
 CREATE FUNCTION pgseal_internal.times(money, encrypted_int8) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_date, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_date, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int8, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int8, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int8';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int8) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int8';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_numeric) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.numeric';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_numeric) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.numeric';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamp';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_timestamp) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamp';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamptz';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_timestamptz) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamptz';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
 
 --
 -- Functions
@@ -3482,17 +3498,11 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal_internal.open($
 CREATE FUNCTION pg_catalog."age"(encrypted_timestamp, encrypted_timestamp) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."age"(encrypted_timestamp, timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal_internal.open($1), $2);
+CREATE FUNCTION pg_catalog."bit"(encrypted_int4, encrypted_int2) RETURNS bit
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."bit"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."age"(encrypted_timestamp, timestamptz) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."age"(timestamp, encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."age"(timestamptz, encrypted_timestamp) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."age"($1, pgseal_internal.open($2));
+CREATE FUNCTION pg_catalog."bit"(encrypted_int4, encrypted_int4) RETURNS bit
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."bit"(pgseal_internal.open($1), pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."bit"(encrypted_int4, int4) RETURNS bit
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."bit"(pgseal_internal.open($1), $2);
@@ -3554,74 +3564,23 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."floor"(pgseal_internal.open
 CREATE FUNCTION pg_catalog."gcd"(encrypted_int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."gcd"(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal_internal.open($1), $2);
-
 CREATE FUNCTION pg_catalog."gcd"(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal_internal.open($1), pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."gcd"(encrypted_int8, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."gcd"(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."gcd"(int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."gcd"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int2, encrypted_int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int2, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int2, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int4) RETURNS SETOF integer
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2)); END;
 
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int4, encrypted_int2) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
-
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int4, int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int2, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int4, encrypted_int8) RETURNS SETOF bigint
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int8) RETURNS SETOF bigint
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2)); END;
 
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int8, encrypted_int2) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int8, encrypted_int4) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
-
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, encrypted_int8, encrypted_int8) RETURNS SETOF bigint
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3)); END;
 
-CREATE FUNCTION pg_catalog."generate_series"(encrypted_int8, int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), $2); END;
-
 CREATE FUNCTION pg_catalog."generate_series"(encrypted_timestamp, encrypted_timestamp, interval) RETURNS SETOF timestamp without time zone
 LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"(pgseal_internal.open($1), pgseal_internal.open($2), $3); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(int4, encrypted_int4) RETURNS SETOF integer
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2)); END;
-
-CREATE FUNCTION pg_catalog."generate_series"(int8, encrypted_int8) RETURNS SETOF bigint
-LANGUAGE SQL STABLE PARALLEL SAFE BEGIN ATOMIC SELECT pg_catalog."generate_series"($1, pgseal_internal.open($2)); END;
 
 CREATE FUNCTION pg_catalog."in_range"(encrypted_int2, encrypted_int2, encrypted_int2, bool, bool) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."in_range"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), $4, $5);
@@ -3695,20 +3654,8 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."isfinite"(pgseal_internal.o
 CREATE FUNCTION pg_catalog."lcm"(encrypted_int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."lcm"(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal_internal.open($1), $2);
-
 CREATE FUNCTION pg_catalog."lcm"(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal_internal.open($1), pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."lcm"(encrypted_int8, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."lcm"(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."lcm"(int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."lcm"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."ln"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."ln"(pgseal_internal.open($1));
@@ -3722,29 +3669,11 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."log10"(pgseal_internal.open
 CREATE FUNCTION pg_catalog."mod"(encrypted_int2, encrypted_int2) RETURNS smallint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."mod"(encrypted_int2, int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), $2);
-
 CREATE FUNCTION pg_catalog."mod"(encrypted_int4, encrypted_int4) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."mod"(encrypted_int4, int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), $2);
-
 CREATE FUNCTION pg_catalog."mod"(encrypted_int8, encrypted_int8) RETURNS bigint
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."mod"(encrypted_int8, int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."mod"(int2, encrypted_int2) RETURNS smallint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."mod"(int4, encrypted_int4) RETURNS integer
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."mod"(int8, encrypted_int8) RETURNS bigint
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."mod"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."money"(encrypted_int4) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."money"(pgseal_internal.open($1));
@@ -3773,20 +3702,8 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pg_size_pretty"(pgseal_inte
 CREATE FUNCTION pg_catalog."pow"(encrypted_numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"(pgseal_internal.open($1), pgseal_internal.open($2));
 
-CREATE FUNCTION pg_catalog."pow"(encrypted_numeric, numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."pow"(numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pow"($1, pgseal_internal.open($2));
-
 CREATE FUNCTION pg_catalog."power"(encrypted_numeric, encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"(pgseal_internal.open($1), pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."power"(encrypted_numeric, numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"(pgseal_internal.open($1), $2);
-
-CREATE FUNCTION pg_catalog."power"(numeric, encrypted_numeric) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."power"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."round"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."round"(pgseal_internal.open($1));
@@ -4190,3 +4107,271 @@ CREATE AGGREGATE pg_catalog.variance(encrypted_int8) (
 CREATE AGGREGATE pg_catalog.variance(encrypted_numeric) (
 	SFUNC = pgseal_internal.numeric_accum, STYPE = internal, SSPACE = 128, FINALFUNC = numeric_var_samp, COMBINEFUNC = numeric_combine, SERIALFUNC = numeric_serialize, DESERIALFUNC = numeric_deserialize, PARALLEL = SAFE,
 	MSFUNC = pgseal_internal.numeric_accum, MINVFUNC = pgseal_internal.numeric_accum_inv, MSTYPE = internal, MSSPACE = 128, MFINALFUNC = numeric_var_samp);
+
+--
+-- Comparisons that rows are compared by
+--
+
+CREATE FUNCTION pgseal_internal.cmp(date, encrypted_timestamp) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (date, encrypted_timestamp), OPERATOR 2 <= (date, encrypted_timestamp), OPERATOR 3 = (date, encrypted_timestamp), OPERATOR 4 >= (date, encrypted_timestamp), OPERATOR 5 > (date, encrypted_timestamp),
+	FUNCTION 1 (date, encrypted_timestamp) pgseal_internal.cmp(date, encrypted_timestamp);
+
+CREATE FUNCTION pgseal_internal.cmp(date, encrypted_timestamptz) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (date, encrypted_timestamptz), OPERATOR 2 <= (date, encrypted_timestamptz), OPERATOR 3 = (date, encrypted_timestamptz), OPERATOR 4 >= (date, encrypted_timestamptz), OPERATOR 5 > (date, encrypted_timestamptz),
+	FUNCTION 1 (date, encrypted_timestamptz) pgseal_internal.cmp(date, encrypted_timestamptz);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_date, encrypted_timestamp) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_date, encrypted_timestamp), OPERATOR 2 <= (encrypted_date, encrypted_timestamp), OPERATOR 3 = (encrypted_date, encrypted_timestamp), OPERATOR 4 >= (encrypted_date, encrypted_timestamp), OPERATOR 5 > (encrypted_date, encrypted_timestamp),
+	FUNCTION 1 (encrypted_date, encrypted_timestamp) pgseal_internal.cmp(encrypted_date, encrypted_timestamp);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_date, encrypted_timestamptz) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_date, encrypted_timestamptz), OPERATOR 2 <= (encrypted_date, encrypted_timestamptz), OPERATOR 3 = (encrypted_date, encrypted_timestamptz), OPERATOR 4 >= (encrypted_date, encrypted_timestamptz), OPERATOR 5 > (encrypted_date, encrypted_timestamptz),
+	FUNCTION 1 (encrypted_date, encrypted_timestamptz) pgseal_internal.cmp(encrypted_date, encrypted_timestamptz);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_date, timestamp) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_date, timestamp), OPERATOR 2 <= (encrypted_date, timestamp), OPERATOR 3 = (encrypted_date, timestamp), OPERATOR 4 >= (encrypted_date, timestamp), OPERATOR 5 > (encrypted_date, timestamp),
+	FUNCTION 1 (encrypted_date, timestamp) pgseal_internal.cmp(encrypted_date, timestamp);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_date, timestamptz) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_date, timestamptz), OPERATOR 2 <= (encrypted_date, timestamptz), OPERATOR 3 = (encrypted_date, timestamptz), OPERATOR 4 >= (encrypted_date, timestamptz), OPERATOR 5 > (encrypted_date, timestamptz),
+	FUNCTION 1 (encrypted_date, timestamptz) pgseal_internal.cmp(encrypted_date, timestamptz);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_float4, encrypted_float8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_float4, encrypted_float8), OPERATOR 2 <= (encrypted_float4, encrypted_float8), OPERATOR 3 = (encrypted_float4, encrypted_float8), OPERATOR 4 >= (encrypted_float4, encrypted_float8), OPERATOR 5 > (encrypted_float4, encrypted_float8),
+	FUNCTION 1 (encrypted_float4, encrypted_float8) pgseal_internal.cmp(encrypted_float4, encrypted_float8);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_float4, float8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_float4, float8), OPERATOR 2 <= (encrypted_float4, float8), OPERATOR 3 = (encrypted_float4, float8), OPERATOR 4 >= (encrypted_float4, float8), OPERATOR 5 > (encrypted_float4, float8),
+	FUNCTION 1 (encrypted_float4, float8) pgseal_internal.cmp(encrypted_float4, float8);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_float8, encrypted_float4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_float8, encrypted_float4), OPERATOR 2 <= (encrypted_float8, encrypted_float4), OPERATOR 3 = (encrypted_float8, encrypted_float4), OPERATOR 4 >= (encrypted_float8, encrypted_float4), OPERATOR 5 > (encrypted_float8, encrypted_float4),
+	FUNCTION 1 (encrypted_float8, encrypted_float4) pgseal_internal.cmp(encrypted_float8, encrypted_float4);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_float8, float4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_float8, float4), OPERATOR 2 <= (encrypted_float8, float4), OPERATOR 3 = (encrypted_float8, float4), OPERATOR 4 >= (encrypted_float8, float4), OPERATOR 5 > (encrypted_float8, float4),
+	FUNCTION 1 (encrypted_float8, float4) pgseal_internal.cmp(encrypted_float8, float4);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, encrypted_int4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int2, encrypted_int4), OPERATOR 2 <= (encrypted_int2, encrypted_int4), OPERATOR 3 = (encrypted_int2, encrypted_int4), OPERATOR 4 >= (encrypted_int2, encrypted_int4), OPERATOR 5 > (encrypted_int2, encrypted_int4),
+	FUNCTION 1 (encrypted_int2, encrypted_int4) pgseal_internal.cmp(encrypted_int2, encrypted_int4);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, encrypted_int8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int2, encrypted_int8), OPERATOR 2 <= (encrypted_int2, encrypted_int8), OPERATOR 3 = (encrypted_int2, encrypted_int8), OPERATOR 4 >= (encrypted_int2, encrypted_int8), OPERATOR 5 > (encrypted_int2, encrypted_int8),
+	FUNCTION 1 (encrypted_int2, encrypted_int8) pgseal_internal.cmp(encrypted_int2, encrypted_int8);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, int4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int2, int4), OPERATOR 2 <= (encrypted_int2, int4), OPERATOR 3 = (encrypted_int2, int4), OPERATOR 4 >= (encrypted_int2, int4), OPERATOR 5 > (encrypted_int2, int4),
+	FUNCTION 1 (encrypted_int2, int4) pgseal_internal.cmp(encrypted_int2, int4);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, int8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int2, int8), OPERATOR 2 <= (encrypted_int2, int8), OPERATOR 3 = (encrypted_int2, int8), OPERATOR 4 >= (encrypted_int2, int8), OPERATOR 5 > (encrypted_int2, int8),
+	FUNCTION 1 (encrypted_int2, int8) pgseal_internal.cmp(encrypted_int2, int8);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, encrypted_int2) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int4, encrypted_int2), OPERATOR 2 <= (encrypted_int4, encrypted_int2), OPERATOR 3 = (encrypted_int4, encrypted_int2), OPERATOR 4 >= (encrypted_int4, encrypted_int2), OPERATOR 5 > (encrypted_int4, encrypted_int2),
+	FUNCTION 1 (encrypted_int4, encrypted_int2) pgseal_internal.cmp(encrypted_int4, encrypted_int2);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, encrypted_int8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int4, encrypted_int8), OPERATOR 2 <= (encrypted_int4, encrypted_int8), OPERATOR 3 = (encrypted_int4, encrypted_int8), OPERATOR 4 >= (encrypted_int4, encrypted_int8), OPERATOR 5 > (encrypted_int4, encrypted_int8),
+	FUNCTION 1 (encrypted_int4, encrypted_int8) pgseal_internal.cmp(encrypted_int4, encrypted_int8);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, int2) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int4, int2), OPERATOR 2 <= (encrypted_int4, int2), OPERATOR 3 = (encrypted_int4, int2), OPERATOR 4 >= (encrypted_int4, int2), OPERATOR 5 > (encrypted_int4, int2),
+	FUNCTION 1 (encrypted_int4, int2) pgseal_internal.cmp(encrypted_int4, int2);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, int8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int4, int8), OPERATOR 2 <= (encrypted_int4, int8), OPERATOR 3 = (encrypted_int4, int8), OPERATOR 4 >= (encrypted_int4, int8), OPERATOR 5 > (encrypted_int4, int8),
+	FUNCTION 1 (encrypted_int4, int8) pgseal_internal.cmp(encrypted_int4, int8);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, encrypted_int2) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int8, encrypted_int2), OPERATOR 2 <= (encrypted_int8, encrypted_int2), OPERATOR 3 = (encrypted_int8, encrypted_int2), OPERATOR 4 >= (encrypted_int8, encrypted_int2), OPERATOR 5 > (encrypted_int8, encrypted_int2),
+	FUNCTION 1 (encrypted_int8, encrypted_int2) pgseal_internal.cmp(encrypted_int8, encrypted_int2);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, encrypted_int4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int8, encrypted_int4), OPERATOR 2 <= (encrypted_int8, encrypted_int4), OPERATOR 3 = (encrypted_int8, encrypted_int4), OPERATOR 4 >= (encrypted_int8, encrypted_int4), OPERATOR 5 > (encrypted_int8, encrypted_int4),
+	FUNCTION 1 (encrypted_int8, encrypted_int4) pgseal_internal.cmp(encrypted_int8, encrypted_int4);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, int2) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int8, int2), OPERATOR 2 <= (encrypted_int8, int2), OPERATOR 3 = (encrypted_int8, int2), OPERATOR 4 >= (encrypted_int8, int2), OPERATOR 5 > (encrypted_int8, int2),
+	FUNCTION 1 (encrypted_int8, int2) pgseal_internal.cmp(encrypted_int8, int2);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, int4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_int8, int4), OPERATOR 2 <= (encrypted_int8, int4), OPERATOR 3 = (encrypted_int8, int4), OPERATOR 4 >= (encrypted_int8, int4), OPERATOR 5 > (encrypted_int8, int4),
+	FUNCTION 1 (encrypted_int8, int4) pgseal_internal.cmp(encrypted_int8, int4);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_text, name) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_text, name), OPERATOR 2 <= (encrypted_text, name), OPERATOR 3 = (encrypted_text, name), OPERATOR 4 >= (encrypted_text, name), OPERATOR 5 > (encrypted_text, name),
+	FUNCTION 1 (encrypted_text, name) pgseal_internal.cmp(encrypted_text, name);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamp, date) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_timestamp, date), OPERATOR 2 <= (encrypted_timestamp, date), OPERATOR 3 = (encrypted_timestamp, date), OPERATOR 4 >= (encrypted_timestamp, date), OPERATOR 5 > (encrypted_timestamp, date),
+	FUNCTION 1 (encrypted_timestamp, date) pgseal_internal.cmp(encrypted_timestamp, date);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamp, encrypted_date) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_timestamp, encrypted_date), OPERATOR 2 <= (encrypted_timestamp, encrypted_date), OPERATOR 3 = (encrypted_timestamp, encrypted_date), OPERATOR 4 >= (encrypted_timestamp, encrypted_date), OPERATOR 5 > (encrypted_timestamp, encrypted_date),
+	FUNCTION 1 (encrypted_timestamp, encrypted_date) pgseal_internal.cmp(encrypted_timestamp, encrypted_date);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamp, encrypted_timestamptz) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_timestamp, encrypted_timestamptz), OPERATOR 2 <= (encrypted_timestamp, encrypted_timestamptz), OPERATOR 3 = (encrypted_timestamp, encrypted_timestamptz), OPERATOR 4 >= (encrypted_timestamp, encrypted_timestamptz), OPERATOR 5 > (encrypted_timestamp, encrypted_timestamptz),
+	FUNCTION 1 (encrypted_timestamp, encrypted_timestamptz) pgseal_internal.cmp(encrypted_timestamp, encrypted_timestamptz);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamp, timestamptz) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_timestamp, timestamptz), OPERATOR 2 <= (encrypted_timestamp, timestamptz), OPERATOR 3 = (encrypted_timestamp, timestamptz), OPERATOR 4 >= (encrypted_timestamp, timestamptz), OPERATOR 5 > (encrypted_timestamp, timestamptz),
+	FUNCTION 1 (encrypted_timestamp, timestamptz) pgseal_internal.cmp(encrypted_timestamp, timestamptz);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamptz, date) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_timestamptz, date), OPERATOR 2 <= (encrypted_timestamptz, date), OPERATOR 3 = (encrypted_timestamptz, date), OPERATOR 4 >= (encrypted_timestamptz, date), OPERATOR 5 > (encrypted_timestamptz, date),
+	FUNCTION 1 (encrypted_timestamptz, date) pgseal_internal.cmp(encrypted_timestamptz, date);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamptz, encrypted_date) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_timestamptz, encrypted_date), OPERATOR 2 <= (encrypted_timestamptz, encrypted_date), OPERATOR 3 = (encrypted_timestamptz, encrypted_date), OPERATOR 4 >= (encrypted_timestamptz, encrypted_date), OPERATOR 5 > (encrypted_timestamptz, encrypted_date),
+	FUNCTION 1 (encrypted_timestamptz, encrypted_date) pgseal_internal.cmp(encrypted_timestamptz, encrypted_date);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamptz, encrypted_timestamp) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_timestamptz, encrypted_timestamp), OPERATOR 2 <= (encrypted_timestamptz, encrypted_timestamp), OPERATOR 3 = (encrypted_timestamptz, encrypted_timestamp), OPERATOR 4 >= (encrypted_timestamptz, encrypted_timestamp), OPERATOR 5 > (encrypted_timestamptz, encrypted_timestamp),
+	FUNCTION 1 (encrypted_timestamptz, encrypted_timestamp) pgseal_internal.cmp(encrypted_timestamptz, encrypted_timestamp);
+
+CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamptz, timestamp) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (encrypted_timestamptz, timestamp), OPERATOR 2 <= (encrypted_timestamptz, timestamp), OPERATOR 3 = (encrypted_timestamptz, timestamp), OPERATOR 4 >= (encrypted_timestamptz, timestamp), OPERATOR 5 > (encrypted_timestamptz, timestamp),
+	FUNCTION 1 (encrypted_timestamptz, timestamp) pgseal_internal.cmp(encrypted_timestamptz, timestamp);
+
+CREATE FUNCTION pgseal_internal.cmp(float4, encrypted_float8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (float4, encrypted_float8), OPERATOR 2 <= (float4, encrypted_float8), OPERATOR 3 = (float4, encrypted_float8), OPERATOR 4 >= (float4, encrypted_float8), OPERATOR 5 > (float4, encrypted_float8),
+	FUNCTION 1 (float4, encrypted_float8) pgseal_internal.cmp(float4, encrypted_float8);
+
+CREATE FUNCTION pgseal_internal.cmp(float8, encrypted_float4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (float8, encrypted_float4), OPERATOR 2 <= (float8, encrypted_float4), OPERATOR 3 = (float8, encrypted_float4), OPERATOR 4 >= (float8, encrypted_float4), OPERATOR 5 > (float8, encrypted_float4),
+	FUNCTION 1 (float8, encrypted_float4) pgseal_internal.cmp(float8, encrypted_float4);
+
+CREATE FUNCTION pgseal_internal.cmp(int2, encrypted_int4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (int2, encrypted_int4), OPERATOR 2 <= (int2, encrypted_int4), OPERATOR 3 = (int2, encrypted_int4), OPERATOR 4 >= (int2, encrypted_int4), OPERATOR 5 > (int2, encrypted_int4),
+	FUNCTION 1 (int2, encrypted_int4) pgseal_internal.cmp(int2, encrypted_int4);
+
+CREATE FUNCTION pgseal_internal.cmp(int2, encrypted_int8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (int2, encrypted_int8), OPERATOR 2 <= (int2, encrypted_int8), OPERATOR 3 = (int2, encrypted_int8), OPERATOR 4 >= (int2, encrypted_int8), OPERATOR 5 > (int2, encrypted_int8),
+	FUNCTION 1 (int2, encrypted_int8) pgseal_internal.cmp(int2, encrypted_int8);
+
+CREATE FUNCTION pgseal_internal.cmp(int4, encrypted_int2) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (int4, encrypted_int2), OPERATOR 2 <= (int4, encrypted_int2), OPERATOR 3 = (int4, encrypted_int2), OPERATOR 4 >= (int4, encrypted_int2), OPERATOR 5 > (int4, encrypted_int2),
+	FUNCTION 1 (int4, encrypted_int2) pgseal_internal.cmp(int4, encrypted_int2);
+
+CREATE FUNCTION pgseal_internal.cmp(int4, encrypted_int8) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (int4, encrypted_int8), OPERATOR 2 <= (int4, encrypted_int8), OPERATOR 3 = (int4, encrypted_int8), OPERATOR 4 >= (int4, encrypted_int8), OPERATOR 5 > (int4, encrypted_int8),
+	FUNCTION 1 (int4, encrypted_int8) pgseal_internal.cmp(int4, encrypted_int8);
+
+CREATE FUNCTION pgseal_internal.cmp(int8, encrypted_int2) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (int8, encrypted_int2), OPERATOR 2 <= (int8, encrypted_int2), OPERATOR 3 = (int8, encrypted_int2), OPERATOR 4 >= (int8, encrypted_int2), OPERATOR 5 > (int8, encrypted_int2),
+	FUNCTION 1 (int8, encrypted_int2) pgseal_internal.cmp(int8, encrypted_int2);
+
+CREATE FUNCTION pgseal_internal.cmp(int8, encrypted_int4) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (int8, encrypted_int4), OPERATOR 2 <= (int8, encrypted_int4), OPERATOR 3 = (int8, encrypted_int4), OPERATOR 4 >= (int8, encrypted_int4), OPERATOR 5 > (int8, encrypted_int4),
+	FUNCTION 1 (int8, encrypted_int4) pgseal_internal.cmp(int8, encrypted_int4);
+
+CREATE FUNCTION pgseal_internal.cmp(name, encrypted_text) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (name, encrypted_text), OPERATOR 2 <= (name, encrypted_text), OPERATOR 3 = (name, encrypted_text), OPERATOR 4 >= (name, encrypted_text), OPERATOR 5 > (name, encrypted_text),
+	FUNCTION 1 (name, encrypted_text) pgseal_internal.cmp(name, encrypted_text);
+
+CREATE FUNCTION pgseal_internal.cmp(timestamp, encrypted_date) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (timestamp, encrypted_date), OPERATOR 2 <= (timestamp, encrypted_date), OPERATOR 3 = (timestamp, encrypted_date), OPERATOR 4 >= (timestamp, encrypted_date), OPERATOR 5 > (timestamp, encrypted_date),
+	FUNCTION 1 (timestamp, encrypted_date) pgseal_internal.cmp(timestamp, encrypted_date);
+
+CREATE FUNCTION pgseal_internal.cmp(timestamp, encrypted_timestamptz) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (timestamp, encrypted_timestamptz), OPERATOR 2 <= (timestamp, encrypted_timestamptz), OPERATOR 3 = (timestamp, encrypted_timestamptz), OPERATOR 4 >= (timestamp, encrypted_timestamptz), OPERATOR 5 > (timestamp, encrypted_timestamptz),
+	FUNCTION 1 (timestamp, encrypted_timestamptz) pgseal_internal.cmp(timestamp, encrypted_timestamptz);
+
+CREATE FUNCTION pgseal_internal.cmp(timestamptz, encrypted_date) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (timestamptz, encrypted_date), OPERATOR 2 <= (timestamptz, encrypted_date), OPERATOR 3 = (timestamptz, encrypted_date), OPERATOR 4 >= (timestamptz, encrypted_date), OPERATOR 5 > (timestamptz, encrypted_date),
+	FUNCTION 1 (timestamptz, encrypted_date) pgseal_internal.cmp(timestamptz, encrypted_date);
+
+CREATE FUNCTION pgseal_internal.cmp(timestamptz, encrypted_timestamp) RETURNS int4
+LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
+	OPERATOR 1 < (timestamptz, encrypted_timestamp), OPERATOR 2 <= (timestamptz, encrypted_timestamp), OPERATOR 3 = (timestamptz, encrypted_timestamp), OPERATOR 4 >= (timestamptz, encrypted_timestamp), OPERATOR 5 > (timestamptz, encrypted_timestamp),
+	FUNCTION 1 (timestamptz, encrypted_timestamp) pgseal_internal.cmp(timestamptz, encrypted_timestamp);

@@ -14,7 +14,7 @@
  * "concat(email::text)" would be.
  *
  * Bodies of SQL functions in standard form (BEGIN ATOMIC, RETURN) are not
- * analyzed through the hook; there the cast must be written.
+ * analyzed through the hook; functions.c does the same to them.
  *
  *-------------------------------------------------------------------------
  */

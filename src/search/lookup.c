@@ -73,6 +73,7 @@
 #include "search/lookup.h"
 #include "search/on_conflict.h"
 #include "search/stored_tokens.h"
+#include "search/unopen.h"
 #include "value/basetype.h"
 #include "value/index_token.h"
 
@@ -1168,6 +1169,7 @@ lookup_planner(Query *parse, const char *query_string, int cursor_options, Param
 	Extension	extension = {0};
 	PlannedStmt *plan;
 
+	pgseal_unopen_comparisons(parse);
 	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_extension_oid()))
 		extend_queries((Node *) parse, &extension);
 	plan = prev_planner ?

@@ -18,7 +18,7 @@ use warnings;
 use File::Basename qw(dirname);
 use lib dirname(__FILE__);
 use ParityRun qw(judge psql base_types);
-use ParityUses qw(catalog_queries);
+use ParityUses qw(catalog_queries samples);
 
 my %operator_name = (
 	'+' => 'plus', '-' => 'minus', '*' => 'times', '/' => 'divide', '%' => 'modulo', '^' => 'power', '@' => 'absolute',
@@ -47,11 +47,12 @@ sub casts
 {
 	my @uses = @_;
 	my %catalog_query = catalog_queries();
+	my %sample = samples();
 	my (%cast, $sql);
 	my %to_text = map { $_->[0] => 1 } psql('postgres',
 		"SELECT CASE t.typname WHEN 'char' THEN '\"char\"' ELSE t.typname END FROM pg_cast c JOIN pg_type t ON t.oid = castsource WHERE casttarget = 'text'::regtype AND c.oid < 16384");
 
-	for my $use (grep { $_->{kind} =~ /^(assignment|cast)$/ && (!$_->{works} || $_->{object} =~ / to text$/) } @uses)
+	for my $use (grep { $_->{kind} =~ /^(assignment|cast)$/ && (!$_->{works} || $_->{object} =~ / to (text|varchar|bpchar|name)(, both encrypted)?$/) } @uses)
 	{
 		my ($from, $to, $both) = $use->{object} =~ /^(.*) to (.*?)(, both encrypted)?$/;
 		my $out = $use->{sql} =~ /^(\{|CAST\(\{)/;
@@ -64,6 +65,11 @@ sub casts
 	{
 		my ($from, $to) = @$_;
 		$cast{"encrypted_$from"}{$to} = ' AS IMPLICIT' if grep { $_ eq $from } base_types();
+
+		# Upward, so that what stands beside an encrypted value converts to its type
+		next unless $sample{$from} && grep { $_ eq $to } base_types();
+		$cast{$from}{"encrypted_$to"} = ' AS IMPLICIT';
+		$cast{"encrypted_$from"}{"encrypted_$to"} = ' AS IMPLICIT' if grep { $_ eq $from } base_types();
 	}
 
 	$sql = "--\n-- Casts\n--\n";
@@ -90,6 +96,13 @@ sub casts
 			  : "CREATE FUNCTION pgseal_internal.$name($from, int4, bool) RETURNS $to\n"
 			  . "LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($value\::$base, \$2, \$3);\n"
 			  . "CREATE CAST ($from AS $to) WITH FUNCTION pgseal_internal.$name($from, int4, bool)$cast{$from}{$to};\n";
+
+			# PostgreSQL would convert the arrays, too; then the operators for an array beside an
+			# encrypted one would be candidates for two plain ones
+			next if $cast{$from}{$to} ne ' AS IMPLICIT' || $from =~ /^encrypted_/ || $to eq $base;
+			$sql .= "\nCREATE FUNCTION pgseal_internal.${name}_array($from\[]) RETURNS $to\[]\n"
+			  . "LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN \$1::$base\[]::$to\[];\n"
+			  . "CREATE CAST ($from\[] AS $to\[]) WITH FUNCTION pgseal_internal.${name}_array($from\[]) AS ASSIGNMENT;\n";
 		}
 	}
 	return $sql;
@@ -121,6 +134,8 @@ sub operator
 		  . "LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $opened[0] OPERATOR(pg_catalog.$name) $opened[1]';\n"
 		  . "CREATE OPERATOR pg_catalog.$name (" . join(', ', @sides) . ", FUNCTION = $function);\n";
 	}
+	my %negator = ('=' => '<>', '<>' => '=');
+	push @sides, "NEGATOR = OPERATOR(pg_catalog.$negator{$name})" if $negator{$name};
 	return "CREATE FUNCTION $function(" . join(', ', @types) . ") RETURNS $use->{plain_type}\n"
 	  . "LANGUAGE SQL STABLE PARALLEL SAFE RETURN $body;\n"
 	  . "CREATE OPERATOR pg_catalog.$name (" . join(', ', @sides) . ", FUNCTION = $function);\n";
@@ -206,6 +221,11 @@ sub remedy
 
 	return () if $use->{works} || $use->{why} =~ /^on plain columns/ || $use->{kind} !~ /^(operator|function|aggregate)$/;
 	return () if $use->{object} =~ /"any"/;
+
+	# They have one form each, which plain columns of narrower types use; those of a
+	# shift, which takes int4, that plain int2 would convert to
+	return () if $use->{name} =~ /^(oid|get_bit|set_bit)$/;
+	return () if $use->{name} =~ /^(<<|>>)$/ && "@types" =~ /^(int2 encrypted_int4|encrypted_int[24] encrypted_int4|encrypted_int4 (encrypted_)?int2)$/;
 	my @declared = map { $types[$_] =~ /^encrypted_/ ? $types[$_] : $use->{declared}[$_] } 0 .. $#types;
 	my $same = ($resolved{"$use->{kind} $use->{name}(@declared)"} // '') eq $use->{plain_type};
 	if (grep { $_->[0] eq 'untyped' } @args)
@@ -231,7 +251,12 @@ sub remedy
 	}
 	return () if ties_with_plain($use->{name}, @types);
 	return () if $made{"$use->{kind} $use->{name}(@types)"};
-	return ((grep { /^encrypted_/ } @types) . $use->{variation}, @types);
+	# Where all parameters are of one type, the overload that has all of them encrypted
+	# does for the mixed calls, too, as other operands convert upward; those for a
+	# single encrypted operand would be candidates of calls on plain columns.  What is
+	# shifted by is always int4.
+	my $alike = @types > 1 && $use->{name} !~ /^(<<|>>)$/ && !grep { $_ ne $types[0] } @types;
+	return (($alike ? 0 : grep { /^encrypted_/ } @types) . $use->{variation}, @types);
 }
 
 # Those of the lowest rank: what they mend needs none of its own
@@ -288,6 +313,34 @@ for (;;)
 	$only = @round ? { map { $_->{template} => 1 } grep { !$_->{works} } @uses } : undef;
 }
 
+# Comparisons of rows need a btree family for each of their operators: that of
+# 47_related_types.sql
+sub families
+{
+	my @operators = @_;
+	my (%compares, @sql);
+	my %strategy = ('<' => 1, '<=' => 2, '=' => 3, '>=' => 4, '>' => 5);
+
+	for (@operators)
+	{
+		my ($name, $left, $right) = /^CREATE OPERATOR pg_catalog\.(\S+) \(LEFTARG = (\S+), RIGHTARG = (\S+),/m or next;
+		$compares{$left}{$right}{$name} = 1 if $strategy{$name};
+	}
+	for my $left (sort keys %compares)
+	{
+		for my $right (sort keys %{ $compares{$left} })
+		{
+			my ($l, $r) = (opened(1, $left), opened(2, $right));
+			push @sql, "CREATE FUNCTION pgseal_internal.cmp($left, $right) RETURNS int4\n"
+			  . "LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $l < $r THEN -1 WHEN $l > $r THEN 1 ELSE 0 END;\n"
+			  . "ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD\n\t"
+			  . join(', ', map { "OPERATOR $strategy{$_} $_ ($left, $right)" } sort { $strategy{$a} <=> $strategy{$b} } keys %strategy)
+			  . ",\n\tFUNCTION 1 ($left, $right) pgseal_internal.cmp($left, $right);\n";
+		}
+	}
+	return @sql;
+}
+
 print <<'SQL' . $casts;
 --
 -- SQL parity: what PostgreSQL resolves on a column of the base type it resolves
@@ -300,3 +353,4 @@ for my $kind (qw(operator function transition aggregate))
 {
 	print "\n--\n-- \u$kind", $kind eq 'transition' ? ' functions' : 's', "\n--\n\n", join("\n", sort @{ $section{$kind} // [] });
 }
+print "\n--\n-- Comparisons that rows are compared by\n--\n\n", join("\n", families(@{ $section{operator} // [] }));
