@@ -14,10 +14,10 @@ CREATE CAST ("char" AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int
 
 CREATE FUNCTION pgseal_internal.seal_as_text("char", int4, bool) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
-CREATE CAST ("char" AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text("char", int4, bool) AS IMPLICIT;
+CREATE CAST ("char" AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text("char", int4, bool) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_text_array("char"[]) RETURNS encrypted_text[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::text[]::encrypted_text[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.text[]::pg_catalog.encrypted_text[]';
 CREATE CAST ("char"[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array("char"[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int4(bit, int4, bool) RETURNS encrypted_int4
@@ -41,7 +41,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $
 CREATE CAST (bpchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(bpchar, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_text_array(bpchar[]) RETURNS encrypted_text[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::text[]::encrypted_text[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.text[]::pg_catalog.encrypted_text[]';
 CREATE CAST (bpchar[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(bpchar[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) RETURNS encrypted_inet
@@ -49,7 +49,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::inet, $
 CREATE CAST (cidr AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_inet_array(cidr[]) RETURNS encrypted_inet[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::inet[]::encrypted_inet[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.inet[]::pg_catalog.encrypted_inet[]';
 CREATE CAST (cidr[] AS encrypted_inet[]) WITH FUNCTION pgseal_internal.seal_as_inet_array(cidr[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_text(cidr, int4, bool) RETURNS encrypted_text
@@ -61,7 +61,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timesta
 CREATE CAST (date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(date, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_timestamp_array(date[]) RETURNS encrypted_timestamp[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::timestamp[]::encrypted_timestamp[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp[]::pg_catalog.encrypted_timestamp[]';
 CREATE CAST (date[] AS encrypted_timestamp[]) WITH FUNCTION pgseal_internal.seal_as_timestamp_array(date[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) RETURNS encrypted_timestamptz
@@ -69,7 +69,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timesta
 CREATE CAST (date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_timestamptz_array(date[]) RETURNS encrypted_timestamptz[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::timestamptz[]::encrypted_timestamptz[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz[]::pg_catalog.encrypted_timestamptz[]';
 CREATE CAST (date[] AS encrypted_timestamptz[]) WITH FUNCTION pgseal_internal.seal_as_timestamptz_array(date[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bool) RETURNS bpchar
@@ -758,7 +758,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8,
 CREATE CAST (float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8_array(float4[]) RETURNS encrypted_float8[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (float4[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(float4[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) RETURNS encrypted_int2
@@ -806,7 +806,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4,
 CREATE CAST (int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4_array(int2[]) RETURNS encrypted_float4[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float4[]::encrypted_float4[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float4[]::pg_catalog.encrypted_float4[]';
 CREATE CAST (int2[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int2[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) RETURNS encrypted_float8
@@ -814,7 +814,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8,
 CREATE CAST (int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8_array(int2[]) RETURNS encrypted_float8[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (int2[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int2[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) RETURNS encrypted_int4
@@ -822,7 +822,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $
 CREATE CAST (int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int4_array(int2[]) RETURNS encrypted_int4[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::int4[]::encrypted_int4[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4[]::pg_catalog.encrypted_int4[]';
 CREATE CAST (int2[] AS encrypted_int4[]) WITH FUNCTION pgseal_internal.seal_as_int4_array(int2[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) RETURNS encrypted_int8
@@ -830,7 +830,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $
 CREATE CAST (int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int8_array(int2[]) RETURNS encrypted_int8[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::int8[]::encrypted_int8[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8[]::pg_catalog.encrypted_int8[]';
 CREATE CAST (int2[] AS encrypted_int8[]) WITH FUNCTION pgseal_internal.seal_as_int8_array(int2[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) RETURNS encrypted_numeric
@@ -838,7 +838,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric
 CREATE CAST (int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int2[]) RETURNS encrypted_numeric[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::numeric[]::encrypted_numeric[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric[]::pg_catalog.encrypted_numeric[]';
 CREATE CAST (int2[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int2[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool) RETURNS encrypted_bool
@@ -850,7 +850,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4,
 CREATE CAST (int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4_array(int4[]) RETURNS encrypted_float4[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float4[]::encrypted_float4[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float4[]::pg_catalog.encrypted_float4[]';
 CREATE CAST (int4[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int4[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) RETURNS encrypted_float8
@@ -858,7 +858,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8,
 CREATE CAST (int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8_array(int4[]) RETURNS encrypted_float8[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (int4[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int4[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) RETURNS encrypted_int2
@@ -870,7 +870,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $
 CREATE CAST (int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int8_array(int4[]) RETURNS encrypted_int8[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::int8[]::encrypted_int8[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8[]::pg_catalog.encrypted_int8[]';
 CREATE CAST (int4[] AS encrypted_int8[]) WITH FUNCTION pgseal_internal.seal_as_int8_array(int4[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) RETURNS encrypted_numeric
@@ -878,7 +878,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric
 CREATE CAST (int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int4[]) RETURNS encrypted_numeric[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::numeric[]::encrypted_numeric[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric[]::pg_catalog.encrypted_numeric[]';
 CREATE CAST (int4[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int4[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) RETURNS encrypted_float4
@@ -886,7 +886,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4,
 CREATE CAST (int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4_array(int8[]) RETURNS encrypted_float4[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float4[]::encrypted_float4[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float4[]::pg_catalog.encrypted_float4[]';
 CREATE CAST (int8[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int8[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) RETURNS encrypted_float8
@@ -894,7 +894,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8,
 CREATE CAST (int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8_array(int8[]) RETURNS encrypted_float8[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (int8[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int8[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) RETURNS encrypted_int2
@@ -910,7 +910,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric
 CREATE CAST (int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int8[]) RETURNS encrypted_numeric[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::numeric[]::encrypted_numeric[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric[]::pg_catalog.encrypted_numeric[]';
 CREATE CAST (int8[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int8[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) RETURNS encrypted_time
@@ -930,7 +930,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $
 CREATE CAST (name AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(name, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_text_array(name[]) RETURNS encrypted_text[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::text[]::encrypted_text[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.text[]::pg_catalog.encrypted_text[]';
 CREATE CAST (name[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(name[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) RETURNS encrypted_float4
@@ -938,7 +938,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4,
 CREATE CAST (numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4_array(numeric[]) RETURNS encrypted_float4[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float4[]::encrypted_float4[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float4[]::pg_catalog.encrypted_float4[]';
 CREATE CAST (numeric[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(numeric[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) RETURNS encrypted_float8
@@ -946,7 +946,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8,
 CREATE CAST (numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8_array(numeric[]) RETURNS encrypted_float8[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::float8[]::encrypted_float8[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (numeric[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(numeric[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) RETURNS encrypted_int2
@@ -1054,7 +1054,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::interva
 CREATE CAST (time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_interval_array(time[]) RETURNS encrypted_interval[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::interval[]::encrypted_interval[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.interval[]::pg_catalog.encrypted_interval[]';
 CREATE CAST (time[] AS encrypted_interval[]) WITH FUNCTION pgseal_internal.seal_as_interval_array(time[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) RETURNS encrypted_date
@@ -1070,7 +1070,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timesta
 CREATE CAST (timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_timestamptz_array(timestamp[]) RETURNS encrypted_timestamptz[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::timestamptz[]::encrypted_timestamptz[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz[]::pg_catalog.encrypted_timestamptz[]';
 CREATE CAST (timestamp[] AS encrypted_timestamptz[]) WITH FUNCTION pgseal_internal.seal_as_timestamptz_array(timestamp[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) RETURNS encrypted_date
@@ -1094,7 +1094,7 @@ LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $
 CREATE CAST (varchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) AS IMPLICIT;
 
 CREATE FUNCTION pgseal_internal.seal_as_text_array(varchar[]) RETURNS encrypted_text[]
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN $1::text[]::encrypted_text[];
+LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.text[]::pg_catalog.encrypted_text[]';
 CREATE CAST (varchar[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(varchar[]) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) RETURNS encrypted_text
@@ -3393,38 +3393,6 @@ CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anyrange) RETURNS bool
 LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
 CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_int8, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8 OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_int8, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8 OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int8, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_numeric, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_numeric, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamp, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamp, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_timestamptz, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_timestamptz, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
 CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_date) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
 CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
@@ -3440,38 +3408,6 @@ CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int
 CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int4) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
 CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int8';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int8';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.numeric';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_numeric) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.numeric';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_numeric, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamp';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamp';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamptz';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.timestamptz';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.contains);
 
 --
 -- Functions

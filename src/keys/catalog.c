@@ -150,8 +150,12 @@ static uint64 num_changes = 0;
 void
 pgseal_catalog_changed(void)
 {
+	Oid			versions = get_relname_relid("key_version", pgseal_schema());
+
 	num_changes++;
-	CacheInvalidateRelcacheByRelid(relation_oid("key_version"));
+	/* pg_upgrade makes tables of users before ours */
+	if (OidIsValid(versions))
+		CacheInvalidateRelcacheByRelid(versions);
 	CommandCounterIncrement();
 }
 

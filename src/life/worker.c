@@ -359,13 +359,12 @@ visit_databases(Oid *next)
 	for (int i = 0; i < list_length(databases) && done; i++)
 	{
 		Oid			database = list_nth_oid(databases, i);
-		RunningWorker *place;
+		RunningWorker *place = free_place();	/* first, as it forgets those that ended */
 
 		if (database < *next || has_worker(database) ||
 			hash_search(vacant, &database, HASH_FIND, NULL) != NULL)
 			continue;
 		*next = database;
-		place = free_place();
 		if (place == NULL)
 			done = false;
 		else

@@ -19,7 +19,8 @@
  *				memory as the array's own.
  *	apply:		the only one in a process that applies.
  *	definition: the parser's, around one literal, above that which the
- *				statement was started under.
+ *				statement was started under.  (Of a materialized view, the
+ *				statement's text tells.)
  *
  * A function, a trigger or a cast that runs inside of one of these has another
  * one innermost, so what it makes of a user's text is just text.
@@ -31,6 +32,8 @@
 #include "commands/copy.h"
 #include "commands/copyfrom_internal.h"
 #include "miscadmin.h"
+#include "parser/parse_node.h"
+#include "parser/parser.h"
 #include "replication/logicalworker.h"
 #include "utils/rel.h"
 
@@ -67,6 +70,45 @@ is_definition(void)
 		error_context_stack->previous == definition.context;
 }
 
+/* The statement whose literal is being parsed, if the parser is what calls; or NULL */
+static const char *
+parsed_text(void)
+{
+	ParseCallbackState own;
+	const ParseCallbackState *caller;
+
+	if (error_context_stack == NULL)
+		return NULL;
+	/* The parser's callback has no name outside of it */
+	setup_parser_errposition_callback(&own, NULL, -1);
+	cancel_parser_errposition_callback(&own);
+	if (error_context_stack->callback != own.errcallback.callback)
+		return NULL;
+	caller = error_context_stack->arg;
+	return caller->pstate != NULL ? caller->pstate->p_sourcetext : NULL;
+}
+
+/*
+ * The query of CREATE MATERIALIZED VIEW is analyzed before the command runs, as
+ * that of a SELECT is: so look at what the text is.
+ */
+static bool
+is_materialized_view(void)
+{
+	const char *text = parsed_text();
+	List	   *statements = text != NULL ? raw_parser(text, RAW_PARSE_DEFAULT) : NIL;
+	ListCell   *lc;
+
+	foreach(lc, statements)
+	{
+		CreateTableAsStmt *create = (CreateTableAsStmt *) lfirst_node(RawStmt, lc)->stmt;
+
+		if (!IsA(create, CreateTableAsStmt) || create->objtype != OBJECT_MATVIEW)
+			return false;
+	}
+	return statements != NIL;
+}
+
 PgsealDefinition
 pgseal_sealed_input_define(bool defines)
 {
@@ -100,13 +142,15 @@ pgseal_sealed_input_source(const FmgrInfo *input_function)
 	CopyFromState copy = calling_copy(input_function);
 	PgsealInputSource source = {false, false};
 
+	if (IsBinaryUpgrade)
+		source.taken = true;
 	switch ((PgsealSealedInput) pgseal_sealed_input)
 	{
 		case PGSEAL_SEALED_INPUT_ON:
 			source.taken = true;
 			break;
 		case PGSEAL_SEALED_INPUT_COPY:
-			source.taken = copy != NULL || is_apply() || is_definition();
+			source.taken |= copy != NULL || is_apply() || is_definition() || is_materialized_view();
 			break;
 		case PGSEAL_SEALED_INPUT_OFF:
 			break;
@@ -128,6 +172,9 @@ pgseal_sealed_input_check(PgsealInputSource source, const PgsealType *type,
 						errmsg("sealed values are not taken as input here"),
 						errhint("See the setting pgseal.sealed_input."),
 						errhidestmt(true)));
+	/* pg_upgrade makes definitions as they were, and before there are keys to look at */
+	if (IsBinaryUpgrade)
+		return true;
 	pgseal_value_header(&envelope, PointerGetDatum(sealed));
 	info = pgseal_keyring_info(envelope.key_version_id);
 	if (!info->known && !info->ephemeral && !source.restores)

@@ -429,11 +429,13 @@ pgseal_value_check_known(Datum sealed, int32 typmod)
 	PgsealEnvelope envelope;
 	const PgsealKeyInfo *info;
 
-	if (typmod == PGSEAL_TYPMOD_NONE)
+	if (typmod == PGSEAL_TYPMOD_NONE || IsBinaryUpgrade)
 		return;
 	pgseal_value_header(&envelope, sealed);
 	info = pgseal_keyring_info(envelope.key_version_id);
-	if (!info->known && !info->lost && !info->ephemeral)
+	/* A dump of INSERT statements may bring rows before their keys */
+	if (!info->known && !info->lost && !info->ephemeral &&
+		pgseal_sealed_input != PGSEAL_SEALED_INPUT_ON)
 		pgseal_keyring_unknown_version(envelope.key_version_id);
 }
 

@@ -223,6 +223,7 @@ is_deeply(extended('FETCH c')->{rows}, [ ['ada'] ], 'FETCH');
 is_deeply(extended('FETCH 2 FROM c', binary => 1)->{rows}, [ ['bob'], ['eve'] ], 'FETCH in binary');
 simple('COMMIT');
 simple('SET pgseal.transparent = off');
+simple('SET pgseal.sealed_input = on');
 $r = extended('SELECT v FROM t WHERE id = 1');
 like($r->{rows}[0][0], qr/^pgseal:1:/, 'off: sealed text');
 isnt($r->{oids}[0], TEXT, 'off: its own OID');
@@ -232,6 +233,7 @@ my $sealed = $r->{rows}[0][0];
 $r = extended('INSERT INTO t (id, v) VALUES ($1, $2)', values => [ pack('N', 6), $sealed ], binary_in => 1);
 is_deeply($r->{tags}, ['INSERT 0 1'], 'and the envelope goes in again');
 simple('RESET pgseal.transparent');
+simple('RESET pgseal.sealed_input');
 is_deeply(simple('SELECT v FROM t WHERE id = 6')->{rows}, [ ['ada'] ], 'as the same value');
 
 close $socket;

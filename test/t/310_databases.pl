@@ -39,7 +39,7 @@ is(scalar(grep { $_ > 1 } values %both), 0, 'but no version in common');
 # A value that was carried over by hand
 my $value = $node->sealed('one', 'SELECT v FROM t WHERE id = 1');
 like($value, qr/^pgseal:1:/, 'a sealed value of one');
-$node->query('two', "INSERT INTO t VALUES (100, '$value')");
+$node->query('two', "SET pgseal.sealed_input = on; INSERT INTO t VALUES (100, '$value')");
 is($node->sealed('two', 'SELECT v FROM t WHERE id = 100'), $value, 'is stored in two as it is');
 $node->fails_like('two', 'SELECT v FROM t WHERE id = 100', qr/42704: key version \w+ is not known/,
 	'but does not open there, although its key is in shared memory');

@@ -14,6 +14,8 @@ use Test::More;
 my $node = SealedNode->new('extremes');
 $node->init;
 $node->append_conf('postgresql.conf', 'fsync = off');
+# Values are carried between databases as literals
+$node->append_conf('postgresql.conf', 'pgseal.sealed_input = on');
 $node->start;
 $node->query('postgres', 'CREATE EXTENSION pgseal');
 
