@@ -286,6 +286,9 @@ pgseal_try_open(PG_FUNCTION_ARGS)
 		 info->purpose != PGSEAL_PURPOSE_DATA || !OidIsValid(info->server) ||
 		 pgseal_server_aclcheck(info->server, GetUserId(), ACL_USAGE) != ACLCHECK_OK))
 		PG_RETURN_NULL();
+	/* Another type's, or damaged */
+	if (!info->ephemeral && !pgseal_value_is_sound(type, PG_GETARG_DATUM(0)))
+		PG_RETURN_NULL();
 	value = pgseal_value_open(type, PG_GETARG_DATUM(0), PGSEAL_ACCESS_CHECKED, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
