@@ -25,6 +25,8 @@ CREATE FUNCTION pgseal_internal.gesel(internal, oid, internal, int4) RETURNS flo
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_gesel';
 CREATE FUNCTION pgseal_internal.equality_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_equality_support';
+CREATE FUNCTION pgseal_internal.related_equality_support(internal) RETURNS internal
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_related_equality_support';
 CREATE FUNCTION pgseal_internal.recheck_support(internal) RETURNS internal
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_recheck_support';
 

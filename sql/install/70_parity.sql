@@ -1734,836 +1734,1044 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog./) pgseal_intern
 CREATE OPERATOR pg_catalog./ (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.divide);
 
 CREATE FUNCTION pgseal_internal.eq(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = float8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = float4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_text, RIGHTARG = name, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.=) $2;
-CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = float4, RIGHTARG = encrypted_float8, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = float8, RIGHTARG = encrypted_float4, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = name, RIGHTARG = encrypted_text, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.eq(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.<>), FUNCTION = pgseal_internal.eq);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 SUPPORT pgseal_internal.related_equality_support AS 'MODULE_PATHNAME', 'pgseal_eq';
+CREATE OPERATOR pg_catalog.= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.eq,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>=) $2;
-CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.ge(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ge';
+CREATE OPERATOR pg_catalog.>= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ge,
+	COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.>) $2;
-CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.gt(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_gt';
+CREATE OPERATOR pg_catalog.> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.gt,
+	COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel);
 
 CREATE FUNCTION pgseal_internal.le(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<=) $2;
-CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.le(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<=) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_le';
+CREATE OPERATOR pg_catalog.<= (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.le,
+	COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<) $2;
-CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.lt(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.< (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_lt';
+CREATE OPERATOR pg_catalog.< (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.lt,
+	COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel);
 
 CREATE FUNCTION pgseal_internal.minus(encrypted_date, encrypted_date) RETURNS integer
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.-) pgseal_internal.open($2);
@@ -2754,180 +2962,224 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_ca
 CREATE OPERATOR pg_catalog.% (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.modulo);
 
 CREATE FUNCTION pgseal_internal.ne(date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_date, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_date, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_date, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_date, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_date, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_float4, float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = float8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float4, RIGHTARG = float8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_float8, float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = float4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_float8, RIGHTARG = float4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int2, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int2, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int2, RIGHTARG = int8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int4, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int2, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int4, int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int4, RIGHTARG = int8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int8, int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int2, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_int8, int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_int8, RIGHTARG = int4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_text, name) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_text, RIGHTARG = name, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_text, RIGHTARG = name, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = date, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamp, timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamp, RIGHTARG = timestamptz, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = date, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(encrypted_timestamptz, timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.<>) $2;
-CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = encrypted_timestamptz, RIGHTARG = timestamp, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(float4, encrypted_float8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = float4, RIGHTARG = encrypted_float8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = float4, RIGHTARG = encrypted_float8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(float8, encrypted_float4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = float8, RIGHTARG = encrypted_float4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = float8, RIGHTARG = encrypted_float4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(int2, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(int2, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int2, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(int4, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(int4, encrypted_int8) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int8, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int4, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(int8, encrypted_int2) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int2, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int2, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(int8, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int4, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = int8, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(name, encrypted_text) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = name, RIGHTARG = encrypted_text, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = name, RIGHTARG = encrypted_text, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(timestamp, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(timestamp, encrypted_timestamptz) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamp, RIGHTARG = encrypted_timestamptz, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(timestamptz, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.ne(timestamptz, encrypted_timestamp) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.<>) pgseal_internal.open($2);
-CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, NEGATOR = OPERATOR(pg_catalog.=), FUNCTION = pgseal_internal.ne);
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_ne';
+CREATE OPERATOR pg_catalog.<> (LEFTARG = timestamptz, RIGHTARG = encrypted_timestamp, FUNCTION = pgseal_internal.ne,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel);
 
 CREATE FUNCTION pgseal_internal.pattern_ge(bpchar, encrypted_text) RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.~>=~) pgseal_internal.open($2);
@@ -4049,265 +4301,265 @@ CREATE AGGREGATE pg_catalog.variance(encrypted_numeric) (
 --
 
 CREATE FUNCTION pgseal_internal.cmp(date, encrypted_timestamp) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (date, encrypted_timestamp), OPERATOR 2 <= (date, encrypted_timestamp), OPERATOR 3 = (date, encrypted_timestamp), OPERATOR 4 >= (date, encrypted_timestamp), OPERATOR 5 > (date, encrypted_timestamp),
 	FUNCTION 1 (date, encrypted_timestamp) pgseal_internal.cmp(date, encrypted_timestamp);
 
 CREATE FUNCTION pgseal_internal.cmp(date, encrypted_timestamptz) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (date, encrypted_timestamptz), OPERATOR 2 <= (date, encrypted_timestamptz), OPERATOR 3 = (date, encrypted_timestamptz), OPERATOR 4 >= (date, encrypted_timestamptz), OPERATOR 5 > (date, encrypted_timestamptz),
 	FUNCTION 1 (date, encrypted_timestamptz) pgseal_internal.cmp(date, encrypted_timestamptz);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_date, encrypted_timestamp) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_date, encrypted_timestamp), OPERATOR 2 <= (encrypted_date, encrypted_timestamp), OPERATOR 3 = (encrypted_date, encrypted_timestamp), OPERATOR 4 >= (encrypted_date, encrypted_timestamp), OPERATOR 5 > (encrypted_date, encrypted_timestamp),
 	FUNCTION 1 (encrypted_date, encrypted_timestamp) pgseal_internal.cmp(encrypted_date, encrypted_timestamp);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_date, encrypted_timestamptz) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_date, encrypted_timestamptz), OPERATOR 2 <= (encrypted_date, encrypted_timestamptz), OPERATOR 3 = (encrypted_date, encrypted_timestamptz), OPERATOR 4 >= (encrypted_date, encrypted_timestamptz), OPERATOR 5 > (encrypted_date, encrypted_timestamptz),
 	FUNCTION 1 (encrypted_date, encrypted_timestamptz) pgseal_internal.cmp(encrypted_date, encrypted_timestamptz);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_date, timestamp) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_date, timestamp), OPERATOR 2 <= (encrypted_date, timestamp), OPERATOR 3 = (encrypted_date, timestamp), OPERATOR 4 >= (encrypted_date, timestamp), OPERATOR 5 > (encrypted_date, timestamp),
 	FUNCTION 1 (encrypted_date, timestamp) pgseal_internal.cmp(encrypted_date, timestamp);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_date, timestamptz) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_date, timestamptz), OPERATOR 2 <= (encrypted_date, timestamptz), OPERATOR 3 = (encrypted_date, timestamptz), OPERATOR 4 >= (encrypted_date, timestamptz), OPERATOR 5 > (encrypted_date, timestamptz),
 	FUNCTION 1 (encrypted_date, timestamptz) pgseal_internal.cmp(encrypted_date, timestamptz);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_float4, encrypted_float8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_float4, encrypted_float8), OPERATOR 2 <= (encrypted_float4, encrypted_float8), OPERATOR 3 = (encrypted_float4, encrypted_float8), OPERATOR 4 >= (encrypted_float4, encrypted_float8), OPERATOR 5 > (encrypted_float4, encrypted_float8),
 	FUNCTION 1 (encrypted_float4, encrypted_float8) pgseal_internal.cmp(encrypted_float4, encrypted_float8);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_float4, float8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_float4, float8), OPERATOR 2 <= (encrypted_float4, float8), OPERATOR 3 = (encrypted_float4, float8), OPERATOR 4 >= (encrypted_float4, float8), OPERATOR 5 > (encrypted_float4, float8),
 	FUNCTION 1 (encrypted_float4, float8) pgseal_internal.cmp(encrypted_float4, float8);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_float8, encrypted_float4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_float8, encrypted_float4), OPERATOR 2 <= (encrypted_float8, encrypted_float4), OPERATOR 3 = (encrypted_float8, encrypted_float4), OPERATOR 4 >= (encrypted_float8, encrypted_float4), OPERATOR 5 > (encrypted_float8, encrypted_float4),
 	FUNCTION 1 (encrypted_float8, encrypted_float4) pgseal_internal.cmp(encrypted_float8, encrypted_float4);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_float8, float4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_float8, float4), OPERATOR 2 <= (encrypted_float8, float4), OPERATOR 3 = (encrypted_float8, float4), OPERATOR 4 >= (encrypted_float8, float4), OPERATOR 5 > (encrypted_float8, float4),
 	FUNCTION 1 (encrypted_float8, float4) pgseal_internal.cmp(encrypted_float8, float4);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, encrypted_int4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int2, encrypted_int4), OPERATOR 2 <= (encrypted_int2, encrypted_int4), OPERATOR 3 = (encrypted_int2, encrypted_int4), OPERATOR 4 >= (encrypted_int2, encrypted_int4), OPERATOR 5 > (encrypted_int2, encrypted_int4),
 	FUNCTION 1 (encrypted_int2, encrypted_int4) pgseal_internal.cmp(encrypted_int2, encrypted_int4);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, encrypted_int8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int2, encrypted_int8), OPERATOR 2 <= (encrypted_int2, encrypted_int8), OPERATOR 3 = (encrypted_int2, encrypted_int8), OPERATOR 4 >= (encrypted_int2, encrypted_int8), OPERATOR 5 > (encrypted_int2, encrypted_int8),
 	FUNCTION 1 (encrypted_int2, encrypted_int8) pgseal_internal.cmp(encrypted_int2, encrypted_int8);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, int4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int2, int4), OPERATOR 2 <= (encrypted_int2, int4), OPERATOR 3 = (encrypted_int2, int4), OPERATOR 4 >= (encrypted_int2, int4), OPERATOR 5 > (encrypted_int2, int4),
 	FUNCTION 1 (encrypted_int2, int4) pgseal_internal.cmp(encrypted_int2, int4);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int2, int8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int2, int8), OPERATOR 2 <= (encrypted_int2, int8), OPERATOR 3 = (encrypted_int2, int8), OPERATOR 4 >= (encrypted_int2, int8), OPERATOR 5 > (encrypted_int2, int8),
 	FUNCTION 1 (encrypted_int2, int8) pgseal_internal.cmp(encrypted_int2, int8);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, encrypted_int2) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int4, encrypted_int2), OPERATOR 2 <= (encrypted_int4, encrypted_int2), OPERATOR 3 = (encrypted_int4, encrypted_int2), OPERATOR 4 >= (encrypted_int4, encrypted_int2), OPERATOR 5 > (encrypted_int4, encrypted_int2),
 	FUNCTION 1 (encrypted_int4, encrypted_int2) pgseal_internal.cmp(encrypted_int4, encrypted_int2);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, encrypted_int8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int4, encrypted_int8), OPERATOR 2 <= (encrypted_int4, encrypted_int8), OPERATOR 3 = (encrypted_int4, encrypted_int8), OPERATOR 4 >= (encrypted_int4, encrypted_int8), OPERATOR 5 > (encrypted_int4, encrypted_int8),
 	FUNCTION 1 (encrypted_int4, encrypted_int8) pgseal_internal.cmp(encrypted_int4, encrypted_int8);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, int2) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int4, int2), OPERATOR 2 <= (encrypted_int4, int2), OPERATOR 3 = (encrypted_int4, int2), OPERATOR 4 >= (encrypted_int4, int2), OPERATOR 5 > (encrypted_int4, int2),
 	FUNCTION 1 (encrypted_int4, int2) pgseal_internal.cmp(encrypted_int4, int2);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int4, int8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int4, int8), OPERATOR 2 <= (encrypted_int4, int8), OPERATOR 3 = (encrypted_int4, int8), OPERATOR 4 >= (encrypted_int4, int8), OPERATOR 5 > (encrypted_int4, int8),
 	FUNCTION 1 (encrypted_int4, int8) pgseal_internal.cmp(encrypted_int4, int8);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, encrypted_int2) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int8, encrypted_int2), OPERATOR 2 <= (encrypted_int8, encrypted_int2), OPERATOR 3 = (encrypted_int8, encrypted_int2), OPERATOR 4 >= (encrypted_int8, encrypted_int2), OPERATOR 5 > (encrypted_int8, encrypted_int2),
 	FUNCTION 1 (encrypted_int8, encrypted_int2) pgseal_internal.cmp(encrypted_int8, encrypted_int2);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, encrypted_int4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int8, encrypted_int4), OPERATOR 2 <= (encrypted_int8, encrypted_int4), OPERATOR 3 = (encrypted_int8, encrypted_int4), OPERATOR 4 >= (encrypted_int8, encrypted_int4), OPERATOR 5 > (encrypted_int8, encrypted_int4),
 	FUNCTION 1 (encrypted_int8, encrypted_int4) pgseal_internal.cmp(encrypted_int8, encrypted_int4);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, int2) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int8, int2), OPERATOR 2 <= (encrypted_int8, int2), OPERATOR 3 = (encrypted_int8, int2), OPERATOR 4 >= (encrypted_int8, int2), OPERATOR 5 > (encrypted_int8, int2),
 	FUNCTION 1 (encrypted_int8, int2) pgseal_internal.cmp(encrypted_int8, int2);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_int8, int4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_int8, int4), OPERATOR 2 <= (encrypted_int8, int4), OPERATOR 3 = (encrypted_int8, int4), OPERATOR 4 >= (encrypted_int8, int4), OPERATOR 5 > (encrypted_int8, int4),
 	FUNCTION 1 (encrypted_int8, int4) pgseal_internal.cmp(encrypted_int8, int4);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_text, name) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_text, name), OPERATOR 2 <= (encrypted_text, name), OPERATOR 3 = (encrypted_text, name), OPERATOR 4 >= (encrypted_text, name), OPERATOR 5 > (encrypted_text, name),
 	FUNCTION 1 (encrypted_text, name) pgseal_internal.cmp(encrypted_text, name);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamp, date) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_timestamp, date), OPERATOR 2 <= (encrypted_timestamp, date), OPERATOR 3 = (encrypted_timestamp, date), OPERATOR 4 >= (encrypted_timestamp, date), OPERATOR 5 > (encrypted_timestamp, date),
 	FUNCTION 1 (encrypted_timestamp, date) pgseal_internal.cmp(encrypted_timestamp, date);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamp, encrypted_date) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_timestamp, encrypted_date), OPERATOR 2 <= (encrypted_timestamp, encrypted_date), OPERATOR 3 = (encrypted_timestamp, encrypted_date), OPERATOR 4 >= (encrypted_timestamp, encrypted_date), OPERATOR 5 > (encrypted_timestamp, encrypted_date),
 	FUNCTION 1 (encrypted_timestamp, encrypted_date) pgseal_internal.cmp(encrypted_timestamp, encrypted_date);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamp, encrypted_timestamptz) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_timestamp, encrypted_timestamptz), OPERATOR 2 <= (encrypted_timestamp, encrypted_timestamptz), OPERATOR 3 = (encrypted_timestamp, encrypted_timestamptz), OPERATOR 4 >= (encrypted_timestamp, encrypted_timestamptz), OPERATOR 5 > (encrypted_timestamp, encrypted_timestamptz),
 	FUNCTION 1 (encrypted_timestamp, encrypted_timestamptz) pgseal_internal.cmp(encrypted_timestamp, encrypted_timestamptz);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamp, timestamptz) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_timestamp, timestamptz), OPERATOR 2 <= (encrypted_timestamp, timestamptz), OPERATOR 3 = (encrypted_timestamp, timestamptz), OPERATOR 4 >= (encrypted_timestamp, timestamptz), OPERATOR 5 > (encrypted_timestamp, timestamptz),
 	FUNCTION 1 (encrypted_timestamp, timestamptz) pgseal_internal.cmp(encrypted_timestamp, timestamptz);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamptz, date) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_timestamptz, date), OPERATOR 2 <= (encrypted_timestamptz, date), OPERATOR 3 = (encrypted_timestamptz, date), OPERATOR 4 >= (encrypted_timestamptz, date), OPERATOR 5 > (encrypted_timestamptz, date),
 	FUNCTION 1 (encrypted_timestamptz, date) pgseal_internal.cmp(encrypted_timestamptz, date);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamptz, encrypted_date) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_timestamptz, encrypted_date), OPERATOR 2 <= (encrypted_timestamptz, encrypted_date), OPERATOR 3 = (encrypted_timestamptz, encrypted_date), OPERATOR 4 >= (encrypted_timestamptz, encrypted_date), OPERATOR 5 > (encrypted_timestamptz, encrypted_date),
 	FUNCTION 1 (encrypted_timestamptz, encrypted_date) pgseal_internal.cmp(encrypted_timestamptz, encrypted_date);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamptz, encrypted_timestamp) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < pgseal_internal.open($2) THEN -1 WHEN pgseal_internal.open($1) > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_timestamptz, encrypted_timestamp), OPERATOR 2 <= (encrypted_timestamptz, encrypted_timestamp), OPERATOR 3 = (encrypted_timestamptz, encrypted_timestamp), OPERATOR 4 >= (encrypted_timestamptz, encrypted_timestamp), OPERATOR 5 > (encrypted_timestamptz, encrypted_timestamp),
 	FUNCTION 1 (encrypted_timestamptz, encrypted_timestamp) pgseal_internal.cmp(encrypted_timestamptz, encrypted_timestamp);
 
 CREATE FUNCTION pgseal_internal.cmp(encrypted_timestamptz, timestamp) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN pgseal_internal.open($1) < $2 THEN -1 WHEN pgseal_internal.open($1) > $2 THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (encrypted_timestamptz, timestamp), OPERATOR 2 <= (encrypted_timestamptz, timestamp), OPERATOR 3 = (encrypted_timestamptz, timestamp), OPERATOR 4 >= (encrypted_timestamptz, timestamp), OPERATOR 5 > (encrypted_timestamptz, timestamp),
 	FUNCTION 1 (encrypted_timestamptz, timestamp) pgseal_internal.cmp(encrypted_timestamptz, timestamp);
 
 CREATE FUNCTION pgseal_internal.cmp(float4, encrypted_float8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (float4, encrypted_float8), OPERATOR 2 <= (float4, encrypted_float8), OPERATOR 3 = (float4, encrypted_float8), OPERATOR 4 >= (float4, encrypted_float8), OPERATOR 5 > (float4, encrypted_float8),
 	FUNCTION 1 (float4, encrypted_float8) pgseal_internal.cmp(float4, encrypted_float8);
 
 CREATE FUNCTION pgseal_internal.cmp(float8, encrypted_float4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (float8, encrypted_float4), OPERATOR 2 <= (float8, encrypted_float4), OPERATOR 3 = (float8, encrypted_float4), OPERATOR 4 >= (float8, encrypted_float4), OPERATOR 5 > (float8, encrypted_float4),
 	FUNCTION 1 (float8, encrypted_float4) pgseal_internal.cmp(float8, encrypted_float4);
 
 CREATE FUNCTION pgseal_internal.cmp(int2, encrypted_int4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (int2, encrypted_int4), OPERATOR 2 <= (int2, encrypted_int4), OPERATOR 3 = (int2, encrypted_int4), OPERATOR 4 >= (int2, encrypted_int4), OPERATOR 5 > (int2, encrypted_int4),
 	FUNCTION 1 (int2, encrypted_int4) pgseal_internal.cmp(int2, encrypted_int4);
 
 CREATE FUNCTION pgseal_internal.cmp(int2, encrypted_int8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (int2, encrypted_int8), OPERATOR 2 <= (int2, encrypted_int8), OPERATOR 3 = (int2, encrypted_int8), OPERATOR 4 >= (int2, encrypted_int8), OPERATOR 5 > (int2, encrypted_int8),
 	FUNCTION 1 (int2, encrypted_int8) pgseal_internal.cmp(int2, encrypted_int8);
 
 CREATE FUNCTION pgseal_internal.cmp(int4, encrypted_int2) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (int4, encrypted_int2), OPERATOR 2 <= (int4, encrypted_int2), OPERATOR 3 = (int4, encrypted_int2), OPERATOR 4 >= (int4, encrypted_int2), OPERATOR 5 > (int4, encrypted_int2),
 	FUNCTION 1 (int4, encrypted_int2) pgseal_internal.cmp(int4, encrypted_int2);
 
 CREATE FUNCTION pgseal_internal.cmp(int4, encrypted_int8) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (int4, encrypted_int8), OPERATOR 2 <= (int4, encrypted_int8), OPERATOR 3 = (int4, encrypted_int8), OPERATOR 4 >= (int4, encrypted_int8), OPERATOR 5 > (int4, encrypted_int8),
 	FUNCTION 1 (int4, encrypted_int8) pgseal_internal.cmp(int4, encrypted_int8);
 
 CREATE FUNCTION pgseal_internal.cmp(int8, encrypted_int2) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (int8, encrypted_int2), OPERATOR 2 <= (int8, encrypted_int2), OPERATOR 3 = (int8, encrypted_int2), OPERATOR 4 >= (int8, encrypted_int2), OPERATOR 5 > (int8, encrypted_int2),
 	FUNCTION 1 (int8, encrypted_int2) pgseal_internal.cmp(int8, encrypted_int2);
 
 CREATE FUNCTION pgseal_internal.cmp(int8, encrypted_int4) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (int8, encrypted_int4), OPERATOR 2 <= (int8, encrypted_int4), OPERATOR 3 = (int8, encrypted_int4), OPERATOR 4 >= (int8, encrypted_int4), OPERATOR 5 > (int8, encrypted_int4),
 	FUNCTION 1 (int8, encrypted_int4) pgseal_internal.cmp(int8, encrypted_int4);
 
 CREATE FUNCTION pgseal_internal.cmp(name, encrypted_text) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (name, encrypted_text), OPERATOR 2 <= (name, encrypted_text), OPERATOR 3 = (name, encrypted_text), OPERATOR 4 >= (name, encrypted_text), OPERATOR 5 > (name, encrypted_text),
 	FUNCTION 1 (name, encrypted_text) pgseal_internal.cmp(name, encrypted_text);
 
 CREATE FUNCTION pgseal_internal.cmp(timestamp, encrypted_date) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (timestamp, encrypted_date), OPERATOR 2 <= (timestamp, encrypted_date), OPERATOR 3 = (timestamp, encrypted_date), OPERATOR 4 >= (timestamp, encrypted_date), OPERATOR 5 > (timestamp, encrypted_date),
 	FUNCTION 1 (timestamp, encrypted_date) pgseal_internal.cmp(timestamp, encrypted_date);
 
 CREATE FUNCTION pgseal_internal.cmp(timestamp, encrypted_timestamptz) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (timestamp, encrypted_timestamptz), OPERATOR 2 <= (timestamp, encrypted_timestamptz), OPERATOR 3 = (timestamp, encrypted_timestamptz), OPERATOR 4 >= (timestamp, encrypted_timestamptz), OPERATOR 5 > (timestamp, encrypted_timestamptz),
 	FUNCTION 1 (timestamp, encrypted_timestamptz) pgseal_internal.cmp(timestamp, encrypted_timestamptz);
 
 CREATE FUNCTION pgseal_internal.cmp(timestamptz, encrypted_date) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (timestamptz, encrypted_date), OPERATOR 2 <= (timestamptz, encrypted_date), OPERATOR 3 = (timestamptz, encrypted_date), OPERATOR 4 >= (timestamptz, encrypted_date), OPERATOR 5 > (timestamptz, encrypted_date),
 	FUNCTION 1 (timestamptz, encrypted_date) pgseal_internal.cmp(timestamptz, encrypted_date);
 
 CREATE FUNCTION pgseal_internal.cmp(timestamptz, encrypted_timestamp) RETURNS int4
-LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $1 < pgseal_internal.open($2) THEN -1 WHEN $1 > pgseal_internal.open($2) THEN 1 ELSE 0 END;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';
 ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD
 	OPERATOR 1 < (timestamptz, encrypted_timestamp), OPERATOR 2 <= (timestamptz, encrypted_timestamp), OPERATOR 3 = (timestamptz, encrypted_timestamp), OPERATOR 4 >= (timestamptz, encrypted_timestamp), OPERATOR 5 > (timestamptz, encrypted_timestamp),
 	FUNCTION 1 (timestamptz, encrypted_timestamp) pgseal_internal.cmp(timestamptz, encrypted_timestamp);

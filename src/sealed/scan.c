@@ -31,6 +31,7 @@
 
 #include "base/compat.h"
 #include "sealed/sealed.h"
+#include "value/related.h"
 #include "value/seal.h"
 
 /* A condition that the bounds don't say whole, to be looked at for each entry */
@@ -126,25 +127,6 @@ pgseal_sealed_endscan(IndexScanDesc scan)
  * Search keys
  */
 
-/* What compares the base type with another type of its family */
-static FmgrInfo *
-cross_comparison(Oid base_type, Oid other_type)
-{
-	TypeCacheEntry *entry = lookup_type_cache(base_type, TYPECACHE_BTREE_OPFAMILY);
-	Oid			function = OidIsValid(entry->btree_opf) ?
-		get_opfamily_proc(entry->btree_opf, base_type, other_type, BTORDER_PROC) : InvalidOid;
-	FmgrInfo   *result;
-
-	if (!OidIsValid(function))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("type %s cannot be compared with %s",
-						format_type_be(base_type), format_type_be(other_type))));
-	result = palloc(sizeof(FmgrInfo));
-	fmgr_info(function, result);
-	return result;
-}
-
 bool
 pgseal_sealed_make_argument(PgsealSealedProbe *out_probe, const PgsealSealedColumn *column,
 							Oid type, Datum value)
@@ -161,14 +143,20 @@ pgseal_sealed_make_argument(PgsealSealedProbe *out_probe, const PgsealSealedColu
 			return false;
 		type = sealed_type->base->oid;
 	}
-	if (type == base_type || base_type == TEXTOID)	/* or varchar, or a pattern */
+	/* Or varchar, or a pattern */
+	if (type == base_type || (base_type == TEXTOID && type != NAMEOID))
 	{
 		pgseal_sealed_make_probe(out_probe, column, value);
 		return true;
 	}
 	memset(out_probe, 0, sizeof(*out_probe));
 	out_probe->value = value;
-	out_probe->cross = cross_comparison(base_type, type);
+	out_probe->cross = palloc(sizeof(FmgrInfo));
+	if (!pgseal_related_comparison(out_probe->cross, base_type, type, CurrentMemoryContext))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("type %s cannot be compared with %s",
+						format_type_be(base_type), format_type_be(type))));
 	return true;
 }
 

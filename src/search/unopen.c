@@ -11,7 +11,8 @@
  * a base type would make statements on plain columns ambiguous where PostgreSQL
  * has none for another type that converts to both (int4 = numeric).  Such ones
  * are hidden in a schema of ours, where the parser finds none; it takes
- * PostgreSQL's own and adds the cast.
+ * PostgreSQL's own and adds the cast, or ours for two encrypted values and adds a
+ * cast that seals the plain one.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +23,13 @@
 #include "catalog/pg_cast.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -30,6 +37,8 @@
 #include "base/extension.h"
 #include "search/unopen.h"
 #include "value/basetype.h"
+
+PG_FUNCTION_INFO_V1(pgseal_related_equality_support);
 
 /* Is this function the cast between the types? */
 static bool
@@ -91,6 +100,61 @@ is_opened_as_other(Node *value, Oid opened_as)
 	return value != NULL && pgseal_type_by_oid(exprType(value))->base->oid != opened_as;
 }
 
+/*
+ * What an implicit cast seals only to compare it: of the encrypted type's base type.
+ * NULL when the expression is no such cast.
+ */
+static Node *
+unsealed_value(Node *expr)
+{
+	FuncExpr   *call = (FuncExpr *) expr;
+	const PgsealType *type;
+	Node	   *value;
+
+	if (!IsA(expr, FuncExpr) || call->funcid < FirstNormalObjectId || call->args == NIL ||
+		call->funcformat != COERCE_IMPLICIT_CAST)
+		return NULL;
+	type = pgseal_type_by_oid(call->funcresulttype);
+	value = linitial(call->args);
+	if (type == NULL || pgseal_type_by_oid(exprType(value)) != NULL ||
+		!is_cast(call->funcid, exprType(value), type->oid))
+		return NULL;
+	return coerce_to_target_type(NULL, value, exprType(value), type->base->oid, -1,
+								 COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
+}
+
+/*
+ * x > 5 on an encrypted numeric: PostgreSQL takes the comparison of two encrypted
+ * values and has 5 sealed, for each row anew.
+ */
+static void
+unseal(Oid *opno, Oid *function, List *args)
+{
+	Oid			types[2];
+
+	if (*opno < FirstNormalObjectId || list_length(args) != 2)
+		return;
+	op_input_types(*opno, &types[0], &types[1]);
+	if (types[0] != types[1] || pgseal_type_by_oid(types[0]) == NULL)
+		return;
+	for (int i = 0; i < 2; i++)
+	{
+		Node	   *value = unsealed_value(list_nth(args, i));
+		Oid			operator;
+
+		if (value == NULL)
+			continue;
+		types[i] = exprType(value);
+		operator = sealed_operator(get_opname(*opno), types[0], types[1], false);
+		if (!OidIsValid(operator))
+			return;
+		lfirst(list_nth_cell(args, i)) = value;
+		*opno = operator;
+		*function = get_opcode(operator);
+		return;
+	}
+}
+
 /* Both operands are made sealed ones, or else the left or the right one. */
 static void
 unopen(Oid *opno, Oid *function, List *args, bool array)
@@ -129,6 +193,48 @@ unopen(Oid *opno, Oid *function, List *args, bool array)
 	}
 }
 
+/* open(value) where it is sealed */
+static Node *
+opened(Node *value)
+{
+	Oid			argument = exprType(value);
+	const PgsealType *type = pgseal_type_by_oid(argument);
+
+	if (type == NULL)
+		return value;
+	return (Node *) makeFuncExpr(pgseal_internal_function("open", 1, &argument), type->base->oid,
+								 list_make1(value), InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+}
+
+/*
+ * = of two related types.  It is ours where a constant or a parameter stands on one
+ * side, as a sealed index finds that; between columns PostgreSQL's own one, of opened
+ * values, which joins by hashes and by merging.
+ */
+Datum
+pgseal_related_equality_support(PG_FUNCTION_ARGS)
+{
+	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
+	Node	   *args[2];
+	Oid			operator;
+
+	if (!IsA(request, SupportRequestSimplify) || list_length(request->fcall->args) != 2)
+		PG_RETURN_POINTER(NULL);
+	for (int i = 0; i < 2; i++)
+	{
+		Node	   *arg = list_nth(request->fcall->args, i);
+
+		if (!contain_var_clause(arg))
+			PG_RETURN_POINTER(NULL);
+		args[i] = opened(copyObject(arg));
+	}
+	operator = operator_in(PG_CATALOG_NAMESPACE, "=", exprType(args[0]), exprType(args[1]));
+	if (!OidIsValid(operator))
+		PG_RETURN_POINTER(NULL);
+	PG_RETURN_POINTER(make_opclause(operator, BOOLOID, false, (Expr *) args[0], (Expr *) args[1],
+									InvalidOid, request->fcall->inputcollid));
+}
+
 static bool
 unopen_walker(Node *node, void *context)
 {
@@ -140,6 +246,7 @@ unopen_walker(Node *node, void *context)
 	{
 		OpExpr	   *comparison = (OpExpr *) node;
 
+		unseal(&comparison->opno, &comparison->opfuncid, comparison->args);
 		unopen(&comparison->opno, &comparison->opfuncid, comparison->args, false);
 	}
 	else if (IsA(node, ScalarArrayOpExpr))

@@ -5,8 +5,8 @@
  *
  * The operators compare opened values by the base type's own btree comparison,
  * so they mean what they mean for the base type, collations included.  Either
- * argument may be of the encrypted or of the base type; which is read from the
- * signature once per call site.
+ * argument may be of the encrypted or of the base type, or of a relative of it
+ * (value/related.h); which is read from the signature once per call site.
  *
  * Hashes are keyed (HMAC-SHA-256 of the canonical form under the index key of
  * the database's default key): they are stored in hash indexes and spill
@@ -30,6 +30,7 @@
 
 #include "base/compat.h"
 #include "type/hash_caller.h"
+#include "value/related.h"
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_eq);
@@ -45,8 +46,12 @@ PG_FUNCTION_INFO_V1(pgseal_hash_extended);
 /* What a call site compares; index 0 is the left argument */
 typedef struct Operands
 {
-	const PgsealType *type;
+	const PgsealType *type;		/* of the encrypted one */
+	const PgsealType *types[2];	/* NULL: it isn't encrypted */
 	bool		sealed[2];		/* or of the base type */
+	Oid			base[2];		/* what is compared */
+	FmgrInfo   *compare;		/* NULL: not known yet */
+	FmgrInfo	related;		/* it, where the two types differ */
 	bool		knows_caller;	/* if it is a hash function */
 	PgsealHashCaller caller;
 	Oid			relation;		/* the index or partitioned table that calls */
@@ -66,11 +71,11 @@ operands(FunctionCallInfo fcinfo)
 		op = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Operands));
 		for (int i = 0; i < 2 && i < num_arguments; i++)
 		{
-			const PgsealType *type = pgseal_type_by_oid(arguments[i]);
-
-			op->sealed[i] = (type != NULL);
-			if (type != NULL)
-				op->type = type;
+			op->types[i] = pgseal_type_by_oid(arguments[i]);
+			op->sealed[i] = (op->types[i] != NULL);
+			if (op->sealed[i])
+				op->type = op->types[i];
+			op->base[i] = op->sealed[i] ? op->types[i]->base->oid : arguments[i];
 		}
 		if (op->type == NULL)
 			op->type = pgseal_type_by_base(arguments[0]);
@@ -81,6 +86,25 @@ operands(FunctionCallInfo fcinfo)
 							fcinfo->flinfo->fn_oid)));
 		fcinfo->flinfo->fn_extra = op;
 	}
+	return op;
+}
+
+/* Those of a comparison, which must know how to do it */
+static const Operands *
+compared_operands(FunctionCallInfo fcinfo)
+{
+	Operands   *op = (Operands *) operands(fcinfo);
+
+	if (op->compare != NULL)
+		return op;
+	if (op->base[0] != op->base[1] &&
+		!pgseal_related_comparison(&op->related, op->base[0], op->base[1],
+								   fcinfo->flinfo->fn_mcxt))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("type %s cannot be compared with %s",
+						format_type_be(op->base[0]), format_type_be(op->base[1]))));
+	op->compare = op->base[0] != op->base[1] ? &op->related : (FmgrInfo *) &op->type->compare;
 	return op;
 }
 
@@ -105,14 +129,14 @@ operand(FunctionCallInfo fcinfo, const Operands *op, int i, PgsealAccess access,
 	*isnull = false;
 	if (!op->sealed[i])
 		return PG_GETARG_DATUM(i);
-	return pgseal_value_open(op->type, PG_GETARG_DATUM(i), access, isnull);
+	return pgseal_value_open(op->types[i], PG_GETARG_DATUM(i), access, isnull);
 }
 
 /* Less than, equal to or greater than zero; *isnull as value/seal.h */
 static int32
 compare(FunctionCallInfo fcinfo, bool *isnull)
 {
-	const Operands *op = operands(fcinfo);
+	const Operands *op = compared_operands(fcinfo);
 	Datum		left;
 	Datum		right;
 	int32		result;
@@ -123,17 +147,13 @@ compare(FunctionCallInfo fcinfo, bool *isnull)
 	right = operand(fcinfo, op, 1, PGSEAL_ACCESS_CHECKED, isnull);
 	if (*isnull)
 		return 0;
-	result = DatumGetInt32(FunctionCall2Coll((FmgrInfo *) &op->type->compare,
-											 PG_GET_COLLATION(), left, right));
+	result = DatumGetInt32(FunctionCall2Coll(op->compare, PG_GET_COLLATION(), left, right));
 
 	/* A sort calls this millions of times in one memory context */
-	if (!op->type->byval)
-	{
-		if (op->sealed[0])
-			pfree(DatumGetPointer(left));
-		if (op->sealed[1])
-			pfree(DatumGetPointer(right));
-	}
+	if (op->sealed[0] && !op->types[0]->byval)
+		pfree(DatumGetPointer(left));
+	if (op->sealed[1] && !op->types[1]->byval)
+		pfree(DatumGetPointer(right));
 	return result;
 }
 

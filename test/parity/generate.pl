@@ -116,6 +116,26 @@ sub casts
 
 my (%made, %operator, %takes, %resolved);
 
+# Comparisons are in C, not inlined, so that a sealed index finds them
+my %negator = ('=' => '<>', '<>' => '=', '<' => '>=', '>=' => '<', '>' => '<=', '<=' => '>');
+my %commutator = ('=' => '=', '<>' => '<>', '<' => '>', '>' => '<', '<=' => '>=', '>=' => '<=');
+my %selectivity = (
+	'=' => 'RESTRICT = eqsel, JOIN = eqjoinsel', '<>' => 'RESTRICT = neqsel, JOIN = neqjoinsel',
+	'<' => 'RESTRICT = pgseal_internal.ltsel, JOIN = scalarltjoinsel', '<=' => 'RESTRICT = pgseal_internal.lesel, JOIN = scalarlejoinsel',
+	'>' => 'RESTRICT = pgseal_internal.gtsel, JOIN = scalargtjoinsel', '>=' => 'RESTRICT = pgseal_internal.gesel, JOIN = scalargejoinsel');
+
+sub comparison
+{
+	my ($name, $function, $left, $right) = @_;
+	my $symbol = $function =~ s/.*\./pgseal_/r;
+	my $support = $name eq '=' ? ' SUPPORT pgseal_internal.related_equality_support' : '';
+
+	return "CREATE FUNCTION $function($left, $right) RETURNS boolean\n"
+	  . "LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20$support AS 'MODULE_PATHNAME', '$symbol';\n"
+	  . "CREATE OPERATOR pg_catalog.$name (LEFTARG = $left, RIGHTARG = $right, FUNCTION = $function,\n"
+	  . "	COMMUTATOR = OPERATOR(pg_catalog.$commutator{$name}), NEGATOR = OPERATOR(pg_catalog.$negator{$name}), $selectivity{$name});\n";
+}
+
 sub operator
 {
 	my ($use, @types) = @_;
@@ -136,8 +156,7 @@ sub operator
 		  . "LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $opened[0] OPERATOR(pg_catalog.$name) $opened[1]';\n"
 		  . "CREATE OPERATOR pg_catalog.$name (" . join(', ', @sides) . ", FUNCTION = $function);\n";
 	}
-	my %negator = ('=' => '<>', '<>' => '=');
-	push @sides, "NEGATOR = OPERATOR(pg_catalog.$negator{$name})" if $negator{$name};
+	return comparison($name, $function, @types) if $negator{$name};
 	return "CREATE FUNCTION $function(" . join(', ', @types) . ") RETURNS $use->{plain_type}\n"
 	  . "LANGUAGE SQL STABLE PARALLEL SAFE RETURN $body;\n"
 	  . "CREATE OPERATOR pg_catalog.$name (" . join(', ', @sides) . ", FUNCTION = $function);\n";
@@ -335,9 +354,8 @@ sub families
 	{
 		for my $right (sort keys %{ $compares{$left} })
 		{
-			my ($l, $r) = (opened(1, $left), opened(2, $right));
 			push @sql, "CREATE FUNCTION pgseal_internal.cmp($left, $right) RETURNS int4\n"
-			  . "LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN CASE WHEN $l < $r THEN -1 WHEN $l > $r THEN 1 ELSE 0 END;\n"
+			  . "LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_cmp';\n"
 			  . "ALTER OPERATOR FAMILY pgseal_internal.other_ops USING btree ADD\n\t"
 			  . join(', ', map { "OPERATOR $strategy{$_} $_ ($left, $right)" } sort { $strategy{$a} <=> $strategy{$b} } keys %strategy)
 			  . ",\n\tFUNCTION 1 ($left, $right) pgseal_internal.cmp($left, $right);\n";

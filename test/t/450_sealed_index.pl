@@ -32,6 +32,12 @@ my %collations = (
 		'C' => 'COLLATE "C"',
 		'en-US' => 'COLLATE "en-US-x-icu"',
 		'nondeterministic' => 'COLLATE public.ignore_case' });
+# Other types whose values a column is compared with
+my %related = (
+	int2 => [qw(int4 int8 numeric)], int4 => [qw(int2 int8 numeric)], int8 => [qw(int2 int4 numeric)], numeric => [qw(int4 int8)],
+	float4 => [qw(float8 numeric int4)], float8 => [qw(float4 numeric int4)],
+	date => [qw(timestamp timestamptz)], timestamp => [qw(date timestamptz)], timestamptz => [qw(date timestamp)],
+	text => [qw(name varchar)], interval => ['time'], time => ['time']);
 my @directions = ('', 'DESC', 'NULLS FIRST', 'DESC NULLS LAST');
 
 my $node = PostgreSQL::Test::Cluster->new('sealed_index');
@@ -62,11 +68,17 @@ sub condition
 	my ($type, @values) = @_;
 	my ($a, $b, $c) = map { quote($values[ rand @values ]) } 1 .. 3;
 	my $typed = "::$type";
+	my @related = @{ $related{$type} // [] };
 	my @forms = (
 		"X < $a", "X <= $a", "X = $a", "X >= $a", "X > $a", "X < $a$typed", "X >= $a$typed", "$a$typed > X",
 		"X BETWEEN $a AND $b", "X BETWEEN $b$typed AND $a$typed", "X > $a AND X <= $b AND X < $c", "X IN ($a, $b, $c)",
 		"X = ANY (ARRAY[$a, $b]::$type\[])", "X IS NULL", "X IS NOT NULL", "X < $a OR X > $b", "X IS NOT NULL AND X >= $a",
 		"X > $a AND X > $b");
+	for (@related)
+	{
+		my ($d, $e) = map { $type eq 'interval' ? "'11:59'::time" : "$_$typed\::" . $related[ rand @related ] } $a, $b;
+		push @forms, "X < $d", "X <= $d", "X = $d", "X >= $d", "X > $d", "$d >= X", "X BETWEEN $d AND $e";
+	}
 	return $forms[ rand @forms ];
 }
 
