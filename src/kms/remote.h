@@ -102,7 +102,7 @@ typedef PgsealVerdict (*PgsealJudge) (void *out_result, PgsealKmsError *out_erro
 
 typedef struct PgsealRemoteProvider
 {
-	PgsealKmsProvider base;		/* first: the provider that kms.c knows */
+	PgsealKmsProvider base;		/* first: the provider that registry.c knows */
 
 	/* Servers that differ in these options only share a credential */
 	const char *const *key_options; /* ends with NULL */
