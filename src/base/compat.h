@@ -65,6 +65,11 @@
 	list_free(ExecInsertIndexTuples((result_rel), (slot), (estate), false, false, NULL, NIL))
 #endif
 
+/* A function that never returns; before its declaration since 18 */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* An access method whose strategies are btree's says so itself since 18 */
 #if PG_VERSION_NUM >= 180000
 #include "access/amapi.h"
@@ -75,6 +80,14 @@
 	 (routine)->amtranslatecmptype = bttranslatecmptype)
 #else
 #define pgseal_set_order_properties(routine)	((void) 0)
+#endif
+
+/* Is it <, <=, =, >=, > or <> of any order? */
+#include "utils/lsyscache.h"
+#if PG_VERSION_NUM >= 180000
+#define pgseal_compares(opno)	(get_op_index_interpretation(opno) != NIL)
+#else
+#define pgseal_compares(opno)	(get_op_btree_interpretation(opno) != NIL)
 #endif
 
 /* index_beginscan() counts for EXPLAIN since 18 */

@@ -885,7 +885,7 @@ pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	bool		saved_dropping = pgseal_refuse_dropping_extension;
-	PgsealDefinition saved_definition = pgseal_sealed_input_define(defines(pstmt->utilityStmt));
+	volatile PgsealDefinition saved_definition = pgseal_sealed_input_define(defines(pstmt->utilityStmt));
 
 	pgseal_refuse_dropping_extension = saved_dropping || drops_extension(pstmt->utilityStmt);
 	PG_TRY();

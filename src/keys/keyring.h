@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/crypto.h"
 #include "keys/catalog.h"
 
@@ -92,7 +93,7 @@ extern PgsealKey *pgseal_keyring_index_version(int64 id, PgsealAccess access);
 extern const PgsealKeyInfo *pgseal_keyring_info(int64 id);
 
 /* Error 42704: the version isn't known in this database */
-extern void pgseal_keyring_unknown_version(int64 id) pg_attribute_noreturn();
+pg_noreturn extern void pgseal_keyring_unknown_version(int64 id);
 
 /* Can the key version be used without asking a KMS? */
 extern bool pgseal_keyring_at_hand(int64 id);

@@ -167,7 +167,7 @@ unopen(Oid *opno, Oid *function, List *args, bool array)
 		return;
 	opened[0] = opened_value(linitial(args));
 	opened[1] = array ? NULL : opened_value(lsecond(args));
-	if ((opened[0] == NULL && opened[1] == NULL) || get_op_btree_interpretation(*opno) == NIL)
+	if ((opened[0] == NULL && opened[1] == NULL) || !pgseal_compares(*opno))
 		return;
 	op_input_types(*opno, &types[0], &types[1]);
 	name = get_opname(*opno);
