@@ -471,9 +471,10 @@ complete_alter(AlterTableStmt *stmt, PgsealKeyOwner *owner)
 
 /* PgsealTargetMap: gives a column that inherits no key the new table's own */
 static Expr *
-reseal_target(Expr *expr, void *context)
+reseal_target(TargetEntry *target, void *context)
 {
 	PgsealKeyOwner *owner = context;
+	Expr	   *expr = target->expr;
 	Oid			type = exprType((Node *) expr);
 	Oid			element;
 	Node	   *resealed;

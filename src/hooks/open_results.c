@@ -6,8 +6,9 @@
  * After parse analysis, a result column of an encrypted type is wrapped into
  * pgseal_internal.open_result() or its like for arrays and rows (opened.c), so that the client gets an ordinary column of the base
  * type.  That happens to statements that the client itself sent, and to
- * nothing else: not to queries in functions, triggers and views, not to
- * CREATE TABLE AS, not to COPY.
+ * nothing else: not to queries in functions, triggers and views (but see
+ * function_results.c), not to CREATE TABLE AS, not to COPY of a table.  COPY of a
+ * query to the client is a query of the client's.
  *
  * Whose a query is, is told by its source text: that of the client's statement
  * is debug_query_string, the same pointer.  Hooks around planner, executor and
@@ -23,6 +24,9 @@
 
 #include "access/hash.h"
 #include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "commands/prepare.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
@@ -40,6 +44,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
+#include "hooks/function_results.h"
 #include "hooks/open_arguments.h"
 #include "hooks/open_results.h"
 #include "hooks/opened.h"
@@ -73,9 +78,9 @@ static HTAB *remembered = NULL;
 
 /* PgsealTargetMap: NULL unless the column holds sealed values */
 static Expr *
-open_target(Expr *expr, void *context)
+open_target(TargetEntry *target, void *context)
 {
-	return pgseal_opened(expr, PGSEAL_OPEN_RESULT, list_make1(context));
+	return pgseal_opened(target->expr, PGSEAL_OPEN_RESULT, list_make1(context));
 }
 
 bool
@@ -175,7 +180,7 @@ has_encrypted_result(Query *query)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, lc);
 
-		if (!target->resjunk && open_target(target->expr, query) != NULL)
+		if (!target->resjunk && open_target(target, query) != NULL)
 			return true;
 	}
 	return false;
@@ -208,6 +213,8 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		prev_post_parse_analyze(pstate, query, jstate);
 
 	pgseal_printed_open(analyzed_query(query));
+	if (inside)
+		pgseal_function_results(pstate, query);
 	if (source == NULL || pstate->p_sourcetext != source)
 		return;
 	result = client_query(query);
@@ -281,6 +288,32 @@ transparent_executor_finish(QueryDesc *desc)
 	INSIDE_END();
 }
 
+/*
+ * Does pg_dump copy tables in this way?  It does so with foreign tables, and with
+ * tables of an extension that are part of dumps.
+ */
+static bool
+may_be_of_dump(Node *query)
+{
+	SelectStmt *select = (SelectStmt *) query;
+	Oid			relation;
+
+	if (!IsA(select, SelectStmt) || list_length(select->fromClause) != 1 ||
+		!IsA(linitial(select->fromClause), RangeVar))
+		return false;
+	relation = RangeVarGetRelid(linitial_node(RangeVar, select->fromClause), NoLock, true);
+	return OidIsValid(relation) &&
+		(get_rel_relkind(relation) == RELKIND_FOREIGN_TABLE ||
+		 OidIsValid(getExtensionOfObject(RelationRelationId, relation)));
+}
+
+static bool
+copies_query_to_client(CopyStmt *copy)
+{
+	return !copy->is_from && copy->relation == NULL && copy->filename == NULL &&
+		!copy->is_program && !may_be_of_dump(copy->query);
+}
+
 /* Source text of the query that this utility statement analyzes for the client */
 static const char *
 source_inside_utility(Node *stmt, const char *query_string, ProcessUtilityContext context)
@@ -300,6 +333,8 @@ source_inside_utility(Node *stmt, const char *query_string, ProcessUtilityContex
 	}
 	if (IsA(stmt, PrepareStmt))
 		return query_string;
+	if (IsA(stmt, CopyStmt))
+		return copies_query_to_client((CopyStmt *) stmt) ? query_string : NULL;
 	if (IsA(stmt, ExecuteStmt))
 	{
 		prepared = FetchPreparedStatement(((ExecuteStmt *) stmt)->name, false);

@@ -29,7 +29,7 @@ map_in_place(List **targets, PgsealTargetMap map, void *context)
 	foreach(lc, *targets)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, lc);
-		Expr	   *mapped = target->resjunk ? NULL : map(target->expr, context);
+		Expr	   *mapped = target->resjunk ? NULL : map(target, context);
 
 		if (mapped == NULL)
 			continue;
@@ -56,7 +56,7 @@ maps_any(List *targets, PgsealTargetMap map, void *context)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, lc);
 
-		if (!target->resjunk && map(target->expr, context) != NULL)
+		if (!target->resjunk && map(target, context) != NULL)
 			return true;
 	}
 	return false;

@@ -10,12 +10,13 @@
 
 #include "postgres.h"
 #include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
 
 /*
  * Returns what the result column becomes, or NULL when it stays.  Must not
- * change expr.
+ * change target.
  */
-typedef Expr *(*PgsealTargetMap) (Expr *expr, void *context);
+typedef Expr *(*PgsealTargetMap) (TargetEntry *target, void *context);
 
 /* Rewrites the result columns of a SELECT, or the RETURNING list, in place. */
 extern void pgseal_targets_map(Query *query, PgsealTargetMap map, void *context);
