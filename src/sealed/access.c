@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -105,13 +106,54 @@ sealed_insert(Relation relation, Datum *values, bool *isnull, ItemPointer tid, R
 	initStringInfo(&key);
 	if (!pgseal_sealed_is_destroyed(&index) &&
 		pgseal_sealed_encode(&key, &index, relation, values, isnull))
-		pgseal_sealed_insert(&index, relation, (uint8 *) key.data, key.len,
-							 pgseal_sealed_tid(tid));
+		for (int i = 0, len; i < key.len; i += len)
+		{
+			len = pgseal_sealed_key_len(&index, (uint8 *) key.data + i);
+			pgseal_sealed_insert(&index, relation, (uint8 *) key.data + i, len,
+								 pgseal_sealed_tid(tid));
+		}
 	pgseal_wipe(key.data, key.maxlen);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	return false;
 }
+
+/*
+ * The clauses that narrow a search; *out_entries is what is read because of them
+ * besides the rows that are found.
+ */
+static List *
+narrowing_clauses(PlannerInfo *root, IndexPath *path, double *out_entries)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	*out_entries = 0;
+	foreach(lc, path->indexclauses)
+	{
+		IndexClause *clause = lfirst_node(IndexClause, lc);
+		bool		narrows = false;
+		ListCell   *qual;
+
+		foreach(qual, clause->indexquals)
+		{
+			double		entries = pgseal_sealed_entries_read(root, path->indexinfo, clause->indexcol,
+															 (Node *) lfirst_node(RestrictInfo, qual)->clause);
+
+			narrows |= entries >= 0;
+			*out_entries += Max(entries, 0);
+		}
+		if (narrows)
+			result = lappend(result, clause);
+	}
+	return result;
+}
+
+/* Of reading all of an index only to look at all rows: never, if there is another way */
+#define FRUITLESS_COST	1.0e10
+
+/* Entries in a leaf, roughly */
+#define ENTRIES_IN_NODE	200
 
 static void
 sealed_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
@@ -121,14 +163,24 @@ sealed_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	GenericCosts costs;
 	double		height = log(Max(path->indexinfo->tuples, 2)) / log(100) + 1;
 	Cost		descent = height * OPEN_NODE_COST * cpu_operator_cost;
+	IndexPath	narrowed = *path;
+	double		entries;
 
 	memset(&costs, 0, sizeof(costs));
+	narrowed.indexclauses = narrowing_clauses(root, path, &entries);
+
 	/* Without a condition on the first column, all of the index is read */
-	if (path->indexclauses != NIL && linitial_node(IndexClause, path->indexclauses)->indexcol > 0)
+	if (narrowed.indexclauses == NIL ||
+		linitial_node(IndexClause, narrowed.indexclauses)->indexcol > 0)
 		costs.numIndexTuples = path->indexinfo->tuples;
-	genericcostestimate(root, path, loop_count, &costs);
+	genericcostestimate(root, &narrowed, loop_count, &costs);
 	*startup_cost = costs.indexStartupCost + descent;
-	*total_cost = costs.indexTotalCost + costs.num_sa_scans * descent;
+	*total_cost = costs.indexTotalCost + costs.num_sa_scans * descent +
+		(entries / ENTRIES_IN_NODE) * OPEN_NODE_COST * cpu_operator_cost;
+
+	/* A pattern that no part of is found: rather look at the rows */
+	if (narrowed.indexclauses == NIL && path->indexclauses != NIL)
+		*total_cost += FRUITLESS_COST;
 	*selectivity = costs.indexSelectivity;
 	*correlation = 0;			/* nothing is known of the order of the rows */
 	*pages = costs.numIndexPages;
@@ -170,11 +222,12 @@ sealed_validate(Oid opclass)
 		}
 	}
 	ReleaseCatCacheList(operators);
-	if (!OidIsValid(get_opfamily_proc(family, input, input, 1)))
+	if (!OidIsValid(get_opfamily_proc(family, input, input, PGSEAL_SEALED_COMPARE_PROC)) &&
+		!OidIsValid(get_opfamily_proc(family, input, input, PGSEAL_SEALED_TERMS_PROC)))
 	{
 		ereport(INFO,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("operator class %u of access method sealed is missing support function 1",
+				 errmsg("operator class %u of access method sealed has no support function",
 						opclass)));
 		valid = false;
 	}
@@ -198,7 +251,7 @@ pgseal_sealed_handler(PG_FUNCTION_ARGS)
 	IndexAmRoutine *routine = makeNode(IndexAmRoutine);
 
 	routine->amstrategies = PGSEAL_SEALED_STRATEGIES;
-	routine->amsupport = 1;
+	routine->amsupport = PGSEAL_SEALED_PROCS;
 	routine->amcanorder = true;
 	routine->amcanbackward = true;
 	routine->amcanmulticol = true;

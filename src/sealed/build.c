@@ -193,19 +193,9 @@ write_run(Build *build)
 }
 
 static void
-collect(Relation relation, ItemPointer tid, Datum *values, bool *isnull, bool is_alive, void *state)
+add_row(Build *build, const uint8 *key, int key_len, uint64 tid)
 {
-	Build	   *build = state;
-	MemoryContext caller = MemoryContextSwitchTo(build->row_context);
-	bool		indexed;
-	Row	   *item;
-
-	resetStringInfo(&build->key);
-	indexed = pgseal_sealed_encode(&build->key, &build->index, relation, values, isnull);
-	MemoryContextSwitchTo(caller);
-	MemoryContextReset(build->row_context);
-	if (!indexed)
-		return;
+	Row		   *item;
 
 	if (build->num_items > 0 &&
 		build->arena.used + build->num_items * sizeof(Row) > (size_t) maintenance_work_mem * 1024)
@@ -216,9 +206,29 @@ collect(Relation relation, ItemPointer tid, Datum *values, bool *isnull, bool is
 		build->items = repalloc_huge(build->items, sizeof(Row) * build->max_items);
 	}
 	item = &build->items[build->num_items++];
-	item->key = arena_copy(&build->arena, (uint8 *) build->key.data, build->key.len);
-	item->key_len = build->key.len;
-	item->tid = pgseal_sealed_tid(tid);
+	item->key = arena_copy(&build->arena, key, key_len);
+	item->key_len = key_len;
+	item->tid = tid;
+}
+
+static void
+collect(Relation relation, ItemPointer tid, Datum *values, bool *isnull, bool is_alive, void *state)
+{
+	Build	   *build = state;
+	MemoryContext caller = MemoryContextSwitchTo(build->row_context);
+	bool		indexed;
+
+	resetStringInfo(&build->key);
+	indexed = pgseal_sealed_encode(&build->key, &build->index, relation, values, isnull);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(build->row_context);
+	if (!indexed)
+		return;
+	for (int i = 0, len; i < build->key.len; i += len)
+	{
+		len = pgseal_sealed_key_len(&build->index, (uint8 *) build->key.data + i);
+		add_row(build, (uint8 *) build->key.data + i, len, pgseal_sealed_tid(tid));
+	}
 	build->num_tuples++;
 }
 

@@ -28,12 +28,14 @@
 #include "base/compat.h"
 #include "sealed/access.h"
 #include "sealed/sealed.h"
+#include "sealed/terms.h"
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_ltsel);
 PG_FUNCTION_INFO_V1(pgseal_lesel);
 PG_FUNCTION_INFO_V1(pgseal_gtsel);
 PG_FUNCTION_INFO_V1(pgseal_gesel);
+PG_FUNCTION_INFO_V1(pgseal_matchsel);
 
 /* One comparison of the column with a constant: column strategy constant */
 typedef struct Comparison
@@ -42,24 +44,35 @@ typedef struct Comparison
 	Const	   *constant;
 } Comparison;
 
+/* Is it a sealed index with this first column that serves the operator? */
+static bool
+is_index_for(const IndexOptInfo *index, const Var *column, Oid operator)
+{
+	return index->nkeycolumns > 0 && index->indexkeys[0] == column->varattno &&
+		index->indpred == NIL && !index->hypothetical &&
+		pgseal_sealed_is_method(index->relam) &&
+		(op_in_opfamily(operator, index->opfamily[0]) ||
+		 op_in_opfamily(get_commutator(operator), index->opfamily[0]));
+}
+
+static bool
+is_table_column(const VariableStatData *vardata)
+{
+	return vardata->rel != NULL && IsA(vardata->var, Var) &&
+		vardata->rel->rtekind == RTE_RELATION;
+}
+
 /* The index whose first column it is; NULL when there is none */
 static IndexOptInfo *
-index_of(const VariableStatData *vardata)
+index_of(const VariableStatData *vardata, Oid operator)
 {
-	const Var  *var = (const Var *) vardata->var;
 	ListCell   *lc;
 
-	if (vardata->rel == NULL || !IsA(var, Var) || vardata->rel->rtekind != RTE_RELATION)
+	if (!is_table_column(vardata))
 		return NULL;
 	foreach(lc, vardata->rel->indexlist)
-	{
-		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
-
-		if (index->nkeycolumns > 0 && index->indexkeys[0] == var->varattno &&
-			index->indpred == NIL && !index->hypothetical &&
-			pgseal_sealed_is_method(index->relam))
-			return index;
-	}
+		if (is_index_for(lfirst_node(IndexOptInfo, lc), (const Var *) vardata->var, operator))
+			return lfirst_node(IndexOptInfo, lc);
 	return NULL;
 }
 
@@ -216,7 +229,7 @@ estimate(PlannerInfo *root, Oid operator, List *args, int relation, double *out_
 
 	if (!get_restriction_variable(root, args, relation, &vardata, &other, &var_is_left))
 		return false;
-	index = index_of(&vardata);
+	index = index_of(&vardata, operator);
 	known = index != NULL &&
 		read_comparison(root, index, vardata.var, operator, args, &comparison);
 	if (known)
@@ -231,6 +244,150 @@ estimate(PlannerInfo *root, Oid operator, List *args, int relation, double *out_
 	}
 	ReleaseVariableStats(vardata);
 	return known;
+}
+
+/*
+ * Patterns and documents
+ */
+
+/* The share of the rows that begin as the pattern does; -1: not known */
+static double
+share_of_prefix(PgsealSealedIndex *sealed, Relation relation, StrategyNumber strategy,
+				const Const *constant, Oid collation)
+{
+	PgsealSealedBound bound = {.num_columns = 1,.side = -1};
+	PgsealSealedProbe *probe = &bound.probes[0];
+	bool		exact;
+	double		total;
+	double		before;
+
+	if (sealed->columns[0].order != PGSEAL_SEALED_BY_BYTES)
+		return -1;
+	probe->is_prefix = true;
+	probe->bytes = (uint8 *) pgseal_sealed_prefix(strategy, constant->constvalue, collation,
+												  &probe->len, &exact);
+	if (probe->bytes == NULL || probe->len == 0)
+		return -1;
+	before = pgseal_sealed_rank(sealed, relation, &bound, &total);
+	bound.side = 1;
+	return total > 0 ? (pgseal_sealed_rank(sealed, relation, &bound, &total) - before) / total : 0;
+}
+
+static double
+share_of_terms(PgsealSealedIndex *sealed, Relation relation, StrategyNumber strategy,
+			   const Const *constant, Oid collation, double rows)
+{
+	PgsealTermQuery query;
+
+	pgseal_terms_of_query(&query, &sealed->columns[0], strategy, constant->constvalue, collation);
+	if (query.everything)
+		return -1;
+	return Min(pgseal_term_estimate(sealed, relation, &query) / Max(rows, 1), 1);
+}
+
+static double
+share_of_match(IndexOptInfo *index, Oid operator, const Const *constant, Oid collation)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pgseal estimate",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Relation	relation = index_open(index->indexoid, NoLock);
+	StrategyNumber strategy = get_op_opfamily_strategy(operator, index->opfamily[0]);
+	PgsealSealedIndex sealed;
+	double		share;
+
+	pgseal_sealed_get(&sealed, relation);
+	share = sealed.columns[0].terms == PGSEAL_SEALED_WHOLE ?
+		share_of_prefix(&sealed, relation, strategy, constant, collation) :
+		share_of_terms(&sealed, relation, strategy, constant, collation, index->rel->tuples);
+	index_close(relation, NoLock);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return share;
+}
+
+/* (root, operator, arguments, relation), as likesel */
+Datum
+pgseal_matchsel(PG_FUNCTION_ARGS)
+{
+	PlannerInfo *root = (PlannerInfo *) PG_GETARG_POINTER(0);
+	Oid			operator = PG_GETARG_OID(1);
+	VariableStatData vardata;
+	Node	   *other;
+	bool		var_is_left;
+	double		least = -1;
+	Const	   *constant;
+	ListCell   *lc;
+
+	if (!get_restriction_variable(root, (List *) PG_GETARG_POINTER(2), PG_GETARG_INT32(3),
+								  &vardata, &other, &var_is_left))
+		PG_RETURN_FLOAT8(DEFAULT_MATCH_SEL);
+	constant = as_constant(root, other);
+	if (var_is_left && constant != NULL && is_table_column(&vardata))
+		foreach(lc, vardata.rel->indexlist)
+		{
+			IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
+			double		share = -1;
+
+			if (is_index_for(index, (Var *) vardata.var, operator))
+				share = share_of_match(index, operator, constant, PG_GET_COLLATION());
+			if (share >= 0 && (least < 0 || share < least))
+				least = share;
+		}
+	if (least >= 0)
+		least = Max(least, 1.0 / Max(vardata.rel->tuples, 1));
+	ReleaseVariableStats(vardata);
+	PG_RETURN_FLOAT8(least >= 0 ? least : DEFAULT_MATCH_SEL);
+}
+
+/* What is read of a term's list at least, and how many terms an unknown pattern has */
+#define ENTRIES_OF_TERM			400
+#define TERMS_OF_UNKNOWN		8
+
+double
+pgseal_sealed_entries_read(PlannerInfo *root, IndexOptInfo *index, int column, Node *clause)
+{
+	OpExpr	   *condition = (OpExpr *) clause;
+	StrategyNumber strategy;
+	Relation	relation;
+	PgsealSealedIndex sealed;
+	Const	   *constant;
+	double		entries = 0;
+
+	if (!IsA(clause, OpExpr) || list_length(condition->args) != 2)
+		return 0;
+	strategy = get_op_opfamily_strategy(condition->opno, index->opfamily[column]);
+	if (strategy < PGSEAL_SEALED_LIKE)
+		return 0;
+	relation = index_open(index->indexoid, NoLock);
+	pgseal_sealed_get(&sealed, relation);
+	index_close(relation, NoLock);
+	constant = as_constant(root, lsecond(condition->args));
+	if (sealed.columns[column].terms != PGSEAL_SEALED_WHOLE)
+	{
+		PgsealTermQuery query = {0};
+
+		if (constant == NULL)
+			return TERMS_OF_UNKNOWN * ENTRIES_OF_TERM;
+		pgseal_terms_of_query(&query, &sealed.columns[column], strategy, constant->constvalue,
+							  condition->inputcollid);
+		for (int i = 0; i < query.num; i++)
+			entries += (double) query.alternatives[i].num * ENTRIES_OF_TERM;
+		return query.everything ? -1 : entries;
+	}
+	if (sealed.columns[column].order != PGSEAL_SEALED_BY_BYTES)
+		return -1;
+	if (constant != NULL)
+	{
+		size_t		len;
+		bool		exact;
+
+		(void) pgseal_sealed_prefix(strategy, constant->constvalue, condition->inputcollid, &len,
+									&exact);
+		if (len == 0)
+			return -1;
+	}
+	return 0;
 }
 
 #define SELECTIVITY(name, default_function) \

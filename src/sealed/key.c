@@ -23,9 +23,12 @@
 
 #include "base/compat.h"
 #include "sealed/sealed.h"
+#include "sealed/terms.h"
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_sealed_pattern_cmp);
+PG_FUNCTION_INFO_V1(pgseal_sealed_trigrams);
+PG_FUNCTION_INFO_V1(pgseal_sealed_paths);
 
 /* A key of at most this length is decoded on the stack */
 #define SMALL_KEY_BYTES		1536
@@ -54,12 +57,35 @@ pgseal_sealed_pattern_cmp(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(DirectFunctionCall2(bttext_pattern_cmp, values[0], values[1]));
 }
 
+/* Support functions of classes of terms: by them one knows what a column holds */
+Datum
+pgseal_sealed_trigrams(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_VOID();
+}
+
+Datum
+pgseal_sealed_paths(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_VOID();
+}
+
+static PgsealSealedTerms
+terms_of_class(Relation index, int column)
+{
+	if (!OidIsValid(index_getprocid(index, column + 1, PGSEAL_SEALED_TERMS_PROC)))
+		return PGSEAL_SEALED_WHOLE;
+	return index_getprocinfo(index, column + 1, PGSEAL_SEALED_TERMS_PROC)->fn_addr == pgseal_sealed_paths ?
+		PGSEAL_SEALED_PATHS : PGSEAL_SEALED_TRIGRAMS;
+}
+
 void
 pgseal_sealed_describe_column(PgsealSealedColumn *out_column, Relation index, int column)
 {
 	Oid			input = index->rd_opcintype[column];
 	int16		option = index->rd_indoption[column];
 	const PgsealType *type = pgseal_type_by_oid(input);
+	bool		is_pattern;
 
 	out_column->encrypted = (type != NULL);
 	if (type == NULL)
@@ -72,10 +98,19 @@ pgseal_sealed_describe_column(PgsealSealedColumn *out_column, Relation index, in
 	out_column->collation = index->rd_indcollation[column];
 	out_column->descending = (option & INDOPTION_DESC) != 0;
 	out_column->nulls_first = (option & INDOPTION_NULLS_FIRST) != 0;
-	if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
-		out_column->order =
-			out_column->collation == C_COLLATION_OID ||
-			index_getprocinfo(index, column + 1, 1)->fn_addr == pgseal_sealed_pattern_cmp ?
+	out_column->terms = terms_of_class(index, column);
+	is_pattern = out_column->terms == PGSEAL_SEALED_TRIGRAMS ||
+		(out_column->terms == PGSEAL_SEALED_WHOLE &&
+		 index_getprocinfo(index, column + 1, PGSEAL_SEALED_COMPARE_PROC)->fn_addr == pgseal_sealed_pattern_cmp);
+	if (is_pattern && OidIsValid(out_column->collation) &&
+		!get_collation_isdeterministic(out_column->collation))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a sealed index for patterns cannot have a nondeterministic collation")));
+	if (out_column->terms != PGSEAL_SEALED_WHOLE)
+		out_column->order = PGSEAL_SEALED_BY_BYTES;
+	else if (type->base->payload == PGSEAL_PAYLOAD_TEXT)
+		out_column->order = is_pattern || out_column->collation == C_COLLATION_OID ?
 			PGSEAL_SEALED_BY_BYTES : PGSEAL_SEALED_BY_COLLATION;
 	else if (type->base->payload == PGSEAL_PAYLOAD_SEND && type->base->oid != UUIDOID)
 		out_column->order = PGSEAL_SEALED_BY_FUNCTION;
@@ -256,39 +291,77 @@ is_destroyed(Datum sealed)
 		pgseal_keyring_info(envelope.key_version_id)->destroyed;
 }
 
+/* Opens a value; false when its key was destroyed */
+static bool
+open_value(const PgsealSealedColumn *column, Datum *value)
+{
+	bool		denied;
+
+	if (!column->encrypted)
+		return true;
+	if (is_destroyed(*value))
+		return false;
+	*value = pgseal_value_open(column->type, *value, PGSEAL_ACCESS_INTERNAL, &denied);
+	return true;
+}
+
+static void
+wipe_opened(const PgsealSealedColumn *column, Datum value)
+{
+	if (!column->encrypted || column->type->len != -1)
+		return;
+	pgseal_wipe(DatumGetPointer(value), VARSIZE_ANY(DatumGetPointer(value)));
+	pfree(DatumGetPointer(value));
+}
+
+/* The keys of all terms of the value */
+static bool
+encode_terms(StringInfo out_key, const PgsealSealedColumn *column, Datum value, bool isnull)
+{
+	PgsealTerms terms = {0};
+
+	if (isnull)
+	{
+		append_len(out_key, 0);
+		return true;
+	}
+	if (!open_value(column, &value))
+		return false;
+	pgseal_terms_of_value(&terms, column, value);
+	wipe_opened(column, value);
+	for (int i = 0; i < terms.num; i++)
+		pgseal_term_key(out_key, terms.terms[i]);
+	pgseal_wipe(terms.terms, sizeof(uint32) * terms.max);
+	pfree(terms.terms);
+	return true;
+}
+
 bool
 pgseal_sealed_encode(StringInfo out_key, const PgsealSealedIndex *index, Relation relation,
 					 const Datum *values, const bool *isnull)
 {
+	if (index->columns[0].terms != PGSEAL_SEALED_WHOLE)
+		return encode_terms(out_key, &index->columns[0], values[0], isnull[0]);
 	for (int i = 0; i < index->num_columns; i++)
 	{
 		const PgsealSealedColumn *column = &index->columns[i];
 		Datum		value = values[i];
 		StringInfoData bytes;
-		bool		denied;
 
 		if (isnull[i])
 		{
 			append_len(out_key, 0);
 			continue;
 		}
-		if (column->encrypted)
-		{
-			if (is_destroyed(value))
-				return false;
-			value = pgseal_value_open(column->type, value, PGSEAL_ACCESS_INTERNAL, &denied);
-		}
+		if (!open_value(column, &value))
+			return false;
 		initStringInfo(&bytes);
 		append_value(&bytes, column, value);
 		append_len(out_key, bytes.len + 1);
 		appendBinaryStringInfo(out_key, bytes.data, bytes.len);
 		pgseal_wipe(bytes.data, bytes.len);
 		pfree(bytes.data);
-		if (column->encrypted && column->type->len == -1)
-		{
-			pgseal_wipe(DatumGetPointer(value), VARSIZE_ANY(DatumGetPointer(value)));
-			pfree(DatumGetPointer(value));
-		}
+		wipe_opened(column, value);
 	}
 	if (out_key->len > index->max_key_bytes)
 		ereport(ERROR,

@@ -31,6 +31,7 @@
 
 #include "base/compat.h"
 #include "sealed/sealed.h"
+#include "sealed/terms.h"
 #include "value/related.h"
 #include "value/seal.h"
 
@@ -51,6 +52,9 @@ typedef struct Scan
 	PgsealSealedBound upper;
 	int			num_conditions;
 	Condition	conditions[INDEX_MAX_KEYS];
+	int			num_queries;	/* of an index of terms, instead */
+	PgsealTermQuery *queries;
+	bool		wants_null;
 	bool		is_empty;		/* no row can match */
 	bool		recheck;
 	IndexTuple	empty_tuple;	/* or NULL: not needed yet */
@@ -58,9 +62,9 @@ typedef struct Scan
 	/* The leaf that the scan is in */
 	bool		started;
 	uint64	   *tids;
-	int			num_tids;
-	int			max_tids;
-	int			next;			/* of tids, in either direction */
+	int64		num_tids;
+	int64		max_tids;
+	int64		next;			/* of tids, in either direction */
 	uint32		left;
 	uint32		right;
 	bool		more_left;		/* it ended before the bound did */
@@ -168,39 +172,31 @@ argument_type(const PgsealSealedColumn *column, const ScanKey key)
 	return column->encrypted ? column->type->oid : column->type->base->oid;
 }
 
-/* The characters that a LIKE pattern begins with; *out_exact: and nothing else but a last % */
-static char *
-like_prefix(const char *pattern, size_t len, size_t *out_len, bool *out_exact)
+/*
+ * A pattern becomes what its values begin with.  False when it says nothing about
+ * where they lie; then they are only looked at again.
+ */
+static bool
+make_prefix(Scan *state, PgsealSealedProbe *out_probe, const PgsealSealedColumn *column,
+			const ScanKey key)
 {
-	char	   *prefix = palloc(len + 1);
-	size_t		i = 0;
+	size_t		len = 0;
+	bool		exact = false;
+	char	   *prefix = column->order != PGSEAL_SEALED_BY_BYTES ? NULL :
+		pgseal_sealed_prefix(key->sk_strategy, key->sk_argument, key->sk_collation, &len, &exact);
 
-	*out_len = 0;
-	for (; i < len && pattern[i] != '%' && pattern[i] != '_'; i++)
+	if (!exact)
+		state->recheck = true;
+	if (len == 0)
 	{
-		if (pattern[i] == '\\' && ++i == len)
-			break;
-		prefix[(*out_len)++] = pattern[i];
+		state->recheck = true;	/* for NULL */
+		return false;
 	}
-	*out_exact = (i + 1 == len && pattern[i] == '%');
-	return prefix;
-}
-
-/* A LIKE pattern or the argument of ^@ becomes a prefix; else a value to be equal to */
-static void
-make_prefix(Scan *state, PgsealSealedProbe *probe, StrategyNumber strategy)
-{
-	probe->is_prefix = true;
-	if (strategy == PGSEAL_SEALED_LIKE)
-	{
-		size_t		len;
-		bool		exact;
-
-		probe->bytes = (uint8 *) like_prefix((const char *) probe->bytes, probe->len, &len, &exact);
-		probe->len = len;
-		if (!exact)
-			state->recheck = true;
-	}
+	memset(out_probe, 0, sizeof(*out_probe));
+	out_probe->is_prefix = true;
+	out_probe->bytes = (uint8 *) prefix;
+	out_probe->len = len;
+	return true;
 }
 
 /* x > 5 is a condition on what comes before, in a descending column */
@@ -225,18 +221,26 @@ add_condition(Scan *state, const ScanKey key)
 		condition->is_not_null = (key->sk_flags & SK_SEARCHNOTNULL) != 0;
 		condition->probe.isnull = true;
 	}
-	else if ((key->sk_flags & SK_ISNULL) || 
-			 !pgseal_sealed_make_argument(&condition->probe, column, argument_type(column, key),
-										  key->sk_argument))
+	else if (key->sk_flags & SK_ISNULL)
 	{
 		state->is_empty = true;
 		return;
 	}
+	else if (key->sk_strategy >= PGSEAL_SEALED_LIKE)
+	{
+		if (!make_prefix(state, &condition->probe, column, key))
+			return;
+		condition->strategy = PGSEAL_SEALED_LIKE;
+	}
 	else
 	{
+		if (!pgseal_sealed_make_argument(&condition->probe, column, argument_type(column, key),
+										 key->sk_argument))
+		{
+			state->is_empty = true;
+			return;
+		}
 		condition->strategy = strategy_in_order(column, key->sk_strategy);
-		if (key->sk_strategy >= PGSEAL_SEALED_LIKE)
-			make_prefix(state, &condition->probe, key->sk_strategy);
 	}
 	state->num_conditions++;
 }
@@ -289,8 +293,7 @@ make_bounds(Scan *state)
 	{
 		const PgsealSealedColumn *column = &state->index.columns[i];
 		const Condition *equal = find_condition(state, i, BTEqualStrategyNumber, 0);
-		const Condition *prefix = find_condition(state, i, PGSEAL_SEALED_LIKE,
-												 PGSEAL_SEALED_STARTS_WITH);
+		const Condition *prefix = find_condition(state, i, PGSEAL_SEALED_LIKE, PGSEAL_SEALED_LIKE);
 		const Condition *from = find_condition(state, i, BTGreaterStrategyNumber,
 											   BTGreaterEqualStrategyNumber);
 		const Condition *to = find_condition(state, i, BTLessStrategyNumber,
@@ -317,6 +320,32 @@ make_bounds(Scan *state)
 		else if (from != NULL && !column->nulls_first)
 			exclude_nulls(upper, -1);
 		break;
+	}
+}
+
+/* The search keys of an index of terms */
+static void
+make_queries(Scan *state, const ScanKey keys, int num_keys)
+{
+	state->queries = palloc(sizeof(PgsealTermQuery) * Max(num_keys, 1));
+	state->num_queries = 0;
+	state->wants_null = false;
+	for (int i = 0; i < num_keys; i++)
+	{
+		const ScanKey key = &keys[i];
+
+		if (key->sk_flags & SK_SEARCHNULL)
+			state->wants_null = true;
+		else if (key->sk_flags & SK_SEARCHNOTNULL)
+			continue;
+		else if (key->sk_flags & SK_ISNULL)
+			state->is_empty = true;
+		else
+		{
+			pgseal_terms_of_query(&state->queries[state->num_queries++], &state->index.columns[0],
+								  key->sk_strategy, key->sk_argument, key->sk_collation);
+			state->recheck = true;
+		}
 	}
 }
 
@@ -348,10 +377,15 @@ pgseal_sealed_rescan(IndexScanDesc scan, ScanKey keys, int num_keys,
 		return;
 	}
 	caller = MemoryContextSwitchTo(state->context);
-	for (int i = 0; i < num_keys && !state->is_empty; i++)
-		add_condition(state, &scan->keyData[i]);
-	if (!state->is_empty)
-		make_bounds(state);
+	if (state->index.columns[0].terms != PGSEAL_SEALED_WHOLE)
+		make_queries(state, scan->keyData, num_keys);
+	else
+	{
+		for (int i = 0; i < num_keys && !state->is_empty; i++)
+			add_condition(state, &scan->keyData[i]);
+		if (!state->is_empty)
+			make_bounds(state);
+	}
 	MemoryContextSwitchTo(caller);
 }
 
@@ -430,9 +464,9 @@ bounds_suffice(const Scan *state)
 		find_condition(state, 0, BTLessStrategyNumber, BTLessEqualStrategyNumber) != NULL;
 }
 
-/* The first entry that doesn't lie before the bound */
-static int
-first_behind(const Scan *state, const PgsealSealedNode *leaf, const PgsealSealedBound *bound)
+int
+pgseal_sealed_first_behind(const PgsealSealedIndex *index, const PgsealSealedNode *leaf,
+						   const PgsealSealedBound *bound)
 {
 	int			low = 0;
 	int			high = leaf->num_entries;
@@ -441,7 +475,7 @@ first_behind(const Scan *state, const PgsealSealedNode *leaf, const PgsealSealed
 	{
 		int			middle = (low + high) / 2;
 
-		if (pgseal_sealed_compare_bound(&state->index, leaf->entries[middle].key, bound) < 0)
+		if (pgseal_sealed_compare_bound(index, leaf->entries[middle].key, bound) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -453,8 +487,8 @@ first_behind(const Scan *state, const PgsealSealedNode *leaf, const PgsealSealed
 static void
 take_leaf(Scan *state, PgsealSealedNode *leaf)
 {
-	int			begin = first_behind(state, leaf, &state->lower);
-	int			end = first_behind(state, leaf, &state->upper);
+	int			begin = pgseal_sealed_first_behind(&state->index, leaf, &state->lower);
+	int			end = pgseal_sealed_first_behind(&state->index, leaf, &state->upper);
 	bool		suffice = bounds_suffice(state);
 
 	if (end - begin > state->max_tids)
@@ -483,6 +517,45 @@ take_leaf(Scan *state, PgsealSealedNode *leaf)
 	pgseal_sealed_free_node(leaf);
 }
 
+/* Finds all rows at once */
+static void
+search_terms(IndexScanDesc scan)
+{
+	Scan	   *state = scan->opaque;
+	MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(state));
+	PgsealRows	found = {0};
+	bool		any = false;
+
+	for (int i = -1; i < state->num_queries; i++)
+	{
+		PgsealRows	rows = {0};
+
+		if (i < 0 ? !state->wants_null : state->queries[i].everything)
+			continue;
+		if (i < 0)
+			pgseal_term_search_null(&rows, &state->index, scan->indexRelation);
+		else
+			pgseal_term_search(&rows, &state->index, scan->indexRelation, &state->queries[i]);
+		if (any)
+			pgseal_rows_intersect(&found, &rows);
+		else
+			found = rows;
+		any = true;
+	}
+	if (!any)
+		pgseal_term_search_all(&found, &state->index, scan->indexRelation,
+							   scan->numberOfKeys == 0);
+	if (found.tids != NULL)
+	{
+		pfree(state->tids);
+		state->tids = found.tids;
+		state->max_tids = found.max;
+	}
+	state->num_tids = found.num;
+	state->more_left = state->more_right = false;
+	MemoryContextSwitchTo(caller);
+}
+
 /* The first leaf of the scan in a direction; false when the index is empty */
 static bool
 first_leaf(IndexScanDesc scan, bool forward)
@@ -494,6 +567,11 @@ first_leaf(IndexScanDesc scan, bool forward)
 	pgstat_count_index_scan(scan->indexRelation);
 	if (state->is_empty)
 		return false;
+	if (state->index.columns[0].terms != PGSEAL_SEALED_WHOLE)
+	{
+		search_terms(scan);
+		return true;
+	}
 	leaf = pgseal_sealed_find_bound(&state->index, scan->indexRelation,
 									forward ? &state->lower : &state->upper);
 	if (leaf == NULL)
@@ -590,7 +668,7 @@ pgseal_sealed_getbitmap(IndexScanDesc scan, TIDBitmap *bitmap)
 
 	while (more)
 	{
-		for (int i = 0; i < state->num_tids; i++)
+		for (int64 i = 0; i < state->num_tids; i++)
 		{
 			ItemPointerData tid;
 

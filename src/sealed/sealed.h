@@ -13,6 +13,8 @@
  *	 tree.c		finding a leaf, inserting, splitting
  *	 build.c	CREATE INDEX; spill.c what doesn't fit into memory meanwhile
  *	 scan.c		searching; estimate.c how much a search would find
+ *	 pattern.c	what begins as a pattern does
+ *	 terms.h	parts of values as keys: trigrams, paths
  *	 vacuum.c	removing entries, sealing anew
  *	 verify.c	pgseal.verify_index()
  *	 access.c	what PostgreSQL asks of an access method
@@ -41,6 +43,7 @@
 #include "postgres.h"
 #include "access/genam.h"
 #include "access/skey.h"
+#include "access/stratnum.h"
 #include "lib/stringinfo.h"
 #include "storage/bufmgr.h"
 #include "storage/itemptr.h"
@@ -57,7 +60,26 @@
 /* Strategies: btree's numbers, so that PostgreSQL sorts by < of strategy 1 */
 #define PGSEAL_SEALED_LIKE			6
 #define PGSEAL_SEALED_STARTS_WITH	7
-#define PGSEAL_SEALED_STRATEGIES	7
+#define PGSEAL_SEALED_MATCHES		8
+#define PGSEAL_SEALED_ILIKE			9
+#define PGSEAL_SEALED_IMATCHES		10
+#define PGSEAL_SEALED_CONTAINS		11
+#define PGSEAL_SEALED_PATH_EXISTS	12
+#define PGSEAL_SEALED_PATH_MATCH	13
+#define PGSEAL_SEALED_STRATEGIES	13
+
+/* Support functions: a comparison, or what marks a class of terms */
+#define PGSEAL_SEALED_COMPARE_PROC	1
+#define PGSEAL_SEALED_TERMS_PROC	2
+#define PGSEAL_SEALED_PROCS			2
+
+/* What an index on a column holds of a value */
+typedef enum PgsealSealedTerms
+{
+	PGSEAL_SEALED_WHOLE,		/* the value */
+	PGSEAL_SEALED_TRIGRAMS,		/* terms.h */
+	PGSEAL_SEALED_PATHS
+} PgsealSealedTerms;
 
 /* How the bytes of a column's values are compared */
 typedef enum PgsealSealedOrder
@@ -72,6 +94,7 @@ typedef struct PgsealSealedColumn
 {
 	const PgsealType *type;		/* what is compared; of a plain column, too */
 	bool		encrypted;		/* values come sealed */
+	PgsealSealedTerms terms;	/* if not whole, it is the only column */
 	PgsealSealedOrder order;
 	Oid			collation;
 	bool		descending;
@@ -105,8 +128,9 @@ extern void pgseal_sealed_describe_column(PgsealSealedColumn *out_column, Relati
 										  int column);
 
 /*
- * Appends the key of a row.  False when it can't be indexed because a value's key
- * was destroyed.  No privilege is asked for.  54000 when it is too long.
+ * Appends the key of a row; where the index has terms, their keys, ascending.  False
+ * when it can't be indexed because a value's key was destroyed.  No privilege is
+ * asked for.  54000 when a key is too long.
  */
 extern bool pgseal_sealed_encode(StringInfo out_key, const PgsealSealedIndex *index,
 								 Relation relation, const Datum *values, const bool *isnull);
@@ -342,6 +366,38 @@ extern double pgseal_sealed_rank(PgsealSealedIndex *index, Relation relation,
  */
 extern bool pgseal_sealed_make_argument(PgsealSealedProbe *out_probe,
 										const PgsealSealedColumn *column, Oid type, Datum value);
+
+/* The first entry of a leaf that doesn't lie before the bound */
+extern int	pgseal_sealed_first_behind(const PgsealSealedIndex *index,
+									   const PgsealSealedNode *leaf,
+									   const PgsealSealedBound *bound);
+
+/* ----------
+ * estimate.c
+ * ----------
+ */
+struct PlannerInfo;
+struct IndexOptInfo;
+struct Node;
+
+/*
+ * Entries that a search reads because of a condition on a column besides those of
+ * the rows that it finds; -1 when the condition doesn't narrow the search at all.
+ */
+extern double pgseal_sealed_entries_read(struct PlannerInfo *root, struct IndexOptInfo *index,
+										 int column, struct Node *clause);
+
+/* ----------
+ * pattern.c
+ * ----------
+ */
+
+/*
+ * What a value begins with that meets the condition; palloc'd.  *out_exact: what
+ * begins so meets it.  NULL where nothing is known.
+ */
+extern char *pgseal_sealed_prefix(StrategyNumber strategy, Datum pattern, Oid collation,
+								  size_t *out_len, bool *out_exact);
 
 /* ----------
  * spill.c: records in a temporary file, under a key that dies with it

@@ -283,7 +283,13 @@ describe_columns(PgsealSealedIndex *index, Relation relation)
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
 				 errmsg("a sealed index has at most %d columns", PGSEAL_SEALED_MAX_COLUMNS)));
 	for (int i = 0; i < index->num_columns; i++)
+	{
 		pgseal_sealed_describe_column(&index->columns[i], relation, i);
+		if (index->columns[i].terms != PGSEAL_SEALED_WHOLE && index->num_columns > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a sealed index of trigrams or paths has one column")));
+	}
 }
 
 static void
@@ -368,7 +374,7 @@ static int
 default_node_size(const PgsealSealedIndex *index)
 {
 	for (int i = 0; i < index->num_columns; i++)
-		if (index->columns[i].type->len < 0)
+		if (index->columns[i].type->len < 0 && index->columns[i].terms == PGSEAL_SEALED_WHOLE)
 			return 4096;
 	return 2048;
 }

@@ -90,11 +90,15 @@ check_row(Relation relation, ItemPointer tid, Datum *values, bool *isnull, bool 
 	Findings   *findings = state;
 	MemoryContext caller = MemoryContextSwitchTo(findings->row_context);
 	StringInfoData key;
+	bool		found = true;
 
 	findings->rows++;
 	initStringInfo(&key);
-	if (pgseal_sealed_encode(&key, &findings->index, relation, values, isnull) &&
-		!pgseal_sealed_has(&findings->index, relation, (uint8 *) key.data, pgseal_sealed_tid(tid)))
+	if (pgseal_sealed_encode(&key, &findings->index, relation, values, isnull))
+		for (int i = 0; i < key.len && found; i += pgseal_sealed_key_len(&findings->index, (uint8 *) key.data + i))
+			found = pgseal_sealed_has(&findings->index, relation, (uint8 *) key.data + i,
+									  pgseal_sealed_tid(tid));
+	if (!found)
 		findings->missing++;
 	pgseal_wipe(key.data, key.maxlen);
 	MemoryContextSwitchTo(caller);

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * unopen.c
- *	  Comparisons of opened values become comparisons of sealed ones.
+ *	  Comparisons of opened values become comparisons of sealed ones, and so do
+ *	  LIKE, regular expressions and JSON containment.
  *
  * In column::numeric = x, PostgreSQL's own = compares the opened column.  Only our
  * operators find indexes (lookup.c) and join by keyed hashes, so the planner is
@@ -162,13 +163,15 @@ unopen(Oid *opno, Oid *function, List *args, bool array)
 	Node	   *opened[2];
 	Oid			types[2];
 	char	   *name;
+	bool		compares;		/* others, as LIKE, are all hidden */
 
 	if (*opno >= FirstNormalObjectId || list_length(args) != 2)
 		return;
 	opened[0] = opened_value(linitial(args));
 	opened[1] = array ? NULL : opened_value(lsecond(args));
-	if ((opened[0] == NULL && opened[1] == NULL) || !pgseal_compares(*opno))
+	if (opened[0] == NULL && opened[1] == NULL)
 		return;
+	compares = pgseal_compares(*opno);
 	op_input_types(*opno, &types[0], &types[1]);
 	name = get_opname(*opno);
 	for (int choice = 3; choice > 0; choice--)
@@ -181,7 +184,7 @@ unopen(Oid *opno, Oid *function, List *args, bool array)
 			continue;
 		operator = sealed_operator(name, left ? exprType(left) : types[0],
 								   right ? exprType(right) : types[1],
-								   is_opened_as_other(left, types[0]) ||
+								   !compares || is_opened_as_other(left, types[0]) ||
 								   is_opened_as_other(right, types[1]));
 		if (!OidIsValid(operator))
 			continue;

@@ -1,0 +1,321 @@
+/*-------------------------------------------------------------------------
+ *
+ * term_scan.c
+ *	  Finding the rows that have terms.
+ *
+ * The rows of a term lie side by side, ascending.  Of each term the leaf is read
+ * where its rows begin; mostly that has all of them.  Longer lists are read when no
+ * short one is there, or when what has been found is not much less: looking at a
+ * few rows costs less than reading a long list.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+
+#include "base/compat.h"
+#include "sealed/terms.h"
+
+/* So few rows are looked at, rather than another list */
+#define FEW_ROWS		8
+
+/* A list that is longer by this than what was found is not worth reading */
+#define TOO_LONG		4
+
+/* Of so many terms the number of rows is estimated */
+#define ESTIMATED_TERMS	8
+
+typedef struct TermBounds
+{
+	uint8		bytes[4];
+	PgsealSealedBound lower;
+	PgsealSealedBound upper;
+} TermBounds;
+
+typedef struct TermList
+{
+	uint32		term;
+	bool		complete;		/* all of it was in one leaf */
+	int64		at_least;		/* rows */
+} TermList;
+
+static void
+set_bounds(TermBounds *bounds, const uint8 *bytes, size_t len)
+{
+	memset(&bounds->lower, 0, sizeof(bounds->lower));
+	bounds->lower.num_columns = 1;
+	bounds->lower.side = -1;
+	bounds->lower.probes[0].bytes = bytes;
+	bounds->lower.probes[0].len = len;
+	bounds->lower.probes[0].isnull = bytes == NULL;
+	bounds->upper = bounds->lower;
+	bounds->upper.side = 1;
+}
+
+static void
+bounds_of_term(TermBounds *bounds, uint32 term)
+{
+	uint32		term_be = pg_hton32(term);
+
+	memcpy(bounds->bytes, &term_be, sizeof(term_be));
+	set_bounds(bounds, bounds->bytes, sizeof(bounds->bytes));
+}
+
+/*
+ * Rows
+ */
+
+static void
+add_row(PgsealRows *rows, uint64 tid)
+{
+	if (rows->num == rows->max)
+	{
+		rows->max = Max(64, rows->max * 2);
+		rows->tids = rows->tids == NULL ? palloc(sizeof(uint64) * rows->max) :
+			repalloc_huge(rows->tids, sizeof(uint64) * rows->max);
+	}
+	rows->tids[rows->num++] = tid;
+}
+
+static void
+free_rows(PgsealRows *rows)
+{
+	if (rows->tids != NULL)
+		pfree(rows->tids);
+	memset(rows, 0, sizeof(*rows));
+}
+
+void
+pgseal_rows_intersect(PgsealRows *rows, const PgsealRows *others)
+{
+	int64		kept = 0;
+	int64		k = 0;
+
+	for (int64 i = 0; i < rows->num; i++)
+	{
+		while (k < others->num && others->tids[k] < rows->tids[i])
+			k++;
+		if (k < others->num && others->tids[k] == rows->tids[i])
+			rows->tids[kept++] = rows->tids[i];
+	}
+	rows->num = kept;
+}
+
+static int
+compare_tids(const void *a, const void *b)
+{
+	uint64		left = *(const uint64 *) a;
+	uint64		right = *(const uint64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+static void
+sort_rows(PgsealRows *rows)
+{
+	int64		kept = 0;
+
+	if (rows->num == 0)
+		return;
+	qsort(rows->tids, rows->num, sizeof(uint64), compare_tids);
+	for (int64 i = 1; i < rows->num; i++)
+		if (rows->tids[i] != rows->tids[kept])
+			rows->tids[++kept] = rows->tids[i];
+	rows->num = kept + 1;
+}
+
+/*
+ * Reading
+ */
+
+/* Adds the rows between the bounds, of one leaf or of all; true when that is all of them */
+static bool
+read_rows(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
+		  const TermBounds *bounds, bool one_leaf)
+{
+	PgsealSealedNode *leaf = pgseal_sealed_find_bound(index, relation, &bounds->lower);
+	bool		more = false;
+
+	while (leaf != NULL)
+	{
+		int			end = pgseal_sealed_first_behind(index, leaf, &bounds->upper);
+		PgsealSealedNode *next = NULL;
+
+		for (int i = pgseal_sealed_first_behind(index, leaf, &bounds->lower); i < end; i++)
+			add_row(out_rows, leaf->entries[i].tid);
+		more = end == leaf->num_entries && leaf->high.key != NULL &&
+			pgseal_sealed_compare_bound(index, leaf->high.key, &bounds->upper) < 0;
+		if (more && !one_leaf)
+			next = pgseal_sealed_step(index, relation, leaf->right, leaf->high.key,
+									  leaf->high.tid, true);
+		pgseal_sealed_free_node(leaf);
+		leaf = next;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return !(more && one_leaf);
+}
+
+static double
+width_of(PgsealSealedIndex *index, Relation relation, uint32 term)
+{
+	TermBounds	bounds;
+	double		total;
+
+	bounds_of_term(&bounds, term);
+	return pgseal_sealed_rank(index, relation, &bounds.upper, &total) -
+		pgseal_sealed_rank(index, relation, &bounds.lower, &total);
+}
+
+void
+pgseal_term_search_all(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
+					   bool nulls)
+{
+	PgsealSealedBound start = {.side = -1};
+	PgsealSealedNode *leaf = pgseal_sealed_find_bound(index, relation, &start);
+
+	memset(out_rows, 0, sizeof(*out_rows));
+	while (leaf != NULL)
+	{
+		PgsealSealedNode *next;
+
+		for (int i = 0; i < leaf->num_entries; i++)
+			if (nulls || leaf->entries[i].key[0] != 0)
+				add_row(out_rows, leaf->entries[i].tid);
+		next = leaf->high.key == NULL ? NULL :
+			pgseal_sealed_step(index, relation, leaf->right, leaf->high.key, leaf->high.tid, true);
+		pgseal_sealed_free_node(leaf);
+		leaf = next;
+		CHECK_FOR_INTERRUPTS();
+	}
+	sort_rows(out_rows);
+}
+
+/*
+ * Searching
+ */
+
+/* Takes the rows that have the term; the first time all that are given */
+static void
+require(PgsealRows *found, bool *any, PgsealRows *rows)
+{
+	if (*any)
+		pgseal_rows_intersect(found, rows);
+	else
+	{
+		free_rows(found);
+		*found = *rows;
+		memset(rows, 0, sizeof(*rows));
+	}
+	*any = true;
+	free_rows(rows);
+}
+
+/* The list that is read next: the shortest by what is known; -1: none is left */
+static int
+shortest(const TermList *lists, int num)
+{
+	int			best = -1;
+
+	for (int i = 0; i < num; i++)
+		if (!lists[i].complete && (best < 0 || lists[i].at_least < lists[best].at_least))
+			best = i;
+	return best;
+}
+
+static void
+search_alternative(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
+				   const PgsealTerms *terms)
+{
+	TermList	lists[PGSEAL_MAX_TERMS];
+	bool		any = false;
+	bool		widths_known = false;
+	int			best;
+
+	for (int i = 0; i < terms->num && !(any && out_rows->num <= FEW_ROWS); i++)
+	{
+		TermBounds	bounds;
+		PgsealRows	rows = {0};
+
+		bounds_of_term(&bounds, terms->terms[i]);
+		lists[i].term = terms->terms[i];
+		lists[i].complete = read_rows(&rows, index, relation, &bounds, true);
+		lists[i].at_least = rows.num;
+		if (lists[i].complete)
+			require(out_rows, &any, &rows);
+		free_rows(&rows);
+	}
+	while (!(any && out_rows->num <= FEW_ROWS) && (best = shortest(lists, terms->num)) >= 0)
+	{
+		TermBounds	bounds;
+		PgsealRows	rows = {0};
+
+		if (any && lists[best].at_least > out_rows->num * TOO_LONG)
+			break;
+		if (!widths_known)
+		{
+			/* None is short: now it pays to know how long they are */
+			for (int i = 0; i < terms->num; i++)
+				lists[i].at_least = Max(lists[i].at_least,
+										(int64) width_of(index, relation, lists[i].term));
+			widths_known = true;
+			continue;
+		}
+		bounds_of_term(&bounds, lists[best].term);
+		(void) read_rows(&rows, index, relation, &bounds, false);
+		require(out_rows, &any, &rows);
+		lists[best].complete = true;
+	}
+}
+
+void
+pgseal_term_search(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
+				   const PgsealTermQuery *query)
+{
+	memset(out_rows, 0, sizeof(*out_rows));
+	for (int i = 0; i < query->num; i++)
+	{
+		PgsealRows	rows = {0};
+
+		search_alternative(&rows, index, relation, &query->alternatives[i]);
+		for (int64 k = 0; k < rows.num; k++)
+			add_row(out_rows, rows.tids[k]);
+		free_rows(&rows);
+	}
+	if (query->num > 1)
+		sort_rows(out_rows);
+}
+
+void
+pgseal_term_search_null(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation)
+{
+	TermBounds	bounds;
+
+	memset(out_rows, 0, sizeof(*out_rows));
+	set_bounds(&bounds, NULL, 0);
+	(void) read_rows(out_rows, index, relation, &bounds, false);
+}
+
+double
+pgseal_term_estimate(PgsealSealedIndex *index, Relation relation, const PgsealTermQuery *query)
+{
+	double		rows = 0;
+
+	for (int i = 0; i < query->num; i++)
+	{
+		const PgsealTerms *terms = &query->alternatives[i];
+		int			step = Max(1, terms->num / ESTIMATED_TERMS);
+		double		least = -1;
+
+		for (int k = 0; k < terms->num; k += step)
+		{
+			double		width = width_of(index, relation, terms->terms[k]);
+
+			if (least < 0 || width < least)
+				least = width;
+		}
+		rows += Max(least, 0);
+	}
+	return rows;
+}

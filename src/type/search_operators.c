@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * search_operators.c
+ *	  LIKE, regular expressions and JSON containment on encrypted values.
+ *
+ * They open the value and do what PostgreSQL does with it.  The planner is given
+ * them in the place of PostgreSQL's operators on an opened value (search/unopen.c),
+ * so that a sealed index finds them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
+
+#include "base/compat.h"
+#include "value/seal.h"
+
+PG_FUNCTION_INFO_V1(pgseal_like);
+PG_FUNCTION_INFO_V1(pgseal_ilike);
+PG_FUNCTION_INFO_V1(pgseal_matches);
+PG_FUNCTION_INFO_V1(pgseal_imatches);
+PG_FUNCTION_INFO_V1(pgseal_starts_with);
+PG_FUNCTION_INFO_V1(pgseal_json_contains);
+PG_FUNCTION_INFO_V1(pgseal_json_path_exists);
+PG_FUNCTION_INFO_V1(pgseal_json_path_match);
+
+/* What the function of PostgreSQL says about the opened first argument */
+static Datum
+on_opened(FunctionCallInfo fcinfo, Oid base_type, PGFunction function)
+{
+	Datum		sealed = PG_GETARG_DATUM(0);
+	bool		isnull;
+	Datum		value = pgseal_value_open(pgseal_type_by_base(base_type), sealed,
+										  PGSEAL_ACCESS_CHECKED, &isnull);
+	Datum		result;
+
+	if (isnull)
+		PG_RETURN_NULL();
+	fcinfo->args[0].value = value;
+	result = function(fcinfo);
+	fcinfo->args[0].value = sealed;
+	pgseal_wipe(DatumGetPointer(value), VARSIZE_ANY(DatumGetPointer(value)));
+	pfree(DatumGetPointer(value));
+	return result;
+}
+
+#define SEARCH_OPERATOR(name, base_type, function) \
+Datum \
+name(PG_FUNCTION_ARGS) \
+{ \
+	return on_opened(fcinfo, base_type, function); \
+}
+
+SEARCH_OPERATOR(pgseal_like, TEXTOID, textlike)
+SEARCH_OPERATOR(pgseal_ilike, TEXTOID, texticlike)
+SEARCH_OPERATOR(pgseal_matches, TEXTOID, textregexeq)
+SEARCH_OPERATOR(pgseal_imatches, TEXTOID, texticregexeq)
+SEARCH_OPERATOR(pgseal_starts_with, TEXTOID, text_starts_with)
+SEARCH_OPERATOR(pgseal_json_contains, JSONBOID, jsonb_contains)
+SEARCH_OPERATOR(pgseal_json_path_exists, JSONBOID, jsonb_path_exists_opr)
+SEARCH_OPERATOR(pgseal_json_path_match, JSONBOID, jsonb_path_match_opr)
