@@ -9,7 +9,7 @@
  * take a fresh catalog snapshot, so a key is seen as soon as it is committed.
  *
  * Every change ends in a relcache invalidation of pgseal.key_version: that is
- * what makes backends forget which version is current (keyring.c).
+ * what makes backends forget which version is current (facts.c).
  *
  * pgseal.key and pgseal.key_version are dumped (extension configuration);
  * declared_key isn't, because DDL declares the names again on restore.

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * keyring.h
- *	  From a key version id, or a key's hash, to a key that can be used.
+ *	  From a key version id (backend_keys.c), or a key's hash (sealing_key.c), to a
+ *	  key that can be used; and making keys (create.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +17,7 @@
 
 /*
  * A key version, ready for use in this backend.  Pointers to it are good until
- * the next call into keyring.c.
+ * the next call of a function of this header.
  */
 typedef struct PgsealKey
 {
@@ -106,7 +107,7 @@ extern bool pgseal_keyring_is_stale(int64 id);
 
 /*
  * What wraps the versions of the child keys of a key version.  Good until the
- * next call into keyring.c.
+ * next call of a function of this header.
  */
 extern PgsealAead *pgseal_keyring_wrapper(int64 id);
 

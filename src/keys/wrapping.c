@@ -10,10 +10,10 @@
  *
  * The secret is wrapped by the master key of a KMS or, for a child key, with
  * AES-256-GCM under a key that is derived from a version of its parent (by
- * keyring.c), so that a million child keys cost no KMS call of their own.
+ * backend_keys.c), so that a million child keys cost no KMS call of their own.
  *
- * So a key is made of a secret, and a child's secret opened with a key: this
- * file and keyring.c call each other, one level of parents deep.
+ * So a key is made of a secret, and a child's secret opened with a key, one level
+ * of parents deep: who has the keys says by pgseal_material_init() how to ask.
  *
  * The wrapped bytes of a child: format (1), nonce (12), tag (16), secret (32);
  * id and purpose of the version are the additional authenticated data.
@@ -26,7 +26,6 @@
 
 #include "base/compat.h"
 #include "base/crypto.h"
-#include "keys/keyring.h"
 #include "keys/wrapping.h"
 
 #define CHILD_FORMAT			1
@@ -35,6 +34,14 @@
 #define CHILD_SECRET_AT			(CHILD_TAG_AT + PGSEAL_TAG_BYTES)
 #define CHILD_BYTES				(CHILD_SECRET_AT + PGSEAL_KEY_BYTES)
 #define CHILD_AAD_BYTES			(1 + sizeof(int64))
+
+static PgsealWrapperOf wrapper_of;
+
+void
+pgseal_material_init(PgsealWrapperOf of)
+{
+	wrapper_of = of;
+}
 
 static void
 derive_key(uint8 out_key[PGSEAL_KEY_BYTES], const uint8 secret[PGSEAL_KEY_BYTES],
@@ -96,7 +103,7 @@ static bytea *
 child_wrap(const PgsealVersionRow *version, int64 parent_version,
 		   const uint8 secret[PGSEAL_KEY_BYTES])
 {
-	PgsealAead *wrapper = pgseal_keyring_wrapper(parent_version);
+	PgsealAead *wrapper = wrapper_of(parent_version);
 	uint8		bytes[CHILD_BYTES] = {CHILD_FORMAT};
 	uint8		aad[CHILD_AAD_BYTES];
 
@@ -119,7 +126,7 @@ child_unwrap(const PgsealVersionRow *version, uint8 out_secret[PGSEAL_KEY_BYTES]
 
 	child_aad(aad, version);
 	if (VARSIZE(version->wrapped) - VARHDRSZ == CHILD_BYTES && bytes[0] == CHILD_FORMAT &&
-		pgseal_aead_open(pgseal_keyring_wrapper(version->parent_version), out_secret,
+		pgseal_aead_open(wrapper_of(version->parent_version), out_secret,
 						 bytes + CHILD_NONCE_AT, bytes + CHILD_TAG_AT, aad, sizeof(aad),
 						 bytes + CHILD_SECRET_AT, PGSEAL_KEY_BYTES))
 		return PGSEAL_KMS_OK;

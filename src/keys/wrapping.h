@@ -8,8 +8,14 @@
 #ifndef PGSEAL_MATERIAL_H
 #define PGSEAL_MATERIAL_H
 
+#include "base/crypto.h"
 #include "keys/catalog.h"
 #include "kms/kms.h"
+
+/* What wraps the child keys of a key version, good until the next call of it */
+typedef PgsealAead *(*PgsealWrapperOf) (int64 key_version_id);
+
+extern void pgseal_material_init(PgsealWrapperOf of);
 
 /*
  * Makes a secret for a new version, whose key, purpose, server and

@@ -5,7 +5,7 @@
  *
  * A foreign server stands for one master key; its foreign data
  * wrapper names the provider.  What is wrapped is always PGSEAL_KEY_BYTES of
- * secret from which the caller derives the actual key (see keyring.c), so a
+ * secret from which the caller derives the actual key (see keys/wrapping.c), so a
  * provider never sees a key that encrypts data.
  *
  * Operations return a PgsealKmsStatus and fill a PgsealKmsError: the caller

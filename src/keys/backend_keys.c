@@ -1,0 +1,490 @@
+/*-------------------------------------------------------------------------
+ *
+ * backend_keys.c
+ *	  From a key version id to a usable key: backend, shared cache, KMS.
+ *
+ * Three levels hold keys:
+ *
+ *	 1. keys: this backend's cipher contexts.  The hot path asks nothing else: a
+ *		context is used while the shared cache's generation hasn't moved, its
+ *		time hasn't run out, and the current user is the one that was checked.
+ *	 2. shared_cache.c: the keys themselves, for all backends.
+ *	 3. catalog.c and kms/: wrapped keys, unwrapped by whoever finds the shared
+ *		cache empty, while the others wait for it.
+ *
+ * The versions of a child key are wrapped by a version of its parent.  They
+ * don't take room in the shared cache: whoever has the parent's key unwraps
+ * them, as cheaply as it would look them up.
+ *
+ * A new version is never used from the memory in which it was made: the first
+ * use unwraps what the catalog holds.  So no value is sealed under a key that
+ * the KMS will not give back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "base/no_core_dump.h"
+#include "base/settings.h"
+#include "keys/backend_keys.h"
+#include "keys/facts.h"
+#include "keys/made.h"
+#include "keys/shared_cache.h"
+#include "keys/wrapping.h"
+#include "kms/kms.h"
+
+/* Cipher contexts that a backend keeps; one takes about 1 kB */
+#define MAX_KEPT_KEYS		1024
+
+static HTAB *keys = NULL;		/* of PgsealKey */
+static PgsealKey *last_opened = NULL;
+static uint64 renewals = 0;		/* of pointers to keys, see PgsealLastKey */
+static uint64 followed_epoch = PG_UINT64_MAX;	/* of facts, by the keys */
+
+/* Has no fact been forgotten since the keys followed? */
+static inline bool
+facts_are_followed(void)
+{
+	return followed_epoch == pgseal_facts_now;
+}
+
+void
+pgseal_keyring_init(void)
+{
+	pgseal_material_init(pgseal_keyring_wrapper);
+	pgseal_facts_init();
+}
+
+/* What follows for keys from facts that were forgotten, and from rollbacks; the epoch */
+static uint64
+follow_facts(void)
+{
+	static uint64 followed_rollbacks = 0;
+	uint64		epoch = pgseal_facts_epoch();
+	bool		rolled_back = followed_rollbacks != pgseal_facts_rollbacks();
+	HASH_SEQ_STATUS scan;
+	PgsealKey  *key;
+
+	if (keys == NULL)
+		keys = pgseal_facts_make_table("pgseal keys", sizeof(int64), sizeof(PgsealKey));
+	if (epoch == followed_epoch)
+		return epoch;
+	followed_epoch = epoch;
+	followed_rollbacks = pgseal_facts_rollbacks();
+	renewals++;
+	hash_seq_init(&scan, keys);
+	while ((key = hash_seq_search(&scan)) != NULL)
+	{
+		/* Its server may be another one now, or it may be destroyed */
+		key->allowed_role = InvalidOid;
+		key->expires_at = 0;
+		/* Reserving seals notes a version again that isn't committed */
+		if (rolled_back)
+			key->seals_left = 0;
+	}
+	return epoch;
+}
+
+static void
+unload_key(PgsealKey *key)
+{
+	pgseal_aead_free(key->aead);
+	pgseal_hmac_free(key->hmac);
+	pgseal_aead_free(key->wrapper);
+	key->aead = NULL;
+	key->hmac = NULL;
+	key->wrapper = NULL;
+}
+
+/* Makes room; the backend's own key must stay, nobody else has it. */
+static void
+unload_all_keys(void)
+{
+	HASH_SEQ_STATUS scan;
+	PgsealKey  *key;
+
+	last_opened = NULL;
+	renewals++;
+	hash_seq_init(&scan, keys);
+	while ((key = hash_seq_search(&scan)) != NULL)
+	{
+		if (key->ephemeral)
+			continue;
+		unload_key(key);
+		hash_search(keys, &key->id, HASH_REMOVE, NULL);
+	}
+}
+
+/*
+ * Unwrapping
+ */
+
+PgsealVersionRow *
+pgseal_backend_key_version(int64 id)
+{
+	PgsealVersionRow *version = pgseal_catalog_version(id);
+
+	if (version == NULL)
+		version = pgseal_made_lost(id);
+	if (version == NULL)
+		pgseal_keyring_unknown_version(id);
+	if (version->wrapped == NULL)
+	{
+		/* Nobody else does after COMMIT PREPARED, nor on a standby */
+		if (!version->written_here)
+			pgseal_keycache_drop(MyDatabaseId, id);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("version %d of key \"%s\" was destroyed", version->number, version->key)));
+	}
+	return version;
+}
+
+/* Fetches a key that this backend has claimed in the shared cache. */
+static PgsealKmsStatus
+fetch_claimed_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
+				  TimestampTz *out_expires_at, PgsealKmsError *out_error)
+{
+	volatile PgsealKmsStatus status = PGSEAL_KMS_UNREACHABLE;
+
+	PG_TRY();
+	{
+		status = pgseal_material_fetch(version, out_key, out_error);
+	}
+	PG_CATCH();
+	{
+		pgseal_keycache_abandon(version->id);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	if (status == PGSEAL_KMS_OK)
+		*out_expires_at = pgseal_keycache_publish(version->id, out_key);
+	return status;
+}
+
+/* A child key lives as long as the parent's key by which it is unwrapped. */
+static void
+obtain_child_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
+				 TimestampTz *out_expires_at)
+{
+	PgsealKmsError error = {0};
+	PgsealKmsStatus status = pgseal_material_fetch(version, out_key, &error);
+
+	if (status != PGSEAL_KMS_OK)
+		pgseal_material_report(ERROR, status, version->server, &error);
+	*out_expires_at = pgseal_backend_key(version->parent_version)->expires_at;
+}
+
+/*
+ * The key, from the shared cache or the KMS.  Reports what went wrong.
+ */
+static void
+obtain_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
+		   TimestampTz *out_expires_at)
+{
+	if (version->parent_version != 0)
+	{
+		obtain_child_key(version, out_key, out_expires_at);
+		return;
+	}
+	for (;;)
+	{
+		PgsealKmsStatus status = PGSEAL_KMS_OK;
+		PgsealKmsError error = {0};
+
+		switch (pgseal_keycache_get(version->id, out_key, out_expires_at, &status, &error))
+		{
+			case PGSEAL_CACHE_HIT:
+				return;
+			case PGSEAL_CACHE_CLAIMED:
+				status = fetch_claimed_key(version, out_key, out_expires_at, &error);
+				if (status != PGSEAL_KMS_OK &&
+					pgseal_keycache_fail(version->id, status, &error))
+					continue;	/* the old key lives on for a while */
+				break;
+			case PGSEAL_CACHE_FAILED:
+				break;
+			case PGSEAL_CACHE_FULL:
+				status = pgseal_material_fetch(version, out_key, &error);
+				*out_expires_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															  INT64CONST(1000) * pgseal_cache_ttl);
+				break;
+		}
+		if (status != PGSEAL_KMS_OK)
+			pgseal_material_report(ERROR, status, version->server, &error);
+		return;
+	}
+}
+
+/*
+ * This backend's keys
+ */
+
+static void
+load_material(PgsealKey *key, const uint8 material[PGSEAL_KEY_BYTES])
+{
+	pgseal_process_protect();
+	if (key->purpose == PGSEAL_PURPOSE_DATA)
+		key->aead = pgseal_aead_new(material);
+	else
+		key->hmac = pgseal_hmac_new(material, PGSEAL_KEY_BYTES);
+	if (key->aead == NULL && key->hmac == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not set up a cipher context")));
+}
+
+/* The entry of a key version, empty if it is new */
+static PgsealKey *
+enter_key(int64 id)
+{
+	bool		found;
+	PgsealKey  *key = hash_search(keys, &id, HASH_ENTER, &found);
+
+	if (!found)
+		memset((char *) key + sizeof(key->id), 0, sizeof(*key) - sizeof(key->id));
+	return key;
+}
+
+static PgsealKey *
+find_key(int64 id)
+{
+	(void) follow_facts();
+	if (hash_get_num_entries(keys) >= MAX_KEPT_KEYS)
+		unload_all_keys();
+	return enter_key(id);
+}
+
+/*
+ * Makes a key usable until generation, time or an invalidation take it away.
+ * The material of a version never changes, so a context that exists is only
+ * confirmed; and only for this once if an invalidation arrived meanwhile.
+ */
+static PgsealKey *
+refresh_key(int64 id)
+{
+	uint64		generation = pgseal_keycache_generation();
+	uint64		epoch = follow_facts();
+	uint8		material[PGSEAL_KEY_BYTES];
+	volatile bool confirmed = false;
+	PgsealKey  *volatile key = NULL;
+
+	PG_TRY();
+	{
+		PgsealVersionRow *version = pgseal_backend_key_version(id);
+		TimestampTz expires_at;
+
+		obtain_key(version, material, &expires_at);
+		key = enter_key(id);
+		key->purpose = version->purpose;
+		key->key_hash = pgseal_catalog_key_hash(version->key);
+		key->number = version->number;
+		/* One of another wrapper has no say in who opens */
+		(void) pgseal_kms_server(version->server, false);
+		key->server = get_foreign_server_oid(version->server, false);
+		if (key->aead == NULL && key->hmac == NULL)
+			load_material(key, material);
+		key->expires_at = pgseal_facts_hold(epoch) ? expires_at : 0;
+		key->generation = generation;
+		confirmed = true;
+	}
+	PG_FINALLY();
+	{
+		pgseal_wipe(material, sizeof(material));
+		if (!confirmed)
+			unload_key(enter_key(id));
+	}
+	PG_END_TRY();
+	return key;
+}
+
+/* The time, some ms late, at a small part of the cost where the system can */
+static inline TimestampTz
+coarse_now(void)
+{
+#ifdef CLOCK_REALTIME_COARSE
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0)
+		return (now.tv_sec - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY) *
+			USECS_PER_SEC + now.tv_nsec / 1000;
+#endif
+	return GetCurrentTimestamp();
+}
+
+static inline bool
+is_usable(const PgsealKey *key)
+{
+	if (key->aead == NULL && key->hmac == NULL)
+		return false;
+	if (key->ephemeral)
+		return true;
+	return key->generation == pgseal_keycache_generation() && key->expires_at > coarse_now();
+}
+
+PgsealKey *
+pgseal_backend_key(int64 id)
+{
+	PgsealKey  *key = find_key(id);
+
+	return is_usable(key) ? key : refresh_key(id);
+}
+
+/*
+ * The context by which a version wraps the versions of its child keys.  Its key
+ * is derived from the version's key, not from the secret, which nobody keeps.
+ */
+PgsealAead *
+pgseal_keyring_wrapper(int64 id)
+{
+	static const char label[] = "pgseal wrap v1";
+	PgsealKey  *key = pgseal_backend_key(id);
+	uint8		material[PGSEAL_KEY_BYTES];
+	uint8		wrapping[PGSEAL_KEY_BYTES];
+	TimestampTz expires_at;
+
+	if (key->wrapper != NULL)
+		return key->wrapper;
+	PG_TRY();
+	{
+		obtain_key(pgseal_backend_key_version(id), material, &expires_at);
+		if (pgseal_hkdf_sha256(wrapping, sizeof(wrapping), material, sizeof(material),
+							   NULL, 0, (const uint8 *) label, sizeof(label)))
+			key->wrapper = pgseal_aead_new(wrapping);
+	}
+	PG_FINALLY();
+	{
+		pgseal_wipe(material, sizeof(material));
+		pgseal_wipe(wrapping, sizeof(wrapping));
+	}
+	PG_END_TRY();
+	if (key->wrapper == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not set up a cipher context")));
+	return key->wrapper;
+}
+
+bool
+pgseal_keyring_at_hand(int64 id)
+{
+	PgsealKey  *key;
+
+	(void) follow_facts();
+	key = hash_search(keys, &id, HASH_FIND, NULL);
+	return (key != NULL && is_usable(key)) ||
+		(pgseal_keyring_info(id)->known && pgseal_keycache_has(id));
+}
+
+/* Is nobody to be asked, or does who is asked say yes? */
+bool
+pgseal_backend_key_may_open(PgsealKey *key, PgsealAccess access)
+{
+	if (access == PGSEAL_ACCESS_INTERNAL || key->allowed_role == GetUserId())
+		return true;
+	if (key->ephemeral)
+		return true;			/* it is the user's own literal */
+	if (!pgseal_keyring_check_access(key->server))
+		return false;
+	key->allowed_role = GetUserId();
+	return true;
+}
+
+bool
+pgseal_backend_key_is_last(const PgsealLastKey *last, int32 key_hash)
+{
+	return last->key != NULL && last->key_hash == key_hash && facts_are_followed() &&
+		last->renewal == renewals && is_usable(last->key);
+}
+
+void
+pgseal_backend_key_remember(PgsealLastKey *last, int32 key_hash, PgsealKey *key, uint64 epoch)
+{
+	last->key = pgseal_facts_hold(epoch) ? key : NULL;
+	last->key_hash = key_hash;
+	last->renewal = renewals;
+}
+
+PgsealKey *
+pgseal_keyring_open(int64 id, PgsealAccess access)
+{
+	PgsealKey  *key = last_opened;
+
+	/* The hot path: no lookup, no lock */
+	if (key != NULL && key->id == id && facts_are_followed() && is_usable(key) &&
+		(access == PGSEAL_ACCESS_INTERNAL || key->allowed_role == GetUserId()))
+		return key;
+
+	key = pgseal_backend_key(id);
+	last_opened = key;
+	if (key->purpose != PGSEAL_PURPOSE_DATA)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("sealed value names a key version that seals no values")));
+	return pgseal_backend_key_may_open(key, access) ? key : NULL;
+}
+
+int64
+pgseal_backend_key_ephemeral(void)
+{
+	static int64 own_id = 0;
+	uint8		material[PGSEAL_KEY_BYTES];
+	PgsealKey  *key;
+	int64		id;
+
+	if (own_id != 0)
+		return own_id;
+	if (!pgseal_random((uint8 *) &id, sizeof(id)) || id == 0 ||
+		!pgseal_random(material, sizeof(material)))
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not obtain random bytes")));
+	key = find_key(id);
+	key->ephemeral = true;
+	key->purpose = PGSEAL_PURPOSE_DATA;
+	key->key_hash = PGSEAL_TYPMOD_NONE;
+	load_material(key, material);
+	pgseal_wipe(material, sizeof(material));
+	pgseal_facts_set_ephemeral(id);
+	return own_id = id;
+}
+
+/*
+ * For the worker
+ */
+
+bool
+pgseal_keyring_refresh(int64 key_version_id)
+{
+	PgsealVersionRow *version;
+	PgsealKmsStatus status;
+	PgsealKmsError error = {0};
+	TimestampTz expires_at;
+	uint8		key[PGSEAL_KEY_BYTES];
+
+	version = pgseal_catalog_version(key_version_id);
+	if (version == NULL || version->wrapped == NULL)
+	{
+		/* Rolled back, destroyed, or the database was replaced */
+		pgseal_keycache_drop(MyDatabaseId, key_version_id);
+		return true;
+	}
+	if (!pgseal_keycache_claim_refresh(key_version_id))
+		return true;
+	status = fetch_claimed_key(version, key, &expires_at, &error);
+	pgseal_wipe(key, sizeof(key));
+	if (status == PGSEAL_KMS_OK)
+		return true;
+	pgseal_keycache_fail(key_version_id, status, &error);
+	pgseal_material_report(LOG, status, version->server, &error);
+	return false;
+}

@@ -1,0 +1,316 @@
+/*-------------------------------------------------------------------------
+ *
+ * sealing_key.c
+ *	  From a key's hash to the version that seals, or makes tokens; and counting
+ *	  its seals.
+ *
+ * Which version that is is remembered by the key's hash for as long as the facts
+ * of backend_keys.c hold.  A key whose name is only declared gets its material
+ * here, at the first need.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "base/settings.h"
+#include "keys/backend_keys.h"
+#include "keys/facts.h"
+#include "keys/made.h"
+#include "keys/shared_cache.h"
+#include "keys/wakeup.h"
+
+/* Seals reserved at a time: the first time, and at most */
+#define RESERVE_SEALS_MIN	64
+#define RESERVE_SEALS_MAX	65536
+
+/* NIST SP 800-38D, 8.3: seals under one key with random nonces */
+#define SEALS_LIMIT				(UINT64CONST(1) << 32)
+
+typedef struct SealTarget
+{
+	int32		key_hash;		/* hash key: must be first */
+	PgsealPurpose purpose;
+	int64		id;
+} SealTarget;
+
+typedef struct IndexCount
+{
+	int32		key_hash;		/* hash key: must be first */
+	int			num;			/* index key versions in use */
+} IndexCount;
+
+static HTAB *targets = NULL;	/* of SealTarget */
+static HTAB *index_counts = NULL;	/* of IndexCount */
+static PgsealLastKey last_sealed = {0};
+static PgsealLastKey last_index = {0};
+
+/*
+ * Which version it is
+ */
+
+static bool
+can_make_keys(void)
+{
+	return !XactReadOnly && !RecoveryInProgress() && !IsInParallelMode();
+}
+
+/*
+ * The current version of a key.  A name that is only declared gets its
+ * material here, at the first need.
+ */
+static int64
+current_version(int32 key_hash, PgsealPurpose purpose)
+{
+	char	   *name = key_hash == PGSEAL_TYPMOD_NONE ?
+		pstrdup(PGSEAL_DEFAULT_KEY) : pgseal_catalog_name(key_hash);
+	PgsealVersionRow *version;
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no key for type modifier #%08x", key_hash),
+				 errhint("Create it with pgseal.create_key(), or name it in a column's type.")));
+	version = pgseal_catalog_current_version(name, purpose);
+	if (version == NULL)
+	{
+		if (!can_make_keys())
+		{
+			if (key_hash == PGSEAL_TYPMOD_NONE && purpose == PGSEAL_PURPOSE_DATA)
+				return pgseal_backend_key_ephemeral();
+			ereport(ERROR,
+					(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+					 errmsg("key \"%s\" has no key material yet, and none can be made in a read-only or parallel operation",
+							name),
+					 errhint("Create it with pgseal.create_key().")));
+		}
+		pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
+		version = pgseal_catalog_current_version(name, purpose);
+		if (version == NULL)
+		{
+			if (pgseal_catalog_key_by_name(name) != NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_UNDEFINED_OBJECT),
+						 errmsg("key \"%s\" was destroyed", name)));
+			pgseal_keyring_create(name, NULL, NULL, NULL);
+			version = pgseal_catalog_current_version(name, purpose);
+		}
+	}
+	return version->id;
+}
+
+/* The epoch in which what is remembered here is valid: forgets what isn't */
+static uint64
+validate_targets(void)
+{
+	static uint64 valid_in = 0;
+	uint64		epoch = pgseal_facts_epoch();
+
+	if (targets == NULL)
+	{
+		index_counts = pgseal_facts_make_table("pgseal index keys", sizeof(int32),
+											   sizeof(IndexCount));
+		targets = pgseal_facts_make_table("pgseal seal targets",
+										  sizeof(int32) + sizeof(PgsealPurpose),
+										  sizeof(SealTarget));
+	}
+	if (epoch != valid_in || hash_get_num_entries(targets) > PGSEAL_MAX_KEPT_FACTS)
+	{
+		pgseal_facts_empty_table(targets);
+		pgseal_facts_empty_table(index_counts);
+		valid_in = epoch;
+	}
+	return epoch;
+}
+
+static int64
+seal_target(int32 key_hash, PgsealPurpose purpose)
+{
+	SealTarget	probe = {.key_hash = key_hash, .purpose = purpose};
+	SealTarget *target;
+	uint64		epoch = validate_targets();
+	int64		id;
+
+	target = hash_search(targets, &probe, HASH_FIND, NULL);
+	if (target != NULL)
+		return target->id;
+
+	/* What an invalidation has overtaken is good for once, but isn't remembered */
+	id = current_version(key_hash, purpose);
+	if (!pgseal_facts_is_ephemeral(id) && pgseal_facts_hold(epoch))
+	{
+		target = hash_search(targets, &probe, HASH_ENTER, NULL);
+		target->id = id;
+	}
+	return id;
+}
+
+/* The worker replaces versions that have sealed enough; once a second is enough */
+static void
+ask_for_rotation(void)
+{
+	static TimestampTz asked_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (TimestampDifferenceExceeds(asked_at, now, 1000))
+	{
+		asked_at = now;
+		pgseal_wakeup_now();
+	}
+}
+
+/*
+ * Seals are reserved in shared memory before they are made, so that the count
+ * is never too low.  A session that seals little under a key reserves little.
+ * A crash loses what was reserved since the worker saved the counts, at most
+ * pgseal.worker_interval before.  From the highest pgseal.max_seals_per_key on
+ * there is room for another 2^31 seals: for many crashes, and for what sessions
+ * seal until the worker has made the next version.
+ */
+static void
+reserve_seals(PgsealKey *key)
+{
+	PgsealVersionRow *version;
+	uint64		reserved;
+
+	if (key->ephemeral)
+	{
+		key->seals_left = RESERVE_SEALS_MAX;
+		return;
+	}
+	version = pgseal_backend_key_version(key->id);
+	pgseal_made_note(version);
+	key->seals_reserve = key->seals_reserve == 0 ? RESERVE_SEALS_MIN :
+		Min(key->seals_reserve * 2, RESERVE_SEALS_MAX);
+	reserved = pgseal_keycache_reserve_seals(key->id, (uint64) version->seals,
+											 key->seals_reserve);
+	if (reserved > SEALS_LIMIT)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("version %d of key \"%s\" has sealed as many values as it may",
+						key->number, pgseal_catalog_name(key->key_hash)),
+				 errhint("Replace it with pgseal.rotate_key(). The background worker does so at pgseal.max_seals_per_key, if it can run.")));
+	if (reserved >= (uint64) pgseal_max_seals_per_key)
+		ask_for_rotation();
+	key->seals_left = key->seals_reserve;
+}
+
+/* The hot path: no lookup, no lock */
+static PgsealKey *
+current_key(PgsealLastKey *last, int32 key_hash, PgsealPurpose purpose)
+{
+	PgsealKey  *key;
+	uint64		epoch;
+
+	if (pgseal_backend_key_is_last(last, key_hash))
+		return last->key;
+	epoch = pgseal_facts_epoch();
+	key = pgseal_backend_key(seal_target(key_hash, purpose));
+	pgseal_backend_key_remember(last, key_hash, key, epoch);
+	return key;
+}
+
+PgsealKey *
+pgseal_keyring_seal(int32 key_hash)
+{
+	PgsealKey  *key = current_key(&last_sealed, key_hash, PGSEAL_PURPOSE_DATA);
+
+	if (key->seals_left == 0)
+		reserve_seals(key);
+	key->seals_left--;
+	return key;
+}
+
+PgsealKey *
+pgseal_keyring_index_version(int64 id, PgsealAccess access)
+{
+	PgsealKey  *key = pgseal_backend_key(id);
+
+	return pgseal_backend_key_may_open(key, access) ? key : NULL;
+}
+
+PgsealKey *
+pgseal_keyring_index(int32 key_hash, PgsealAccess access)
+{
+	PgsealKey  *key = current_key(&last_index, key_hash, PGSEAL_PURPOSE_INDEX);
+
+	return pgseal_backend_key_may_open(key, access) ? key : NULL;
+}
+
+static int
+newest_first(const ListCell *a, const ListCell *b)
+{
+	return ((PgsealVersionRow *) lfirst(b))->number - ((PgsealVersionRow *) lfirst(a))->number;
+}
+
+List *
+pgseal_keyring_index_versions(int32 key_hash)
+{
+	char	   *name = pgseal_catalog_name(key_hash);
+	List	   *in_use = NIL;
+	ListCell   *lc;
+
+	if (name == NULL)
+		return NIL;
+	foreach(lc, pgseal_catalog_versions(name))
+	{
+		PgsealVersionRow *version = lfirst(lc);
+
+		if (version->purpose == PGSEAL_PURPOSE_INDEX && version->wrapped != NULL)
+			in_use = lappend(in_use, version);
+	}
+	list_sort(in_use, newest_first);
+	return in_use;
+}
+
+/* Asked for with every plan, so remembered as a seal target is */
+int
+pgseal_keyring_num_index_versions(int32 key_hash)
+{
+	IndexCount *count;
+	bool		found;
+	uint64		epoch = validate_targets();
+	int			num;
+
+	count = hash_search(index_counts, &key_hash, HASH_FIND, NULL);
+	if (count != NULL)
+		return count->num;
+	num = list_length(pgseal_keyring_index_versions(key_hash));
+	if (!pgseal_facts_hold(epoch))
+		return num;
+	count = hash_search(index_counts, &key_hash, HASH_ENTER, &found);
+	count->num = num;
+	return num;
+}
+
+/*
+ * Seal counts, from shared memory to the catalog.  Counts of versions that the
+ * catalog doesn't have any more are forgotten with the rest.
+ */
+int
+pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
+{
+	PgsealSealCount counts[64];
+	int			num_counts;
+	int			num_exhausted = 0;
+
+	while ((num_counts = pgseal_keycache_unsaved_seals(counts, lengthof(counts))) > 0)
+	{
+		for (int i = 0; i < num_counts; i++)
+		{
+			pgseal_catalog_raise_seals(counts[i].key_version_id, (int64) counts[i].seals);
+			if (counts[i].seals >= (uint64) pgseal_max_seals_per_key && num_exhausted < max)
+				out_exhausted[num_exhausted++] = counts[i].key_version_id;
+		}
+		pgseal_keycache_seals_saved(counts, num_counts);
+		/* The next round may have one of them again */
+		CommandCounterIncrement();
+	}
+	return num_exhausted;
+}
