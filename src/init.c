@@ -16,6 +16,7 @@
 #include "hooks/ddl.h"
 #include "hooks/functions.h"
 #include "hooks/open_results.h"
+#include "hooks/parallel.h"
 #include "hooks/redact.h"
 #include "hooks/refuse.h"
 #include "keys/keyring.h"
@@ -60,6 +61,7 @@ _PG_init(void)
 	pgseal_lookup_init();
 	pgseal_stored_init();
 	pgseal_transparent_init();
+	pgseal_parallel_init();
 	pgseal_ddl_init();
 	pgseal_functions_init();
 	pgseal_refuse_init();

@@ -433,16 +433,14 @@ pgseal_keyring_open(int64 id, PgsealAccess access)
 	return pgseal_backend_key_may_open(key, access) ? key : NULL;
 }
 
-int64
-pgseal_backend_key_ephemeral(void)
+/* A key of this backend alone */
+static int64
+make_own_key(PgsealPurpose purpose)
 {
-	static int64 own_id = 0;
 	uint8		material[PGSEAL_KEY_BYTES];
 	PgsealKey  *key;
 	int64		id;
 
-	if (own_id != 0)
-		return own_id;
 	if (!pgseal_random((uint8 *) &id, sizeof(id)) || id == 0 ||
 		!pgseal_random(material, sizeof(material)))
 		ereport(ERROR,
@@ -450,12 +448,34 @@ pgseal_backend_key_ephemeral(void)
 				 errmsg("could not obtain random bytes")));
 	key = find_key(id);
 	key->ephemeral = true;
-	key->purpose = PGSEAL_PURPOSE_DATA;
+	key->purpose = purpose;
 	key->key_hash = PGSEAL_TYPMOD_NONE;
 	load_material(key, material);
 	pgseal_wipe(material, sizeof(material));
-	pgseal_facts_set_ephemeral(id);
-	return own_id = id;
+	return id;
+}
+
+int64
+pgseal_backend_key_ephemeral(void)
+{
+	static int64 own_id = 0;
+
+	if (own_id == 0)
+	{
+		own_id = make_own_key(PGSEAL_PURPOSE_DATA);
+		pgseal_facts_set_ephemeral(own_id);
+	}
+	return own_id;
+}
+
+PgsealKey *
+pgseal_backend_key_own_hash(void)
+{
+	static int64 own_id = 0;
+
+	if (own_id == 0)
+		own_id = make_own_key(PGSEAL_PURPOSE_INDEX);
+	return find_key(own_id);
 }
 
 /*

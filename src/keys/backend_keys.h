@@ -40,4 +40,7 @@ extern bool pgseal_backend_key_may_open(PgsealKey *key, PgsealAccess access);
 /* The id of a key of this backend alone, for literals that nothing can store */
 extern int64 pgseal_backend_key_ephemeral(void);
 
+/* A key of this backend alone, for hashes that nothing stores */
+extern PgsealKey *pgseal_backend_key_own_hash(void);
+
 #endif							/* PGSEAL_BACKEND_KEYS_H */

@@ -17,9 +17,11 @@
 
 #include "base/compat.h"
 #include "base/settings.h"
+#include "base/spi_query.h"
 #include "keys/keyring.h"
 #include "keys/wakeup.h"
 #include "keys/wrapping.h"
+#include "kms/kms.h"
 
 /* 42704 when the key was destroyed */
 static PgsealVersionRow *
@@ -186,9 +188,12 @@ pgseal_keyring_prepare_literals(void)
 	}
 	PG_CATCH();
 	{
-		int			code = geterrcode();
+		int			category = ERRCODE_TO_CATEGORY(geterrcode());
 
-		if (code != ERRCODE_SYSTEM_ERROR && code != ERRCODE_UNDEFINED_OBJECT)
+		/* Whatever its server says; not that the statement should end */
+		if (category == ERRCODE_OPERATOR_INTERVENTION ||
+			category == ERRCODE_INSUFFICIENT_RESOURCES ||
+			category == ERRCODE_TRANSACTION_ROLLBACK)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
@@ -197,6 +202,26 @@ pgseal_keyring_prepare_literals(void)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+}
+
+void
+pgseal_keyring_make_default(void)
+{
+	PgsealQuerySession session;
+	const PgsealKmsServer *server;
+	bool		wanted;
+
+	pgseal_query_begin(&session);
+	wanted = pgseal_query("SELECT FROM pgseal.key LIMIT 1", 0) > 0 &&
+		pgseal_catalog_key_by_name(PGSEAL_DEFAULT_KEY) == NULL;
+	pgseal_query_end(&session);
+	if (!wanted)
+		return;
+
+	/* Nobody waits for it, and the keyring that belongs to the keys may be on its way */
+	server = pgseal_kms_server(pgseal_default_server, true);
+	if (server != NULL && !pgseal_kms_is_uninitialized(server))
+		pgseal_keyring_prepare_literals();
 }
 
 int32

@@ -207,6 +207,13 @@ pgseal_facts_set_ephemeral(int64 id)
 	pgseal_facts_now = 0;
 }
 
+bool
+pgseal_keyring_is_alone(bool code_gets_values)
+{
+	return ephemeral_id != 0 || pgseal_made_any_lost() ||
+		(code_gets_values && pgseal_catalog_num_changes() != changes_seen);
+}
+
 uint64
 pgseal_facts_rollbacks(void)
 {

@@ -91,7 +91,22 @@ extern List *pgseal_keyring_index_versions(int32 key_hash);
 extern int	pgseal_keyring_num_index_versions(int32 key_hash);
 extern PgsealKey *pgseal_keyring_index_version(int64 id, PgsealAccess access);
 
+/*
+ * The index key of the default key, by which a query hashes what it doesn't store.
+ * Where none can be made, one of this process, until the transaction ends.
+ */
+extern PgsealKey *pgseal_keyring_query_hash(void);
+
 extern const PgsealKeyInfo *pgseal_keyring_info(int64 id);
+
+/* Is there a version by which the key with this hash seals, or must it be made? */
+extern bool pgseal_keyring_has_material(int32 key_hash);
+
+/*
+ * Are there keys that parallel workers wouldn't have, or, if code may keep what a
+ * plan returns, versions which its sealing would have to note in this process?
+ */
+extern bool pgseal_keyring_is_alone(bool code_gets_values);
 
 /* Error 42704: the version isn't known in this database */
 pg_noreturn extern void pgseal_keyring_unknown_version(int64 id);
@@ -134,9 +149,13 @@ extern void pgseal_keyring_ensure(const char *name);
 
 /*
  * Makes the default key, which literals will need, perhaps where it can't be made
- * any more.  Where its server's KMS fails now, it is left for later.
+ * any more: with the first other key, not with the extension, as a dump brings
+ * its own.  Where its server's KMS fails now, it is left for later.
  */
 extern void pgseal_keyring_prepare_literals(void);
+
+/* For the worker: makes the default key if there are others, but not a new keyring */
+extern void pgseal_keyring_make_default(void);
 
 /*
  * A new version, which is the current one as soon as the transaction has committed;

@@ -77,6 +77,17 @@ pgseal_made_any(void)
 	return made != NIL;
 }
 
+bool
+pgseal_made_any_lost(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, made)
+		if (pgseal_catalog_version(((MadeVersion *) lfirst(lc))->version->id) == NULL)
+			return true;
+	return false;
+}
+
 PgsealVersionRow *
 pgseal_made_lost(int64 id)
 {

@@ -19,6 +19,9 @@ extern void pgseal_made_note(const PgsealVersionRow *version);
 /* Is anything noted? */
 extern bool pgseal_made_any(void);
 
+/* Is anything noted that is gone from the catalog? */
+extern bool pgseal_made_any_lost(void);
+
 /* The row of a version that was rolled back after it sealed values, or NULL */
 extern PgsealVersionRow *pgseal_made_lost(int64 id);
 

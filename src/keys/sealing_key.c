@@ -100,6 +100,7 @@ current_version(int32 key_hash, PgsealPurpose purpose)
 						 errmsg("key \"%s\" was destroyed", name)));
 			pgseal_keyring_create(name, NULL, NULL, NULL);
 			version = pgseal_catalog_current_version(name, purpose);
+			pgseal_keyring_prepare_literals();
 		}
 	}
 	return version->id;
@@ -149,6 +150,23 @@ seal_target(int32 key_hash, PgsealPurpose purpose)
 		target->id = id;
 	}
 	return id;
+}
+
+bool
+pgseal_keyring_has_material(int32 key_hash)
+{
+	SealTarget	probe = {.key_hash = key_hash, .purpose = PGSEAL_PURPOSE_DATA};
+	const char *name;
+
+	(void) validate_targets();
+	if (hash_search(targets, &probe, HASH_FIND, NULL) != NULL)
+		return true;
+	name = key_hash == PGSEAL_TYPMOD_NONE ? PGSEAL_DEFAULT_KEY : pgseal_catalog_name(key_hash);
+	if (name == NULL || pgseal_catalog_current_version(name, PGSEAL_PURPOSE_DATA) == NULL)
+		return false;
+	/* Remembers it */
+	(void) seal_target(key_hash, PGSEAL_PURPOSE_DATA);
+	return true;
 }
 
 /* The worker replaces versions that have sealed enough; once a second is enough */
@@ -241,6 +259,31 @@ pgseal_keyring_index(int32 key_hash, PgsealAccess access)
 	PgsealKey  *key = current_key(&last_index, key_hash, PGSEAL_PURPOSE_INDEX);
 
 	return pgseal_backend_key_may_open(key, access) ? key : NULL;
+}
+
+PgsealKey *
+pgseal_keyring_query_hash(void)
+{
+	static TimestampTz own_used_in = 0; /* the transaction */
+	static uint64 asked_in = 0; /* the epoch */
+	bool		own_used = own_used_in == GetCurrentTransactionStartTimestamp();
+
+	if (!own_used || asked_in != pgseal_facts_epoch())
+	{
+		if (can_make_keys() || pgseal_keyring_has_material(PGSEAL_TYPMOD_NONE))
+		{
+			/* Hashes of one query, and of what it prunes, must be of one key */
+			if (own_used)
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not hash encrypted values, as the default key was made meanwhile"),
+						 errhint("Run the transaction again.")));
+			return pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
+		}
+		asked_in = pgseal_facts_epoch();
+		own_used_in = GetCurrentTransactionStartTimestamp();
+	}
+	return pgseal_backend_key_own_hash();
 }
 
 static int

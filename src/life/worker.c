@@ -622,6 +622,12 @@ follow_schedules(void)
 		(void) run("rewrap key version", pgseal_lifecycle_rewrap_version, due_rewraps[i]);
 }
 
+static void
+make_default_key(int64 unused)
+{
+	pgseal_keyring_make_default();
+}
+
 /*
  * Re-encryption
  */
@@ -744,6 +750,7 @@ pgseal_worker_main(Datum arg)
 		(void) run("save seal counts", save_seals, 0);
 		for (int i = 0; i < num_exhausted; i++)
 			(void) run("rotate the key of version", rotate_exhausted, exhausted[i]);
+		(void) run("make the default key", make_default_key, 0);
 		follow_schedules();
 		reencrypt();
 	}

@@ -213,7 +213,8 @@ hash_value(FunctionCallInfo fcinfo, const Operands *op, uint64 seed)
 	PgsealAccess access = op->caller == PGSEAL_HASH_QUERY ?
 		PGSEAL_ACCESS_CHECKED : PGSEAL_ACCESS_INTERNAL;
 	Datum		value = operand(fcinfo, op, 0, access, &isnull);
-	PgsealKey  *key = pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
+	PgsealKey  *key = op->caller == PGSEAL_HASH_QUERY ? pgseal_keyring_query_hash() :
+		pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
 	uint8		prefix[1 + sizeof(uint64)];
 	uint8		mac[PGSEAL_HASH_BYTES];
 	uint64		hash;

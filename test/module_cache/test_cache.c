@@ -393,6 +393,11 @@ pgseal_keyring_add_version(const char *name, PgsealPurpose purpose, const char *
 	return 0;
 }
 
+void
+pgseal_keyring_make_default(void)
+{
+}
+
 PgsealVersionRow *
 pgseal_catalog_version(int64 id)
 {
