@@ -33,5 +33,10 @@ LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_gcp_kms_validator';
 CREATE FOREIGN DATA WRAPPER gcp_kms VALIDATOR pgseal_internal.gcp_kms_validator;
 COMMENT ON FOREIGN DATA WRAPPER gcp_kms IS 'pgseal: master key in Google Cloud KMS';
 
+CREATE FUNCTION pgseal_internal.kmip_validator(text[], oid) RETURNS void
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_kmip_validator';
+CREATE FOREIGN DATA WRAPPER kmip VALIDATOR pgseal_internal.kmip_validator;
+COMMENT ON FOREIGN DATA WRAPPER kmip IS 'pgseal: master key in a KMIP server';
+
 CREATE SERVER local_keyring FOREIGN DATA WRAPPER local_keyring;
 COMMENT ON SERVER local_keyring IS 'pgseal: the embedded keyring of this server';

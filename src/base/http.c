@@ -292,6 +292,11 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 		SET(CURLOPT_POSTFIELDS, request->body.data);
 	}
 	SET(CURLOPT_CUSTOMREQUEST, request->method);
+	if (request->message_len)
+	{
+		SET(CURLOPT_CONNECT_ONLY, 1L);
+		SET(CURLOPT_SSL_ENABLE_ALPN, 0L);
+	}
 #undef SET
 
 	for (int i = 0; i < request->num_headers; i++)
@@ -415,6 +420,92 @@ end_exchange(Exchange *exchange)
 	curl_slist_free_all(exchange->headers);
 }
 
+/* ----------
+ * One exchange of another protocol, over libcurl's connection
+ * ----------
+ */
+
+/* CURLE_OK, or that the time is up */
+static CURLcode
+wait_for_socket(curl_socket_t fd, int what, TimestampTz deadline)
+{
+	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+	if (left <= 0)
+		return CURLE_OPERATION_TIMEDOUT;
+	(void) WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT | what,
+							 fd, left, pgseal_http_wait_event());
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	return CURLE_OK;
+}
+
+static CURLcode
+send_message(Exchange *exchange, curl_socket_t fd, const PgsealSecretString *message,
+			 TimestampTz deadline)
+{
+	CURLcode	code = CURLE_OK;
+
+	for (size_t sent = 0; code == CURLE_OK && sent < message->len;)
+	{
+		size_t		num = 0;
+
+		block_signals();
+		code = curl_easy_send(exchange->easy, message->data + sent, message->len - sent, &num);
+		unblock_signals();
+		sent += num;
+		if (code == CURLE_AGAIN)
+			code = wait_for_socket(fd, WL_SOCKET_WRITEABLE, deadline);
+	}
+	return code;
+}
+
+static CURLcode
+receive_message(Exchange *exchange, curl_socket_t fd, PgsealMessageLength message_len,
+				TimestampTz deadline)
+{
+	PgsealHttpResponse *response = exchange->response;
+	CURLcode	code = CURLE_OK;
+	size_t		total = 0;
+
+	while (code == CURLE_OK && (total == 0 || response->body_len < total))
+	{
+		size_t		num = 0;
+
+		block_signals();
+		code = curl_easy_recv(exchange->easy, response->body + response->body_len,
+							  PGSEAL_HTTP_MAX_BODY - response->body_len, &num);
+		unblock_signals();
+		response->body_len += num;
+		if (code == CURLE_AGAIN)
+			code = wait_for_socket(fd, WL_SOCKET_READABLE, deadline);
+		else if (code == CURLE_OK && num == 0)
+			code = CURLE_GOT_NOTHING;
+		total = message_len(response->body, response->body_len);
+		if (total > PGSEAL_HTTP_MAX_BODY)
+		{
+			exchange->too_large = true;
+			code = CURLE_FILESIZE_EXCEEDED;
+		}
+	}
+	return code;
+}
+
+static CURLcode
+converse(Exchange *exchange, const PgsealHttpRequest *request, TimestampTz deadline)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	CURLcode	code = curl_easy_getinfo(exchange->easy, CURLINFO_ACTIVESOCKET, &fd);
+
+	if (code == CURLE_OK && fd == CURL_SOCKET_BAD)
+		code = CURLE_COULDNT_CONNECT;
+	if (code == CURLE_OK)
+		code = send_message(exchange, fd, &request->body, deadline);
+	if (code == CURLE_OK)
+		code = receive_message(exchange, fd, request->message_len, deadline);
+	return code;
+}
+
 static PgsealHttpResult
 classify(const Exchange *exchange, CURLcode code)
 {
@@ -441,6 +532,27 @@ classify(const Exchange *exchange, CURLcode code)
 		default:
 			return PGSEAL_HTTP_UNREACHABLE;
 	}
+}
+
+/* The exchange that is prepared, until its end.  out_status: 0 if it isn't HTTP. */
+static pg_noinline CURLcode
+perform(Exchange *exchange, long *out_status, const PgsealHttpRequest *request, int timeout_ms)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	CURLcode	code = CURLE_FAILED_INIT;
+	bool		ready;
+
+	block_signals();
+	current = exchange;
+	ready = curl_multi_add_handle(multi, exchange->easy) == CURLM_OK;
+	unblock_signals();
+	while (ready && !exchange->too_many_sockets && !finished(exchange, &code))
+		wait_and_drive(exchange);
+	if (request->message_len == NULL)
+		curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, out_status);
+	else if (code == CURLE_OK)
+		code = converse(exchange, request, deadline);
+	return code;
 }
 
 PgsealHttpResult
@@ -471,15 +583,7 @@ pgseal_http_send(PgsealHttpResponse *out_response, char *out_detail, size_t out_
 		unblock_signals();
 
 		if (ready && prepare_easy(&exchange, url, request, timeout_ms))
-		{
-			block_signals();
-			current = &exchange;
-			ready = curl_multi_add_handle(multi, exchange.easy) == CURLM_OK;
-			unblock_signals();
-			while (ready && !exchange.too_many_sockets && !finished(&exchange, &code))
-				wait_and_drive(&exchange);
-			curl_easy_getinfo(exchange.easy, CURLINFO_RESPONSE_CODE, &status);
-		}
+			code = perform(&exchange, &status, request, timeout_ms);
 	}
 	PG_FINALLY();
 	{

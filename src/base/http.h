@@ -3,6 +3,7 @@
  * http.h
  *	  One HTTP exchange that a query cancel interrupts.
  *
+ * Or one of another protocol over TLS, whose messages say how long they are.
  * http.c is the only file that includes libcurl.
  *
  *-------------------------------------------------------------------------
@@ -32,6 +33,12 @@ typedef struct PgsealHttpHeader
 } PgsealHttpHeader;
 
 /*
+ * How many bytes a reply has of which len have come; 0 while that can't be told.
+ * Must not ereport.
+ */
+typedef size_t (*PgsealMessageLength) (const char *bytes, size_t len);
+
+/*
  * A request.  Whoever builds one does no I/O.  Strings live in the context
  * that the request was made in; secret ones in secret memory.
  */
@@ -43,6 +50,13 @@ typedef struct PgsealHttpRequest
 	PgsealHttpHeader headers[PGSEAL_HTTP_NUM_HEADERS];
 	int			num_headers;
 	PgsealSecretString body;	/* data is NULL when there is none */
+
+	/*
+	 * NULL: HTTP.  Else the body is sent over TLS as it is, and the reply is its
+	 * first message; method (a word for the log), path and headers aren't sent,
+	 * and the response has status 0 and no headers.
+	 */
+	PgsealMessageLength message_len;
 
 	bool		plain_allowed;	/* http:// will do */
 	const char *ca_file;		/* NULL: the system's */

@@ -34,7 +34,8 @@ static const PgsealKmsProvider *const providers[] = {
 	&pgseal_kms_aws.base,
 	&pgseal_kms_vault.base,
 	&pgseal_kms_azure.base,
-	&pgseal_kms_gcp.base
+	&pgseal_kms_gcp.base,
+	&pgseal_kms_kmip.base
 };
 
 /* ---- servers ---- */

@@ -131,6 +131,7 @@ extern const PgsealRemoteProvider pgseal_kms_aws;
 extern const PgsealRemoteProvider pgseal_kms_vault;
 extern const PgsealRemoteProvider pgseal_kms_azure;
 extern const PgsealRemoteProvider pgseal_kms_gcp;
+extern const PgsealRemoteProvider pgseal_kms_kmip;
 
 /* The operations of every remote provider, for its PgsealKmsProvider */
 extern PgsealKmsStatus pgseal_remote_wrap(const PgsealKmsServer *server,

@@ -6,7 +6,7 @@
  *
  * Each round takes a good or refusing reply, mutates it, and lets its reader
  * read it: of AWS, Vault, Azure and Google by JSON, of STS by XML, of metadata
- * services; credentials files; the local keyring, whose checksum is made anew
+ * services; of KMIP servers by TTLV; credentials files; the local keyring, whose checksum is made anew
  * in half of the rounds, as else nothing behind it would be reached.
  *
  * What must hold: a reader gives a verdict and never reports an error, and what it gives
@@ -22,6 +22,8 @@
 #include "backend.h"
 #include "base/crypto.h"
 #include "kms/aws.h"
+#include "kms/kmip.h"
+#include "kms/ttlv.h"
 #include "kms/local.h"
 #include "kms/oauth.h"
 #include "kms/remote.h"
@@ -219,6 +221,77 @@ ReadReply(const Reply *seed)
 	return true;
 }
 
+/* ---- KMIP: bytes, not text ---- */
+
+static const PgsealKmsOpKind kmip_kinds[] = {PGSEAL_KMS_OP_WRAP, PGSEAL_KMS_OP_UNWRAP, PGSEAL_KMS_OP_DESCRIBE};
+
+/* A good reply to each operation, with what the others need besides */
+static PgsealSecretString
+KmipReply(void)
+{
+	static const uint8 bytes[PGSEAL_KEY_BYTES] = {1, 2, 3};
+	PgsealSecretString out;
+	size_t		message;
+	size_t		item;
+	size_t		payload;
+	size_t		attribute;
+
+	pgseal_secmem_init(&out);
+	message = pgseal_ttlv_begin(&out, 0x42007B);
+	item = pgseal_ttlv_begin(&out, 0x42000F);
+	pgseal_ttlv_enumeration(&out, 0x42007F, 0);
+	payload = pgseal_ttlv_begin(&out, 0x42007C);
+	pgseal_ttlv_text(&out, 0x420094, "7");
+	pgseal_ttlv_bytes(&out, 0x4200C2, bytes, PGSEAL_KEY_BYTES);
+	pgseal_ttlv_bytes(&out, 0x42003D, bytes, 12);
+	pgseal_ttlv_bytes(&out, 0x4200FF, bytes, 16);
+	attribute = pgseal_ttlv_begin(&out, 0x420008);
+	pgseal_ttlv_text(&out, 0x42000A, "State");
+	pgseal_ttlv_enumeration(&out, 0x42000B, 2);
+	pgseal_ttlv_end(&out, attribute);
+	pgseal_ttlv_end(&out, payload);
+	pgseal_ttlv_end(&out, item);
+	pgseal_ttlv_end(&out, message);
+	return out;
+}
+
+static bool
+ReadKmip(PgsealKmsOpKind kind)
+{
+	PgsealSecretString good = KmipReply();
+	uint8	   *bytes = malloc(good.len + MAX_MUTATIONS);
+	PgsealHttpResponse response = {0};
+	PgsealKmsContext context = {"payroll", "data", 42};
+	PgsealKmsOp op = {kind, &context, .master_key = "7"};
+	PgsealKmsReply *reply = palloc0(sizeof(PgsealKmsReply));
+	PgsealCredential *credential = palloc0(sizeof(PgsealCredential));
+	PgsealKmsServer *server = MakeServer(&pgseal_kms_kmip);
+	PgsealKmsError error = {0};
+	PgsealVerdict verdict;
+
+	CHECK(bytes != NULL);
+	memcpy(bytes, good.data, good.len);
+	response.body_len = mutating ? Mutate(bytes, good.len, "\x01\x05\x07\x08\x42\x10\x20\xFF") : good.len;
+	(void) pgseal_ttlv_message_len((char *) bytes, response.body_len);
+	/* as http.c gives it: exactly this long, then a NUL */
+	response.body = palloc0(response.body_len + 1);
+	memcpy(response.body, bytes, response.body_len);
+	free(bytes);
+
+	/* "7" is the identifier here: not what the options of the others say */
+	((String *) ((DefElem *) server->options->elements[0].ptr_value)->arg)->sval = pstrdup("7");
+	verdict = pgseal_kmip_read_locate(credential, &error, &response, NULL);
+	CheckError(&error);
+	CHECK(memchr(credential->id, '\0', sizeof(credential->id)) != NULL);
+	verdict = pgseal_kms_kmip.read(reply, &error, &response, server, &op);
+	CHECK(verdict >= PGSEAL_VERDICT_OK && verdict <= PGSEAL_VERDICT_INVALID);
+	CheckError(&error);
+	CHECK(reply->wrapped_len <= PGSEAL_WRAPPED_MAX_BYTES);
+	if (verdict == PGSEAL_VERDICT_OK && kind == PGSEAL_KMS_OP_WRAP)
+		CHECK(reply->wrapped_len > 0 && strcmp(reply->master_key, "7") == 0);
+	return verdict == PGSEAL_VERDICT_OK;
+}
+
 static void
 CheckCredentialField(const char *field, size_t size)
 {
@@ -331,7 +404,7 @@ FuzzRound(void)
 {
 	bool		accepted;
 
-	switch (Random(8))
+	switch (Random(10))
 	{
 		case 0:
 			accepted = ReadKeyring();
@@ -341,6 +414,10 @@ FuzzRound(void)
 			break;
 		case 2:
 			accepted = ReadDate();
+			break;
+		case 8:
+		case 9:
+			accepted = ReadKmip(kmip_kinds[Random(lengthof(kmip_kinds))]);
 			break;
 		case 3:
 		case 4:
@@ -383,6 +460,8 @@ FuzzStart(void)
 		CHECK(ReadReply(&replies[i]) == (replies[i].status == 200));
 	for (int i = 0; i < lengthof(logins); i++)
 		CHECK(ReadLogin(&logins[i]) == (logins[i].status == 200));
+	for (int i = 0; i < lengthof(kmip_kinds); i++)
+		CHECK(ReadKmip(kmip_kinds[i]));
 	CHECK(ReadProfile() && ReadDate() && ReadKeyring());
 	ResetMemory();
 	mutating = true;

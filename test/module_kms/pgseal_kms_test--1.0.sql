@@ -19,6 +19,10 @@ CREATE FUNCTION gcp_kms_validator(text[], oid) RETURNS void
 	AS 'MODULE_PATHNAME', 'pgseal_gcp_kms_validator' LANGUAGE C STRICT;
 CREATE FOREIGN DATA WRAPPER gcp_kms VALIDATOR gcp_kms_validator;
 
+CREATE FUNCTION kmip_validator(text[], oid) RETURNS void
+	AS 'MODULE_PATHNAME', 'pgseal_kmip_validator' LANGUAGE C STRICT;
+CREATE FOREIGN DATA WRAPPER kmip VALIDATOR kmip_validator;
+
 CREATE FOREIGN DATA WRAPPER vault_transit VALIDATOR vault_transit_validator;
 
 CREATE FUNCTION kms_generate(server text, key_name text, purpose text, id int8, may_initialize bool,
@@ -59,3 +63,9 @@ CREATE FUNCTION json_member(document bytea, path text) RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
 CREATE FUNCTION parse_date(text) RETURNS int8
 	AS 'MODULE_PATHNAME', 'parse_http_date' LANGUAGE C STRICT;
+
+CREATE FUNCTION remote_body(provider text, options text[], operation text, credential text[],
+		key_name text, purpose text, id int8, bytes bytea, master_key text) RETURNS bytea
+	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+CREATE FUNCTION ttlv_lines(message bytea) RETURNS text
+	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;

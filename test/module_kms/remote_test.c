@@ -19,10 +19,14 @@
 
 #include "kms/aws.h"
 #include "base/compat.h"
+#include "kms/kmip.h"
 #include "kms/sigv4.h"
+#include "kms/ttlv.h"
 
 PG_FUNCTION_INFO_V1(remote_build);
+PG_FUNCTION_INFO_V1(remote_body);
 PG_FUNCTION_INFO_V1(remote_read);
+PG_FUNCTION_INFO_V1(ttlv_lines);
 PG_FUNCTION_INFO_V1(sigv4_steps);
 PG_FUNCTION_INFO_V1(aws_build_login);
 PG_FUNCTION_INFO_V1(aws_read_login);
@@ -131,6 +135,65 @@ remote_build(PG_FUNCTION_ARGS)
 															 make_credential(PG_GETARG_DATUM(3)),
 															 PG_GETARG_INT64(4));
 	PG_RETURN_DATUM(show_request(&request));
+}
+
+/* The body alone, as bytes; of kmip also "locate", which its login asks */
+Datum
+remote_body(PG_FUNCTION_ARGS)
+{
+	PgsealKmsServer *server = make_server(text_arg(fcinfo, 0), PG_GETARG_DATUM(1));
+	char	   *name = text_arg(fcinfo, 2);
+	PgsealCredential *credential = make_credential(PG_GETARG_DATUM(3));
+	PgsealKmsContext context = {text_arg(fcinfo, 4), text_arg(fcinfo, 5), PG_GETARG_INT64(6)};
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(7);
+	PgsealHttpRequest request;
+	bytea	   *body;
+
+	if (strcmp(name, "locate") == 0)
+		pgseal_kmip_build_locate(&request, server, credential->secret);
+	else
+	{
+		PgsealKmsOp op = {operation(name), &context, (uint8 *) VARDATA_ANY(bytes),
+		(uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), text_arg(fcinfo, 8)};
+
+		((const PgsealRemoteProvider *) server->provider)->build(&request, server, &op, credential, 0);
+	}
+	body = palloc(VARHDRSZ + request.body.len);
+	SET_VARSIZE(body, VARHDRSZ + request.body.len);
+	memcpy(VARDATA(body), request.body.data, request.body.len);
+	PG_RETURN_BYTEA_P(body);
+}
+
+static void
+show_ttlv(StringInfo out, const PgsealTtlv *structure, int depth)
+{
+	PgsealTtlv	item;
+	size_t		position = 0;
+
+	while (pgseal_ttlv_next(&item, structure, &position))
+	{
+		appendStringInfo(out, "%*s%06X %02X ", 2 * depth, "", item.tag, item.type);
+		for (size_t i = 0; item.type != 1 && i < item.len; i++)
+			appendStringInfo(out, "%02x", item.value[i]);
+		appendStringInfoChar(out, '\n');
+		show_ttlv(out, &item, depth + 1);
+	}
+}
+
+/* A line for each item: tag, type, value; what is in a structure is indented */
+Datum
+ttlv_lines(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	PgsealTtlv	message;
+	StringInfoData out;
+
+	if (!pgseal_ttlv_parse(&message, (uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)))
+		elog(ERROR, "not a message");
+	initStringInfo(&out);
+	appendStringInfo(&out, "%06X %02X\n", message.tag, message.type);
+	show_ttlv(&out, &message, 1);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len - 1));
 }
 
 /* headers: lines; as http.c leaves them */
