@@ -93,6 +93,19 @@ FETCH 1 FROM sealed \gdesc
 COMMIT;
 RESET pgseal.transparent;
 
+-- what a procedure answers
+CREATE PROCEDURE answer(INOUT id int, OUT e encrypted_text, OUT l encrypted_text[], INOUT r a) LANGUAGE plpgsql AS $$
+	BEGIN SELECT a.e, a.l INTO e, l FROM a WHERE a.id = answer.id; SELECT * INTO r FROM a WHERE a.id = answer.id; COMMIT; END $$;
+CALL answer(1, NULL, NULL, NULL);
+CALL answer(1, NULL, NULL, NULL) \gdesc
+CALL answer(3, NULL, NULL, NULL);
+DO $$ DECLARE i int := 1; e encrypted_text; l encrypted_text[]; r a; BEGIN CALL answer(i, e, l, r); RAISE INFO '% % %', pg_typeof(e), l::text[], r.n::int; END $$;
+CREATE PROCEDURE answer_any(INOUT v anyelement) LANGUAGE plpgsql AS $$ BEGIN v := v; END $$;
+CALL answer_any('x'::encrypted_text);
+SET pgseal.transparent = off;
+CALL answer(1, NULL, NULL, NULL) \gdesc
+RESET pgseal.transparent;
+
 -- COPY of a query gives what a SELECT gives, of a table what is stored
 COPY (SELECT id, e, n, l FROM a ORDER BY id) TO STDOUT;
 COPY (SELECT e FROM a ORDER BY e DESC NULLS LAST) TO STDOUT (FORMAT csv);
@@ -119,6 +132,7 @@ SET pgseal.on_denied = 'null';
 SELECT e FROM to_table();
 RESET pgseal.on_denied;
 SELECT count(*) FROM sealed_still();
+CALL answer(1, NULL, NULL, NULL);
 RESET ROLE;
 
 SET client_min_messages = warning;

@@ -17,6 +17,7 @@
 #include "hooks/functions.h"
 #include "hooks/open_results.h"
 #include "hooks/parallel.h"
+#include "hooks/plain_callers.h"
 #include "hooks/redact.h"
 #include "hooks/refuse.h"
 #include "keys/keyring.h"
@@ -62,6 +63,7 @@ _PG_init(void)
 	pgseal_stored_init();
 	pgseal_transparent_init();
 	pgseal_parallel_init();
+	pgseal_plain_callers_init();
 	pgseal_ddl_init();
 	pgseal_functions_init();
 	pgseal_refuse_init();

@@ -12,3 +12,24 @@ CREATE FUNCTION pgseal_internal.open_rows(anyarray) RETURNS record[]
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_open_rows';
 CREATE FUNCTION pgseal_internal.open_rows_result(anyarray) RETURNS record[]
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_open_rows';
+
+-- What the planner calls for PostgreSQL's functions of these names: with the values
+-- of encrypted columns opened (src/hooks/plain_callers.c)
+CREATE FUNCTION pgseal_internal.query_to_xml(text, boolean, boolean, text) RETURNS xml
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
+CREATE FUNCTION pgseal_internal.query_to_xmlschema(text, boolean, boolean, text) RETURNS xml
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
+CREATE FUNCTION pgseal_internal.query_to_xml_and_xmlschema(text, boolean, boolean, text) RETURNS xml
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
+CREATE FUNCTION pgseal_internal.table_to_xml(regclass, boolean, boolean, text) RETURNS xml
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
+CREATE FUNCTION pgseal_internal.table_to_xml_and_xmlschema(regclass, boolean, boolean, text) RETURNS xml
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
+CREATE FUNCTION pgseal_internal.schema_to_xml(name, boolean, boolean, text) RETURNS xml
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
+CREATE FUNCTION pgseal_internal.schema_to_xml_and_xmlschema(name, boolean, boolean, text) RETURNS xml
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
+CREATE FUNCTION pgseal_internal.database_to_xml(boolean, boolean, text) RETURNS xml
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
+CREATE FUNCTION pgseal_internal.database_to_xml_and_xmlschema(boolean, boolean, text) RETURNS xml
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';

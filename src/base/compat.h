@@ -24,11 +24,15 @@
 #if PG_VERSION_NUM >= 160000
 #define pgseal_server_aclcheck(server, role, mode) \
 	object_aclcheck(ForeignServerRelationId, (server), (role), (mode))
+#define pgseal_function_aclcheck(function, role, mode) \
+	object_aclcheck(ProcedureRelationId, (function), (role), (mode))
 #define pgseal_owns_table(relid, role) \
 	object_ownercheck(RelationRelationId, (relid), (role))
 #else
 #define pgseal_server_aclcheck(server, role, mode) \
 	pg_foreign_server_aclcheck((server), (role), (mode))
+#define pgseal_function_aclcheck(function, role, mode) \
+	pg_proc_aclcheck((function), (role), (mode))
 #define pgseal_owns_table(relid, role) \
 	pg_class_ownercheck((relid), (role))
 #endif

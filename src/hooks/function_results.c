@@ -26,6 +26,7 @@
 #include "base/settings.h"
 #include "hooks/function_results.h"
 #include "hooks/opened.h"
+#include "hooks/plain_callers.h"
 #include "hooks/plpgsql_rows.h"
 #include "hooks/result_columns.h"
 #include "value/basetype.h"
@@ -143,6 +144,8 @@ pgseal_function_results(ParseState *pstate, Query *query)
 				pgseal_targets_map(query, open_target, query);
 			break;
 		case PGSEAL_ROWS_STAY:
+			if (pgseal_transparent && pgseal_plain_caller())
+				pgseal_targets_map(query, open_target, query);
 			break;
 	}
 }

@@ -44,10 +44,12 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
+#include "hooks/call_results.h"
 #include "hooks/function_results.h"
 #include "hooks/open_arguments.h"
 #include "hooks/open_results.h"
 #include "hooks/opened.h"
+#include "hooks/plain_callers.h"
 #include "hooks/result_columns.h"
 #include "type/hash_caller.h"
 
@@ -217,6 +219,14 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		pgseal_function_results(pstate, query);
 	if (source == NULL || pstate->p_sourcetext != source)
 		return;
+	if (query->commandType == CMD_UTILITY && IsA(query->utilityStmt, CallStmt))
+	{
+		CallStmt   *call = (CallStmt *) query->utilityStmt;
+
+		if (pgseal_call_returns_sealed(call) && shall_open(pstate))
+			pgseal_call_open(call);
+		return;
+	}
 	result = client_query(query);
 	if (result == NULL || !has_encrypted_result(result) || !shall_open(pstate))
 		return;
@@ -235,6 +245,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		const char *saved_source = inside_source; \
 		const char *volatile new_source = (source); \
 		inside = true; \
+		pgseal_nesting++; \
 		inside_source = new_source; \
 		pgseal_hash_executor = (executor); \
 		PG_TRY(); \
@@ -245,6 +256,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		PG_FINALLY(); \
 		{ \
 			inside = saved_inside; \
+			pgseal_nesting--; \
 			inside_source = saved_source; \
 			pgseal_hash_executor = saved_executor; \
 		} \
@@ -258,6 +270,7 @@ transparent_planner(Query *parse, const char *query_string, int cursor_options,
 	PlannedStmt *result = NULL;
 
 	/* Functions are inlined and constant ones are called here */
+	pgseal_plain_callers_mark(parse);
 	INSIDE_BEGIN(NULL, NULL);
 	result = prev_planner ?
 		prev_planner(parse, query_string, cursor_options, params) :
@@ -344,16 +357,26 @@ source_inside_utility(Node *stmt, const char *query_string, ProcessUtilityContex
 }
 
 static void
-transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-							ProcessUtilityContext context, ParamListInfo params,
-							QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+pass_on_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context), NULL);
+	if (IsA(pstmt->utilityStmt, CallStmt))
+		dest = pgseal_call_receiver((CallStmt *) pstmt->utilityStmt, dest);
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
 								dest, qc);
+}
+
+static void
+transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+							ProcessUtilityContext context, ParamListInfo params,
+							QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context), NULL);
+	pass_on_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	INSIDE_END();
 }
 

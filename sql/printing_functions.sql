@@ -1,0 +1,56 @@
+-- Functions that print what a query given to them returns.
+CREATE SCHEMA printing;
+SET search_path = printing, public;
+CREATE EXTENSION tablefunc;
+CREATE EXTENSION hstore;
+CREATE TABLE sales (region encrypted_text, quarter encrypted_text, amount encrypted_numeric);
+INSERT INTO sales VALUES ('east', 'q1', 1.50), ('east', 'q2', 2), ('west', 'q1', 3);
+CREATE TABLE tree (id encrypted_text, parent encrypted_text);
+INSERT INTO tree VALUES ('root', NULL), ('leaf', 'root'), ('twig', 'root'), ('bud', 'twig');
+
+SELECT * FROM crosstab('SELECT region, quarter, amount FROM sales ORDER BY 1, 2') AS t(region text, q1 numeric, q2 numeric);
+SELECT * FROM crosstab('SELECT region, quarter, amount FROM sales ORDER BY 1, 2', 'SELECT DISTINCT quarter FROM sales ORDER BY 1') AS t(region text, q1 numeric, q2 numeric);
+SELECT * FROM connectby('tree', 'id', 'parent', 'root', 0, '/') AS t(id text, parent text, level int, branch text);
+
+SELECT query_to_xml('SELECT region, amount FROM sales ORDER BY amount', true, false, '');
+SELECT table_to_xml('tree', false, true, '');
+SELECT schema_to_xml('printing', false, false, '')::text LIKE '%<amount>1.50</amount>%' AS "schema", query_to_xmlschema('SELECT amount FROM sales', false, false, '')::text LIKE '%type="NUMERIC"%' AS "its type";
+CREATE VIEW report AS SELECT query_to_xml('SELECT amount FROM sales WHERE amount > 2', false, true, '') AS x;
+SELECT * FROM report;
+SELECT pg_get_viewdef('report'::regclass);
+CREATE FUNCTION report() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN query_to_xml('SELECT amount FROM sales WHERE amount > 2', false, true, ''); END $$;
+SELECT report();
+DECLARE c CURSOR WITH HOLD FOR SELECT amount FROM sales ORDER BY 1;
+SELECT cursor_to_xml('c', 1, false, true, '');
+CLOSE c;
+
+SELECT hstore(s) FROM sales s WHERE amount = 2;
+SELECT hstore(s) -> 'region' FROM sales s WHERE amount = 2;
+
+-- what runs inside such a function isn't what it prints
+CREATE FUNCTION inner_type() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN SELECT region INTO r FROM sales LIMIT 1; RETURN pg_typeof(r.region); END $$;
+SELECT query_to_xml('SELECT inner_type()', false, true, '');
+SELECT inner_type();
+SELECT query_to_xml('SELECT 1/0', false, true, '');
+SELECT inner_type();
+
+-- who may not open or not call it
+CREATE ROLE printing_reader;
+GRANT USAGE ON SCHEMA printing TO printing_reader;
+GRANT SELECT ON sales TO printing_reader;
+SET ROLE printing_reader;
+SELECT query_to_xml('SELECT region FROM sales', false, true, '');
+SELECT * FROM crosstab('SELECT region, quarter, amount FROM sales ORDER BY 1, 2') AS t(region text, q1 numeric, q2 numeric);
+RESET ROLE;
+BEGIN;
+REVOKE EXECUTE ON FUNCTION query_to_xml(text, boolean, boolean, text) FROM PUBLIC;
+SET ROLE printing_reader;
+SELECT query_to_xml('SELECT 1', false, true, '');
+ROLLBACK;
+SET pgseal.transparent = off;
+SELECT query_to_xml('SELECT region FROM sales', false, true, '')::text LIKE '%pgseal:1:%' AS "sealed";
+RESET pgseal.transparent;
+
+SET client_min_messages = warning;
+DROP SCHEMA printing CASCADE;
+DROP ROLE printing_reader;
