@@ -292,6 +292,16 @@ pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
 }
 #endif
 
+/*
+ * What setup_parse_variable_parameters() keeps in p_ref_hook_state: VarParamState
+ * of parse_param.c, the same in 15 to 18.
+ */
+typedef struct PgsealInferredParams
+{
+	Oid		  **paramTypes;
+	int		   *numParams;
+} PgsealInferredParams;
+
 /* storage/latch.h: from 17 on a resource owner keeps a wait event set */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_make_wait_event_set(num_events) \

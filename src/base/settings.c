@@ -14,6 +14,7 @@
 #include <limits.h>
 
 #include "utils/guc.h"
+#include "utils/plancache.h"
 
 #include "base/settings.h"
 
@@ -68,6 +69,14 @@ static const struct config_enum_entry sealed_input_options[] = {
 	{NULL, 0, false}
 };
 
+/* Prepared statements are analyzed again, and follow the setting (open_results.c) */
+static void
+assign_transparent(bool transparent, void *extra)
+{
+	if (transparent != pgseal_transparent)
+		ResetPlanCache();
+}
+
 void
 pgseal_guc_init(void)
 {
@@ -75,7 +84,7 @@ pgseal_guc_init(void)
 							 "Opens encrypted columns in the results of statements that the client sends itself.",
 							 "When off, the sealed form is returned. What is stored is sealed either way.",
 							 &pgseal_transparent, true,
-							 PGC_USERSET, 0, NULL, NULL, NULL);
+							 PGC_USERSET, 0, NULL, assign_transparent, NULL);
 	DefineCustomEnumVariable("pgseal.on_denied",
 							 "What a role gets that may not open a value: an error or NULL.",
 							 NULL,

@@ -15,20 +15,20 @@
  * utility commands say when something runs inside a statement; then only the
  * query of a PREPARE, or that of the prepared statement of an EXECUTE, counts.
  *
- * A prepared statement must not change its result type when it is analyzed
- * again, so what pgseal.transparent was at PREPARE is remembered for it.
+ * A prepared statement follows pgseal.transparent as it follows search_path: it
+ * is analyzed again after a change (settings.c), and where its results would be
+ * of other types then, PostgreSQL says so ("cached plan must not change result
+ * type"), upon which drivers prepare it anew.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/hash.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/prepare.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -37,9 +37,7 @@
 #include "parser/parse_func.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
@@ -50,14 +48,12 @@
 #include "hooks/open_results.h"
 #include "hooks/opened.h"
 #include "hooks/plain_callers.h"
+#include "hooks/parameters.h"
 #include "hooks/result_columns.h"
 #include "type/hash_caller.h"
 
 /* pg_dump --inserts reads tables through a cursor of this name */
 #define DUMP_CURSOR				"_pg_dump_cursor"
-
-/* Prepared statements whose setting is remembered */
-#define MAX_REMEMBERED			10000
 
 static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
 static planner_hook_type prev_planner = NULL;
@@ -69,14 +65,9 @@ static ProcessUtility_hook_type prev_process_utility = NULL;
 static bool inside = false;
 static const char *inside_source = NULL;
 
-/* Setting of a prepared statement, by its source text */
-typedef struct Remembered
-{
-	uint64		source_hash;	/* hash key: must be first */
-	bool		transparent;
-} Remembered;
-
-static HTAB *remembered = NULL;
+/* The PREPARE that is running, as it was parsed, and its text; or NULL */
+static const PrepareStmt *prepare = NULL;
+static const char *prepare_source = NULL;
 
 /* PgsealTargetMap: NULL unless the column holds sealed values */
 static Expr *
@@ -123,56 +114,6 @@ client_query(Query *query)
 	return NULL;
 }
 
-static void
-remember(uint64 source_hash)
-{
-	Remembered *entry;
-
-	if (remembered == NULL || hash_get_num_entries(remembered) >= MAX_REMEMBERED)
-	{
-		HASHCTL		ctl = {0};
-
-		if (remembered != NULL)
-			hash_destroy(remembered);
-		ctl.keysize = sizeof(uint64);
-		ctl.entrysize = sizeof(Remembered);
-		ctl.hcxt = TopMemoryContext;
-		remembered = hash_create("pgseal prepared statements", 64, &ctl,
-								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
-	entry = hash_search(remembered, &source_hash, HASH_ENTER, NULL);
-	entry->transparent = pgseal_transparent;
-}
-
-/*
- * The setting that counts.  Parameters tell the three ways apart in which a
- * client's statement comes here: PREPARE and the Parse message infer their
- * types, an analysis of a prepared statement again has them fixed, and a
- * simple query has none.  (A prepared statement without parameters that is
- * analyzed again in the extended protocol looks like a simple query.)
- */
-static bool
-shall_open(ParseState *pstate)
-{
-	uint64		source_hash;
-	Remembered *entry;
-	bool		preparing = (pstate->p_coerce_param_hook != NULL);
-	bool		again = !preparing && (inside || pstate->p_paramref_hook != NULL);
-
-	if (!preparing && !again)
-		return pgseal_transparent;
-
-	source_hash = hash_bytes_extended((const unsigned char *) pstate->p_sourcetext,
-									  strlen(pstate->p_sourcetext), 0);
-	if (preparing)
-	{
-		remember(source_hash);
-		return pgseal_transparent;
-	}
-	entry = remembered ? hash_search(remembered, &source_hash, HASH_FIND, NULL) : NULL;
-	return entry != NULL ? entry->transparent : pgseal_transparent;
-}
-
 static bool
 has_encrypted_result(Query *query)
 {
@@ -211,6 +152,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 	const char *source = inside ? inside_source : debug_query_string;
 	Query	   *result;
 
+	pgseal_parameters_plain(pstate, query, prepare_source == pstate->p_sourcetext ? prepare : NULL);
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
 
@@ -223,12 +165,12 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 	{
 		CallStmt   *call = (CallStmt *) query->utilityStmt;
 
-		if (pgseal_call_returns_sealed(call) && shall_open(pstate))
+		if (pgseal_transparent && pgseal_call_returns_sealed(call))
 			pgseal_call_open(call);
 		return;
 	}
 	result = client_query(query);
-	if (result == NULL || !has_encrypted_result(result) || !shall_open(pstate))
+	if (result == NULL || !pgseal_transparent || !has_encrypted_result(result))
 		return;
 	pgseal_targets_map(result, open_target, result);
 }
@@ -243,10 +185,14 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		EState	   *saved_executor = pgseal_hash_executor; \
 		bool		saved_inside = inside; \
 		const char *saved_source = inside_source; \
+		const PrepareStmt *saved_prepare = prepare; \
+		const char *saved_prepare_source = prepare_source; \
 		const char *volatile new_source = (source); \
 		inside = true; \
 		pgseal_nesting++; \
 		inside_source = new_source; \
+		prepare = NULL; \
+		prepare_source = NULL; \
 		pgseal_hash_executor = (executor); \
 		PG_TRY(); \
 		{
@@ -258,6 +204,8 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 			inside = saved_inside; \
 			pgseal_nesting--; \
 			inside_source = saved_source; \
+			prepare = saved_prepare; \
+			prepare_source = saved_prepare_source; \
 			pgseal_hash_executor = saved_executor; \
 		} \
 		PG_END_TRY(); \
@@ -363,6 +311,12 @@ pass_on_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 {
 	if (IsA(pstmt->utilityStmt, CallStmt))
 		dest = pgseal_call_receiver((CallStmt *) pstmt->utilityStmt, dest);
+	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context), NULL);
+	if (IsA(pstmt->utilityStmt, PrepareStmt))
+	{
+		prepare = copyObject((PrepareStmt *) pstmt->utilityStmt);
+		prepare_source = query_string;
+	}
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	else

@@ -87,8 +87,8 @@ async function main() {
 
 	await q('error: not null', 'UPDATE customer SET email = $1 WHERE customer_id = $2', [null, 2]);
 	await q('error: duplicate', 'INSERT INTO customer (customer_id, first_name, last_name, email) VALUES ($1, $2, $3, $4)', [2, 'x', 'y', 'z']);
-	await q('error without the value: not an integer', 'INSERT INTO typed (id, c_int4) VALUES ($1, $2)', [1000, 'seven']);
-	await q('error without the value: out of range', 'INSERT INTO typed (id, c_int2) VALUES ($1, $2)', [1001, 40000]);
+	await q('error: not an integer', 'INSERT INTO typed (id, c_int4) VALUES ($1, $2)', [1000, 'seven']);
+	await q('error: out of range', 'INSERT INTO typed (id, c_int2) VALUES ($1, $2)', [1001, 40000]);
 
 	await client.end();
 

@@ -198,8 +198,8 @@ def main():
     q("after it", "SELECT email FROM customer WHERE customer_id = 3")
     q("error: duplicate", NEW_CUSTOMER, (2, "x", "y", "z"))
     q("error: not null", NEW_CUSTOMER, (5000, None, "y", "z"))
-    q("error without the value: not an integer", "INSERT INTO typed (id, c_int4) VALUES (%s, %s)", (6000, "seven"))
-    q("error without the value: out of range", "INSERT INTO typed (id, c_int2) VALUES (%s, %s)", (6001, 40000))
+    q("error: not an integer", "INSERT INTO typed (id, c_int4) VALUES (%s, %s)", (6000, "seven"))
+    q("error: out of range", "INSERT INTO typed (id, c_int2) VALUES (%s, %s)", (6001, 40000))
     conn.close()
 
 

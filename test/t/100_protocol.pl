@@ -165,14 +165,27 @@ is_deeply([ unpack('N3', $r->{rows}[0][0]) ], [ 1, 0, TEXT ], 'binary array has 
 
 $r = extended('INSERT INTO t VALUES ($1, $2, $3) RETURNING v, n', values => [ 3, 'eve', 30 ]);
 is_deeply($r->{rows}, [ [ 'eve', 30 ] ], 'untyped parameters are sealed and come back');
-isnt($r->{parameters}[1], TEXT, 'an untyped parameter has the encrypted type');
+is_deeply($r->{parameters}, [ INT4, TEXT, INT4 ], 'untyped parameters are described as those of a plain table');
 $r = extended('INSERT INTO t VALUES ($1, $2, $3) RETURNING v, n', types => [ INT4, TEXT, INT4 ],
 	values => [ pack('N', 4), 'fay', pack('N', 40) ], binary_in => 1, binary => 1);
 is_deeply($r->{rows}, [ [ 'fay', pack('N', 40) ] ], 'typed binary parameters');
 $r = extended('UPDATE t SET v = $1 WHERE id = $2 RETURNING v', values => [ undef, 4 ]);
 is_deeply($r->{rows}, [ [undef] ], 'null');
-$r = extended('INSERT INTO t (id, v) VALUES ($1, $2)', values => [ pack('N', 5), 'not sealed' ], binary_in => 1);
-is($r->{error}, '0A000', 'binary plaintext for an encrypted parameter is refused');
+$r = extended('INSERT INTO t VALUES ($1, $2, $3, $4) RETURNING v, n, a', values => [ pack('N', 5), 'gus', pack('N', 50),
+		pack('N5', 1, 0, TEXT, 1, 1) . pack('N', 1) . 'z' ], binary_in => 1);
+is_deeply([ @$r{qw(error parameters rows)} ], [ '', [ INT4, TEXT, INT4, TEXT_ARRAY ], [ [ 'gus', 50, '{z}' ] ] ],
+	'untyped parameters in binary');
+$r = extended('DELETE FROM t WHERE a[1] = $1 AND n = $2 AND v = ANY ($3)', values => [ 'z', 50, '{gus}' ]);
+is_deeply([ $r->{tags}, $r->{parameters} ], [ ['DELETE 1'], [ TEXT, INT4, TEXT_ARRAY ] ], 'and in a condition');
+$r = extended('SELECT v FROM t WHERE v = $1 AND n = $2; ', values => [ 'eve', 30 ]);
+is_deeply([ $r->{rows}, $r->{parameters} ], [ [ ['eve'] ], [ TEXT, INT4 ] ], 'behind a semicolon there may be nothing');
+$r = extended('SELECT v FROM t WHERE v = $1 AND nosuch = $2');
+is($r->{error}, '42703', 'an error is one');
+is_deeply(extended('SELECT n FROM t WHERE v = $1', values => ['eve'])->{rows}, [ [30] ], 'and nothing stays of it');
+simple('BEGIN');
+extended('SELECT v FROM t WHERE nosuch = $1');
+is(extended('SELECT v FROM t WHERE v = $1', values => ['fay'])->{error}, '25P02', 'nothing is analyzed in a transaction that failed');
+simple('ROLLBACK');
 is($node->safe_psql('postgres',
 		q{SELECT count(*) FROM t WHERE (pgseal.inspect(v)).key = 'public.t' AND (pgseal.inspect(n)).key = 'public.t'}),
 	3, 'all under the key of the table');
@@ -183,12 +196,18 @@ ask(parse('SELECT id, v FROM t WHERE id = $1', name => 's', types => [INT4]), sy
 ask(parse('SELECT v FROM t WHERE id = 1', name => 's0'), sync());
 sub run_s { return ask(bind_to(name => 's', values => [1]), describe('P'), execute(), sync()) }
 is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'named statement');
-simple('SET pgseal.transparent = off');
-is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'named statement after the setting');
 simple('ALTER TABLE t ADD extra int');
-is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'named statement after the setting and DDL');
-is_deeply(run_s()->{oids}, [ INT4, TEXT ], 'its OIDs');
+is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'named statement after DDL');
+simple('SET pgseal.transparent = off');
+is(run_s()->{error}, '0A000', 'named statement after the setting: drivers prepare it again upon this');
+is(ask(bind_to(name => 's0'), execute(), sync())->{error}, '0A000', 'one without parameters');
 simple('RESET pgseal.transparent');
+is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'and back');
+is_deeply(run_s()->{oids}, [ INT4, TEXT ], 'its OIDs');
+simple('BEGIN; SET LOCAL pgseal.transparent = off');
+is(run_s()->{error}, '0A000', 'in a transaction');
+simple('ROLLBACK');
+is_deeply(run_s()->{rows}, [ [ 1, 'ada' ] ], 'and after its end');
 is_deeply(ask(bind_to(name => 's0'), execute(), sync())->{rows}, [ ['ada'] ], 'one without parameters, after DDL');
 ask(parse('SELECT v FROM t WHERE id = $1', name => 'again', types => [INT4]), sync());
 simple('ALTER TABLE t DROP extra');
@@ -233,7 +252,12 @@ my $sealed = $r->{rows}[0][0];
 $r = extended('INSERT INTO t (id, v) VALUES ($1, $2)', values => [ pack('N', 6), $sealed ], binary_in => 1);
 is_deeply($r->{tags}, ['INSERT 0 1'], 'and the envelope goes in again');
 simple('RESET pgseal.transparent');
+$r = extended('INSERT INTO t (id, v) VALUES ($1, $2)', values => [ pack('N', 7), $sealed ], binary_in => 1);
+is_deeply($r->{tags}, ['INSERT 0 1'], 'in the transparent mode, too');
 simple('RESET pgseal.sealed_input');
+$r = extended('INSERT INTO t (id, v) VALUES ($1, $2)', values => [ pack('N', 8), $sealed ], binary_in => 1);
+is($r->{error}, '22021', 'without pgseal.sealed_input, bytes are what they are to a plain column');
+is_deeply(simple('SELECT v FROM t WHERE id = 7')->{rows}, [ ['ada'] ], 'as the same value');
 is_deeply(simple('SELECT v FROM t WHERE id = 6')->{rows}, [ ['ada'] ], 'as the same value');
 
 close $socket;

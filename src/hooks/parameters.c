@@ -1,0 +1,243 @@
+/*-------------------------------------------------------------------------
+ *
+ * parameters.c
+ *	  Parameters are of the types that a plain column's would be.
+ *
+ * In INSERT INTO t (n) VALUES ($1), PostgreSQL infers that $1 is of the column's
+ * type.  No driver knows an encrypted type's OID or its binary form, and text sent
+ * for it would be looked at for whether it is a sealed value.  So where a type is
+ * inferred to be an encrypted one, the statement is analyzed once more, with that
+ * parameter declared to be of the base type.
+ *
+ * That is what PostgreSQL itself does, from the same types, when it analyzes a
+ * prepared statement again after DDL; so both give the same query, and it is that
+ * of a client which declares the base type: what finds indexes for such values
+ * (lookup.c, unopen.c) finds them for these.  Changing the first query's Param
+ * nodes would have to agree with it in each context that there is.
+ *
+ * Where the statement can't be analyzed so, as with a call of a function that takes
+ * an encrypted value, the parameter keeps the encrypted type; likewise where the
+ * statement names that in PREPARE, and where sealed values go in or out by
+ * parameters and results: with pgseal.sealed_input = on or pgseal.transparent = off.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "nodes/makefuncs.h"
+#include "parser/analyze.h"
+#include "parser/parse_param.h"
+#include "parser/parser.h"
+#include "tcop/tcopprot.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "base/compat.h"
+#include "base/extension.h"
+#include "base/settings.h"
+#include "hooks/parameters.h"
+#include "value/basetype.h"
+
+/* A statement with more is analyzed with all of them plain, or none */
+#define MAX_TRIED_ONE_BY_ONE	100
+
+/* Are the types of parameters inferred in this analysis? */
+static bool
+infers_types(ParseState *pstate)
+{
+	static CoerceParamHook inferring = NULL;
+
+	if (pstate->p_coerce_param_hook == NULL)
+		return false;
+	if (inferring == NULL)
+	{
+		ParseState *other = make_parsestate(NULL);
+		Oid		   *types = NULL;
+		int			num_types = 0;
+
+		setup_parse_variable_parameters(other, &types, &num_types);
+		inferring = other->p_coerce_param_hook;
+		free_parsestate(other);
+	}
+	return pstate->p_coerce_param_hook == inferring;
+}
+
+/* What a plain column's would be; InvalidOid unless the type is an encrypted one */
+static Oid
+plain_type(Oid type)
+{
+	const PgsealType *encrypted;
+	Oid			element;
+
+	/* The built-in types of most statements cost no lookup */
+	if (type < FirstNormalObjectId)
+		return InvalidOid;
+	type = getBaseType(type);
+	encrypted = pgseal_type_by_oid(type);
+	if (encrypted != NULL)
+		return encrypted->base->oid;
+	element = get_element_type(type);
+	if (!OidIsValid(element))
+		return InvalidOid;
+	encrypted = pgseal_type_by_oid(getBaseType(element));
+	return encrypted != NULL ? get_array_type(encrypted->base->oid) : InvalidOid;
+}
+
+/* Does the PREPARE itself say what type this parameter (from 0) is? */
+static bool
+is_named(const PrepareStmt *prepare, int parameter)
+{
+	return prepare != NULL && parameter < list_length(prepare->argtypes);
+}
+
+/*
+ * The statement as it was parsed.  Analysis has changed that; but that of a PREPARE
+ * was put aside, and that of a Parse message is all of its text.  NULL: neither.
+ */
+static RawStmt *
+raw_statement(ParseState *pstate, const Query *query, const PrepareStmt *prepare)
+{
+	List	   *statements;
+	RawStmt    *raw;
+
+	if (prepare != NULL)
+	{
+		raw = makeNode(RawStmt);
+		raw->stmt = copyObject(prepare->query);
+		raw->stmt_location = query->stmt_location;
+		raw->stmt_len = query->stmt_len;
+		return raw;
+	}
+	if (pstate->p_sourcetext != debug_query_string)
+		return NULL;
+	statements = raw_parser(pstate->p_sourcetext, RAW_PARSE_DEFAULT);
+	return list_length(statements) == 1 ? linitial_node(RawStmt, statements) : NULL;
+}
+
+static Query *
+analyze(ParseState *pstate, RawStmt *raw, const Oid *types, int num_types)
+{
+	ParseState *again = make_parsestate(NULL);
+	Query	   *query;
+
+	again->p_sourcetext = pstate->p_sourcetext;
+	again->p_queryEnv = pstate->p_queryEnv;
+	setup_parse_fixed_parameters(again, types, num_types);
+	query = transformTopLevelStmt(again, copyObject(raw));
+	free_parsestate(again);
+	return query;
+}
+
+/* The same; NULL when that is no valid statement */
+static Query *
+try_analyze(ParseState *pstate, RawStmt *raw, const Oid *types, int num_types)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Query	   *volatile query = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		query = analyze(pstate, raw, types, num_types);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		FreeErrorData(error);
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		query = NULL;
+	}
+	PG_END_TRY();
+	return query;
+}
+
+/* With as many of the parameters plain as it can be analyzed with; types is changed to these. */
+static Query *
+analyze_one_by_one(ParseState *pstate, RawStmt *raw, Oid *types, const Oid *plain, int num_types)
+{
+	Query	   *query = NULL;
+
+	for (int i = 0; i < num_types; i++)
+	{
+		Oid			inferred = types[i];
+		Query	   *with;
+
+		if (!OidIsValid(plain[i]))
+			continue;
+		types[i] = plain[i];
+		with = try_analyze(pstate, raw, types, num_types);
+		if (with != NULL)
+			query = with;
+		else
+			types[i] = inferred;
+	}
+	return query;
+}
+
+void
+pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *prepare)
+{
+	PgsealInferredParams *inferred;
+	Oid		   *plain;
+	Oid		   *types;
+	int			num_types;
+	int			num_plain = 0;
+	RawStmt    *raw;
+	Query	   *again;
+
+	if (!pgseal_transparent || pgseal_sealed_input == PGSEAL_SEALED_INPUT_ON ||
+		!infers_types(pstate))
+		return;
+	inferred = pstate->p_ref_hook_state;
+	num_types = *inferred->paramTypes != NULL ? *inferred->numParams : 0;
+	plain = palloc0(sizeof(Oid) * (num_types + 1));
+	types = palloc(sizeof(Oid) * (num_types + 1));
+	for (int i = 0; i < num_types; i++)
+	{
+		types[i] = (*inferred->paramTypes)[i];
+		/* PostgreSQL is about to say that it could not determine one */
+		if (types[i] == InvalidOid || types[i] == UNKNOWNOID)
+			return;
+		if (!is_named(prepare, i))
+			plain[i] = plain_type(types[i]);
+		num_plain += OidIsValid(plain[i]) ? 1 : 0;
+	}
+	if (num_plain == 0)
+		return;
+	raw = raw_statement(pstate, query, prepare);
+	if (raw == NULL)
+		return;
+
+	for (int i = 0; i < num_types; i++)
+		if (OidIsValid(plain[i]))
+			types[i] = plain[i];
+	again = try_analyze(pstate, raw, types, num_types);
+	if (again == NULL && num_plain > 1 && num_plain <= MAX_TRIED_ONE_BY_ONE)
+	{
+		memcpy(types, *inferred->paramTypes, sizeof(Oid) * num_types);
+		again = analyze_one_by_one(pstate, raw, types, plain, num_types);
+	}
+	if (again == NULL)
+		return;
+
+	/* Whoever counts statements has computed it from the same text */
+	again->queryId = query->queryId;
+	*query = *again;
+	memcpy(*inferred->paramTypes, types, sizeof(Oid) * num_types);
+}

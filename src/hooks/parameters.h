@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * parameters.h
+ *	  Parameters are of the types that a plain column's would be.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_PARAMETERS_H
+#define PGSEAL_PARAMETERS_H
+
+#include "postgres.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_node.h"
+
+/*
+ * Makes parameters whose type was inferred to be an encrypted one of the base
+ * type instead, and the query as it is with them.  prepare is the statement as it
+ * was parsed if it is being prepared in SQL, else NULL.
+ */
+extern void pgseal_parameters_plain(ParseState *pstate, Query *query,
+									const PrepareStmt *prepare);
+
+#endif							/* PGSEAL_PARAMETERS_H */
