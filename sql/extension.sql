@@ -68,7 +68,7 @@ DROP EXTENSION pgseal CASCADE;
 CREATE SCHEMA ext;
 CREATE EXTENSION pgseal SCHEMA ext;
 CREATE EXTENSION pgseal SCHEMA pg_catalog;
--- what people list: nothing of it without a pattern, with one what README lists
+-- what people list: nothing of it without a pattern, with one what docs/reference.md lists
 \df
 \dT
 \do

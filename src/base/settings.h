@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * settings.h
- *	  The settings of pgseal (README, "Settings").
+ *	  The settings of pgseal (docs/reference.md, "Settings").
  *
  *-------------------------------------------------------------------------
  */

@@ -6,7 +6,7 @@
 # AES-CBC without authentication), each in a table with an id.  Printed is
 # pg_total_relation_size, with TOAST, for ROWS rows (100000; fewer of the long
 # values).  Texts are made of PostgreSQL's own comments on its functions, so that
-# they compress as English does.  The output is the table in the README.
+# they compress as English does.  The output is the table in docs/performance.md.
 
 set -u
 

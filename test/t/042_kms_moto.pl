@@ -1,5 +1,5 @@
 # aws_kms against moto, with its signature and IAM checks turned on, by a user
-# who may do what the README's policy says: keys that one side wraps, AWS's own
+# who may do what the policy of docs/kms/aws.md says: keys that one side wraps, AWS's own
 # client unwraps, and the other way round.
 #
 # Needs the extension in test/module_kms, installed; test/kms/moto.sh.
@@ -13,11 +13,11 @@ use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
 use MIME::Base64;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Readme;
+use Pages;
 use RealKms;
 use Test::More;
 
-my ($moto, $facts) = RealKms->start('moto.sh', Readme->aws_policy);
+my ($moto, $facts) = RealKms->start('moto.sh', Pages->aws_policy);
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my $arn = $facts->{arn};
 

@@ -1,7 +1,7 @@
 # vault_transit against OpenBao: the server itself, on a TLS listener with its
 # own CA, raft storage and an audit log.
 #
-# What the README tells to do is done as it is written there: its commands and
+# What docs/kms/vault.md tells to do is done as it is written there: its commands and
 # policy, and its CREATE SERVER with each login.  Then the life of keys and
 # tokens, and what is refused.
 #
@@ -18,7 +18,7 @@ use IPC::Run;
 use MIME::Base64 qw(encode_base64 decode_base64 encode_base64url);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Readme;
+use Pages;
 use RealKms;
 use Test::More;
 
@@ -38,7 +38,7 @@ sub write_file
 	return "$dir/$name";
 }
 
-# A text of the README for this machine
+# A text of that page for this machine
 sub here
 {
 	my ($text) = @_;
@@ -129,7 +129,7 @@ sub server
 	return;
 }
 
-# ---- the README, as written ----
+# ---- the page, as written ----
 
 system_or_bail('openssl', 'genrsa', '-out', "$dir/issuer.key", '2048');
 system_or_bail('openssl', 'rsa', '-in', "$dir/issuer.key", '-pubout', '-out', "$dir/issuer.pem");
@@ -138,11 +138,11 @@ write_file('postgres.jwt', jwt(qq({"sub":"postgres","aud":"vault","nbf":1,"exp":
 my $pod = '"kubernetes.io":{"namespace":"db","serviceaccount":{"name":"postgres","uid":"u1"}}';
 write_file('pod.jwt', jwt(qq({"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:db:postgres","nbf":1,"exp":$expires,$pod})));
 
-my $told = administer(here(join("\n", Readme->blocks('Vault and OpenBao', 'sh'))));
+my $told = administer(here(join("\n", Pages->blocks('Vault and OpenBao', 'sh'))));
 my ($role_id) = $told =~ /([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/ or die "no role id: $told";
 query('CREATE EXTENSION pgseal');
 my @servers;
-foreach my $server (Readme->servers('Vault and OpenBao'))
+foreach my $server (Pages->servers('Vault and OpenBao'))
 {
 	my ($name, $statement) = @$server;
 	$statement =~ s/59d6d1ca-[0-9a-f-]*/$role_id/;
@@ -254,7 +254,7 @@ my $token = slurp_file("$dir/vault-token") =~ s/\s//gr;
 api('POST', 'auth/token/revoke', { token => $token });
 fails("SELECT pgseal.create_key('none', server => 'vault')", qr/refused.*HTTP status 403, code "permission_denied".*the token has expired/s, 'revoked token');
 is(query('SELECT v FROM t_vault'), 'plain vault', 'keys in the cache go on');
-my ($command) = here(join '', Readme->blocks('Vault and OpenBao', 'sh')) =~ /^(bao token create.*)$/m;
+my ($command) = here(join '', Pages->blocks('Vault and OpenBao', 'sh')) =~ /^(bao token create.*)$/m;
 administer($command);
 query("SELECT pgseal.create_key('renewed', server => 'vault')");
 pass('new token in the file');

@@ -279,7 +279,7 @@ foreach my $name (sort(keys %spilling), sort keys %kept)
 	cmp_ok($spilled, '>', 0, "$name: the sealed one has some too");
 	if ($kept{$name})
 	{
-		cmp_ok(scalar keys %in_sealed, '>', 0, "$name: a result kept for the client is opened, as README.md says");
+		cmp_ok(scalar keys %in_sealed, '>', 0, "$name: a result kept for the client is opened, as docs/security.md says");
 	}
 	else
 	{
@@ -314,7 +314,7 @@ my %in_log = scan_bytes($log, @secrets);
 cmp_ok(scalar keys %in_log, '>', 0, 'and in them plaintexts, so it can be searched');
 
 # One statement converts a name to an integer, on purpose: what PostgreSQL itself
-# says of an opened value isn't pgseal's to hide (README)
+# says of an opened value isn't pgseal's to hide (docs/security.md)
 my $rest = log_without_statements($log);
 $rest =~ s/invalid input syntax for type integer: ".*?"//g;
 none_found('none in the rest of the log', scan_bytes($rest, @secrets));

@@ -1,6 +1,6 @@
-# The README's CREATE SERVER statements for AWS, Azure and Google, as written
+# The CREATE SERVER statements of docs/kms for AWS, Azure and Google, as written
 # there but for places: each makes a key that seals, opens after a restart, is
-# rewrapped and moved.  AWS is moto, with the README's policy; the other two are
+# rewrapped and moved.  AWS is moto, with the policy there; the other two are
 # our fake.  (Vault's are in 044_kms_openbao.pl.)
 #
 # Needs test/kms/moto.sh; Python 3; openssl.
@@ -14,11 +14,11 @@ use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
 use FakeKms;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Readme;
+use Pages;
 use RealKms;
 use Test::More;
 
-my ($moto, $facts) = RealKms->start('moto.sh', Readme->aws_policy);
+my ($moto, $facts) = RealKms->start('moto.sh', Pages->aws_policy);
 my $fake = FakeKms->start;
 my $url = $fake->url;
 my $dir = PostgreSQL::Test::Utils::tempdir;
@@ -38,7 +38,7 @@ my $pem = `openssl genrsa 2048 2>/dev/null` =~ s/\n/\\n/gr;
 write_file('google.json', qq({"type":"service_account","client_email":"sealer\@example.com","private_key":"$pem","token_uri":"$url/google/token"}));
 
 # Statements that name no file take their credentials from the environment
-my $node = PostgreSQL::Test::Cluster->new('readme');
+my $node = PostgreSQL::Test::Cluster->new('pages');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\npgseal.kms_timeout = '20s'\n");
 sub start
@@ -67,7 +67,7 @@ query('CREATE EXTENSION pgseal');
 my @names;
 foreach my $heading (sort keys %moved)
 {
-	foreach my $server (Readme->servers($heading))
+	foreach my $server (Pages->servers($heading))
 	{
 		my ($name, $statement) = @$server;
 		$statement =~ s{/etc/pgseal/}{$dir/}g;
