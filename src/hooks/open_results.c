@@ -47,8 +47,8 @@
 #include "hooks/open_arguments.h"
 #include "hooks/open_results.h"
 #include "hooks/opened.h"
-#include "hooks/plain_callers.h"
 #include "hooks/parameters.h"
+#include "hooks/plain_callers.h"
 #include "hooks/result_columns.h"
 #include "type/hash_caller.h"
 
@@ -311,7 +311,6 @@ pass_on_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 {
 	if (IsA(pstmt->utilityStmt, CallStmt))
 		dest = pgseal_call_receiver((CallStmt *) pstmt->utilityStmt, dest);
-	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context), NULL);
 	if (IsA(pstmt->utilityStmt, PrepareStmt))
 	{
 		prepare = copyObject((PrepareStmt *) pstmt->utilityStmt);
