@@ -56,7 +56,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
@@ -65,6 +64,7 @@
 #include "keys/wakeup.h"
 #include "life/reencrypt.h"
 #include "life/rewrap.h"
+#include "life/step_limit.h"
 #include "life/worker.h"
 
 /* The library and the extension; the tests build this file under another */
@@ -648,6 +648,18 @@ leave_out(int64 unused)
 	left_out = pgseal_reencrypt_failed(last_failure_code, last_failure);
 }
 
+/* A step that would not end takes the worker with it: PgsealStepOverran */
+static void
+leave_out_overrun(void)
+{
+	/* Whoever waits for the database doesn't wait for this, too */
+	if (lock_database(MyDatabaseId) &&
+		pgseal_reencrypt_failed(ERRCODE_QUERY_CANCELED, "code of the table's owner did not end"))
+		ereport(LOG,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("pgseal: could not re-encrypt: code of the table's owner did not end")));
+}
+
 /* A table on which work fails is left out, so that it doesn't stop the others */
 static bool
 do_reencrypt_step(void)
@@ -655,9 +667,9 @@ do_reencrypt_step(void)
 	bool		done;
 
 	/* The table's owner may have an index whose expression never ends */
-	enable_timeout_after(STATEMENT_TIMEOUT, STEP_TIMEOUT + pgseal_kms_timeout);
+	pgseal_step_limit_begin(STEP_TIMEOUT + pgseal_kms_timeout);
 	done = run("re-encrypt", reencrypt_step, 0);
-	disable_timeout(STATEMENT_TIMEOUT, false);
+	pgseal_step_limit_end();
 	if (done)
 		return true;
 	left_out = false;
@@ -752,6 +764,7 @@ pgseal_worker_main(Datum arg)
 			(void) run("rotate the key of version", rotate_exhausted, exhausted[i]);
 		(void) run("make the default key", make_default_key, 0);
 		follow_schedules();
+		pgseal_step_limit_init(leave_out_overrun);
 		reencrypt();
 	}
 

@@ -136,7 +136,7 @@ as('e', q{
 CREATE TABLE es.slow (id int, x encrypted_text('*'));
 INSERT INTO es.slow VALUES (1, pgseal.seal('v', 'payroll'));
 CREATE FUNCTION es.sleepy(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN
-	IF current_setting('application_name') LIKE 'pgseal%' THEN PERFORM pg_sleep(3600); END IF; RETURN $1; END$$;
+	IF current_setting('application_name') = '' THEN PERFORM pg_sleep(3600); END IF; RETURN $1; END$$;
 CREATE INDEX ON es.slow ((es.sleepy(id)), (x IS NULL));
 });
 $node->safe_psql('postgres', q{
@@ -145,5 +145,35 @@ INSERT INTO public.fine VALUES ('fine');
 SELECT pgseal.rotate_key('payroll')});
 ok($node->poll_query_until('postgres', q{SELECT bool_and((pgseal.inspect(x)).current) FROM public.fine}),
 	'an index function that sleeps does not hold the worker for ever');
+
+#
+# An index function that goes on when it is cancelled
+#
+as('e', q{
+DROP TABLE es.slow;
+CREATE TABLE es.stubborn (id int, x encrypted_text('*'));
+INSERT INTO es.stubborn VALUES (1, pgseal.seal('v', 'payroll'));
+CREATE FUNCTION es.catches(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN
+	WHILE current_setting('application_name') = '' LOOP
+		BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled OR OTHERS THEN END;
+	END LOOP; RETURN $1; END$$;
+CREATE INDEX ON es.stubborn ((es.catches(id)), (x IS NULL));
+});
+$node->safe_psql('postgres', q{
+ALTER TABLE public.fine RENAME TO done;
+CREATE TABLE public.fine (x encrypted_text('payroll'));
+INSERT INTO public.fine SELECT 'fine' FROM generate_series(1, 10);
+CREATE DATABASE other;
+SELECT pgseal.rotate_key('payroll')});
+my $holding = q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'pgseal worker' AND wait_event = 'PgSleep'};
+ok($node->poll_query_until('postgres', $holding), 'a worker runs it');
+my $begun = time;
+$node->safe_psql('other', 'CREATE DATABASE another TEMPLATE postgres', timeout => 100);
+cmp_ok(time - $begun, '<', 40, 'who copies the database waits for some seconds');
+ok($node->poll_query_until('postgres', q{SELECT bool_and((pgseal.inspect(x)).current) FROM public.fine}),
+	'an index function that catches query_canceled does not hold the worker for ever');
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pgseal.progress_reencrypt
+	WHERE "table" = 'es.stubborn'::regclass AND phase = 'untouchable' AND detail LIKE '%did not end%'}),
+	'its table is left out, and it is said why');
 $node->stop('fast');
 done_testing();
