@@ -331,4 +331,12 @@ CppConcat(pg_finfo_, funcname) (void) \
 extern int no_such_variable
 #endif
 
+/* 17 renamed what tells whether this is a worker of autovacuum. */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_is_autovacuum_worker() AmAutoVacuumWorkerProcess()
+#else
+#include "postmaster/autovacuum.h"
+#define pgseal_is_autovacuum_worker() IsAutoVacuumWorkerProcess()
+#endif
+
 #endif							/* PGSEAL_COMPAT_H */

@@ -34,6 +34,7 @@
 #include "base/compat.h"
 #include "sealed/access.h"
 #include "sealed/sealed.h"
+#include "sealed/terms.h"
 
 PG_FUNCTION_INFO_V1(pgseal_sealed_handler);
 
@@ -44,6 +45,7 @@ typedef struct SealedOptions
 {
 	int32		vl_len_;
 	int			node_size;
+	int			pending_pages;	/* -1: not said */
 } SealedOptions;
 
 static relopt_kind options_kind;
@@ -62,6 +64,9 @@ pgseal_sealed_init(void)
 					   node_sizes, 0,
 					   gettext_noop("Valid values are \"1024\", \"2048\", \"4096\", and \"8192\"."),
 					   AccessExclusiveLock);
+	add_int_reloption(options_kind, "pending_pages",
+					  "Blocks for rows that have not yet come to their nodes", -1, -1, 1024,
+					  AccessExclusiveLock);
 }
 
 int
@@ -72,11 +77,20 @@ pgseal_sealed_node_size(Relation relation)
 	return options != NULL ? options->node_size : 0;
 }
 
+int
+pgseal_sealed_pending_pages(Relation relation)
+{
+	SealedOptions *options = (SealedOptions *) relation->rd_options;
+
+	return options != NULL ? options->pending_pages : -1;
+}
+
 static bytea *
 sealed_options(Datum reloptions, bool validate)
 {
 	static const relopt_parse_elt table[] = {
-		{"node_size", RELOPT_TYPE_ENUM, offsetof(SealedOptions, node_size)}
+		{"node_size", RELOPT_TYPE_ENUM, offsetof(SealedOptions, node_size)},
+		{"pending_pages", RELOPT_TYPE_INT, offsetof(SealedOptions, pending_pages)}
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, options_kind, sizeof(SealedOptions),
@@ -90,6 +104,19 @@ sealed_build_empty(Relation relation)
 
 	pgseal_sealed_create_empty(relation, heap);
 	table_close(heap, NoLock);
+}
+
+/* The entries of a row: one, or of each term, which are in their order */
+static void
+insert_keys(PgsealSealedIndex *index, Relation relation, uint64 tid, StringInfo keys)
+{
+	for (int i = 0, len; i < keys->len; i += len)
+	{
+		PgsealSealedEntry entry = {.key = (uint8 *) keys->data + i,.tid = tid};
+
+		entry.key_len = len = pgseal_sealed_key_len(index, entry.key);
+		pgseal_sealed_insert(index, relation, &entry, 1);
+	}
 }
 
 static bool
@@ -106,12 +133,13 @@ sealed_insert(Relation relation, Datum *values, bool *isnull, ItemPointer tid, R
 	initStringInfo(&key);
 	if (!pgseal_sealed_is_destroyed(&index) &&
 		pgseal_sealed_encode(&key, &index, relation, values, isnull))
-		for (int i = 0, len; i < key.len; i += len)
-		{
-			len = pgseal_sealed_key_len(&index, (uint8 *) key.data + i);
-			pgseal_sealed_insert(&index, relation, (uint8 *) key.data + i, len,
-								 pgseal_sealed_tid(tid));
-		}
+	{
+		if (index.pending_pages > 0)
+			pgseal_pending_append(&index, relation, pgseal_sealed_tid(tid), (uint8 *) key.data,
+								  key.len);
+		else
+			insert_keys(&index, relation, pgseal_sealed_tid(tid), &key);
+	}
 	pgseal_wipe(key.data, key.maxlen);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -17,6 +17,9 @@ extern bool pgseal_sealed_is_method(Oid access_method);
 /* What WITH (node_size = ...) says: 1024, 2048, 4096, 8192, or 0 */
 extern int	pgseal_sealed_node_size(Relation relation);
 
+/* What WITH (pending_pages = ...) says, or -1 */
+extern int	pgseal_sealed_pending_pages(Relation relation);
+
 /*
  * Seals all nodes that aren't under the newest index key version anew; returns
  * how many.  The caller has a lock that admits writers at most.

@@ -557,7 +557,7 @@ write_blocks(Build *build, const PgsealSealedSealer *sealer, const uint32 *place
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (RelationNeedsWAL(build->relation))
-		log_newpage_range(build->relation, MAIN_FORKNUM, 1,
+		log_newpage_range(build->relation, MAIN_FORKNUM, pgseal_sealed_block(index, 0),
 						  RelationGetNumberOfBlocks(build->relation), true);
 	if (build->node_spill != NULL)
 		pgseal_spill_free(build->node_spill);

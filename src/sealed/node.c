@@ -354,6 +354,14 @@ pgseal_sealed_add_entry(PgsealSealedNode *node, int position, const PgsealSealed
 	node->num_entries++;
 }
 
+void
+pgseal_sealed_remove_entry(PgsealSealedNode *node, int position)
+{
+	node->num_entries--;
+	memmove(&node->entries[position], &node->entries[position + 1],
+			sizeof(PgsealSealedEntry) * (node->num_entries - position));
+}
+
 uint64
 pgseal_sealed_below(const PgsealSealedNode *node)
 {

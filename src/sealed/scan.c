@@ -52,9 +52,7 @@ typedef struct Scan
 	PgsealSealedBound upper;
 	int			num_conditions;
 	Condition	conditions[INDEX_MAX_KEYS];
-	int			num_queries;	/* of an index of terms, instead */
-	PgsealTermQuery *queries;
-	bool		wants_null;
+	PgsealTermSearch terms;		/* of an index of terms, instead */
 	bool		is_empty;		/* no row can match */
 	bool		recheck;
 	IndexTuple	empty_tuple;	/* or NULL: not needed yet */
@@ -323,32 +321,6 @@ make_bounds(Scan *state)
 	}
 }
 
-/* The search keys of an index of terms */
-static void
-make_queries(Scan *state, const ScanKey keys, int num_keys)
-{
-	state->queries = palloc(sizeof(PgsealTermQuery) * Max(num_keys, 1));
-	state->num_queries = 0;
-	state->wants_null = false;
-	for (int i = 0; i < num_keys; i++)
-	{
-		const ScanKey key = &keys[i];
-
-		if (key->sk_flags & SK_SEARCHNULL)
-			state->wants_null = true;
-		else if (key->sk_flags & SK_SEARCHNOTNULL)
-			continue;
-		else if (key->sk_flags & SK_ISNULL)
-			state->is_empty = true;
-		else
-		{
-			pgseal_terms_of_query(&state->queries[state->num_queries++], &state->index.columns[0],
-								  key->sk_strategy, key->sk_argument, key->sk_collation);
-			state->recheck = true;
-		}
-	}
-}
-
 void
 pgseal_sealed_rescan(IndexScanDesc scan, ScanKey keys, int num_keys,
 					 ScanKey orderbys, int num_orderbys)
@@ -378,7 +350,11 @@ pgseal_sealed_rescan(IndexScanDesc scan, ScanKey keys, int num_keys,
 	}
 	caller = MemoryContextSwitchTo(state->context);
 	if (state->index.columns[0].terms != PGSEAL_SEALED_WHOLE)
-		make_queries(state, scan->keyData, num_keys);
+	{
+		state->is_empty = !pgseal_term_search_keys(&state->terms, &state->index.columns[0],
+												   scan->keyData, num_keys);
+		state->recheck = num_keys > 0;
+	}
 	else
 	{
 		for (int i = 0; i < num_keys && !state->is_empty; i++)
@@ -517,34 +493,15 @@ take_leaf(Scan *state, PgsealSealedNode *leaf)
 	pgseal_sealed_free_node(leaf);
 }
 
-/* Finds all rows at once */
+/* Of terms all rows are found at once */
 static void
-search_terms(IndexScanDesc scan)
+take_all_rows(IndexScanDesc scan)
 {
 	Scan	   *state = scan->opaque;
 	MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(state));
-	PgsealRows	found = {0};
-	bool		any = false;
+	PgsealRows	found;
 
-	for (int i = -1; i < state->num_queries; i++)
-	{
-		PgsealRows	rows = {0};
-
-		if (i < 0 ? !state->wants_null : state->queries[i].everything)
-			continue;
-		if (i < 0)
-			pgseal_term_search_null(&rows, &state->index, scan->indexRelation);
-		else
-			pgseal_term_search(&rows, &state->index, scan->indexRelation, &state->queries[i]);
-		if (any)
-			pgseal_rows_intersect(&found, &rows);
-		else
-			found = rows;
-		any = true;
-	}
-	if (!any)
-		pgseal_term_search_all(&found, &state->index, scan->indexRelation,
-							   scan->numberOfKeys == 0);
+	pgseal_term_search(&found, &state->index, scan->indexRelation, &state->terms);
 	if (found.tids != NULL)
 	{
 		pfree(state->tids);
@@ -569,7 +526,7 @@ first_leaf(IndexScanDesc scan, bool forward)
 		return false;
 	if (state->index.columns[0].terms != PGSEAL_SEALED_WHOLE)
 	{
-		search_terms(scan);
+		take_all_rows(scan);
 		return true;
 	}
 	leaf = pgseal_sealed_find_bound(&state->index, scan->indexRelation,

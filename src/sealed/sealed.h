@@ -9,7 +9,8 @@
  *
  *	 key.c		a row's values as the bytes of a key, and the order of keys
  *	 node.c		entries in a node: opened bytes and back
- *	 store.c	nodes in blocks: metapage, slots, node keys
+ *	 store.c	nodes in blocks: metapage, slots; node_key.c their keys
+ *	 pending.c	rows that have not yet come to their nodes
  *	 tree.c		finding a leaf, inserting, splitting
  *	 build.c	CREATE INDEX; spill.c what doesn't fit into memory meanwhile
  *	 scan.c		searching; estimate.c how much a search would find
@@ -115,6 +116,8 @@ typedef struct PgsealSealedIndex
 	uint32		root_level;
 	uint32		generation;		/* of node keys, for sealing */
 	uint32		seals_left;		/* of those reserved under it */
+	uint32		pending_pages;	/* pending.c */
+	uint32		pending_head;	/* where the last row was appended */
 } PgsealSealedIndex;
 
 /* ----------
@@ -243,12 +246,52 @@ extern void pgseal_sealed_free_node(PgsealSealedNode *node);
 extern void pgseal_sealed_add_entry(PgsealSealedNode *node, int position,
 									const PgsealSealedEntry *entry);
 
+extern void pgseal_sealed_remove_entry(PgsealSealedNode *node, int position);
+
 /* Bytes that the ends of a node take; and roughly those of an entry in it */
 extern int	pgseal_sealed_head_bytes(const PgsealSealedNode *node);
 extern int	pgseal_sealed_entry_bytes(const PgsealSealedNode *node, int position);
 
 /* Entries in and below a node, roughly */
 extern uint64 pgseal_sealed_below(const PgsealSealedNode *node);
+
+/* ----------
+ * node_key.c
+ * ----------
+ */
+#define PGSEAL_SEALED_HEADER_BYTES	40	/* before the ciphertext */
+
+/* What seals nodes now.  Good until the next call that makes keys ready. */
+typedef struct PgsealSealedSealer
+{
+	int64		key_version_id;
+	uint32		generation;
+	PgsealAead *aead;
+} PgsealSealedSealer;
+
+/*
+ * The key of a version and generation, after the keyring has said that the index key
+ * may still be used.  May ask a KMS: no lock may be held.
+ */
+extern PgsealAead *pgseal_sealed_node_key(const PgsealSealedIndex *index, int64 key_version_id,
+										  uint32 generation);
+
+/* The same; NULL when it isn't at hand.  Asks nobody for it. */
+extern PgsealAead *pgseal_sealed_node_key_at_hand(const PgsealSealedIndex *index,
+												  int64 key_version_id, uint32 generation);
+
+/* What sealed bytes are sealed by */
+extern void pgseal_sealed_key_of_bytes(const uint8 *sealed, int64 *out_key_version_id,
+									   uint32 *out_generation);
+
+/* Opens len bytes, palloc'd; XX001 when they are not authentic */
+extern uint8 *pgseal_sealed_open_bytes(PgsealAead *aead, const uint8 *sealed, size_t len,
+									   const uint8 *aad, size_t aad_len);
+
+/* Writes a header and len bytes */
+extern void pgseal_sealed_seal_bytes(uint8 *out_sealed, const PgsealSealedSealer *sealer,
+									 const uint8 *plain, size_t len, const uint8 *aad,
+									 size_t aad_len);
 
 /* ----------
  * store.c: nodes in blocks
@@ -284,14 +327,6 @@ extern PgsealSealedNode *pgseal_sealed_read(const PgsealSealedIndex *index, Rela
 extern PgsealSealedNode *pgseal_sealed_peek(const PgsealSealedIndex *index, Relation relation,
 											uint32 id);
 
-/* What seals nodes now.  Good until the next call that makes keys ready. */
-typedef struct PgsealSealedSealer
-{
-	int64		key_version_id;
-	uint32		generation;
-	PgsealAead *aead;
-} PgsealSealedSealer;
-
 /* Makes the sealer ready and reserves num seals; no lock may be held */
 extern PgsealSealedSealer pgseal_sealed_sealer(PgsealSealedIndex *index, Relation relation,
 											   uint32 num);
@@ -323,6 +358,9 @@ extern void pgseal_sealed_read_root(PgsealSealedIndex *index, Page meta);
 extern void pgseal_sealed_set_root(Page meta, uint32 root, uint32 level);
 extern void pgseal_sealed_set_num_nodes(Page meta, uint32 num);
 
+extern uint32 pgseal_sealed_pending_head(Page meta);
+extern void pgseal_sealed_set_pending_head(Page meta, uint32 head);
+
 /* The same, taking the lock for a moment */
 extern uint32 pgseal_sealed_count_nodes(Relation relation);
 extern void pgseal_sealed_refresh_root(PgsealSealedIndex *index, Relation relation);
@@ -335,8 +373,10 @@ extern void pgseal_sealed_refresh_root(PgsealSealedIndex *index, Relation relati
 /* The node of this level that is for what lies behind the bound or the entry */
 extern PgsealSealedNode *pgseal_sealed_find_bound(PgsealSealedIndex *index, Relation relation,
 												  const PgsealSealedBound *bound);
+
+/* Entries in their order; what is there already stays */
 extern void pgseal_sealed_insert(PgsealSealedIndex *index, Relation relation,
-								 const uint8 *key, int key_len, uint64 tid);
+								 const PgsealSealedEntry *entries, int64 num);
 
 /* Is the entry there? */
 extern bool pgseal_sealed_has(PgsealSealedIndex *index, Relation relation,

@@ -3,19 +3,11 @@
  * store.c
  *	  Nodes of a sealed index in blocks, and the keys that seal them.
  *
- * Block 0 is the metapage, in plain.  Every other block is slots of equal size;
- * a node's number says which one is its.  A slot, always written whole:
- *
- *	 offset	bytes
- *	 0		8	key version id of the index key
- *	 8		4	generation
- *	 12		12	nonce
- *	 24		16	GCM tag
- *	 40		n	ciphertext
- *
- * The node key is HMAC-SHA-256, under the index key, of a label, the index's
- * salt and the generation.  Format, number of the node and slots in a block are
- * the additional authenticated data, so a node can't take another's place.
+ * Block 0 is the metapage, in plain.  Blocks for pending rows may follow
+ * (pending.c).  Every other block is slots of equal size; a node's number says
+ * which one is its.  A slot is always written whole: what node_key.c makes of the
+ * node.  Format, number of the node and slots in a block are the additional
+ * authenticated data, so a node can't take another's place.
  *
  * Seals under a node key are counted: whoever seals reserves some in the metapage
  * before.  At 2^31 (random nonces allow 2^32, NIST SP 800-38D) the generation goes
@@ -43,15 +35,13 @@
 #define MAGIC				0x70675349	/* "pgSI" */
 #define FORMAT				1
 #define META_BLOCK			0
-#define NODE_KEY_LABEL		"pgseal sealed index 1"
-
-#define SLOT_HEADER_BYTES	40
-#define SLOT_GENERATION		8
-#define SLOT_NONCE			12
-#define SLOT_TAG			24
+#define SLOT_HEADER_BYTES	PGSEAL_SEALED_HEADER_BYTES
 #define AAD_BYTES			6
 
 #define SLOTS_START			MAXALIGN(SizeOfPageHeaderData)
+
+/* 256 kB: a search opens what is in them, some 2000 rows at most */
+#define DEFAULT_PENDING_PAGES	32
 
 #define MAX_SEALS			(UINT32_C(1) << 31)
 #define RESERVE_SEALS		256
@@ -71,101 +61,11 @@ typedef struct Meta
 	uint32		num_nodes;
 	uint32		generation;
 	uint32		seals;			/* reserved under the generation */
+	uint32		pending_pages;
+	uint32		pending_head;	/* of them: where rows are appended, roughly */
 } Meta;
 
 #define page_meta(page)		((Meta *) PageGetContents(page))
-
-/*
- * Node keys
- */
-
-#define NUM_NODE_KEYS	16
-
-typedef struct NodeKey
-{
-	int64		key_version_id;
-	uint32		generation;
-	uint8		salt[PGSEAL_SEALED_SALT_BYTES];
-	PgsealAead *aead;			/* NULL: free */
-} NodeKey;
-
-/* Of this backend; the oldest makes room */
-static NodeKey node_keys[NUM_NODE_KEYS];
-static int	next_node_key = 0;
-static uint64 cache_generation = 0;
-
-static void
-forget_node_keys(void)
-{
-	for (int i = 0; i < NUM_NODE_KEYS; i++)
-	{
-		pgseal_aead_free(node_keys[i].aead);
-		node_keys[i].aead = NULL;
-	}
-}
-
-static PgsealAead *
-node_key_at_hand(const PgsealSealedIndex *index, int64 key_version_id, uint32 generation)
-{
-	for (int i = 0; i < NUM_NODE_KEYS; i++)
-		if (node_keys[i].aead != NULL && node_keys[i].key_version_id == key_version_id &&
-			node_keys[i].generation == generation &&
-			memcmp(node_keys[i].salt, index->salt, sizeof(index->salt)) == 0)
-			return node_keys[i].aead;
-	return NULL;
-}
-
-static PgsealAead *
-derive_node_key(const PgsealSealedIndex *index, PgsealHmac *index_key, uint32 generation)
-{
-	uint8		info[sizeof(index->salt) + sizeof(uint32)];
-	uint32		generation_be = pg_hton32(generation);
-	uint8		key[PGSEAL_HASH_BYTES];
-	PgsealAead *aead = NULL;
-
-	memcpy(info, index->salt, sizeof(index->salt));
-	memcpy(info + sizeof(index->salt), &generation_be, sizeof(generation_be));
-	if (pgseal_hmac(index_key, key, (const uint8 *) NODE_KEY_LABEL, strlen(NODE_KEY_LABEL),
-					info, sizeof(info)))
-		aead = pgseal_aead_new(key);
-	pgseal_wipe(key, sizeof(key));
-	if (aead == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not derive a node key")));
-	return aead;
-}
-
-/*
- * The node key, after the keyring has said that the index key may still be used.
- * May ask a KMS: no lock may be held.
- */
-static PgsealAead *
-node_key(const PgsealSealedIndex *index, int64 key_version_id, uint32 generation)
-{
-	PgsealKey  *key = pgseal_keyring_index_version(key_version_id, PGSEAL_ACCESS_INTERNAL);
-	NodeKey    *entry;
-	PgsealAead *aead;
-
-	/* A key was destroyed somewhere: what came from it must go */
-	if (cache_generation != pgseal_keycache_generation())
-	{
-		forget_node_keys();
-		cache_generation = pgseal_keycache_generation();
-	}
-	aead = node_key_at_hand(index, key_version_id, generation);
-	if (aead != NULL)
-		return aead;
-	aead = derive_node_key(index, key->hmac, generation);
-	entry = &node_keys[next_node_key];
-	next_node_key = (next_node_key + 1) % NUM_NODE_KEYS;
-	pgseal_aead_free(entry->aead);
-	entry->key_version_id = key_version_id;
-	entry->generation = generation;
-	memcpy(entry->salt, index->salt, sizeof(entry->salt));
-	entry->aead = aead;
-	return aead;
-}
 
 bool
 pgseal_sealed_check_access(const PgsealSealedIndex *index)
@@ -194,6 +94,7 @@ init_meta(Page page, const PgsealSealedIndex *index)
 	meta->format = FORMAT;
 	meta->key_hash = index->key_hash;
 	meta->slots = index->slots;
+	meta->pending_pages = index->pending_pages;
 	memcpy(meta->salt, index->salt, sizeof(meta->salt));
 	meta->root = PGSEAL_SEALED_NO_NODE;
 	((PageHeader) page)->pd_lower = ((char *) meta + sizeof(Meta)) - (char *) page;
@@ -248,6 +149,18 @@ void
 pgseal_sealed_set_num_nodes(Page meta, uint32 num)
 {
 	page_meta(meta)->num_nodes = num;
+}
+
+uint32
+pgseal_sealed_pending_head(Page meta)
+{
+	return page_meta(meta)->pending_head;
+}
+
+void
+pgseal_sealed_set_pending_head(Page meta, uint32 head)
+{
+	page_meta(meta)->pending_head = head;
 }
 
 uint32
@@ -306,6 +219,8 @@ load(PgsealSealedIndex *index, Relation relation)
 	memcpy(index->salt, meta->salt, sizeof(index->salt));
 	set_sizes(index, meta->slots);
 	index->generation = meta->generation;
+	index->pending_pages = meta->pending_pages;
+	index->pending_head = meta->pending_head;
 	pgseal_sealed_read_root(index, BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
 }
@@ -379,6 +294,40 @@ default_node_size(const PgsealSealedIndex *index)
 	return 2048;
 }
 
+/* Indexes of terms have room for pending rows, others none */
+static uint32
+default_pending_pages(const PgsealSealedIndex *index, Relation relation)
+{
+	int			pages = pgseal_sealed_pending_pages(relation);
+
+	if (index->columns[0].terms != PGSEAL_SEALED_WHOLE)
+		return pages < 0 ? DEFAULT_PENDING_PAGES : pages;
+	if (pages > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("only a sealed index of trigrams or paths has pending pages")));
+	return 0;
+}
+
+/* Blocks for them, behind the metapage */
+static void
+create_pending_pages(const PgsealSealedIndex *index, Relation relation, ForkNumber fork)
+{
+	for (uint32 i = 0; i < index->pending_pages; i++)
+	{
+		Buffer		buffer = ReadBufferExtended(relation, fork, P_NEW, RBM_NORMAL, NULL);
+
+		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+		START_CRIT_SECTION();
+		PageInit(BufferGetPage(buffer), BLCKSZ, 0);
+		MarkBufferDirty(buffer);
+		if (RelationNeedsWAL(relation) || fork == INIT_FORKNUM)
+			log_newpage_buffer(buffer, true);
+		END_CRIT_SECTION();
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
 static void
 describe_new(PgsealSealedIndex *out_index, Relation relation, Relation heap)
 {
@@ -389,6 +338,7 @@ describe_new(PgsealSealedIndex *out_index, Relation relation, Relation heap)
 	out_index->key_hash = key_of_columns(out_index, relation, heap);
 	set_sizes(out_index, BLCKSZ / (node_size > 0 ? node_size : default_node_size(out_index)));
 	out_index->root = PGSEAL_SEALED_NO_NODE;
+	out_index->pending_pages = default_pending_pages(out_index, relation);
 	if (!pgseal_random(out_index->salt, sizeof(out_index->salt)))
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
@@ -412,6 +362,7 @@ pgseal_sealed_create(PgsealSealedIndex *out_index, Relation relation, Relation h
 		log_newpage_buffer(buffer, true);
 	END_CRIT_SECTION();
 	UnlockReleaseBuffer(buffer);
+	create_pending_pages(out_index, relation, MAIN_FORKNUM);
 }
 
 void
@@ -429,6 +380,7 @@ pgseal_sealed_create_empty(Relation relation, Relation heap)
 	log_newpage_buffer(buffer, true);
 	END_CRIT_SECTION();
 	UnlockReleaseBuffer(buffer);
+	create_pending_pages(&index, relation, INIT_FORKNUM);
 }
 
 /*
@@ -438,7 +390,7 @@ pgseal_sealed_create_empty(Relation relation, Relation heap)
 BlockNumber
 pgseal_sealed_block(const PgsealSealedIndex *index, uint32 id)
 {
-	return META_BLOCK + 1 + id / index->slots;
+	return META_BLOCK + 1 + index->pending_pages + id / index->slots;
 }
 
 static uint8 *
@@ -468,27 +420,14 @@ make_aad(uint8 aad[AAD_BYTES], const PgsealSealedIndex *index, uint32 id)
 	memcpy(aad + 2, &id_be, sizeof(id_be));
 }
 
-static void
-slot_key(const uint8 *slot, int64 *out_key_version_id, uint32 *out_generation)
-{
-	memcpy(out_key_version_id, slot, sizeof(*out_key_version_id));
-	memcpy(out_generation, slot + SLOT_GENERATION, sizeof(*out_generation));
-}
-
 static PgsealSealedNode *
 open_slot(const PgsealSealedIndex *index, const uint8 *slot, uint32 id, PgsealAead *aead)
 {
-	uint8	   *plain = palloc(index->node_bytes);
 	uint8		aad[AAD_BYTES];
 
 	make_aad(aad, index, id);
-	if (!pgseal_aead_open(aead, plain, slot + SLOT_NONCE, slot + SLOT_TAG, aad, sizeof(aad),
-						  slot + SLOT_HEADER_BYTES, index->node_bytes))
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("node of a sealed index failed authentication"),
-				 errhint("REINDEX makes the index anew.")));
-	return pgseal_sealed_decode(index, id, plain);
+	return pgseal_sealed_decode(index, id, pgseal_sealed_open_bytes(aead, slot, index->node_bytes,
+																	aad, sizeof(aad)));
 }
 
 /* A copy of the node's slot, which costs less time under the lock than opening it */
@@ -503,7 +442,7 @@ copy_slot(const PgsealSealedIndex *index, Relation relation, uint32 id,
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	memcpy(slot, slot_of(index, BufferGetPage(buffer), id), len);
 	UnlockReleaseBuffer(buffer);
-	slot_key(slot, out_key_version_id, out_generation);
+	pgseal_sealed_key_of_bytes(slot, out_key_version_id, out_generation);
 	return slot;
 }
 
@@ -514,7 +453,7 @@ pgseal_sealed_read(const PgsealSealedIndex *index, Relation relation, uint32 id)
 	uint32		generation;
 	uint8	   *slot = copy_slot(index, relation, id, &key_version_id, &generation);
 	PgsealSealedNode *node = open_slot(index, slot, id,
-									   node_key(index, key_version_id, generation));
+									   pgseal_sealed_node_key(index, key_version_id, generation));
 
 	pfree(slot);
 	return node;
@@ -526,7 +465,7 @@ pgseal_sealed_peek(const PgsealSealedIndex *index, Relation relation, uint32 id)
 	int64		key_version_id;
 	uint32		generation;
 	uint8	   *slot = copy_slot(index, relation, id, &key_version_id, &generation);
-	PgsealAead *aead = node_key_at_hand(index, key_version_id, generation);
+	PgsealAead *aead = pgseal_sealed_node_key_at_hand(index, key_version_id, generation);
 	PgsealSealedNode *node = aead != NULL ? open_slot(index, slot, id, aead) : NULL;
 
 	pfree(slot);
@@ -541,8 +480,8 @@ pgseal_sealed_open_locked(const PgsealSealedIndex *index, Page page, uint32 id)
 	uint32		generation;
 	PgsealAead *aead;
 
-	slot_key(slot, &key_version_id, &generation);
-	aead = node_key_at_hand(index, key_version_id, generation);
+	pgseal_sealed_key_of_bytes(slot, &key_version_id, &generation);
+	aead = pgseal_sealed_node_key_at_hand(index, key_version_id, generation);
 	return aead != NULL ? open_slot(index, slot, id, aead) : NULL;
 }
 
@@ -553,7 +492,7 @@ pgseal_sealed_is_current(const PgsealSealedIndex *index, Page page, uint32 id,
 	int64		key_version_id;
 	uint32		generation;
 
-	slot_key(slot_of(index, page, id), &key_version_id, &generation);
+	pgseal_sealed_key_of_bytes(slot_of(index, page, id), &key_version_id, &generation);
 	return key_version_id == sealer->key_version_id && generation == sealer->generation;
 }
 
@@ -562,27 +501,16 @@ pgseal_sealed_put(const PgsealSealedIndex *index, Page page, const PgsealSealedS
 				  const PgsealSealedNode *node)
 {
 	uint8		plain[BLCKSZ];
-	uint8		nonce[PGSEAL_NONCE_BYTES];
 	uint8		aad[AAD_BYTES];
-	uint8	   *slot = slot_of(index, page, node->id);
 	bool		fits = pgseal_sealed_encode_node(plain, index, node);
-	bool		sealed = false;
 
 	if (fits)
 	{
 		make_aad(aad, index, node->id);
-		sealed = pgseal_random_nonce(nonce) &&
-			pgseal_aead_seal(sealer->aead, slot + SLOT_HEADER_BYTES, slot + SLOT_TAG, nonce,
-							 aad, sizeof(aad), plain, index->node_bytes);
-		memcpy(slot, &sealer->key_version_id, sizeof(sealer->key_version_id));
-		memcpy(slot + SLOT_GENERATION, &sealer->generation, sizeof(sealer->generation));
-		memcpy(slot + SLOT_NONCE, nonce, sizeof(nonce));
+		pgseal_sealed_seal_bytes(slot_of(index, page, node->id), sealer, plain, index->node_bytes,
+								 aad, sizeof(aad));
 	}
 	pgseal_wipe(plain, index->node_bytes);
-	if (fits && !sealed)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not seal a node")));
 	return fits;
 }
 
@@ -645,6 +573,6 @@ pgseal_sealed_sealer(PgsealSealedIndex *index, Relation relation, uint32 num)
 	pgseal_sealed_remember(index, relation);
 	sealer.key_version_id = sealing_version(index);
 	sealer.generation = index->generation;
-	sealer.aead = node_key(index, sealer.key_version_id, sealer.generation);
+	sealer.aead = pgseal_sealed_node_key(index, sealer.key_version_id, sealer.generation);
 	return sealer;
 }

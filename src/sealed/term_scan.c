@@ -87,8 +87,8 @@ free_rows(PgsealRows *rows)
 	memset(rows, 0, sizeof(*rows));
 }
 
-void
-pgseal_rows_intersect(PgsealRows *rows, const PgsealRows *others)
+static void
+intersect(PgsealRows *rows, const PgsealRows *others)
 {
 	int64		kept = 0;
 	int64		k = 0;
@@ -168,9 +168,9 @@ width_of(PgsealSealedIndex *index, Relation relation, uint32 term)
 		pgseal_sealed_rank(index, relation, &bounds.lower, &total);
 }
 
-void
-pgseal_term_search_all(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
-					   bool nulls)
+/* All of the index, with those whose value is NULL, or without them */
+static void
+read_everything(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation, bool nulls)
 {
 	PgsealSealedBound start = {.side = -1};
 	PgsealSealedNode *leaf = pgseal_sealed_find_bound(index, relation, &start);
@@ -201,7 +201,7 @@ static void
 require(PgsealRows *found, bool *any, PgsealRows *rows)
 {
 	if (*any)
-		pgseal_rows_intersect(found, rows);
+		intersect(found, rows);
 	else
 	{
 		free_rows(found);
@@ -269,9 +269,10 @@ search_alternative(PgsealRows *out_rows, PgsealSealedIndex *index, Relation rela
 	}
 }
 
-void
-pgseal_term_search(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
-				   const PgsealTermQuery *query)
+/* A query that doesn't ask for everything */
+static void
+search_query(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
+			 const PgsealTermQuery *query)
 {
 	memset(out_rows, 0, sizeof(*out_rows));
 	for (int i = 0; i < query->num; i++)
@@ -287,14 +288,129 @@ pgseal_term_search(PgsealRows *out_rows, PgsealSealedIndex *index, Relation rela
 		sort_rows(out_rows);
 }
 
-void
-pgseal_term_search_null(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation)
+static void
+search_null(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation)
 {
 	TermBounds	bounds;
 
 	memset(out_rows, 0, sizeof(*out_rows));
 	set_bounds(&bounds, NULL, 0);
 	(void) read_rows(out_rows, index, relation, &bounds, false);
+}
+
+static bool
+has_all(const PgsealPendingRow *row, const PgsealTerms *terms)
+{
+	int			k = 0;
+
+	for (int i = 0; i < terms->num; i++)
+	{
+		while (k < row->num && row->terms[k] < terms->terms[i])
+			k++;
+		if (k == row->num || row->terms[k] != terms->terms[i])
+			return false;
+	}
+	return true;
+}
+
+/* May a pending row be among those that the query asks for? */
+static bool
+may_find(const PgsealTermQuery *query, const PgsealPendingRow *row)
+{
+	if (row->is_null)
+		return false;
+	if (query->everything || row->is_partial)
+		return true;
+	for (int i = 0; i < query->num; i++)
+		if (has_all(row, &query->alternatives[i]))
+			return true;
+	return false;
+}
+
+/* What is taken of the pending rows */
+typedef struct PendingSearch
+{
+	const PgsealTermSearch *search;
+	PgsealRows *rows;
+} PendingSearch;
+
+static void
+take_pending(const PgsealPendingRow *row, void *arg)
+{
+	PendingSearch *pending = arg;
+	const PgsealTermSearch *search = pending->search;
+
+	if (search->wants_null ? !row->is_null : row->is_null && !search->wants_all)
+		return;
+	for (int i = 0; i < search->num; i++)
+		if (!may_find(&search->queries[i], row))
+			return;
+	add_row(pending->rows, row->tid);
+}
+
+static void
+search_tree(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
+			const PgsealTermSearch *search)
+{
+	bool		any = false;
+
+	for (int i = -1; i < search->num; i++)
+	{
+		PgsealRows	rows = {0};
+
+		if (i < 0 ? !search->wants_null : search->queries[i].everything)
+			continue;
+		if (i < 0)
+			search_null(&rows, index, relation);
+		else
+			search_query(&rows, index, relation, &search->queries[i]);
+		require(out_rows, &any, &rows);
+	}
+	if (!any)
+		read_everything(out_rows, index, relation, search->wants_all);
+}
+
+void
+pgseal_term_search(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
+				   const PgsealTermSearch *search)
+{
+	PgsealRows	pending_rows = {0};
+	PendingSearch pending = {search, &pending_rows};
+
+	/* Pending rows first, as they go from there to the tree */
+	memset(out_rows, 0, sizeof(*out_rows));
+	pgseal_pending_visit(index, relation, take_pending, &pending);
+	search_tree(out_rows, index, relation, search);
+	if (pending_rows.num == 0)
+		return;
+	for (int64 i = 0; i < pending_rows.num; i++)
+		add_row(out_rows, pending_rows.tids[i]);
+	sort_rows(out_rows);
+	free_rows(&pending_rows);
+}
+
+bool
+pgseal_term_search_keys(PgsealTermSearch *out_search, const PgsealSealedColumn *column,
+						const ScanKey keys, int num_keys)
+{
+	memset(out_search, 0, sizeof(*out_search));
+	out_search->queries = palloc(sizeof(PgsealTermQuery) * Max(num_keys, 1));
+	out_search->wants_all = num_keys == 0;
+	for (int i = 0; i < num_keys; i++)
+	{
+		const ScanKey key = &keys[i];
+
+		if (key->sk_flags & SK_SEARCHNULL)
+			out_search->wants_null = true;
+		else if (key->sk_flags & SK_SEARCHNOTNULL)
+			continue;
+		else if (key->sk_flags & SK_ISNULL)
+			return false;
+		else
+			pgseal_terms_of_query(&out_search->queries[out_search->num++], column,
+								  key->sk_strategy, key->sk_argument, key->sk_collation);
+	}
+	return true;
 }
 
 double

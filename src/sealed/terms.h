@@ -7,6 +7,7 @@
  *	 trigram.c		terms of a text, and of a LIKE pattern
  *	 regex.c		terms of a regular expression
  *	 terms.c		terms of a row and of a search, of whatever class
+ *	 pending.c		rows that have not yet come to their nodes
  *	 term_scan.c	finding the rows that have them
  *
  * A term is 32 bits of a hash.  All that a search finds is looked at again, so it
@@ -112,6 +113,32 @@ extern void pgseal_terms_of_query(PgsealTermQuery *out_query, const PgsealSealed
 extern void pgseal_term_key(StringInfo out_key, uint32 term);
 
 /* ----------
+ * pending.c
+ * ----------
+ */
+
+/* A pending row, or a part of it */
+typedef struct PgsealPendingRow
+{
+	uint64		tid;
+	bool		is_partial;		/* it may have other terms, too */
+	bool		is_null;
+	int			num;
+	uint32	   *terms;			/* ascending */
+} PgsealPendingRow;
+
+typedef void (*PgsealPendingVisitor) (const PgsealPendingRow *row, void *arg);
+
+/* A row by the keys of its terms */
+extern void pgseal_pending_append(PgsealSealedIndex *index, Relation relation, uint64 tid,
+								  const uint8 *keys, size_t keys_len);
+extern void pgseal_pending_visit(const PgsealSealedIndex *index, Relation relation,
+								 PgsealPendingVisitor visitor, void *arg);
+
+/* Brings all that was pending before into the tree */
+extern void pgseal_pending_flush(PgsealSealedIndex *index, Relation relation);
+
+/* ----------
  * term_scan.c
  * ----------
  */
@@ -124,18 +151,23 @@ typedef struct PgsealRows
 	int64		max;
 } PgsealRows;
 
-/* The query must not ask for everything */
+/* What an index scan asks for: rows that meet all of it */
+typedef struct PgsealTermSearch
+{
+	int			num;
+	PgsealTermQuery *queries;
+	bool		wants_null;
+	bool		wants_all;		/* there is no condition */
+} PgsealTermSearch;
+
+/* From the keys of a scan; false when no row can meet them.  palloc's. */
+extern bool pgseal_term_search_keys(PgsealTermSearch *out_search,
+									const PgsealSealedColumn *column, const ScanKey keys,
+									int num_keys);
+
+/* Too many rows rather than too few; in the tree and pending */
 extern void pgseal_term_search(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
-							   const PgsealTermQuery *query);
-
-/* All of the index, with those whose value is NULL, or without them */
-extern void pgseal_term_search_all(PgsealRows *out_rows, PgsealSealedIndex *index,
-								   Relation relation, bool nulls);
-
-/* Those whose value is NULL */
-extern void pgseal_term_search_null(PgsealRows *out_rows, PgsealSealedIndex *index,
-									Relation relation);
-extern void pgseal_rows_intersect(PgsealRows *rows, const PgsealRows *others);
+							   const PgsealTermSearch *search);
 
 /* How many rows it would find, roughly; for a query that doesn't ask for everything */
 extern double pgseal_term_estimate(PgsealSealedIndex *index, Relation relation,

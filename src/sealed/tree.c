@@ -517,53 +517,106 @@ insert_splitting(PgsealSealedIndex *index, Relation relation, Buffer meta_buffer
 /* A split of each level, of both halves, and a new root */
 #define SEALS_OF_SPLITS		32
 
-/* Into a leaf with room; false when there is none */
-static bool
-insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEntry *entry)
+/* What is left over for an estimate of bytes that is too low */
+#define SPARE_BYTES				16
+
+/*
+ * Adds those entries, from the first on, that belong into the leaf and find room;
+ * the first is added in any case.  Returns how many of them are there now.
+ */
+static int64
+add_to_leaf(const PgsealSealedIndex *index, PgsealSealedNode *leaf,
+			const PgsealSealedEntry *entries, int64 num, bool *out_changed)
 {
-	Target		target = {.key = entry->key, .tid = entry->tid};
+	int			bytes = pgseal_sealed_head_bytes(leaf);
+	int64		i;
+
+	for (int k = 0; k < leaf->num_entries && num > 1; k++)
+		bytes += pgseal_sealed_entry_bytes(leaf, k);
+	for (i = 0; i < num; i++)
+	{
+		Target		target = {.key = entries[i].key, .tid = entries[i].tid};
+		int			position;
+		int			next_bytes;
+
+		if (i > 0 && leaf->high.key != NULL && compare_target(index, &leaf->high, &target) <= 0)
+			break;
+		position = position_of(index, leaf, &target);
+
+		/* It is there already when a row's place was given to it twice, as after a crash */
+		if (position < leaf->num_entries &&
+			compare_target(index, &leaf->entries[position], &target) == 0)
+			continue;
+		next_bytes = position < leaf->num_entries ? pgseal_sealed_entry_bytes(leaf, position) : 0;
+		pgseal_sealed_add_entry(leaf, position, &entries[i]);
+		bytes += pgseal_sealed_entry_bytes(leaf, position) - next_bytes;
+		if (position + 1 < leaf->num_entries)
+			bytes += pgseal_sealed_entry_bytes(leaf, position + 1);
+		if (i > 0 && bytes > index->node_bytes - SPARE_BYTES)
+		{
+			pgseal_sealed_remove_entry(leaf, position);
+			break;
+		}
+		*out_changed = true;
+	}
+	return i;
+}
+
+/* Into a leaf with room, as many entries as it may take; 0 when there is none */
+static int64
+insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEntry *entries,
+			   int64 num)
+{
+	Target		target = {.key = entries->key, .tid = entries->tid};
 	PgsealSealedSealer sealer;
 	PgsealSealedNode *found = descend(index, relation, &target);
 	PgsealSealedNode *node;
 	Buffer		buffer;
-	int			position;
-	bool		done = true;
+	bool		changed = false;
+	int64		added;
 
 	if (found == NULL)
-		return false;
+		return 0;
 	sealer = pgseal_sealed_sealer(index, relation, 1);
 	node = lock_for(index, relation, found->id, &target, false, &buffer);
-	position = position_of(index, node, &target);
-
-	/* It is there already when a row's place was given to it twice, as after a crash */
-	if (position == node->num_entries ||
-		compare_target(index, &node->entries[position], &target) != 0)
-	{
-		pgseal_sealed_add_entry(node, position, entry);
-		done = write_node(index, relation, buffer, &sealer, node);
-	}
+	added = add_to_leaf(index, node, entries, num, &changed);
+	if (changed && !write_node(index, relation, buffer, &sealer, node))
+		added = 0;
 	UnlockReleaseBuffer(buffer);
 	pgseal_sealed_free_node(found);
 	pgseal_sealed_free_node(node);
-	return done;
+	return added;
 }
 
-void
-pgseal_sealed_insert(PgsealSealedIndex *index, Relation relation, const uint8 *key, int key_len,
-					 uint64 tid)
+static void
+insert_with_room(PgsealSealedIndex *index, Relation relation, const PgsealSealedEntry *entry)
 {
-	PgsealSealedEntry entry = {.key = key, .key_len = key_len, .tid = tid};
 	bool		done = false;
 
 	/* Trying reads the way down, which makes the keys of its nodes ready */
-	while (!done && !insert_quickly(index, relation, &entry))
+	while (!done && insert_quickly(index, relation, entry, 1) == 0)
 	{
 		PgsealSealedSealer sealer = pgseal_sealed_sealer(index, relation, SEALS_OF_SPLITS);
 		Buffer		meta_buffer = pgseal_sealed_lock_meta(relation, BUFFER_LOCK_EXCLUSIVE);
 
-		done = insert_splitting(index, relation, meta_buffer, &sealer, &entry);
+		done = insert_splitting(index, relation, meta_buffer, &sealer, entry);
 		UnlockReleaseBuffer(meta_buffer);
 		pgseal_sealed_remember(index, relation);
+	}
+}
+
+void
+pgseal_sealed_insert(PgsealSealedIndex *index, Relation relation,
+					 const PgsealSealedEntry *entries, int64 num)
+{
+	for (int64 i = 0; i < num;)
+	{
+		int64		added = num - i > 1 ? insert_quickly(index, relation, entries + i, num - i) : 0;
+
+		if (added == 0)
+			insert_with_room(index, relation, &entries[i++]);
+		i += added;
+		CHECK_FOR_INTERRUPTS();
 	}
 }
 

@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "sealed/access.h"
 #include "sealed/sealed.h"
+#include "sealed/terms.h"
 
 typedef struct Pass
 {
@@ -151,6 +152,16 @@ fill_stats(IndexBulkDeleteResult *stats, const Pass *pass)
 	stats->estimated_count = false;
 }
 
+/* Of terms there are many to a row: what counts are the rows */
+static void
+count_rows(IndexBulkDeleteResult *stats, IndexVacuumInfo *info, const Pass *pass)
+{
+	if (pass->index.columns[0].terms == PGSEAL_SEALED_WHOLE)
+		return;
+	stats->num_index_tuples = Max(info->num_heap_tuples, 0);
+	stats->estimated_count = info->estimated_count;
+}
+
 IndexBulkDeleteResult *
 pgseal_sealed_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 						 IndexBulkDeleteCallback callback, void *callback_state)
@@ -165,8 +176,10 @@ pgseal_sealed_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	/* Nobody can read it any more, and the rows' places may be given to others */
 	if (pgseal_sealed_is_destroyed(&pass.index))
 		return stats;
+	pgseal_pending_flush(&pass.index, info->index);
 	visit_all(&pass, info->strategy);
 	fill_stats(stats, &pass);
+	count_rows(stats, info, &pass);
 	return stats;
 }
 
@@ -175,9 +188,14 @@ pgseal_sealed_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
 	Pass		pass = {.relation = info->index};
 
-	if (info->analyze_only)
+	/* A worker of autovacuum that only analyzes does this, too, as for GIN's pending list */
+	if (info->analyze_only && !pgseal_is_autovacuum_worker())
 		return stats;
 	pgseal_sealed_get(&pass.index, info->index);
+	if (!pgseal_sealed_is_destroyed(&pass.index))
+		pgseal_pending_flush(&pass.index, info->index);
+	if (info->analyze_only)
+		return stats;
 
 	/* While an index key is replaced, VACUUM brings the nodes under the new one */
 	if (stats == NULL && pgseal_keyring_num_index_versions(pass.index.key_hash) > 1)
@@ -185,6 +203,7 @@ pgseal_sealed_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 		visit_all(&pass, info->strategy);
 		fill_stats(stats, &pass);
+		count_rows(stats, info, &pass);
 	}
 	else if (stats == NULL)
 	{
@@ -204,6 +223,7 @@ pgseal_sealed_reseal(Relation relation)
 	pgseal_sealed_get(&pass.index, relation);
 	if (pgseal_sealed_is_destroyed(&pass.index))
 		return 0;
+	pgseal_pending_flush(&pass.index, relation);
 	visit_all(&pass, NULL);
 	return pass.num_resealed;
 }

@@ -24,8 +24,16 @@
 #include "base/compat.h"
 #include "sealed/access.h"
 #include "sealed/sealed.h"
+#include "sealed/terms.h"
 
 PG_FUNCTION_INFO_V1(pgseal_verify_index);
+
+/* Of a row that has not come to the tree; compared by memcmp() */
+typedef struct PendingEntry
+{
+	uint64		tid;
+	uint8		key[8];
+} PendingEntry;
 
 typedef struct Findings
 {
@@ -37,6 +45,9 @@ typedef struct Findings
 	int64		misplaced;		/* not in the order that the index claims */
 	int64		rows;
 	int64		missing;		/* rows without an entry */
+	PendingEntry *pending;
+	int64		num_pending;
+	int64		max_pending;
 } Findings;
 
 /* Of a leaf: entries ascend, within its interval */
@@ -64,6 +75,48 @@ check_leaf(Findings *findings, const PgsealSealedNode *leaf)
 	findings->entries += leaf->num_entries;
 }
 
+static int
+compare_pending(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(PendingEntry));
+}
+
+static void
+add_pending(Findings *findings, uint64 tid, const uint8 *key, int key_len)
+{
+	PendingEntry *entry;
+
+	if (findings->num_pending == findings->max_pending)
+	{
+		findings->max_pending = Max(1024, findings->max_pending * 2);
+		findings->pending = findings->pending == NULL ?
+			palloc(sizeof(PendingEntry) * findings->max_pending) :
+			repalloc_huge(findings->pending, sizeof(PendingEntry) * findings->max_pending);
+	}
+	entry = &findings->pending[findings->num_pending++];
+	memset(entry, 0, sizeof(*entry));
+	entry->tid = tid;
+	memcpy(entry->key, key, key_len);
+	findings->entries++;
+}
+
+static void
+collect_pending(const PgsealPendingRow *row, void *arg)
+{
+	StringInfoData key;
+
+	if (row->is_null)
+		add_pending(arg, row->tid, (const uint8 *) "", 1);
+	initStringInfo(&key);
+	for (int i = 0; i < row->num && !row->is_null; i++)
+	{
+		resetStringInfo(&key);
+		pgseal_term_key(&key, row->terms[i]);
+		add_pending(arg, row->tid, (uint8 *) key.data, key.len);
+	}
+	pfree(key.data);
+}
+
 static void
 check_leaves(Findings *findings)
 {
@@ -84,6 +137,20 @@ check_leaves(Findings *findings)
 	}
 }
 
+/* In the tree, or in a row that was pending before that was looked at */
+static bool
+has_entry(const Findings *findings, Relation relation, const uint8 *key, uint64 tid)
+{
+	PendingEntry wanted = {.tid = tid};
+
+	if (pgseal_sealed_has((PgsealSealedIndex *) &findings->index, relation, key, tid))
+		return true;
+	memcpy(wanted.key, key, pgseal_sealed_key_len(&findings->index, key));
+	return findings->num_pending > 0 &&
+		bsearch(&wanted, findings->pending, findings->num_pending, sizeof(PendingEntry),
+				compare_pending) != NULL;
+}
+
 static void
 check_row(Relation relation, ItemPointer tid, Datum *values, bool *isnull, bool is_alive, void *state)
 {
@@ -96,8 +163,7 @@ check_row(Relation relation, ItemPointer tid, Datum *values, bool *isnull, bool 
 	initStringInfo(&key);
 	if (pgseal_sealed_encode(&key, &findings->index, relation, values, isnull))
 		for (int i = 0; i < key.len && found; i += pgseal_sealed_key_len(&findings->index, (uint8 *) key.data + i))
-			found = pgseal_sealed_has(&findings->index, relation, (uint8 *) key.data + i,
-									  pgseal_sealed_tid(tid));
+			found = has_entry(findings, relation, (uint8 *) key.data + i, pgseal_sealed_tid(tid));
 	if (!found)
 		findings->missing++;
 	pgseal_wipe(key.data, key.maxlen);
@@ -139,6 +205,9 @@ pgseal_verify_index(PG_FUNCTION_ARGS)
 	findings.row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal verify row",
 												 ALLOCSET_DEFAULT_SIZES);
 
+	pgseal_pending_visit(&findings.index, findings.relation, collect_pending, &findings);
+	if (findings.num_pending > 0)
+		qsort(findings.pending, findings.num_pending, sizeof(PendingEntry), compare_pending);
 	check_leaves(&findings);
 	pgseal_as_owner_begin(&caller, heap->rd_rel->relowner);
 	info = BuildIndexInfo(findings.relation);

@@ -158,11 +158,12 @@ sub fill
 {
 	my ($type, $collation, $class, @values) = @_;
 	my $id = 0;
+	my $with = $class =~ /pattern/ ? '' : pick('', 'WITH (pending_pages = 0)', 'WITH (pending_pages = 1)', 'WITH (node_size = 1024, pending_pages = 3)');
 	my $rows = join ",\n", map { ++$id; my $value = defined $_ ? quote($_) : 'NULL'; "($id, $value)" } @values;
 	$node->safe_psql('postgres', encode_utf8(<<SQL));
 DROP TABLE IF EXISTS t;
 CREATE TABLE t (id int PRIMARY KEY, p $type $collation, v encrypted_$type $collation);
-CREATE INDEX t_v ON t USING sealed (v $class);
+CREATE INDEX t_v ON t USING sealed (v $class) $with;
 INSERT INTO t (id, p, v) SELECT id, x::$type, x::$type FROM (VALUES $rows) AS r (id, x);
 SQL
 	return;
