@@ -45,7 +45,9 @@ CREATE FUNCTION to_shrunk() RETURNS SETOF shrunk LANGUAGE plpgsql AS $$ BEGIN RE
 SELECT * FROM to_shrunk();
 -- what isn't the same on plain columns either
 CREATE FUNCTION wrong() RETURNS TABLE (e int) LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT a.e FROM a; END $$;
+\set VERBOSITY terse
 SELECT * FROM wrong();
+\set VERBOSITY default
 CREATE FUNCTION too_many() RETURNS TABLE (e text) LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT a.e, a.n FROM a; END $$;
 SELECT * FROM too_many();
 

@@ -19,7 +19,7 @@ BEGIN
 		line := regexp_replace(line, ' \(returns \$\d\)', '');
 		line := replace(line, '(ANY (ssn = (hashed SubPlan 1).col1))', '(hashed SubPlan 1)');
 		line := regexp_replace(line, '\(ssn = (\w\.ssn)\)', '(\1 = ssn)');
-		line := regexp_replace(line, '(pgseal\.token\(ssn, key\)) = (blind_index\(\w\.ssn\))', '\2 = \1');
+		line := regexp_replace(line, '(pgseal_internal\.token\(ssn, key\)) = (blind_index\(\w\.ssn\))', '\2 = \1');
 		RETURN NEXT line;
 	END LOOP;
 END $$;
@@ -263,7 +263,8 @@ SELECT plan($$DELETE FROM people WHERE ssn = 's2000'$$);
 DELETE FROM people WHERE ssn = 's2000' RETURNING id;
 SELECT plan($$UPDATE people p SET plain = 'y' FROM visits v WHERE p.ssn = v.ssn AND v.id = 1$$);
 UPDATE people p SET plain = 'y' FROM visits v WHERE p.ssn = v.ssn AND v.id = 1 RETURNING p.id;
-SELECT plan($$MERGE INTO people p USING (VALUES ('s77')) AS n (ssn) ON p.ssn = n.ssn WHEN MATCHED THEN UPDATE SET plain = 'z'$$);
+SELECT replace(plan, 'pgseal_internal.recheck(ssn, ''s77''::text)', '(ssn = ''s77''::text)') AS plan	-- so since 17
+FROM plan($$MERGE INTO people p USING (VALUES ('s77')) AS n (ssn) ON p.ssn = n.ssn WHEN MATCHED THEN UPDATE SET plain = 'z'$$);
 MERGE INTO people p USING (VALUES ('s77')) AS n (ssn) ON p.ssn = n.ssn WHEN MATCHED THEN UPDATE SET plain = 'z';
 SELECT id, plain FROM people WHERE ssn = 's77';
 INSERT INTO people (id, ssn) VALUES (3000, 's77') ON CONFLICT (blind_index(ssn)) DO UPDATE SET plain = 'upsert' RETURNING id, plain;

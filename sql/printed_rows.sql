@@ -35,7 +35,7 @@ DELETE FROM owner WHERE id = 4 RETURNING ROW(best);
 -- in a view, a function, a cursor; plain rows stay what they are
 CREATE VIEW owner_view AS SELECT owner::text AS o, array_to_string(tags, ',') AS t FROM owner;
 SELECT * FROM owner_view ORDER BY o;
-SELECT pg_get_viewdef('owner_view');
+SELECT replace(pg_get_viewdef('owner_view'), 'owner.tags', 'tags') AS definition;	-- so since 16
 CREATE FUNCTION owner_function(i int) RETURNS text LANGUAGE plpgsql AS $$ DECLARE o owner; r record; BEGIN
 	SELECT * INTO o FROM owner WHERE id = i;
 	SELECT name, tags INTO r FROM owner WHERE id = i;

@@ -3,6 +3,9 @@ CREATE FUNCTION plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+		-- What PostgreSQL versions print differently
+		CONTINUE WHEN line ~ '^ *Disabled: true$';
+		line := replace(line, '(b.salary = salary)', '(salary = b.salary)');
 		RETURN NEXT regexp_replace(line, 'pgseal:1:[A-Za-z0-9+/=]*', 'sealed', 'g');
 	END LOOP;
 END $$;

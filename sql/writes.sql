@@ -270,9 +270,11 @@ END $$;
 CREATE TRIGGER set_new BEFORE INSERT ON tr FOR EACH ROW EXECUTE FUNCTION set_new();
 INSERT INTO tr SELECT i FROM generate_series(1, 8) i WHERE i NOT IN (2, 3, 7);
 -- as with varchar(n), a whole row must have the table's own types
+\set VERBOSITY terse
 INSERT INTO tr VALUES (2);
 INSERT INTO tr VALUES (3);
 INSERT INTO tr VALUES (7);
+\set VERBOSITY default
 SELECT * FROM stored('tr');
 DROP TRIGGER set_new ON tr;
 

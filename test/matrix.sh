@@ -30,12 +30,15 @@ fail()
 unset PGSEAL_CACHE XDG_CACHE_HOME PG_CONFIG TMPDIR PIP_FIND_LINKS
 
 releases=
-upgrade=
+export upgrade='' old_root=''
 while [ $# -gt 0 ]
 do
 	case $1 in
 		15|16|17|18) releases="$releases $1" ;;
-		upgrade) upgrade=yes ;;
+		upgrade)
+			upgrade=$(mktemp -d) && chmod 1777 "$upgrade" || exit 1
+			trap 'rm -rf "$upgrade"' EXIT
+			;;
 		--) shift; break ;;
 		*) fail "no such release of PostgreSQL: $1" ;;
 	esac
@@ -104,6 +107,13 @@ enter='
 	then
 		mount --bind -o ro "$checkout/../shared" "$root/mnt/pgseal/shared" || exit 1
 	fi
+	if [ -n "${upgrade:-}" ]
+	then
+		mkdir -p "$root/mnt/pgseal/upgrade" "$root/mnt/pgseal/old_root" &&
+			mount --bind "$upgrade" "$root/mnt/pgseal/upgrade" || exit 1
+		[ -z "${old_root:-}" ] ||
+			mount --bind -o ro "$old_root" "$root/mnt/pgseal/old_root" || exit 1
+	fi
 	cat /etc/resolv.conf >"$root/etc/resolv.conf"
 	mkdir -p "$root/etc/ssl/certs"
 	cat /etc/ssl/certs/ca-certificates.crt >"$root/etc/ssl/certs/ca-certificates.crt"
@@ -124,7 +134,13 @@ for release in $releases
 do
 	find_root "$release"
 	printf '==== PostgreSQL %s\n' "$release"
-	in_root "$root" sh test/run.sh "$@" || failed="$failed $release"
+	if [ -z "$upgrade" ]
+	then
+		in_root "$root" sh test/run.sh "$@" || failed="$failed $release"
+	else
+		in_root "$root" sh test/run.sh test/matrix/upgrade.pl || fail "the upgrade to $release failed"
+		old_root=$root
+	fi
 done
 [ -z "$failed" ] || fail "tests failed on$failed"
 printf '==== all tests passed on%s\n' "$releases"
