@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "keys/wrapping.h"
@@ -103,6 +104,12 @@ check_verifiable(Relation rel)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table or materialized view", RelationGetRelationName(rel)),
 				 errhint("Of a partitioned table, verify the partitions.")));
+	if (pgseal_is_citus_table(RelationGetRelid(rel)))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a table of Citus, whose rows are in its shards",
+						RelationGetRelationName(rel)),
+				 errhint("Verify the shards, with run_command_on_shards().")));
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP && !rel->rd_islocaltemp)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "convert/convert.h"
@@ -161,6 +162,21 @@ type_obstacle(Oid relid, AttrNumber attnum)
 	return NULL;
 }
 
+/* Its files would be exchanged, and each row stay as it is. */
+static void
+check_not_sharded(const PgsealConversion *conversion)
+{
+	if (pgseal_is_citus_table(conversion->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot %s column \"%s\" of table \"%s\" while the table is in use",
+						conversion->encrypts ? "encrypt" : "decrypt",
+						get_attname(conversion->relid, conversion->attnum, false),
+						get_rel_name(conversion->relid)),
+				 errdetail("It is a table of Citus, whose rows are in its shards."),
+				 errhint("Take it back with undistribute_table(), convert the column, and distribute it again.")));
+}
+
 void
 pgseal_convert_check(const PgsealConversion *conversion)
 {
@@ -172,6 +188,7 @@ pgseal_convert_check(const PgsealConversion *conversion)
 	StringInfoData list;
 	uint64		num;
 
+	check_not_sharded(conversion);
 	pgseal_query_begin(&session);
 	num = pgseal_query(TABLE_OBSTACLES COLUMN_OBSTACLES, 3,
 					   OIDOID, ObjectIdGetDatum(conversion->relid),

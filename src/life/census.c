@@ -130,7 +130,7 @@ count_table(Census *census, Relation rel)
 static bool
 is_readable(const PgsealHolder *holder)
 {
-	return !holder->opaque && holder->relkind != RELKIND_FOREIGN_TABLE &&
+	return !holder->opaque && !holder->sharded && holder->relkind != RELKIND_FOREIGN_TABLE &&
 		!(holder->persistence == RELPERSISTENCE_TEMP && isOtherTempNamespace(holder->schema));
 }
 

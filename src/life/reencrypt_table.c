@@ -71,6 +71,8 @@ pgseal_reencrypt_obstacle(const PgsealHolder *holder)
 {
 	if (holder->opaque)
 		return "it has values in a type that cannot be taken apart";
+	if (holder->sharded)
+		return "its rows are in shards of Citus";
 	if (holder->relkind == RELKIND_FOREIGN_TABLE)
 		return "it is a foreign table";
 	if (holder->persistence == RELPERSISTENCE_TEMP)

@@ -26,6 +26,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "keys/catalog.h"
 #include "value/find_sealed.h"
@@ -256,6 +257,7 @@ find_holder(List **holders, Oid relid)
 		holder->relkind = form->relkind;
 		holder->persistence = form->relpersistence;
 		holder->schema = form->relnamespace;
+		holder->sharded = pgseal_is_citus_table(relid);
 		*holders = lappend(*holders, holder);
 	}
 	ReleaseSysCache(tuple);

@@ -43,6 +43,7 @@ typedef struct PgsealHolder
 	List	   *columns;		/* the numbers of those that hold them */
 	List	   *key_hashes;		/* of its columns, as typmods; without doubles */
 	bool		opaque;			/* a column is, or has a member that is */
+	bool		sharded;		/* the rows are in shards of Citus */
 } PgsealHolder;
 
 /*

@@ -1,0 +1,14 @@
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION citus" to load this file. \quit
+
+-- As Citus does it: nothing can be created in pg_catalog directly
+CREATE SCHEMA citus;
+CREATE TABLE citus.pg_dist_partition (
+	logicalrelid regclass NOT NULL UNIQUE,
+	partmethod "char" NOT NULL,
+	partkey text,
+	colocationid int NOT NULL DEFAULT 0,
+	repmodel "char" NOT NULL DEFAULT 's',
+	autoconverted bool NOT NULL DEFAULT false
+);
+ALTER TABLE citus.pg_dist_partition SET SCHEMA pg_catalog;
