@@ -51,6 +51,7 @@
 #include "hooks/plain_callers.h"
 #include "hooks/result_columns.h"
 #include "type/hash_caller.h"
+#include "value/seal.h"
 
 /* pg_dump --inserts reads tables through a cursor of this name */
 #define DUMP_CURSOR				"_pg_dump_cursor"
@@ -304,6 +305,21 @@ source_inside_utility(Node *stmt, const char *query_string, ProcessUtilityContex
 	return NULL;
 }
 
+/*
+ * The values that an EXECUTE passes to parameters for encrypted columns: neither a
+ * message about them nor the statement is for the log.
+ */
+static bool
+executes_with_values(Node *stmt)
+{
+	PreparedStatement *prepared;
+
+	if (!IsA(stmt, ExecuteStmt))
+		return false;
+	prepared = FetchPreparedStatement(((ExecuteStmt *) stmt)->name, false);
+	return prepared != NULL && pgseal_parameters_hold_values(prepared->plansource->query_string);
+}
+
 static void
 pass_on_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -328,8 +344,21 @@ transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool r
 							ProcessUtilityContext context, ParamListInfo params,
 							QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
+	bool		executes = executes_with_values(pstmt->utilityStmt);
+
 	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context), NULL);
-	pass_on_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	pgseal_value_opened |= executes;
+	PG_TRY();
+	{
+		pass_on_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	}
+	PG_CATCH();
+	{
+		if (executes && ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_DATA_EXCEPTION)
+			errhidestmt(true);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	INSIDE_END();
 }
 

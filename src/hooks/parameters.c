@@ -26,11 +26,13 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "nodes/makefuncs.h"
 #include "parser/analyze.h"
 #include "parser/parse_param.h"
 #include "parser/parser.h"
 #include "tcop/tcopprot.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -41,8 +43,48 @@
 #include "hooks/parameters.h"
 #include "value/basetype.h"
 
+/* Statements that are remembered; with more, any may be one that was forgotten */
+#define MAX_REMEMBERED			10000
+
 /* A statement with more is analyzed with all of them plain, or none */
 #define MAX_TRIED_ONE_BY_ONE	100
+
+/* Hashes of the texts of statements with parameters that were made plain */
+static HTAB *remembered = NULL;
+
+static uint64
+text_hash(const char *text)
+{
+	return hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
+}
+
+static void
+remember(const char *source)
+{
+	uint64		hash = text_hash(source);
+
+	if (remembered == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(uint64),.entrysize = sizeof(uint64),.hcxt = TopMemoryContext};
+
+		remembered = hash_create("pgseal statements with parameters", 64, &ctl,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	if (hash_get_num_entries(remembered) < MAX_REMEMBERED)
+		(void) hash_search(remembered, &hash, HASH_ENTER, NULL);
+}
+
+bool
+pgseal_parameters_hold_values(const char *source)
+{
+	uint64		hash;
+
+	if (remembered == NULL || source == NULL)
+		return false;
+	hash = text_hash(source);
+	return hash_get_num_entries(remembered) >= MAX_REMEMBERED ||
+		hash_search(remembered, &hash, HASH_FIND, NULL) != NULL;
+}
 
 /* Are the types of parameters inferred in this analysis? */
 static bool
@@ -236,6 +278,7 @@ pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *pre
 	if (again == NULL)
 		return;
 
+	remember(pstate->p_sourcetext);
 	/* Whoever counts statements has computed it from the same text */
 	again->queryId = query->queryId;
 	*query = *again;

@@ -20,4 +20,10 @@
 extern void pgseal_parameters_plain(ParseState *pstate, Query *query,
 									const PrepareStmt *prepare);
 
+/*
+ * Is this the text of a statement with such parameters?  Their values are those of
+ * encrypted columns, and PostgreSQL's messages name what it can't convert.
+ */
+extern bool pgseal_parameters_hold_values(const char *source);
+
 #endif							/* PGSEAL_PARAMETERS_H */

@@ -10,6 +10,9 @@
  * client has sent the line itself.  The text can: the NOTICE of a skipped row,
  * COPY (LOG_VERBOSITY verbose) since 17, ends with the value.
  *
+ * Parameters: those for encrypted columns are of the base types (parameters.c), and
+ * what PostgreSQL says of text that is none is redacted as below.
+ *
  * Opened values: what fails to compute with one names it, as in: invalid input
  * syntax for type integer: "Ada".  Who may open it may see that, so the client
  * gets the message as it is.  The log, which others read, gets the message
@@ -26,12 +29,14 @@
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "nodes/parsenodes.h"
+#include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "hooks/parameters.h"
 #include "hooks/redact.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"
@@ -215,7 +220,7 @@ may_name_opened_value(const ErrorData *error)
 {
 	if (error->elevel < WARNING || is_of_key_service(error))
 		return false;
-	return pgseal_value_opened ||
+	return pgseal_value_opened || pgseal_parameters_hold_values(debug_query_string) ||
 		(error->message_id == NULL &&
 		 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION);
 }
@@ -270,7 +275,7 @@ message_for_log(const ErrorData *error)
 static void
 redact_emit_log(ErrorData *error)
 {
-	static char left_out[] = "Values are left out of the log because the transaction has opened encrypted ones.";
+	static char left_out[] = "Values are left out of the log because the transaction works with encrypted ones.";
 	ErrorData	original = *error;
 
 	if (error->detail == left_out || !error->output_to_server || !may_name_opened_value(error))

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -16,6 +17,7 @@ logging_collector = on
 log_destination = 'stderr,csvlog,jsonlog'
 log_min_messages = debug1
 log_error_verbosity = verbose
+log_statement = none
 });
 $node->start;
 $node->safe_psql('postgres', q{
@@ -80,6 +82,21 @@ for my $sql (sort keys %client)
 
 	$run =~ s/force_parallel_mode/debug_parallel_query/ if $node->pg_version->major >= 16;
 	like(fails($run), $client{$sql}, 'the client is told');
+}
+
+# What is passed to a parameter for an encrypted column and is no such value, by EXECUTE
+# (which psql logs as a statement, too) and by the protocol
+like(fails(q{PREPARE p AS UPDATE t SET n = $1 WHERE id = $2; EXECUTE p('anaryc6', 1)}), qr/anaryc6/, 'the client is told of a parameter');
+my $bench = $PostgreSQL::Test::Utils::tmp_check . '/log.bench';
+append_to_file($bench, q{\set id 7
+UPDATE t SET n = :n WHERE id = :id;
+});
+for my $mode (qw(extended prepared))
+{
+	my ($out, $err);
+	IPC::Run::run([ 'pgbench', '-n', '-M', $mode, '-t', 1, '-D', 'n=anaryc8', '-f', $bench, '-h', $node->host, '-p', $node->port, 'postgres' ],
+		'>', \$out, '2>', \$err);
+	like($err, qr/invalid input syntax for type bigint: "anaryc8"/, "and by the protocol, $mode");
 }
 like(fails('SELECT v::int FROM plain'), qr/pelican7/, 'a plain value');
 
