@@ -19,6 +19,7 @@
 #include "hooks/parallel.h"
 #include "hooks/plain_callers.h"
 #include "hooks/redact.h"
+#include "hooks/redact_tokens.h"
 #include "hooks/refuse.h"
 #include "keys/keyring.h"
 #include "keys/shared_cache.h"
@@ -70,5 +71,6 @@ _PG_init(void)
 	pgseal_hashindex_init();
 	pgseal_sealed_init();
 	pgseal_redact_init();
+	pgseal_redact_tokens_init();
 	pgseal_worker_init();
 }

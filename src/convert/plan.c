@@ -28,6 +28,7 @@
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "convert/convert.h"
+#include "hooks/refuse.h"
 #include "search/stored_tokens.h"
 
 /*
@@ -189,6 +190,9 @@ pgseal_convert_check(const PgsealConversion *conversion)
 	uint64		num;
 
 	check_not_sharded(conversion);
+	if (conversion->encrypts)
+		pgseal_refuse_triggers_of(conversion->relid,
+								  get_attname(conversion->relid, conversion->attnum, false));
 	pgseal_query_begin(&session);
 	num = pgseal_query(TABLE_OBSTACLES COLUMN_OBSTACLES, 3,
 					   OIDOID, ObjectIdGetDatum(conversion->relid),

@@ -394,6 +394,15 @@ check_blind_indexes(Oid relation, const char *column, TypeName *type_name)
 				 errhint("Drop the index first, or use pgseal.decrypt_column(), which replaces one on blind_index() of the column alone.")));
 }
 
+static void
+check_triggers(Oid relation, const char *column, TypeName *type_name)
+{
+	Oid			type = LookupTypeNameOid(NULL, type_name, true);
+
+	if (OidIsValid(type) && pgseal_refuse_holds_encrypted(type))
+		pgseal_refuse_triggers_of(relation, column);
+}
+
 /* The tables and composite types that the relation is about to get columns from */
 static List *
 parents_to_be(AlterTableStmt *stmt)
@@ -459,6 +468,7 @@ complete_alter(AlterTableStmt *stmt, PgsealKeyOwner *owner)
 				require_usage_of_columns(owner->relation);
 			check_blind_indexes(owner->relation, cmd->name, column->typeName);
 			check_decryption(owner->relation, cmd);
+			check_triggers(owner->relation, cmd->name, column->typeName);
 			complete_type(column->typeName, owner, present != PGSEAL_TYPMOD_NONE ? present :
 						  inherited_typmod(parents, cmd->name));
 		}

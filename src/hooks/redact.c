@@ -38,6 +38,7 @@
 #include "base/extension.h"
 #include "hooks/parameters.h"
 #include "hooks/redact.h"
+#include "hooks/redact_tokens.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"
 
@@ -276,8 +277,10 @@ static void
 redact_emit_log(ErrorData *error)
 {
 	static char left_out[] = "Values are left out of the log because the transaction works with encrypted ones.";
-	ErrorData	original = *error;
+	ErrorData	original;
 
+	pgseal_redact_tokens_late(error);
+	original = *error;
 	if (error->detail == left_out || !error->output_to_server || !may_name_opened_value(error))
 	{
 		if (prev_emit_log)

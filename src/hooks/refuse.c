@@ -26,6 +26,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -523,6 +524,9 @@ refuse_object_access(ObjectAccessType access, Oid class, Oid object, int sub_id,
 			break;
 		case StatisticExtRelationId:
 			check_statistics(object);
+			break;
+		case TriggerRelationId:
+			pgseal_refuse_trigger(object);
 			break;
 	}
 }

@@ -22,6 +22,12 @@ extern void pgseal_refuse_without_usage(int32 key_hash);
 /* Does a value of this type hold encrypted values?  Arrays, rows, domains too */
 extern bool pgseal_refuse_holds_encrypted(Oid type);
 
+/* 0A000 when a trigger that was just made can't work on the columns it names */
+extern void pgseal_refuse_trigger(Oid trigger);
+
+/* The same of a column that will be encrypted */
+extern void pgseal_refuse_triggers_of(Oid relation, const char *column);
+
 extern void pgseal_refuse_init(void);
 
 #endif							/* PGSEAL_REFUSE_H */
