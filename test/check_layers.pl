@@ -2,6 +2,8 @@
 #
 # - A file includes headers of its own folder and of those before it in the list
 #   below; src/init.c, of all.
+# - The same holds for what their object files call (nm); within a folder there is
+#   no circle of files that call each other but in those that are named below.
 # - OpenSSL is included by base/crypto.c alone, libcurl by base/http.c alone,
 #   and PG_VERSION_NUM is looked at by base/compat.h alone.
 # - SQL runs through base/spi_query.c alone, which sets the search_path for it.
@@ -83,6 +85,45 @@ for my $file (sort grep { /\.c$/ } keys %source)
 	next if $code !~ $runs_owners_code;
 	like($source{ $within{$file} || $file }, qr/\bpgseal_as_owner_begin\s*\(/,
 		"$file runs code of a table's owner as the owner");
+}
+
+# ---- who calls whom
+
+# Recursions: a tree, its nodes and who walks through them are one thing in parts
+my %may_be_circular = map { ("src/$_" => 1) } qw(sealed);
+
+my (%defined_in, %wants, %calls);
+for my $file (grep { /\.c$/ } keys %source)
+{
+	(my $object = $file) =~ s/c$/o/;
+	for (`nm $object`)
+	{
+		$defined_in{$1} = $file if / [TDBRC] (\w+)/;
+		$wants{$file}{$1} = 1 if / U (\w+)/;
+	}
+}
+ok(%wants, 'the object files have been built');
+for my $file (sort keys %wants)
+{
+	my @upwards;
+	for my $symbol (sort keys %{ $wants{$file} })
+	{
+		my $other = $defined_in{$symbol} or next;
+		push @upwards, "$symbol of $other" if $rank{ dirname($other) } > $rank{ dirname($file) };
+		push @{ $calls{$file} }, $other if $other ne $file && dirname($other) eq dirname($file);
+	}
+	is("@upwards", '', "$file calls nothing of a higher folder");
+}
+for my $file (sort grep { !$may_be_circular{ dirname($_) } } keys %calls)
+{
+	my %reached;
+	my @next = @{ $calls{$file} };
+	while (my $other = shift @next)
+	{
+		push @next, @{ $calls{$other} || [] } unless $reached{$other}++;
+	}
+	ok(!$reached{$file}, "$file is in no circle of files that call each other")
+	  or diag(join ' ', grep { grep { $_ eq $file } @{ $calls{$_} || [] } } sort keys %reached);
 }
 
 # ---- symbols

@@ -23,7 +23,6 @@
 #include "kms/aws.h"
 #include "kms/sigv4.h"
 
-#define ARN_FIELDS		6
 #define KEY_ID_MAX_BYTES 2048
 #define MASTER_KEY_SEPARATOR '#'
 
@@ -31,22 +30,6 @@
  * Options
  * ----------
  */
-
-/* A field of "arn:partition:service:region:account:resource", or NULL */
-static char *
-arn_field(const char *arn, int field)
-{
-	if (strncmp(arn, "arn:", 4) != 0)
-		return NULL;
-	for (int i = 0; i < field; i++)
-	{
-		arn = strchr(arn, ':');
-		if (arn == NULL)
-			return NULL;
-		arn++;
-	}
-	return field == ARN_FIELDS - 1 ? pstrdup(arn) : pnstrdup(arn, strcspn(arn, ":"));
-}
 
 static void
 refuse_key_id(const char *name, const char *value)
@@ -60,7 +43,7 @@ refuse_key_id(const char *name, const char *value)
 static void
 check_key_id(const char *name, const char *value)
 {
-	char	   *resource = arn_field(value, 5);
+	char	   *resource = pgseal_aws_arn_field(value, 5);
 	size_t		len = strlen(value);
 
 	if (len == 0 || len > KEY_ID_MAX_BYTES ||
@@ -68,8 +51,8 @@ check_key_id(const char *name, const char *value)
 		refuse_key_id(name, value);
 	if (strncmp(value, "arn:", 4) == 0)
 	{
-		if (resource == NULL || strcmp(arn_field(value, 2), "kms") != 0 ||
-			arn_field(value, 3)[0] == '\0' || strlen(arn_field(value, 4)) != 12 ||
+		if (resource == NULL || strcmp(pgseal_aws_arn_field(value, 2), "kms") != 0 ||
+			pgseal_aws_arn_field(value, 3)[0] == '\0' || strlen(pgseal_aws_arn_field(value, 4)) != 12 ||
 			(strncmp(resource, "key/", 4) != 0 && strncmp(resource, "alias/", 6) != 0) ||
 			strchr(resource, '/')[1] == '\0')
 			refuse_key_id(name, value);
@@ -82,9 +65,9 @@ check_key_id(const char *name, const char *value)
 static void
 check_role_arn(const char *name, const char *value)
 {
-	char	   *resource = arn_field(value, 5);
+	char	   *resource = pgseal_aws_arn_field(value, 5);
 
-	if (resource == NULL || strcmp(arn_field(value, 2), "iam") != 0 ||
+	if (resource == NULL || strcmp(pgseal_aws_arn_field(value, 2), "iam") != 0 ||
 		strncmp(resource, "role/", 5) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
@@ -147,33 +130,6 @@ validate(List *options_given)
 	static const char *const urls[] = {"endpoint", "sts_endpoint", NULL};
 
 	pgseal_check_plain_http(options_given, urls);
-}
-
-const char *
-pgseal_aws_region(const PgsealKmsServer *server)
-{
-	const char *region = pgseal_kms_option(server, "region");
-
-	if (region == NULL)
-		region = arn_field(pgseal_kms_option(server, "key_id"), 3);
-	if (region == NULL)
-		region = getenv("AWS_REGION");
-	if (region == NULL || region[0] == '\0')
-		region = getenv("AWS_DEFAULT_REGION");
-	return region && region[0] ? region : "us-east-1";
-}
-
-const char *
-pgseal_aws_endpoint(const PgsealKmsServer *server, const char *option, const char *service)
-{
-	const char *endpoint = pgseal_kms_option(server, option);
-	const char *region = pgseal_aws_region(server);
-
-	if (endpoint)
-		return endpoint;
-	return psprintf("https://%s%s.%s.amazonaws.com%s", service,
-					pgseal_option_bool(server, "fips") ? "-fips" : "", region,
-					strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
 }
 
 /* ----------
@@ -271,99 +227,18 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
  * ----------
  */
 
-/*
- * https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html and the
- * errors of each operation.  The HTTP status says little: throttling is a 400.
- * Codes come with and without "Exception" at the end.
- */
-static const struct
-{
-	const char *code;
-	PgsealVerdict verdict;
-	const char *hint;
-}			error_codes[] = {
-	{"Throttling", PGSEAL_VERDICT_RETRY, "Raise the account's request quota of AWS KMS, or \"pgseal.cache_ttl\"."},
-	{"Throttled", PGSEAL_VERDICT_RETRY},
-	{"RequestThrottled", PGSEAL_VERDICT_RETRY},
-	{"TooManyRequests", PGSEAL_VERDICT_RETRY},
-	{"LimitExceeded", PGSEAL_VERDICT_RETRY},
-	{"KMSInternal", PGSEAL_VERDICT_RETRY},
-	{"InternalFailure", PGSEAL_VERDICT_RETRY},
-	{"ServiceUnavailable", PGSEAL_VERDICT_RETRY},
-	{"KeyUnavailable", PGSEAL_VERDICT_RETRY},
-	{"DependencyTimeout", PGSEAL_VERDICT_RETRY},
-	{"RequestTimeout", PGSEAL_VERDICT_RETRY},
-	{"IDPCommunicationError", PGSEAL_VERDICT_RETRY},
-	{"ExpiredToken", PGSEAL_VERDICT_RELOGIN, "The session token has expired and no newer one was found; check what renews it."},
-	{"UnrecognizedClient", PGSEAL_VERDICT_RELOGIN, "AWS does not know the access key; check the credentials and the region."},
-	{"InvalidClientTokenId", PGSEAL_VERDICT_RELOGIN, "AWS does not know the access key; check the credentials and the region."},
-	{"RequestTimeTooSkewed", PGSEAL_VERDICT_SKEWED, "Set the machine's clock."},
-	{"RequestExpired", PGSEAL_VERDICT_SKEWED, "Set the machine's clock."},
-	{"InvalidSignature", PGSEAL_VERDICT_REFUSED, "The secret access key does not belong to the access key."},
-	{"SignatureDoesNotMatch", PGSEAL_VERDICT_REFUSED, "The secret access key does not belong to the access key."},
-	{"AccessDenied", PGSEAL_VERDICT_REFUSED, "Allow the caller kms:GenerateDataKey, kms:Encrypt, kms:Decrypt, kms:ReEncrypt* and kms:DescribeKey in the key's policy or an IAM policy."},
-	{"Disabled", PGSEAL_VERDICT_REFUSED, "Enable the key in AWS KMS."},
-	{"KMSInvalidState", PGSEAL_VERDICT_REFUSED, "If the key is pending deletion, cancel that with CancelKeyDeletion and enable the key."},
-	{"NotFound", PGSEAL_VERDICT_REFUSED, "Check the options \"key_id\" and \"region\"; a key of another account needs its ARN."},
-	{"InvalidKeyUsage", PGSEAL_VERDICT_REFUSED, "The key must be a symmetric one for ENCRYPT_DECRYPT."},
-	{"InvalidIdentityToken", PGSEAL_VERDICT_REFUSED, "Check the web identity token's file and the role's trust policy."},
-	{"InvalidCiphertext", PGSEAL_VERDICT_INVALID},
-	{"IncorrectKey", PGSEAL_VERDICT_INVALID},
-	{"InvalidArn", PGSEAL_VERDICT_REFUSED, "Check the option \"key_id\"."},
-	{"Validation", PGSEAL_VERDICT_REFUSED}
-};
-
-PgsealVerdict
-pgseal_aws_judge_error(PgsealKmsError *out_error, int http_status,
-					   const char *code, const char *message)
-{
-	const char *hash;
-	size_t		len;
-
-	if (code == NULL)
-		code = "";
-
-	/* "com.amazonaws.kms#DisabledException", "DisabledException:http://..." */
-	hash = strchr(code, '#');
-	if (hash)
-		code = hash + 1;
-	len = strcspn(code, ":");
-	if (len > strlen("Exception") &&
-		strncmp(code + len - strlen("Exception"), "Exception", strlen("Exception")) == 0)
-		len -= strlen("Exception");
-	code = pnstrdup(code, strcspn(code, ":"));
-
-	/* the signature's time: "Signature expired: ..." or "... not yet current: ..." */
-	if ((strncmp(code, "InvalidSignature", len) == 0 ||
-		 strncmp(code, "SignatureDoesNotMatch", len) == 0) && len > 0 &&
-		message && (strstr(message, "expired") || strstr(message, "not yet current")))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_SKEWED, code, message,
-							  "Set the machine's clock.");
-
-	for (int i = 0; i < lengthof(error_codes); i++)
-	{
-		if (strlen(error_codes[i].code) == len && strncmp(error_codes[i].code, code, len) == 0)
-			return pgseal_verdict(out_error, error_codes[i].verdict, code, message,
-								  error_codes[i].hint);
-	}
-	return pgseal_verdict(out_error,
-						  pgseal_status_is_transient(http_status) ? PGSEAL_VERDICT_RETRY :
-						  PGSEAL_VERDICT_REFUSED,
-						  code, message, NULL);
-}
-
 /* Is arn the key that the option key_id names, as far as that can be told? */
 static bool
 is_key_asked_for(const char *arn, const char *key_id)
 {
-	const char *resource = arn_field(arn, 5);
+	const char *resource = pgseal_aws_arn_field(arn, 5);
 	const char *asked = key_id;
 
 	if (resource == NULL || strncmp(resource, "key/", 4) != 0)
 		return false;
 	if (strncmp(key_id, "arn:", 4) == 0)
 	{
-		asked = arn_field(key_id, 5);
+		asked = pgseal_aws_arn_field(key_id, 5);
 		if (strncmp(asked, "key/", 4) == 0)
 			return strcmp(arn, key_id) == 0;
 	}

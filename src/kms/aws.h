@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * aws.h
- *	  What the two files of the aws_kms provider know of each other.
+ *	  What the files of the aws_kms provider know of each other.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,6 +9,9 @@
 #define PGSEAL_AWS_H
 
 #include "kms/remote.h"
+
+/* A field of "arn:partition:service:region:account:resource", or NULL */
+extern char *pgseal_aws_arn_field(const char *arn, int field);
 
 /*
  * The region: option, the key's ARN, the environment; "us-east-1" if nothing

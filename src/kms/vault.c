@@ -30,29 +30,10 @@
  * ----------
  */
 
-/* The addresses, separated by commas, as a list of strings */
-static List *
-addresses(const char *value)
-{
-	List	   *list = NIL;
-	char	   *copy = pstrdup(value);
-	char	   *state;
-
-	for (char *part = strtok_r(copy, ", ", &state); part; part = strtok_r(NULL, ", ", &state))
-	{
-		size_t		len = strlen(part);
-
-		if (part[len - 1] == '/')
-			part[len - 1] = '\0';
-		list = lappend(list, part);
-	}
-	return list;
-}
-
 static void
 check_addresses(const char *name, const char *value)
 {
-	List	   *list = addresses(value);
+	List	   *list = pgseal_vault_addresses(value);
 	ListCell   *cell;
 
 	if (list == NIL)
@@ -142,38 +123,10 @@ validate(List *options_given)
 	pgseal_check_plain_http(options_given, urls);
 }
 
-static List *
-bases(const PgsealKmsServer *server)
-{
-	return addresses(pgseal_kms_option(server, "address"));
-}
-
 /* ----------
  * Requests
  * ----------
  */
-void
-pgseal_vault_begin(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-				   const char *method, const char *path, const char *token)
-{
-	const char *namespace = pgseal_kms_option(server, "namespace");
-
-	pgseal_request_init(out_request, server, method, linitial(bases(server)));
-	out_request->path = path;
-
-	/* some agents and proxies insist on it */
-	pgseal_http_add_header(out_request, "X-Vault-Request", "true");
-	if (namespace)
-		pgseal_http_add_header(out_request, "X-Vault-Namespace", namespace);
-	if (token)
-		pgseal_http_add_secret_header(out_request, "X-Vault-Token", token);
-	if (strcmp(method, "POST") == 0)
-	{
-		pgseal_http_add_header(out_request, "Content-Type", "application/json");
-		pgseal_secmem_init(&out_request->body);
-	}
-}
-
 /* "/v1/<mount>/<action>/<key>" */
 static char *
 transit_path(const PgsealKmsServer *server, const char *action, const char *key_name)
@@ -261,60 +214,6 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
  * ----------
  */
 
-#define MAKE_KEY	"Make the key with type aes256-gcm96 and derived=true."
-
-/* Errors are sentences; what in them tells one from the other */
-static const struct
-{
-	const char *text;
-	PgsealVerdict verdict;
-	const char *code;
-	const char *hint;
-}			error_texts[] = {
-	{"sealed", PGSEAL_VERDICT_RETRY, "sealed", "Unseal Vault."},
-	{"encryption key not found", PGSEAL_VERDICT_REFUSED, "key_not_found", "Check the options \"key_name\" and \"mount\"."},
-	{"not supported for key type", PGSEAL_VERDICT_REFUSED, "key_type", MAKE_KEY},
-	{"version is too new", PGSEAL_VERDICT_RETRY_ONCE, "version_too_new", "Was the key replaced by an older copy of it?"},
-	{"disallowed by policy (too old)", PGSEAL_VERDICT_REFUSED, "version_too_old", "Lower the key's min_decryption_version, rewrap, and raise it again."},
-	{"soft-deleted", PGSEAL_VERDICT_REFUSED, "key_deleted", "Restore the key with transit/keys/<name>/soft-delete-restore."},
-	{"message authentication failed", PGSEAL_VERDICT_INVALID, "not_authentic", NULL},
-	{"invalid ciphertext", PGSEAL_VERDICT_INVALID, "invalid_ciphertext", NULL},
-	{"namespace", PGSEAL_VERDICT_REFUSED, "namespace", "Check the option \"namespace\"."},
-	{"no handler for route", PGSEAL_VERDICT_REFUSED, "not_mounted", "Check the options \"mount\" and \"namespace\"."},
-	{"unsupported path", PGSEAL_VERDICT_REFUSED, "not_mounted", "Check the options \"mount\" and \"namespace\"."}
-};
-
-PgsealVerdict
-pgseal_vault_judge_error(PgsealKmsError *out_error, const PgsealHttpResponse *response)
-{
-	PgsealJson *json = pgseal_json_parse(response->body, response->body_len);
-	const char *message = json ? pgseal_json_string(json, "errors.0") : NULL;
-	int			status = response->status;
-
-	/* 412: a replica that has not yet seen our token */
-	if (status == 412)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RETRY_ONCE, "replica_lag", message, NULL);
-	if (status == 403)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RELOGIN, "permission_denied", message,
-							  "The token's policy must allow \"update\" on datakey/plaintext, encrypt, decrypt and rewrap and \"read\" on keys of the transit mount; or the token has expired.");
-	if (status == 429)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RETRY, "throttled", message,
-							  "Raise the rate limit quota of Vault, or \"pgseal.cache_ttl\".");
-	for (int i = 0; message && i < lengthof(error_texts); i++)
-	{
-		if (strstr(message, error_texts[i].text) != NULL)
-			return pgseal_verdict(out_error, error_texts[i].verdict, error_texts[i].code,
-								  message, error_texts[i].hint);
-	}
-	if (status == 404)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "not_found", message,
-							  "Check the options \"key_name\", \"mount\" and \"namespace\".");
-	/* 472 and 473: a standby that can't answer */
-	if (pgseal_status_is_transient(status) || status == 472 || status == 473)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RETRY, "unavailable", message, NULL);
-	return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "bad_request", message, NULL);
-}
-
 /* The version N of "vault:vN:..."; 0 when it is malformed */
 static int64
 ciphertext_version(const char *ciphertext)
@@ -349,7 +248,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 	if (!pgseal_json_true(json, "data.supports_encryption"))
 		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_type",
 							  psprintf("Key \"%s\" of type %s does not encrypt.", key_name, type),
-							  MAKE_KEY);
+							  PGSEAL_VAULT_MAKE_KEY);
 	out_reply->master_key = psprintf("%s:v" INT64_FORMAT, key_name, latest);
 	out_reply->detail = psprintf("Key \"%s\" is of type %s, its newest version is " INT64_FORMAT "; it %s.%s",
 								 key_name, type, latest,
@@ -440,7 +339,7 @@ const PgsealRemoteProvider pgseal_kms_vault = {
 	.build = build,
 	.read = read_reply,
 	.login = pgseal_vault_login,
-	.bases = bases,
+	.bases = pgseal_vault_bases,
 };
 
 PG_FUNCTION_INFO_V1(pgseal_vault_transit_validator);

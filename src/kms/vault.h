@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * vault.h
- *	  The login of the vault_transit provider.
+ *	  What the files of the vault_transit provider know of each other.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,6 +9,15 @@
 #define PGSEAL_VAULT_H
 
 #include "kms/remote.h"
+
+/* A hint */
+#define PGSEAL_VAULT_MAKE_KEY	"Make the key with type aes256-gcm96 and derived=true."
+
+/* The addresses, separated by commas, as a list of strings */
+extern List *pgseal_vault_addresses(const char *value);
+
+/* PgsealRemoteProvider.bases */
+extern List *pgseal_vault_bases(const PgsealKmsServer *server);
 
 /* A request to the first address, with the headers that all need.  token: or NULL */
 extern void pgseal_vault_begin(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
