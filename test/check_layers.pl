@@ -89,8 +89,8 @@ for my $file (sort grep { /\.c$/ } keys %source)
 
 # ---- who calls whom
 
-# Recursions: a tree, its nodes and who walks through them are one thing in parts
-my %may_be_circular = map { ("src/$_" => 1) } qw(sealed);
+# A tree, its nodes and who walks through them, or a hook and its parts, call each other
+my %may_be_circular = map { ("src/$_" => 1) } qw(sealed hooks);
 
 my (%defined_in, %wants, %calls);
 for my $file (grep { /\.c$/ } keys %source)
