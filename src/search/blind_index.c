@@ -17,8 +17,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
@@ -26,11 +24,11 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "search/stored_tokens.h"
 #include "value/index_token.h"
+#include "value/owner_usage.h"
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_blind_index);
@@ -51,33 +49,13 @@ typedef struct Argument
 	Oid			allowed_server; /* and has USAGE on this one */
 } Argument;
 
-static Oid
-owner_of(Oid table)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
-}
-
 /* What is stored takes the privilege of the table's owner */
 static void
 check_owner(Argument *arg, Oid server)
 {
 	if (!OidIsValid(arg->owner) || server == arg->allowed_server)
 		return;
-	if (pgseal_server_aclcheck(server, arg->owner, ACL_USAGE) != ACLCHECK_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for foreign server %s",
-						GetForeignServer(server)->servername),
-				 errdetail("The owner of table \"%s\" has no USAGE on it, which it takes to store tokens.",
-						   get_rel_name(arg->table))));
+	pgseal_check_owner_usage(arg->table, arg->owner, server);
 	arg->allowed_server = server;
 }
 
@@ -115,7 +93,8 @@ argument(FunctionCallInfo fcinfo)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("no encrypted type belongs to type %s", format_type_be(type))));
 		argument->table = pgseal_stored_table(fcinfo->flinfo->fn_expr);
-		argument->owner = OidIsValid(argument->table) ? owner_of(argument->table) : InvalidOid;
+		argument->owner = OidIsValid(argument->table) ?
+			pgseal_relation_owner(argument->table) : InvalidOid;
 		argument->access = OidIsValid(argument->owner) ?
 			PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
 		if (OidIsValid(argument->owner))

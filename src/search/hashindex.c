@@ -3,13 +3,14 @@
  * hashindex.c
  *	  Who may use a hash index or a sealed index on encrypted values.
  *
- * The upkeep of a hash index asks for no privilege (type/compare.c), and a scan calls
+ * The upkeep of a hash index asks its owner for the privilege (type/compare.c), and a scan calls
  * the same support function: it would answer "no such row" where the value is
  * not there, and fail with "permission denied" only where it is.  So the
  * planner does not get to see the index when the current user may not open
  * what the column's key seals.  Such a plan is made anew for another role, and
  * for the same one when the server's privileges change.  A sealed index asks
- * before it looks for anything; but it need not be asked.
+ * before it looks for anything; but it need not be asked.  Nor are hash partitions
+ * pruned for such a user.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,11 +23,15 @@
 #include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/plancat.h"
+#include "partitioning/partdefs.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
 
 #include "base/compat.h"
 #include "keys/catalog.h"
@@ -34,6 +39,7 @@
 #include "search/hashindex.h"
 #include "search/stored_tokens.h"
 #include "value/basetype.h"
+#include "value/find_sealed.h"
 
 static get_relation_info_hook_type prev_get_relation_info = NULL;
 
@@ -125,6 +131,33 @@ encrypted_column(const IndexOptInfo *index)
 	return -1;
 }
 
+/*
+ * Pruning hashes what a column is compared with, which anybody may do with a value
+ * of his own; but which partition remains tells the hash, so it takes the privilege
+ * for what is in the table.  A key that equals no expression isn't pruned by.
+ */
+static void
+hide_partition_keys(PlannerInfo *root, Oid relation, RelOptInfo *rel)
+{
+	PartitionKey key;
+	Relation	table;
+
+	if (rel->part_scheme == NULL || rel->part_scheme->strategy != PARTITION_STRATEGY_HASH)
+		return;
+	table = table_open(relation, NoLock);
+	key = RelationGetPartitionKey(table);
+	for (int i = 0; i < key->partnatts; i++)
+	{
+		if (pgseal_shape_of_type(key->parttypid[i], key->parttypmod[i]) == NULL)
+			continue;
+		root->glob->dependsOnRole = true;
+		if (!may_use(relation, key->partattrs[i]))
+			rel->partexprs[i] = list_make1(makeNullConst(key->parttypid[i], key->parttypmod[i],
+														 key->parttypcoll[i]));
+	}
+	table_close(table, NoLock);
+}
+
 static void
 hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
 {
@@ -133,6 +166,7 @@ hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, Rel
 	if (prev_get_relation_info)
 		prev_get_relation_info(root, relation, inhparent, rel);
 
+	hide_partition_keys(root, relation, rel);
 	foreach(lc, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);

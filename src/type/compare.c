@@ -14,10 +14,11 @@
  *
  * Comparing tells something about a value, so it needs the privilege, and so
  * does hashing: whether two hashes meet in a GROUP BY would answer a guess.
- * Only the upkeep of a hash index and the routing to hash partitions ask for
- * none, because a role that only writes must be able to insert (hash_caller.c).  In an index, a
- * value whose key was destroyed has the hash 0: nobody will look for it, but its
- * row must stay one that can be updated and restored.
+ * Only the upkeep of a hash index and the routing to hash partitions ask the owner
+ * of the index or table for it instead of the user, because a role that only writes
+ * must be able to insert (hash_caller.c).  In an index, a value whose key was
+ * destroyed has the hash 0: nobody will look for it, but its row must stay one that
+ * can be updated and restored.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,6 +31,7 @@
 
 #include "base/compat.h"
 #include "type/hash_caller.h"
+#include "value/owner_usage.h"
 #include "value/related.h"
 #include "value/seal.h"
 
@@ -206,6 +208,26 @@ is_destroyed(Datum sealed)
 		pgseal_keyring_info(envelope.key_version_id)->destroyed;
 }
 
+/*
+ * An index or partitions of one's own would answer guesses about values of others
+ * that were put into them.  What a column of any key holds may be of any server.
+ * Asked each time, as the call site lives as long as the relation cache's entry.
+ */
+static void
+check_owner(const Operands *op, Datum sealed)
+{
+	PgsealEnvelope envelope;
+	const PgsealKeyInfo *info;
+	Oid			owner;
+
+	if (!pgseal_value_try_header(&envelope, sealed))
+		return;
+	info = pgseal_keyring_info(envelope.key_version_id);
+	owner = pgseal_relation_owner(op->relation);
+	if (OidIsValid(info->server) && OidIsValid(owner))
+		pgseal_check_owner_usage(op->relation, owner, info->server);
+}
+
 static uint64
 hash_value(FunctionCallInfo fcinfo, const Operands *op, uint64 seed)
 {
@@ -251,6 +273,8 @@ hash_operand(FunctionCallInfo fcinfo, uint64 seed)
 
 	if (op->caller == PGSEAL_HASH_INDEX && op->sealed[0] && is_destroyed(PG_GETARG_DATUM(0)))
 		return 0;
+	if (op->caller != PGSEAL_HASH_QUERY && op->sealed[0])
+		check_owner(op, PG_GETARG_DATUM(0));
 	return hash_value(fcinfo, op, seed);
 }
 

@@ -47,6 +47,55 @@ for my $setup (
 	is(as_e("SELECT count(*) FROM $table"), 0, 'nothing is in it');
 }
 
+# Hashes: of values of another server in a column of any key, of a key that comes to be
+# on another server
+$node->safe_psql('postgres', q{
+	CREATE SERVER mine FOREIGN DATA WRAPPER local_keyring;
+	GRANT USAGE ON FOREIGN SERVER mine TO e;
+	CREATE DATABASE other});
+$node->safe_psql('other', q{
+	CREATE EXTENSION pgseal;
+	CREATE SERVER mine FOREIGN DATA WRAPPER local_keyring;
+	GRANT USAGE ON FOREIGN SERVER mine TO e;
+	SELECT pgseal.create_key('default', server => 'mine');
+	SELECT pgseal.create_key('pay', server => 'local_keyring'), pgseal.create_key('open', server => 'mine');
+	CREATE TABLE emp (id int, salary encrypted_int4('pay'));
+	INSERT INTO emp SELECT i, i * 10 FROM generate_series(1, 10) i;
+	CREATE SCHEMA e AUTHORIZATION e;
+	GRANT SELECT ON emp TO e});
+for my $table ('CREATE TABLE e.h (x encrypted_int4(\'*\')); CREATE INDEX ON e.h USING hash (x)',
+	q{CREATE TABLE e.p (x encrypted_int4('*')) PARTITION BY HASH (x); CREATE TABLE e.p1 PARTITION OF e.p FOR VALUES WITH (MODULUS 1, REMAINDER 0)},
+	q{CREATE TABLE e.q (x encrypted_int4('no such key')); CREATE INDEX ON e.q USING hash (x)})
+{
+	my ($name) = $table =~ /(e\.\w)/;
+
+	is(($node->psql('other', $table, extra_params => [ '-U', 'e' ]))[2], '', $table);
+	for my $as ('e', 'postgres')
+	{
+		my (undef, undef, $error) = $node->psql('other', "INSERT INTO $name SELECT salary FROM public.emp",
+			$as eq 'e' ? (extra_params => [ '-U', 'e' ]) : ());
+		like($error, $denied, "$name: the owner needs the privilege, whoever writes");
+	}
+	is($node->safe_psql('other', "SELECT count(*) FROM $name"), 0, 'nothing is in it');
+	is(($node->psql('other', "INSERT INTO $name SELECT pgseal.seal(1, 'open')", extra_params => [ '-U', 'e' ]))[2], '',
+		'but what he may open') if $name ne 'e.q';
+}
+
+# Which partition of somebody's table has a guess
+$node->safe_psql('postgres', q{
+	CREATE TABLE parts (id int, x encrypted_int4('pay')) PARTITION BY HASH (x);
+	CREATE TABLE parts0 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+	CREATE TABLE parts1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+	GRANT SELECT ON parts TO e});
+for my $sql ('EXPLAIN SELECT id FROM parts WHERE x = 5', "SET pgseal.on_denied = 'null'; EXPLAIN SELECT id FROM parts WHERE x = 5",
+	'EXPLAIN SELECT id FROM parts WHERE x IN (5, 6)',
+	'PREPARE p AS SELECT id FROM parts WHERE x = $1; SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE p(5)')
+{
+	like(as_e($sql), qr/parts0.*parts1/s, "both: $sql");
+}
+my $pruned = q{EXPLAIN SELECT id FROM parts WHERE x = 5};
+unlike($node->safe_psql('postgres', $pruned), qr/parts0.*parts1/s, 'one, for who may open');
+
 # The privilege counts when the token is made
 $node->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER local_keyring TO e');
 is(as_e(q{CREATE TABLE e.mine (x encrypted_int4('pay')); CREATE INDEX ON e.mine (blind_index(x)); INSERT INTO e.mine VALUES (1)}),
