@@ -21,6 +21,7 @@
 #include "hooks/redact.h"
 #include "hooks/redact_tokens.h"
 #include "hooks/refuse.h"
+#include "hooks/signed_tables.h"
 #include "keys/keyring.h"
 #include "keys/shared_cache.h"
 #include "keys/wakeup.h"
@@ -31,6 +32,7 @@
 #include "search/hashindex.h"
 #include "search/lookup.h"
 #include "search/stored_tokens.h"
+#include "signed/verify.h"
 #include "value/basetype.h"
 #include "value/seal.h"
 
@@ -62,11 +64,13 @@ _PG_init(void)
 	pgseal_value_init();
 	pgseal_lookup_init();
 	pgseal_stored_init();
+	pgseal_verify_init();
 	pgseal_transparent_init();
 	pgseal_parallel_init();
 	pgseal_plain_callers_init();
 	pgseal_ddl_init();
 	pgseal_functions_init();
+	pgseal_signed_tables_init();
 	pgseal_refuse_init();
 	pgseal_hashindex_init();
 	pgseal_sealed_init();

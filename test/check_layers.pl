@@ -33,7 +33,7 @@ sub slurp
 }
 
 # From the bottom to the top.  What each is for stands in CONTRIBUTING.md.
-my @folders = qw(base kms keys value type sealed search life hooks convert admin);
+my @folders = qw(base kms keys value type sealed search signed life hooks convert admin);
 my %rank = map { ("src/$folders[$_]" => $_) } 0 .. $#folders;
 $rank{src} = @folders;
 

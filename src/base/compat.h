@@ -28,6 +28,8 @@
 	object_aclcheck(ProcedureRelationId, (function), (role), (mode))
 #define pgseal_owns_table(relid, role) \
 	object_ownercheck(RelationRelationId, (relid), (role))
+#define pgseal_owns_server(server, role) \
+	object_ownercheck(ForeignServerRelationId, (server), (role))
 #else
 #define pgseal_server_aclcheck(server, role, mode) \
 	pg_foreign_server_aclcheck((server), (role), (mode))
@@ -35,6 +37,18 @@
 	pg_proc_aclcheck((function), (role), (mode))
 #define pgseal_owns_table(relid, role) \
 	pg_class_ownercheck((relid), (role))
+#define pgseal_owns_server(server, role) \
+	pg_foreign_server_ownercheck((server), (role))
+#endif
+
+/* A condition on the rows of one relation; outer joins are told otherwise since 16 */
+#if PG_VERSION_NUM >= 160000
+#define pgseal_make_restrictinfo(root, clause, security_level) \
+	make_restrictinfo((root), (clause), true, false, false, false, (security_level), \
+					  NULL, NULL, NULL)
+#else
+#define pgseal_make_restrictinfo(root, clause, security_level) \
+	make_restrictinfo((root), (clause), true, false, false, (security_level), NULL, NULL, NULL)
 #endif
 
 /* ExecutorRun lost an argument in 18 */

@@ -42,6 +42,7 @@
 bool		pgseal_transparent = true;
 int			pgseal_sealed_input = PGSEAL_SEALED_INPUT_COPY;
 bool		pgseal_allow_decryption = false;
+int			pgseal_verify_rows = PGSEAL_VERIFY_ROWS_ON;
 int			pgseal_on_denied = PGSEAL_ON_DENIED_ERROR;
 char	   *pgseal_default_server = NULL;
 char	   *pgseal_keyring_file = NULL;
@@ -77,6 +78,13 @@ assign_transparent(bool transparent, void *extra)
 		ResetPlanCache();
 }
 
+static const struct config_enum_entry verify_rows_options[] = {
+	{"on", PGSEAL_VERIFY_ROWS_ON, false},
+	{"warning", PGSEAL_VERIFY_ROWS_WARNING, false},
+	{"off", PGSEAL_VERIFY_ROWS_OFF, false},
+	{NULL, 0, false}
+};
+
 void
 pgseal_guc_init(void)
 {
@@ -95,6 +103,11 @@ pgseal_guc_init(void)
 							 "Elsewhere it is an error.",
 							 &pgseal_sealed_input, PGSEAL_SEALED_INPUT_COPY, sealed_input_options,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("pgseal.verify_rows",
+							 "What reading a row gives that was changed after it was signed: an error, a warning, or nothing.",
+							 "Off is heeded for superusers and for the owner of the key's server.",
+							 &pgseal_verify_rows, PGSEAL_VERIFY_ROWS_ON, verify_rows_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("pgseal.allow_decryption",
 							 "Allows ALTER TABLE to store the opened values of an encrypted column.",
 							 "When off, only pgseal.decrypt_column() does.",

@@ -24,9 +24,18 @@ typedef enum PgsealSealedInput
 	PGSEAL_SEALED_INPUT_ON		/* and statements */
 } PgsealSealedInput;
 
+/* What becomes of a row whose signature is not good */
+typedef enum PgsealVerifyRows
+{
+	PGSEAL_VERIFY_ROWS_OFF,
+	PGSEAL_VERIFY_ROWS_WARNING,
+	PGSEAL_VERIFY_ROWS_ON
+} PgsealVerifyRows;
+
 extern bool pgseal_transparent;
 extern int	pgseal_sealed_input;	/* PgsealSealedInput */
 extern bool pgseal_allow_decryption;
+extern int	pgseal_verify_rows; /* PgsealVerifyRows */
 extern int	pgseal_on_denied;		/* PgsealOnDenied */
 extern char *pgseal_default_server;
 extern char *pgseal_keyring_file;	/* "" means <data directory>.keyring */

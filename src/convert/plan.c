@@ -30,6 +30,7 @@
 #include "convert/convert.h"
 #include "hooks/refuse.h"
 #include "search/stored_tokens.h"
+#include "signed/signing.h"
 
 /*
  * Indexes on the column alone
@@ -135,6 +136,21 @@ replaced_indexes(const PgsealConversion *conversion)
 	"    (SELECT FROM pg_class s WHERE s.oid = objid AND s.relkind = 'S')))" \
 	"   AND NOT (classid = 'pg_class'::regclass AND objid = $1)"
 
+/* Another type would make the signatures of all rows bad */
+static char *
+signed_obstacle(Oid relid, AttrNumber attnum)
+{
+	Relation	rel = table_open(relid, NoLock);
+	PgsealSigning *signing = pgseal_signing_of_relation(rel);
+	char	   *obstacle = NULL;
+
+	for (int i = 0; signing != NULL && i < signing->num_columns; i++)
+		if (signing->columns[i].attnum == attnum)
+			obstacle = pstrdup("rows of the table are signed with it: first take it out of the signed columns with pgseal.sign_table()");
+	table_close(rel, NoLock);
+	return obstacle;
+}
+
 /* A type that can't be sealed as it is, and what to do about it */
 static char *
 type_obstacle(Oid relid, AttrNumber attnum)
@@ -183,8 +199,7 @@ pgseal_convert_check(const PgsealConversion *conversion)
 {
 	PgsealQuerySession session;
 	Datum		replaced = replaced_indexes(conversion);
-	char	   *of_type = conversion->encrypts ?
-		type_obstacle(conversion->relid, conversion->attnum) : NULL;
+	char	   *of_type = signed_obstacle(conversion->relid, conversion->attnum);
 	MemoryContext context = CurrentMemoryContext;
 	StringInfoData list;
 	uint64		num;
@@ -193,6 +208,8 @@ pgseal_convert_check(const PgsealConversion *conversion)
 	if (conversion->encrypts)
 		pgseal_refuse_triggers_of(conversion->relid,
 								  get_attname(conversion->relid, conversion->attnum, false));
+	if (of_type == NULL && conversion->encrypts)
+		of_type = type_obstacle(conversion->relid, conversion->attnum);
 	pgseal_query_begin(&session);
 	num = pgseal_query(TABLE_OBSTACLES COLUMN_OBSTACLES, 3,
 					   OIDOID, ObjectIdGetDatum(conversion->relid),

@@ -99,9 +99,11 @@ unload_key(PgsealKey *key)
 	pgseal_aead_free(key->aead);
 	pgseal_hmac_free(key->hmac);
 	pgseal_aead_free(key->wrapper);
+	pgseal_hmac_free(key->signer);
 	key->aead = NULL;
 	key->hmac = NULL;
 	key->wrapper = NULL;
+	key->signer = NULL;
 }
 
 /* Makes room; the backend's own key must stay, nobody else has it. */
@@ -340,38 +342,63 @@ pgseal_backend_key(int64 id)
 }
 
 /*
- * The context by which a version wraps the versions of its child keys.  Its key
- * is derived from the version's key, not from the secret, which nobody keeps.
+ * Besides sealing, a version wraps the versions of child keys and signs rows.  The
+ * keys for that are derived from the version's key, not from the secret, which
+ * nobody keeps.
  */
+static PgsealKey *
+derive_context(int64 id, const char *label, size_t label_len, bool signs)
+{
+	PgsealKey  *key = NULL;
+	uint8		material[PGSEAL_KEY_BYTES];
+	uint8		derived[PGSEAL_KEY_BYTES];
+	TimestampTz expires_at;
+	bool		derives;
+
+	PG_TRY();
+	{
+		obtain_key(pgseal_backend_key_version(id), material, &expires_at);
+		/* After that: the parent's key may have taken its place */
+		key = pgseal_backend_key(id);
+		derives = pgseal_hkdf_sha256(derived, sizeof(derived), material, sizeof(material),
+									 NULL, 0, (const uint8 *) label, label_len);
+		if (derives && signs)
+			key->signer = pgseal_hmac_new(derived, sizeof(derived));
+		else if (derives)
+			key->wrapper = pgseal_aead_new(derived);
+	}
+	PG_FINALLY();
+	{
+		pgseal_wipe(material, sizeof(material));
+		pgseal_wipe(derived, sizeof(derived));
+	}
+	PG_END_TRY();
+	if (signs ? key->signer == NULL : key->wrapper == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not set up a cipher context")));
+	return key;
+}
+
 PgsealAead *
 pgseal_keyring_wrapper(int64 id)
 {
 	static const char label[] = "pgseal wrap v1";
 	PgsealKey  *key = pgseal_backend_key(id);
-	uint8		material[PGSEAL_KEY_BYTES];
-	uint8		wrapping[PGSEAL_KEY_BYTES];
-	TimestampTz expires_at;
 
-	if (key->wrapper != NULL)
-		return key->wrapper;
-	PG_TRY();
-	{
-		obtain_key(pgseal_backend_key_version(id), material, &expires_at);
-		if (pgseal_hkdf_sha256(wrapping, sizeof(wrapping), material, sizeof(material),
-							   NULL, 0, (const uint8 *) label, sizeof(label)))
-			key->wrapper = pgseal_aead_new(wrapping);
-	}
-	PG_FINALLY();
-	{
-		pgseal_wipe(material, sizeof(material));
-		pgseal_wipe(wrapping, sizeof(wrapping));
-	}
-	PG_END_TRY();
 	if (key->wrapper == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not set up a cipher context")));
+		key = derive_context(id, label, sizeof(label), false);
 	return key->wrapper;
+}
+
+PgsealHmac *
+pgseal_keyring_signer(PgsealKey *key)
+{
+	static const char label[] = "pgseal row v1";
+
+	if (key->signer == NULL)
+		key = derive_context(key->id, label, sizeof(label), true);
+	return key->signer;
 }
 
 bool

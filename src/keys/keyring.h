@@ -30,6 +30,7 @@ typedef struct PgsealKey
 	PgsealAead *aead;			/* PGSEAL_PURPOSE_DATA, or NULL: not loaded */
 	PgsealHmac *hmac;			/* PGSEAL_PURPOSE_INDEX, or NULL: not loaded */
 	PgsealAead *wrapper;		/* of child keys, or NULL: not needed yet */
+	PgsealHmac *signer;			/* of rows, or NULL: not needed yet */
 
 	/* While all of this holds, the key may be used without asking anybody */
 	uint64		generation;		/* of the shared cache */
@@ -125,6 +126,12 @@ extern bool pgseal_keyring_is_stale(int64 id);
  * next call of a function of this header.
  */
 extern PgsealAead *pgseal_keyring_wrapper(int64 id);
+
+/*
+ * What signs rows under a key version that pgseal_keyring_open() or _seal() has
+ * just given.  Good until the next call into keyring.c.
+ */
+extern PgsealHmac *pgseal_keyring_signer(PgsealKey *key);
 
 /*
  * Makes a key with a data and an index key version, durable with the current

@@ -33,6 +33,8 @@
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "life/census.h"
+#include "signed/signed_holders.h"
+#include "signed/signing.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"
 
@@ -69,8 +71,19 @@ count_value(Datum sealed, const PgsealShape *shape, void *context)
 	return NULL;
 }
 
+static bool
+signed_by_one_of(Census *census, Datum signature)
+{
+	for (int i = 0; i < census->num_ids; i++)
+		if (pgseal_signature_key_version(DatumGetSignature(signature)) == census->ids[i])
+			return true;
+	return false;
+}
+
+/* signature: the column that has one, or InvalidAttrNumber */
 static void
-count_rows(Census *census, Relation rel, PgsealShape **shapes, int64 *counts)
+count_rows(Census *census, Relation rel, PgsealShape **shapes, AttrNumber signature,
+		   int64 *counts)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TupleTableSlot *row = table_slot_create(rel, NULL);
@@ -87,12 +100,14 @@ count_rows(Census *census, Relation rel, PgsealShape **shapes, int64 *counts)
 			bool		isnull;
 			Datum		value;
 
-			if (shapes[i] == NULL)
+			if (shapes[i] == NULL && i + 1 != signature)
 				continue;
 			value = slot_getattr(row, i + 1, &isnull);
 			census->in_column = 0;
-			if (!isnull)
+			if (!isnull && shapes[i] != NULL)
 				pgseal_shape_visit(shapes[i], value, count_value, census);
+			else if (!isnull && signed_by_one_of(census, value))
+				census->in_column++;
 			counts[i] += census->in_column;
 		}
 		MemoryContextReset(row_context);
@@ -109,10 +124,14 @@ count_table(Census *census, Relation rel)
 {
 	PgsealShape **shapes = pgseal_shape_of_row(RelationGetDescr(rel));
 	int64	   *counts = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(int64));
+	AttrNumber	signature = pgseal_signing_trigger(rel) != NULL ?
+		pgseal_signing_column(RelationGetDescr(rel)) : InvalidAttrNumber;
 
-	if (shapes == NULL)
+	if (shapes == NULL && signature == InvalidAttrNumber)
 		return;
-	count_rows(census, rel, shapes, counts);
+	if (shapes == NULL)
+		shapes = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(PgsealShape *));
+	count_rows(census, rel, shapes, signature, counts);
 	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
 	{
 		if (counts[i] == 0)
@@ -152,7 +171,7 @@ lock_holders(int32 key_hash, LOCKMODE lockmode)
 		any_new = false;
 		AcceptInvalidationMessages();
 		holders = NIL;
-		foreach(lc, pgseal_shape_holders())
+		foreach(lc, pgseal_signed_holders())
 			if (pgseal_shape_may_hold(lfirst(lc), key_hash))
 				holders = lappend(holders, lfirst(lc));
 		foreach(lc, holders)

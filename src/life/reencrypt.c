@@ -58,6 +58,7 @@
 #include "life/reencrypt.h"
 #include "life/reencrypt_table.h"
 #include "life/rewrap.h"
+#include "signed/signed_holders.h"
 
 /* Child keys rewrapped in one transaction */
 #define CHILDREN_PER_STEP		500
@@ -188,7 +189,7 @@ note_tables(List *hashes)
 	bool		any_new = false;
 	ListCell   *lc;
 
-	foreach(lc, pgseal_shape_holders())
+	foreach(lc, pgseal_signed_holders())
 	{
 		PgsealHolder *holder = lfirst(lc);
 		const char *obstacle = pgseal_reencrypt_obstacle(holder);
@@ -395,7 +396,7 @@ unseen_holders(void)
 	List	   *unseen = NIL;
 	ListCell   *lc;
 
-	foreach(lc, pgseal_shape_holders())
+	foreach(lc, pgseal_signed_holders())
 	{
 		PgsealHolder *holder = lfirst(lc);
 

@@ -15,6 +15,10 @@
  * Expressions of indexes are the code of the table's owner, and run with his
  * privileges, as VACUUM and ANALYZE do it.
  *
+ * In a signed table, a row is verified before it is replaced, and signed again
+ * with what replaces it.  One that doesn't verify is left as it is: the values in
+ * it are evidence, so they keep their key version from being retired.
+ *
  * A row that others have locked, or have changed since the snapshot, is skipped
  * but counted, so that another round comes back for it.
  *
@@ -42,6 +46,7 @@
 #include "base/compat.h"
 #include "keys/keyring.h"
 #include "life/reencrypt_table.h"
+#include "signed/signing.h"
 #include "value/seal.h"
 
 /* Log lines about values that don't open, of one batch */
@@ -52,6 +57,7 @@ typedef struct Replacer
 {
 	Relation	rel;
 	PgsealShape **shapes;		/* one per column */
+	PgsealSigning *signing;		/* NULL: rows aren't signed */
 	EState	   *estate;
 	ResultRelInfo *result_rel;
 	TupleTableSlot *locked;		/* the row as it is, locked */
@@ -147,11 +153,12 @@ find_stale(Datum sealed, const PgsealShape *shape, void *context)
 }
 
 /*
- * A value that doesn't open can't be moved, nor is it a reason to keep its
- * version: no key will open it.  Who looks for it is told where it is.
+ * A value that doesn't open, or a signature that isn't good, can't be moved, nor
+ * is it a reason to keep its version: no key will open it.  Who looks for it is
+ * told where it is.
  */
 static void
-count_broken(Replacer *replacer, int64 key_version_id)
+count_broken(Replacer *replacer, bool is_row, int64 key_version_id)
 {
 	ItemPointer tid = &replacer->locked->tts_tid;
 	ListCell   *lc;
@@ -164,14 +171,19 @@ count_broken(Replacer *replacer, int64 key_version_id)
 			found->values--;
 	}
 	if (replacer->result->broken++ < BROKEN_LOGGED_MAX)
+	{
+		char	   *place = psprintf("table=\"%s\" ctid=(%u,%u) version=%016llx",
+									 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(replacer->rel)),
+																RelationGetRelationName(replacer->rel)),
+									 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
+									 (unsigned long long) key_version_id);
+
 		ereport(LOG,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("pgseal: event=value_broken table=\"%s\" ctid=(%u,%u) version=%016llx",
-						quote_qualified_identifier(get_namespace_name(RelationGetNamespace(replacer->rel)),
-												   RelationGetRelationName(replacer->rel)),
-						ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
-						(unsigned long long) key_version_id),
+				 is_row ? errmsg("pgseal: event=row_broken %s", place) :
+				 errmsg("pgseal: event=value_broken %s", place),
 				 errhidestmt(true), errhidecontext(true)));
+	}
 }
 
 /* PgsealValueVisitor: reseals what is under an old version */
@@ -187,16 +199,78 @@ renew_stale(Datum sealed, const PgsealShape *shape, void *context)
 		return NULL;
 	renewed = pgseal_value_renew(sealed);
 	if (renewed == NULL)
-		count_broken(replacer, envelope.key_version_id);
+		count_broken(replacer, false, envelope.key_version_id);
 	else
 		replacer->result->resealed++;
 	return renewed;
 }
 
+/* The row's signature; NULL when it has none, or isn't to have one */
+static PgsealSignature *
+signature_of(Replacer *replacer, TupleTableSlot *row)
+{
+	bool		isnull;
+	Datum		value;
+
+	if (replacer->signing == NULL)
+		return NULL;
+	value = slot_getattr(row, replacer->signing->signature, &isnull);
+	return isnull ? NULL : DatumGetSignature(value);
+}
+
+static void
+signed_body(StringInfo out, Replacer *replacer, TupleTableSlot *row)
+{
+	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
+	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
+
+	slot_getallattrs(row);
+	pgseal_signing_pick(replacer->signing, row->tts_values, row->tts_isnull, values, nulls);
+	initStringInfo(out);
+	pgseal_signing_body(out, replacer->signing, values, nulls);
+}
+
+static bool
+row_verifies(Replacer *replacer)
+{
+	PgsealSignature *signature = signature_of(replacer, replacer->locked);
+	StringInfoData body;
+
+	if (replacer->signing == NULL)
+		return true;
+	signed_body(&body, replacer, replacer->locked);
+	if (pgseal_signing_verify(replacer->signing, signature, &body) == PGSEAL_SIGNATURE_GOOD)
+		return true;
+	count_broken(replacer, true,
+				 signature != NULL ? pgseal_signature_key_version(signature) : 0);
+	return false;
+}
+
+/* The row that is about to be stored gets a signature of its own */
+static void
+sign_again(Replacer *replacer, PgsealSignature *out_signature)
+{
+	int			column = replacer->signing->signature - 1;
+	PgsealSignature *present = signature_of(replacer, replacer->locked);
+	StringInfoData body;
+
+	signed_body(&body, replacer, replacer->renewed);
+	pgseal_signing_sign(replacer->signing, out_signature,
+						pgseal_signature_counter(present) + 1, &body);
+	replacer->renewed->tts_values[column] = PointerGetDatum(out_signature);
+}
+
 static bool
 row_is_stale(Replacer *replacer, TupleTableSlot *row)
 {
+	PgsealSignature *signature = signature_of(replacer, row);
+
 	replacer->stale_in_row = 0;
+	if (signature != NULL && pgseal_keyring_is_stale(pgseal_signature_key_version(signature)))
+	{
+		count_found(replacer, pgseal_signature_key_version(signature));
+		replacer->stale_in_row++;
+	}
 	for (int i = 0; i < RelationGetNumberOfAttributes(replacer->rel); i++)
 	{
 		bool		isnull;
@@ -232,7 +306,7 @@ renew_row(Replacer *replacer)
 														renew_stale, replacer);
 	}
 	ExecStoreVirtualTuple(renewed);
-	return replacer->result->resealed > resealed;
+	return replacer->result->resealed > resealed || replacer->signing != NULL;
 }
 
 static void
@@ -242,6 +316,7 @@ replace_row(Replacer *replacer, TupleTableSlot *row)
 	TM_FailureData failure;
 	TM_Result	locked;
 	PgsealUpdateIndexes update_indexes;
+	PgsealSignature signature;
 
 	locked = table_tuple_lock(replacer->rel, &tid, GetActiveSnapshot(), replacer->locked,
 							  GetCurrentCommandId(true), LockTupleNoKeyExclusive,
@@ -253,8 +328,10 @@ replace_row(Replacer *replacer, TupleTableSlot *row)
 		replacer->result->skipped++;
 		return;
 	}
-	if (!renew_row(replacer))
+	if (!row_verifies(replacer) || !renew_row(replacer))
 		return;
+	if (replacer->signing != NULL)
+		sign_again(replacer, &signature);
 	simple_table_tuple_update(replacer->rel, &tid, replacer->renewed, GetActiveSnapshot(),
 							  &update_indexes);
 	if (pgseal_needs_index_entries(update_indexes))
@@ -274,6 +351,9 @@ begin_replacing(Replacer *replacer, Relation rel, PgsealBatchResult *result)
 	replacer->result = result;
 	replacer->context = CurrentMemoryContext;
 	replacer->shapes = pgseal_shape_of_row(RelationGetDescr(rel));
+	replacer->signing = pgseal_signing_of_relation(rel);
+	if (replacer->shapes == NULL)
+		replacer->shapes = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(PgsealShape *));
 	replacer->estate = CreateExecutorState();
 	replacer->result_rel = makeNode(ResultRelInfo);
 	/* No range table entry: nothing here asks which columns the user may see */
@@ -333,8 +413,7 @@ pgseal_reencrypt_blocks(Relation rel, BlockNumber from, BlockNumber end,
 	memset(out_result, 0, sizeof(*out_result));
 	pgseal_as_owner_begin(&caller, rel->rd_rel->relowner);
 	begin_replacing(&replacer, rel, out_result);
-	if (replacer.shapes != NULL)
-		scan_blocks(&replacer, from, end);
+	scan_blocks(&replacer, from, end);
 	end_replacing(&replacer);
 	pgseal_as_owner_end(&caller);
 }

@@ -1,0 +1,326 @@
+/*-------------------------------------------------------------------------
+ *
+ * sign_table.c
+ *	  Beginning and ending the signing of a table's rows.
+ *
+ * It is what the table's owner could do with ALTER TABLE and CREATE TRIGGER, done
+ * by these statements and with the current user's rights, so that everything that
+ * watches DDL has its say.  The rows that are there are signed in the same
+ * transaction, under an exclusive lock: nobody ever sees a signed table with rows
+ * that aren't.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "base/spi_query.h"
+#include "hooks/own_key.h"
+#include "hooks/refuse.h"
+#include "hooks/sign_table.h"
+#include "keys/keyring.h"
+#include "signed/sign_rows.h"
+
+static char *
+table_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/*
+ * Which tables
+ */
+
+static void
+check_kind(Oid relid, const char *what)
+{
+	char		kind = get_rel_relkind(relid);
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" %s", get_rel_name(relid), what)));
+}
+
+/* The table and its partitions, locked; a list of OIDs, the table first */
+static List *
+lock_tables(Oid relid)
+{
+	List	   *relids;
+	ListCell   *lc;
+
+	if (!pgseal_owns_table(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+	if (pgseal_catalog_is_relation(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("tables of the extension are not signed")));
+	check_kind(relid, "is not a table");
+	relids = find_all_inheritors(relid, AccessExclusiveLock, NULL);
+	if (get_rel_relkind(relid) == RELKIND_RELATION &&
+		(list_length(relids) > 1 || (has_superclass(relid) && !get_rel_relispartition(relid))))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" inherits or is inherited from", get_rel_name(relid)),
+				 errhint("Partitions can be signed.")));
+	foreach(lc, relids)
+		check_kind(lfirst_oid(lc), "is a partition that is not a table");
+	return relids;
+}
+
+/*
+ * What is signed
+ */
+
+static void
+add_column(PgsealSigning *signing, Relation rel, AttrNumber attnum)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	PgsealSignedColumn *column = &signing->columns[signing->num_columns];
+
+	if (signing->num_columns == PGSEAL_SIGNED_COLUMNS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("at most %d columns of a table can be signed", PGSEAL_SIGNED_COLUMNS_MAX)));
+	column->label = column->name = pstrdup(NameStr(attribute->attname));
+	column->type_label = format_type_be_qualified(attribute->atttypid);
+	column->attnum = attnum;
+	(void) pgseal_canonical_of_type(attribute->atttypid, attribute->atttypmod, column->name);
+	signing->num_columns++;
+}
+
+static AttrNumber
+require_column(Relation rel, const char *name)
+{
+	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), name);
+
+	if (attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" does not exist", name,
+						RelationGetRelationName(rel))));
+	if (TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated != '\0' ||
+		attnum == pgseal_signing_column(RelationGetDescr(rel)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("column \"%s\" is generated and cannot be signed itself", name)));
+	return attnum;
+}
+
+/* columns NULL: all that can be */
+static void
+choose_columns(PgsealSigning *signing, Relation rel, ArrayType *columns)
+{
+	Datum	   *names;
+	bool	   *nulls;
+	int			num;
+
+	if (columns == NULL)
+	{
+		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+		{
+			Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
+
+			if (!attribute->attisdropped && attribute->attgenerated == '\0' &&
+				attribute->atttypid != pgseal_signature_type())
+				add_column(signing, rel, i + 1);
+		}
+	}
+	else
+	{
+		deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &num);
+		for (int i = 0; i < num; i++)
+		{
+			AttrNumber	attnum;
+
+			if (nulls[i])
+				continue;
+			attnum = require_column(rel, TextDatumGetCString(names[i]));
+			for (int j = 0; j < signing->num_columns; j++)
+				if (signing->columns[j].attnum == attnum)
+					attnum = InvalidAttrNumber;
+			if (attnum != InvalidAttrNumber)
+				add_column(signing, rel, attnum);
+		}
+	}
+	if (signing->num_columns == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no column to be signed")));
+}
+
+/* The key, made if need be, that the current user may use */
+static char *
+choose_key(Oid relid, const char *name)
+{
+	PgsealKeyOwner owner = {.relation = relid};
+	int32		hash;
+
+	if (name == NULL)
+	{
+		owner.name = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
+								  get_rel_name(relid), -1);
+		name = pgseal_own_key_name(&owner);
+	}
+	pgseal_catalog_check_name(name);
+	hash = pgseal_catalog_key_hash(name);
+	pgseal_catalog_lock_columns(hash, false);
+	pgseal_keyring_ensure(name);
+	pgseal_refuse_without_usage(hash);
+	return pstrdup(name);
+}
+
+static bool
+is_same(const PgsealSigning *a, const PgsealSigning *b)
+{
+	if (a == NULL || strcmp(a->table_label, b->table_label) != 0 || strcmp(a->key, b->key) != 0 ||
+		a->num_columns != b->num_columns)
+		return false;
+	for (int i = 0; i < a->num_columns; i++)
+		if (strcmp(a->columns[i].label, b->columns[i].label) != 0 ||
+			strcmp(a->columns[i].type_label, b->columns[i].type_label) != 0)
+			return false;
+	return true;
+}
+
+/*
+ * The statements
+ */
+
+static void
+run(const char *format,...) pg_attribute_printf(1, 2);
+
+static void
+run(const char *format,...)
+{
+	StringInfoData sql;
+	va_list		args;
+	int			needed;
+
+	initStringInfo(&sql);
+	do
+	{
+		va_start(args, format);
+		needed = appendStringInfoVA(&sql, format, args);
+		va_end(args);
+		if (needed > 0)
+			enlargeStringInfo(&sql, needed);
+	} while (needed > 0);
+	pgseal_command(sql.data);
+	CommandCounterIncrement();
+}
+
+static void
+make_trigger(Oid relid, const PgsealSigning *signing)
+{
+	StringInfoData arguments;
+	ListCell   *lc;
+
+	initStringInfo(&arguments);
+	foreach(lc, pgseal_signing_arguments(signing))
+		appendStringInfo(&arguments, "%s%s", arguments.len > 0 ? ", " : "",
+						 quote_literal_cstr(lfirst(lc)));
+	run("CREATE OR REPLACE TRIGGER " PGSEAL_SIGN_TRIGGER " BEFORE INSERT OR UPDATE ON %s"
+		" FOR EACH ROW EXECUTE FUNCTION pgseal.sign_row(%s)", table_name(relid), arguments.data);
+	run("ALTER TABLE %s ENABLE ALWAYS TRIGGER " PGSEAL_SIGN_TRIGGER, table_name(relid));
+}
+
+static void
+ensure_signature_column(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	bool		has_column = pgseal_signing_column(RelationGetDescr(rel)) != InvalidAttrNumber;
+
+	table_close(rel, NoLock);
+	if (!has_column)
+		run("ALTER TABLE %s ADD COLUMN signature pg_catalog.row_signature", table_name(relid));
+}
+
+static PgsealSigning *
+signing_of(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	PgsealSigning *signing = pgseal_signing_of_relation(rel);
+
+	table_close(rel, NoLock);
+	return signing;
+}
+
+/* The table and partitions are signed as the table's trigger says now */
+static int64
+sign_all(List *relids, List *olds)
+{
+	int64		num_signed = 0;
+	int64		num_bad = 0;
+	ListCell   *lc;
+	ListCell   *old;
+
+	forboth(lc, relids, old, olds)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+
+		if (rel->rd_rel->relkind == RELKIND_RELATION)
+			num_signed += pgseal_sign_rows(rel, lfirst(old), pgseal_signing_of_relation(rel),
+										   &num_bad);
+		table_close(rel, NoLock);
+	}
+	if (num_bad > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg_plural("%lld row did not verify and was left as it is",
+							   "%lld rows did not verify and were left as they are",
+							   (unsigned long) num_bad, (long long) num_bad)));
+	return num_signed;
+}
+
+int64
+pgseal_sign_table_rows(Oid relid, ArrayType *columns, const char *key, bool writers)
+{
+	PgsealSigning signing = {.writers = writers};
+	List	   *relids = lock_tables(relid);
+	List	   *olds = NIL;
+	PgsealSigning *old;
+	Relation	rel;
+	ListCell   *lc;
+
+	signing.table_label = table_name(relid);
+	foreach(lc, relids)
+		olds = lappend(olds, signing_of(lfirst_oid(lc)));
+	old = linitial(olds);
+	signing.key = choose_key(relid, key == NULL && old != NULL ? old->key : key);
+	ensure_signature_column(relid);
+	rel = table_open(relid, NoLock);
+	choose_columns(&signing, rel, columns);
+	table_close(rel, NoLock);
+	signing.definition = old == NULL ? 1 : is_same(old, &signing) ? old->definition :
+		old->definition % PG_UINT8_MAX + 1;
+	make_trigger(relid, &signing);
+	return sign_all(relids, olds);
+}
+
+void
+pgseal_unsign_table_rows(Oid relid)
+{
+	(void) lock_tables(relid);
+	if (signing_of(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of table \"%s\" are not signed", get_rel_name(relid))));
+	run("DROP TRIGGER " PGSEAL_SIGN_TRIGGER " ON %s", table_name(relid));
+}

@@ -1,0 +1,431 @@
+/*-------------------------------------------------------------------------
+ *
+ * signed_tables.c
+ *	  What DDL does to tables whose rows are signed.
+ *
+ * A table that is made with a column of type row_signature is signed from then
+ * on.  (While a dump is restored, which check_function_bodies = off tells, it is
+ * the dump that makes the trigger, after it has brought the rows.)
+ *
+ * What the trigger's arguments say must stay true of the table.  Renaming a
+ * column changes the argument that is its present name.  A change that would
+ * leave rows with signatures that aren't theirs is refused: another type for a
+ * signed column, or dropping it.
+ *
+ * The trigger signs what is stored only if no trigger after it changes the row:
+ * it is the last by name, and a BEFORE ROW trigger with a later name is refused.
+ *
+ * Who makes the trigger needs USAGE on the key's server: with any key in its
+ * arguments, a trigger on a table of his own would give him signatures for rows
+ * of anybody's.  After that the table's lock keeps those away who have planned
+ * to read it without verifying.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "base/extension.h"
+#include "hooks/refuse.h"
+#include "hooks/sign_table.h"
+#include "hooks/signed_tables.h"
+#include "keys/keyring.h"
+#include "signed/signing.h"
+
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/*
+ * What must be true of a signed table
+ */
+
+static void
+check_trigger_form(Relation rel, const Trigger *trigger)
+{
+	if (strcmp(trigger->tgname, PGSEAL_SIGN_TRIGGER) == 0 && TRIGGER_FOR_ROW(trigger->tgtype) &&
+		TRIGGER_FOR_BEFORE(trigger->tgtype) && TRIGGER_FOR_INSERT(trigger->tgtype) &&
+		TRIGGER_FOR_UPDATE(trigger->tgtype) && trigger->tgqual == NULL && trigger->tgnattr == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("the trigger that signs rows of table \"%s\" must be \"%s\", BEFORE INSERT OR UPDATE FOR EACH ROW, without conditions",
+					RelationGetRelationName(rel), PGSEAL_SIGN_TRIGGER),
+			 errhint("Use pgseal.sign_table().")));
+}
+
+static void
+check_trigger_is_last(Relation rel, const Trigger *signs)
+{
+	for (int i = 0; i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *other = &rel->trigdesc->triggers[i];
+
+		if (TRIGGER_FOR_ROW(other->tgtype) && TRIGGER_FOR_BEFORE(other->tgtype) &&
+			(TRIGGER_FOR_INSERT(other->tgtype) || TRIGGER_FOR_UPDATE(other->tgtype)) &&
+			other != signs && strcmp(other->tgname, signs->tgname) >= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("trigger \"%s\" would change rows of table \"%s\" after they are signed",
+							other->tgname, RelationGetRelationName(rel)),
+					 errhint("Give it a name that comes before \"%s\".", PGSEAL_SIGN_TRIGGER)));
+	}
+}
+
+static void
+check_signed_table(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	const Trigger *trigger = pgseal_signing_trigger(rel);
+
+	if (trigger != NULL)
+	{
+		check_trigger_form(rel, trigger);
+		check_trigger_is_last(rel, trigger);
+		(void) pgseal_signing_read(rel, trigger);
+		if (rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition &&
+			(has_superclass(relid) || find_inheritance_children(relid, NoLock) != NIL))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("table \"%s\" cannot inherit or be inherited from: its rows are signed",
+							RelationGetRelationName(rel))));
+	}
+	table_close(rel, NoLock);
+}
+
+/* The table of this name, if it is one whose rows can be signed; else InvalidOid */
+static Oid
+table_named(RangeVar *name)
+{
+	Oid			relid = name != NULL ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+
+	return OidIsValid(relid) && strchr("rp", get_rel_relkind(relid)) != NULL ? relid : InvalidOid;
+}
+
+static void
+check_named_table(RangeVar *name)
+{
+	Oid			relid = table_named(name);
+
+	if (OidIsValid(relid))
+		check_signed_table(relid);
+}
+
+/*
+ * Making the trigger
+ */
+
+static void
+check_right_to_sign(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessExclusiveLock);
+	PgsealSigning *signing = pgseal_signing_of_relation(rel);
+
+	pgseal_catalog_check_name(signing->key);
+	pgseal_catalog_lock_columns(signing->key_hash, false);
+	pgseal_catalog_declare(signing->key, false);
+	pgseal_refuse_without_usage(signing->key_hash);
+	if (signing->writers && pgseal_catalog_key(signing->key_hash) == NULL && !superuser())
+		pgseal_keyring_no_key(signing->key);
+	table_close(rel, NoLock);
+}
+
+static void
+trigger_made(CreateTrigStmt *stmt)
+{
+	Oid			relid = table_named(stmt->relation);
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return;
+	if (LookupFuncName(stmt->funcname, 0, NULL, true) == pgseal_signing_function())
+		check_right_to_sign(relid);
+	/* Partitions have got it, too */
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+		if (strchr("rp", get_rel_relkind(lfirst_oid(lc))) != NULL)
+			check_signed_table(lfirst_oid(lc));
+}
+
+/*
+ * Renaming a column
+ */
+
+/* The trigger's arguments as the catalog has them, each with a NUL */
+static bytea *
+stored_arguments(List *arguments)
+{
+	StringInfoData all;
+	bytea	   *result;
+	ListCell   *lc;
+
+	initStringInfo(&all);
+	foreach(lc, arguments)
+		appendBinaryStringInfo(&all, lfirst(lc), strlen(lfirst(lc)) + 1);
+	result = palloc(VARHDRSZ + all.len);
+	SET_VARSIZE(result, VARHDRSZ + all.len);
+	memcpy(VARDATA(result), all.data, all.len);
+	return result;
+}
+
+static void
+store_arguments(Oid relid, List *arguments)
+{
+	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
+	ScanKeyData key[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int			column = Anum_pg_trigger_tgargs;
+	Datum		value = PointerGetDatum(stored_arguments(arguments));
+	bool		isnull = false;
+
+	ScanKeyInit(&key[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	ScanKeyInit(&key[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(PGSEAL_SIGN_TRIGGER));
+	scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL, 2, key);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		tuple = heap_modify_tuple_by_cols(tuple, RelationGetDescr(catalog), 1, &column, &value,
+										  &isnull);
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(relid);
+}
+
+/* The trigger with the column's former name, though the table has it no more */
+static void
+rename_in_trigger(Oid relid, const char *from, const char *to)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	const Trigger *trigger = pgseal_signing_trigger(rel);
+	List	   *arguments = NIL;
+
+	for (int i = 0; trigger != NULL && i < trigger->tgnargs; i++)
+	{
+		bool		is_name = i >= PGSEAL_SIGN_ARGUMENTS_OF_TABLE &&
+			(i - PGSEAL_SIGN_ARGUMENTS_OF_TABLE) % PGSEAL_SIGN_ARGUMENTS_OF_COLUMN == 2;
+
+		arguments = lappend(arguments, pstrdup(is_name && strcmp(trigger->tgargs[i], from) == 0 ?
+											   to : trigger->tgargs[i]));
+	}
+	table_close(rel, NoLock);
+	if (arguments != NIL)
+		store_arguments(relid, arguments);
+}
+
+static void
+column_renamed(RenameStmt *stmt)
+{
+	Oid			relid = table_named(stmt->relation);
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return;
+	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
+		rename_in_trigger(lfirst_oid(lc), stmt->subname, stmt->newname);
+}
+
+/*
+ * Changing a column
+ */
+
+static bool
+is_signed(const PgsealSigning *signing, const char *column)
+{
+	for (int i = 0; i < signing->num_columns; i++)
+		if (strcmp(signing->columns[i].name, column) == 0)
+			return true;
+	return false;
+}
+
+/* The table's own column of signatures goes only when nothing is signed */
+static bool
+is_signature(Relation rel, const PgsealSigning *signing, const char *column)
+{
+	return strcmp(NameStr(TupleDescAttr(RelationGetDescr(rel), signing->signature - 1)->attname),
+				  column) == 0;
+}
+
+static void
+check_change_of_columns(AlterTableStmt *stmt)
+{
+	Oid			relid = table_named(stmt->relation);
+	Relation	rel;
+	PgsealSigning *signing;
+	ListCell   *lc;
+
+	if (!OidIsValid(relid) || !pgseal_owns_table(relid, GetUserId()))
+		return;
+	/* Kept: what is found out must still be true when the statement runs */
+	rel = table_open(relid, AccessShareLock);
+	signing = pgseal_signing_of_relation(rel);
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (signing == NULL ||
+			(cmd->subtype != AT_AlterColumnType && cmd->subtype != AT_DropColumn) ||
+			(!is_signed(signing, cmd->name) && !is_signature(rel, signing, cmd->name)))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 cmd->subtype == AT_DropColumn ?
+				 errmsg("column \"%s\" cannot be dropped: rows of table \"%s\" are signed with it",
+						cmd->name, RelationGetRelationName(rel)) :
+				 errmsg("column \"%s\" cannot be changed: rows of table \"%s\" are signed with it",
+						cmd->name, RelationGetRelationName(rel)),
+				 errhint("Take it out of the signed columns with pgseal.sign_table() first, which verifies all rows and signs them again.")));
+	}
+	table_close(rel, NoLock);
+}
+
+/*
+ * Making a table
+ */
+
+static bool
+has_signature_unsigned(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	bool		result = pgseal_signing_column(RelationGetDescr(rel)) != InvalidAttrNumber &&
+		pgseal_signing_trigger(rel) == NULL;
+
+	table_close(rel, NoLock);
+	return result;
+}
+
+static void
+table_made(CreateStmt *stmt)
+{
+	Oid			relid = table_named(stmt->relation);
+	ListCell   *lc;
+
+	foreach(lc, stmt->inhRelations)
+		check_named_table(lfirst_node(RangeVar, lc));
+	if (OidIsValid(relid) && check_function_bodies && has_signature_unsigned(relid))
+		(void) pgseal_sign_table_rows(relid, NULL, NULL, false);
+}
+
+/*
+ * The utility hook
+ */
+
+static void
+before_statement(Node *stmt)
+{
+	if (IsA(stmt, AlterTableStmt))
+		check_change_of_columns((AlterTableStmt *) stmt);
+}
+
+static void
+after_alter(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	check_named_table(stmt->relation);
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AddInherit)
+			check_named_table((RangeVar *) cmd->def);
+	}
+}
+
+static void
+after_statement(Node *stmt)
+{
+	RenameStmt *rename = (RenameStmt *) stmt;
+
+	CommandCounterIncrement();
+	switch (nodeTag(stmt))
+	{
+		case T_CreateStmt:
+			table_made((CreateStmt *) stmt);
+			break;
+		case T_CreateTrigStmt:
+			trigger_made((CreateTrigStmt *) stmt);
+			break;
+		case T_AlterTableStmt:
+			after_alter((AlterTableStmt *) stmt);
+			break;
+		case T_RenameStmt:
+			if (rename->renameType == OBJECT_COLUMN)
+				column_renamed(rename);
+			else if (rename->renameType == OBJECT_TRIGGER)
+				check_named_table(rename->relation);
+			break;
+		default:
+			break;
+	}
+}
+
+static bool
+concerns_us(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CreateStmt:
+			return !OidIsValid(RangeVarGetRelid(((CreateStmt *) stmt)->relation, NoLock, true)) ||
+				!((CreateStmt *) stmt)->if_not_exists;
+		case T_CreateTrigStmt:
+		case T_AlterTableStmt:
+			return true;
+		case T_RenameStmt:
+			return ((RenameStmt *) stmt)->renameType == OBJECT_COLUMN ||
+				((RenameStmt *) stmt)->renameType == OBJECT_TRIGGER;
+		default:
+			return false;
+	}
+}
+
+static void
+signed_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+					   ProcessUtilityContext context, ParamListInfo params,
+					   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	bool		ours = concerns_us(pstmt->utilityStmt) && !IsBinaryUpgrade && !XactReadOnly &&
+		OidIsValid(pgseal_extension_oid());
+
+	/* What PostgreSQL makes of the statement as it runs is its own */
+	if (ours)
+	{
+		if (read_only_tree)
+			pstmt = copyObject(pstmt);
+		read_only_tree = false;
+		before_statement(pstmt->utilityStmt);
+	}
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
+								dest, qc);
+	if (ours)
+		after_statement(pstmt->utilityStmt);
+}
+
+void
+pgseal_signed_tables_init(void)
+{
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = signed_process_utility;
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * canonical.h
+ *	  The bytes of a value that a row's signature covers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_CANONICAL_H
+#define PGSEAL_CANONICAL_H
+
+#include "postgres.h"
+#include "lib/stringinfo.h"
+
+/* How the values of one type become bytes */
+typedef struct PgsealCanonical PgsealCanonical;
+
+/*
+ * 0A000 for a type whose values can't be told apart from their place: reg* and
+ * those that have no binary form.  column is for the message.
+ */
+extern PgsealCanonical *pgseal_canonical_of_type(Oid type, int32 typmod, const char *column);
+
+/* Appends a value: N, or E and the sealed bytes, or P and those of a plain value */
+extern void pgseal_canonical_append(StringInfo out, PgsealCanonical *type, Datum value, bool isnull);
+
+/* Appends a length of 4 bytes, big endian, and the bytes */
+extern void pgseal_canonical_append_bytes(StringInfo out, const void *bytes, size_t len);
+
+#endif							/* PGSEAL_CANONICAL_H */

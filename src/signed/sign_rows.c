@@ -1,0 +1,156 @@
+/*-------------------------------------------------------------------------
+ *
+ * sign_rows.c
+ *	  Signing the rows that a table has.
+ *
+ * A row is replaced by one that is the same but for its signature, below the
+ * triggers, as re-encryption does it (life/reencrypt_table.c).  Expressions of
+ * indexes are the code of the table's owner, and run as the owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/as_owner.h"
+#include "base/compat.h"
+#include "signed/sign_rows.h"
+
+/* What is needed to replace rows of one table */
+typedef struct Replacer
+{
+	Relation	rel;
+	const PgsealSigning *old;
+	const PgsealSigning *new;
+	EState	   *estate;
+	ResultRelInfo *result_rel;
+	TupleTableSlot *renewed;
+	int64		num_signed;
+	int64		num_bad;
+} Replacer;
+
+static void
+body_of(StringInfo out, const PgsealSigning *signing, TupleTableSlot *row)
+{
+	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
+	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
+
+	pgseal_signing_pick(signing, row->tts_values, row->tts_isnull, values, nulls);
+	initStringInfo(out);
+	pgseal_signing_body(out, signing, values, nulls);
+}
+
+static const PgsealSignature *
+signature_of(const PgsealSigning *signing, TupleTableSlot *row)
+{
+	return row->tts_isnull[signing->signature - 1] ? NULL :
+		DatumGetSignature(row->tts_values[signing->signature - 1]);
+}
+
+static void
+replace(Replacer *replacer, TupleTableSlot *row, PgsealSignature *signature)
+{
+	TupleDesc	desc = RelationGetDescr(replacer->rel);
+	TupleTableSlot *renewed = replacer->renewed;
+	int			column = replacer->new->signature - 1;
+	PgsealUpdateIndexes update_indexes;
+
+	ExecClearTuple(renewed);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		renewed->tts_values[i] = row->tts_values[i];
+		renewed->tts_isnull[i] = row->tts_isnull[i] || TupleDescAttr(desc, i)->attisdropped;
+	}
+	renewed->tts_values[column] = PointerGetDatum(signature);
+	renewed->tts_isnull[column] = false;
+	ExecStoreVirtualTuple(renewed);
+	simple_table_tuple_update(replacer->rel, &row->tts_tid, renewed, GetActiveSnapshot(),
+							  &update_indexes);
+	if (pgseal_needs_index_entries(update_indexes))
+		pgseal_insert_index_entries(replacer->result_rel, renewed, replacer->estate,
+									update_indexes);
+}
+
+static void
+sign_row(Replacer *replacer, TupleTableSlot *row)
+{
+	PgsealSignature signature;
+	const PgsealSignature *present;
+	StringInfoData body;
+	int64		counter = 1;
+
+	slot_getallattrs(row);
+	present = signature_of(replacer->new, row);
+	if (present != NULL && replacer->old != NULL)
+	{
+		body_of(&body, replacer->old, row);
+		if (pgseal_signing_verify(replacer->old, present, &body) != PGSEAL_SIGNATURE_GOOD)
+		{
+			replacer->num_bad++;
+			return;
+		}
+		counter = pgseal_signature_counter(present) + 1;
+	}
+	body_of(&body, replacer->new, row);
+	replacer->num_signed++;
+	if (present != NULL &&
+		pgseal_signing_verify(replacer->new, present, &body) == PGSEAL_SIGNATURE_GOOD)
+		return;
+	pgseal_signing_sign(replacer->new, &signature, counter, &body);
+	replace(replacer, row, &signature);
+}
+
+static void
+scan_table(Replacer *replacer)
+{
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
+													  ALLOCSET_DEFAULT_SIZES);
+	TupleTableSlot *row = table_slot_create(replacer->rel, NULL);
+	TableScanDesc scan = table_beginscan(replacer->rel, GetActiveSnapshot(), 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	{
+		MemoryContext context = MemoryContextSwitchTo(row_context);
+
+		CHECK_FOR_INTERRUPTS();
+		sign_row(replacer, row);
+		ExecClearTuple(replacer->renewed);
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(row_context);
+		ResetPerTupleExprContext(replacer->estate);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+	MemoryContextDelete(row_context);
+}
+
+int64
+pgseal_sign_rows(Relation rel, const PgsealSigning *old, const PgsealSigning *new, int64 *out_bad)
+{
+	Replacer	replacer = {.rel = rel, .old = old, .new = new};
+	PgsealCaller caller;
+
+	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
+	PushActiveSnapshot(GetLatestSnapshot());
+	pgseal_as_owner_begin(&caller, rel->rd_rel->relowner);
+	replacer.estate = CreateExecutorState();
+	replacer.result_rel = makeNode(ResultRelInfo);
+	InitResultRelInfo(replacer.result_rel, rel, 0, NULL, 0);
+	ExecOpenIndices(replacer.result_rel, false);
+	replacer.renewed = table_slot_create(rel, NULL);
+	scan_table(&replacer);
+	ExecDropSingleTupleTableSlot(replacer.renewed);
+	ExecCloseIndices(replacer.result_rel);
+	FreeExecutorState(replacer.estate);
+	pgseal_as_owner_end(&caller);
+	PopActiveSnapshot();
+	*out_bad += replacer.num_bad;
+	return replacer.num_signed;
+}

@@ -1,0 +1,412 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify.c
+ *	  Rows are verified as they are read.
+ *
+ * Where the planner asks what it is to know of a table, a condition is put on
+ * the rows of one that is signed: verify_row(tableoid, signature, columns ...).
+ * It is evaluated where the table is scanned, on the rows that all else lets
+ * pass (it has the highest cost, and the highest security level, so that row
+ * security comes first), whatever the plan is: indexes are used as before, views
+ * and functions, UPDATE and DELETE read through it, too.  It estimates itself as
+ * true of all rows.
+ *
+ * The columns are those of the definition, then those of the primary key, for
+ * the message.  What they mean is read again from the table when the first row
+ * comes; nobody changes it while the table is locked for reading.
+ *
+ * Of a partitioned table the planner hands the condition on to the partitions,
+ * which have the same trigger.  A table that is read as a branch of UNION ALL, or
+ * a signed partition of an unsigned table, takes conditions only from the list
+ * in which row security leaves them for such a table, so it is put there.
+ *
+ * COPY table TO reads without a plan: a backup takes rows as they are.  So do
+ * the checks of foreign keys, which row security doesn't stop either.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "foreign/foreign.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/plancat.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+#include "base/compat.h"
+#include "base/extension.h"
+#include "base/settings.h"
+#include "keys/keyring.h"
+#include "signed/verify.h"
+
+PG_FUNCTION_INFO_V1(pgseal_verify_row);
+PG_FUNCTION_INFO_V1(pgseal_verify_row_support);
+
+#define ARGUMENTS_BEFORE_COLUMNS	2
+
+static get_relation_info_hook_type prev_get_relation_info = NULL;
+
+/*
+ * The columns that are handed over
+ */
+
+/* The attributes of the primary key, in its order; empty when there is none */
+static List *
+key_columns(Relation rel)
+{
+	List	   *columns = NIL;
+	Relation	index;
+	Oid			index_oid;
+
+	(void) RelationGetIndexList(rel);
+	index_oid = rel->rd_pkindex;
+	if (!OidIsValid(index_oid))
+		return NIL;
+	index = index_open(index_oid, AccessShareLock);
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+		columns = lappend_int(columns, index->rd_index->indkey.values[i]);
+	index_close(index, AccessShareLock);
+	return columns;
+}
+
+static bool
+is_signed_column(const PgsealSigning *signing, AttrNumber attnum)
+{
+	for (int i = 0; i < signing->num_columns; i++)
+		if (signing->columns[i].attnum == attnum)
+			return true;
+	return false;
+}
+
+/* By number: those of the definition, then those of the primary key that it lacks */
+static List *
+needed_columns(const PgsealSigning *signing, Relation rel)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < signing->num_columns; i++)
+		columns = lappend_int(columns, signing->columns[i].attnum);
+	foreach(lc, key_columns(rel))
+		if (!is_signed_column(signing, lfirst_int(lc)))
+			columns = lappend_int(columns, lfirst_int(lc));
+	return columns;
+}
+
+/*
+ * Planning
+ */
+
+static Oid
+verify_function(void)
+{
+	Oid			types[3] = {OIDOID, pgseal_signature_type(), ANYOID};
+
+	return pgseal_internal_function("verify_row", 3, types);
+}
+
+static Var *
+column_of(Index varno, Relation rel, AttrNumber attnum)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+
+	return makeVar(varno, attnum, attribute->atttypid, attribute->atttypmod,
+				   attribute->attcollation, 0);
+}
+
+/* The condition; NULL when the relation's rows aren't signed */
+static Expr *
+condition_on(Relation rel, Index varno)
+{
+	PgsealSigning *signing = pgseal_signing_of_relation(rel);
+	List	   *args;
+	ListCell   *lc;
+
+	if (signing == NULL)
+		return NULL;
+	args = list_make2(makeVar(varno, TableOidAttributeNumber, OIDOID, -1, InvalidOid, 0),
+					  column_of(varno, rel, signing->signature));
+	foreach(lc, needed_columns(signing, rel))
+		args = lappend(args, column_of(varno, rel, lfirst_int(lc)));
+	return (Expr *) makeFuncExpr(verify_function(), BOOLOID, args, InvalidOid, InvalidOid,
+								 COERCE_EXPLICIT_CALL);
+}
+
+/* Does its parent in the query hand the condition on? */
+static bool
+inherits_condition(PlannerInfo *root, RelOptInfo *rel)
+{
+	RangeTblEntry *parent = NULL;
+	Relation	parent_rel;
+	bool		signs;
+
+	if (root->append_rel_array != NULL && root->append_rel_array[rel->relid] != NULL)
+		parent = root->simple_rte_array[root->append_rel_array[rel->relid]->parent_relid];
+	if (parent == NULL || parent->rtekind != RTE_RELATION)
+		return false;
+	parent_rel = table_open(parent->relid, NoLock);
+	signs = pgseal_signing_trigger(parent_rel) != NULL;
+	table_close(parent_rel, NoLock);
+	return signs;
+}
+
+static void
+verify_in_branch(PlannerInfo *root, RangeTblEntry *rte, RelOptInfo *rel, Expr *condition)
+{
+	List	   *conditions = list_make1(condition);
+
+	/* A part of a query may be planned twice */
+	if (inherits_condition(root, rel) || list_member(rte->securityQuals, conditions))
+		return;
+	rte->securityQuals = lappend(rte->securityQuals, conditions);
+	root->qual_security_level = Max(root->qual_security_level,
+									list_length(rte->securityQuals));
+}
+
+static void
+verify_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
+{
+	RangeTblEntry *rte = root->simple_rte_array[rel->relid];
+	Relation	table;
+	Expr	   *condition;
+
+	if (prev_get_relation_info)
+		prev_get_relation_info(root, relation, inhparent, rel);
+	if (rte->rtekind != RTE_RELATION || InNoForceRLSOperation() ||
+		(rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE))
+		return;
+	table = table_open(relation, NoLock);
+	condition = condition_on(table, rel->relid);
+	table_close(table, NoLock);
+	if (condition == NULL)
+		return;
+	if (rel->reloptkind != RELOPT_BASEREL)
+	{
+		verify_in_branch(root, rte, rel, condition);
+		return;
+	}
+	rel->baserestrictinfo = lappend(rel->baserestrictinfo,
+									pgseal_make_restrictinfo(root, condition,
+															 root->qual_security_level));
+	rel->baserestrict_min_security = Min(rel->baserestrict_min_security,
+										 root->qual_security_level);
+}
+
+/* verify_row_support(internal) → internal: it is true of all rows */
+Datum
+pgseal_verify_row_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (!IsA(request, SupportRequestSelectivity))
+		PG_RETURN_POINTER(NULL);
+	((SupportRequestSelectivity *) request)->selectivity = 1.0;
+	PG_RETURN_POINTER(request);
+}
+
+/*
+ * The setting
+ */
+
+/* Off is for who could change the rows anyway, or is in charge of the key */
+bool
+pgseal_verify_is_off(const PgsealSigning *signing)
+{
+	PgsealKeyRow *key;
+	Oid			server;
+
+	if (pgseal_verify_rows != PGSEAL_VERIFY_ROWS_OFF)
+		return false;
+	if (superuser())
+		return true;
+	key = pgseal_catalog_key(signing->key_hash);
+	server = key != NULL ? get_foreign_server_oid(key->server, true) : InvalidOid;
+	return OidIsValid(server) && pgseal_owns_server(server, GetUserId());
+}
+
+/*
+ * The report
+ */
+
+static bool
+may_see(Relation rel, AttrNumber attnum)
+{
+	Oid			relid = RelationGetRelid(rel);
+
+	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* (id)=(2), or NULL */
+static char *
+describe_key(Relation rel, const Datum *row_values, const bool *row_nulls)
+{
+	StringInfoData names;
+	StringInfoData values;
+	List	   *columns = key_columns(rel);
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	initStringInfo(&values);
+	foreach(lc, columns)
+	{
+		AttrNumber	attnum = lfirst_int(lc);
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+		const char *separator = names.len > 0 ? ", " : "";
+		Oid			output;
+		bool		is_varlena;
+
+		if (row_nulls[attnum - 1] || !may_see(rel, attnum))
+			return NULL;
+		getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
+		appendStringInfo(&names, "%s%s", separator, NameStr(attribute->attname));
+		appendStringInfo(&values, "%s%s", separator,
+						 OidOutputFunctionCall(output, row_values[attnum - 1]));
+	}
+	return columns != NIL ? psprintf("(%s)=(%s)", names.data, values.data) : NULL;
+}
+
+void
+pgseal_verify_report(int elevel, const PgsealSigning *signing, Relation rel,
+					 const Datum *row_values, const bool *row_nulls)
+{
+	char	   *key = describe_key(rel, row_values, row_nulls);
+	char	   *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+												   RelationGetRelationName(rel));
+
+	ereport(elevel,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 key != NULL ?
+			 errmsg("row %s of table %s does not verify", key, table) :
+			 errmsg("a row of table %s does not verify", table)));
+}
+
+/*
+ * Verifying
+ */
+
+/* What is kept for the rows of one scan */
+typedef struct Verifier
+{
+	Oid			relid;
+	PgsealSigning *signing;		/* NULL: the rows aren't signed */
+	List	   *columns;
+	Oid			role;			/* whose setting is_off is about */
+	bool		is_off;
+	int			natts;
+	StringInfoData body;
+} Verifier;
+
+static Verifier *
+verifier_of(FunctionCallInfo fcinfo, Oid relid)
+{
+	Verifier   *verifier = fcinfo->flinfo->fn_extra;
+	MemoryContext context;
+	Relation	rel;
+
+	if (verifier != NULL && verifier->relid == relid)
+		return verifier;
+	context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	verifier = palloc0(sizeof(Verifier));
+	rel = table_open(relid, NoLock);
+	verifier->relid = relid;
+	verifier->signing = pgseal_signing_of_relation(rel);
+	verifier->natts = RelationGetNumberOfAttributes(rel);
+	if (verifier->signing != NULL)
+		verifier->columns = needed_columns(verifier->signing, rel);
+	table_close(rel, NoLock);
+	initStringInfo(&verifier->body);
+	MemoryContextSwitchTo(context);
+	fcinfo->flinfo->fn_extra = verifier;
+	return verifier;
+}
+
+static bool
+is_off(Verifier *verifier)
+{
+	if (verifier->role != GetUserId())
+		verifier->is_off = pgseal_verify_is_off(verifier->signing);
+	verifier->role = GetUserId();
+	return verifier->is_off;
+}
+
+static void
+report(FunctionCallInfo fcinfo, Verifier *verifier)
+{
+	Datum	   *values = palloc0(verifier->natts * sizeof(Datum));
+	bool	   *nulls = palloc(verifier->natts * sizeof(bool));
+	int			argument = ARGUMENTS_BEFORE_COLUMNS;
+	Relation	rel;
+	ListCell   *lc;
+
+	memset(nulls, true, verifier->natts);
+	foreach(lc, verifier->columns)
+	{
+		if (argument >= PG_NARGS())
+			break;
+		values[lfirst_int(lc) - 1] = PG_GETARG_DATUM(argument);
+		nulls[lfirst_int(lc) - 1] = PG_ARGISNULL(argument);
+		argument++;
+	}
+	rel = table_open(verifier->relid, NoLock);
+	pgseal_verify_report(pgseal_verify_rows == PGSEAL_VERIFY_ROWS_WARNING ? WARNING : ERROR,
+						 verifier->signing, rel, values, nulls);
+	table_close(rel, NoLock);
+}
+
+/*
+ * verify_row(tableoid oid, row_signature, VARIADIC "any") → bool: true, or an
+ * error.  In no schema that anybody may use: it would tell whether a guess at a
+ * column that one may not read is right.
+ */
+Datum
+pgseal_verify_row(PG_FUNCTION_ARGS)
+{
+	Verifier   *verifier = verifier_of(fcinfo, PG_GETARG_OID(0));
+	PgsealSigning *signing = verifier->signing;
+	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
+	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
+
+	if (signing == NULL || is_off(verifier))
+		PG_RETURN_BOOL(true);
+	if (PG_NARGS() < ARGUMENTS_BEFORE_COLUMNS + signing->num_columns)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("what is signed in table \"%s\" has changed meanwhile",
+						get_rel_name(verifier->relid))));
+	for (int i = 0; i < signing->num_columns; i++)
+	{
+		values[i] = PG_GETARG_DATUM(ARGUMENTS_BEFORE_COLUMNS + i);
+		nulls[i] = PG_ARGISNULL(ARGUMENTS_BEFORE_COLUMNS + i);
+	}
+	resetStringInfo(&verifier->body);
+	pgseal_signing_body(&verifier->body, signing, values, nulls);
+	if (pgseal_signing_verify(signing,
+							  PG_ARGISNULL(1) ? NULL : DatumGetSignature(PG_GETARG_DATUM(1)),
+							  &verifier->body) != PGSEAL_SIGNATURE_GOOD)
+		report(fcinfo, verifier);
+	PG_RETURN_BOOL(true);
+}
+
+void
+pgseal_verify_init(void)
+{
+	prev_get_relation_info = get_relation_info_hook;
+	get_relation_info_hook = verify_get_relation_info;
+}

@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify.h
+ *	  Rows are verified as they are read.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_VERIFY_H
+#define PGSEAL_VERIFY_H
+
+#include "signed/signing.h"
+
+/* Has the current user turned verification off, and may he? */
+extern bool pgseal_verify_is_off(const PgsealSigning *signing);
+
+/*
+ * Says that a row doesn't verify: the table and, where the current user may see
+ * it, the primary key, of values given by attribute.  XX001.
+ */
+extern void pgseal_verify_report(int elevel, const PgsealSigning *signing, Relation rel,
+								 const Datum *row_values, const bool *row_nulls);
+
+extern void pgseal_verify_init(void);
+
+#endif							/* PGSEAL_VERIFY_H */
