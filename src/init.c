@@ -18,6 +18,7 @@
 #include "hooks/open_results.h"
 #include "hooks/parallel.h"
 #include "hooks/plain_callers.h"
+#include "hooks/prepared.h"
 #include "hooks/redact.h"
 #include "hooks/redact_tokens.h"
 #include "hooks/refuse.h"
@@ -68,6 +69,7 @@ _PG_init(void)
 	pgseal_transparent_init();
 	pgseal_parallel_init();
 	pgseal_plain_callers_init();
+	pgseal_prepared_init();
 	pgseal_ddl_init();
 	pgseal_functions_init();
 	pgseal_signed_tables_init();

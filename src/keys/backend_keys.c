@@ -20,6 +20,10 @@
  * use unwraps what the catalog holds.  So no value is sealed under a key that
  * the KMS will not give back.
  *
+ * What can't be used any more leaves this process's memory when it is asked for, at
+ * the end of a transaction, and while a session is idle: the launcher sees to it
+ * that idle processes wake up (idle.c).  Never while a function may hold a pointer.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,8 +31,11 @@
 #include <time.h>
 
 #include "foreign/foreign.h"
+#include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/backend_status.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
@@ -48,19 +55,15 @@ static HTAB *keys = NULL;		/* of PgsealKey */
 static PgsealKey *last_opened = NULL;
 static uint64 renewals = 0;		/* of pointers to keys, see PgsealLastKey */
 static uint64 followed_epoch = PG_UINT64_MAX;	/* of facts, by the keys */
+static uint64 unloaded_for = 0; /* generation of the shared cache */
+static TimestampTz first_expiry = DT_NOEND; /* of those that are loaded, at the earliest */
+static void (*forget_derived) (void) = NULL;
 
 /* Has no fact been forgotten since the keys followed? */
 static inline bool
 facts_are_followed(void)
 {
 	return followed_epoch == pgseal_facts_now;
-}
-
-void
-pgseal_keyring_init(void)
-{
-	pgseal_material_init(pgseal_keyring_wrapper);
-	pgseal_facts_init();
 }
 
 /* What follows for keys from facts that were forgotten, and from rollbacks; the epoch */
@@ -123,6 +126,92 @@ unload_all_keys(void)
 		unload_key(key);
 		hash_search(keys, &key->id, HASH_REMOVE, NULL);
 	}
+}
+
+/* The time, some ms late, at a small part of the cost where the system can */
+static inline TimestampTz
+coarse_now(void)
+{
+#ifdef CLOCK_REALTIME_COARSE
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0)
+		return (now.tv_sec - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY) *
+			USECS_PER_SEC + now.tv_nsec / 1000;
+#endif
+	return GetCurrentTimestamp();
+}
+
+/* Only where nobody holds a pointer to a key */
+static void
+unload_unusable_keys(void)
+{
+	uint64		generation = pgseal_keycache_generation();
+	TimestampTz now;
+	HASH_SEQ_STATUS scan;
+	PgsealKey  *key;
+	int			num = 0;
+
+	if (keys == NULL)
+		return;
+	now = coarse_now();
+	if (unloaded_for == generation && first_expiry > now)
+		return;
+	unloaded_for = generation;
+	first_expiry = DT_NOEND;
+	last_opened = NULL;
+	renewals++;
+	hash_seq_init(&scan, keys);
+	while ((key = hash_seq_search(&scan)) != NULL)
+	{
+		if (key->ephemeral || (key->aead == NULL && key->hmac == NULL))
+			continue;
+		if (key->generation != generation || key->loaded_until <= now)
+		{
+			unload_key(key);
+			num++;
+		}
+		else
+			first_expiry = Min(first_expiry, key->loaded_until);
+	}
+	if (forget_derived != NULL)
+		forget_derived();
+	elog(DEBUG1, "pgseal: unloaded %d keys", num);
+}
+
+static void
+unload_at_end_of_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		unload_unusable_keys();
+}
+
+/*
+ * An invalidation that comes while no statement is executed: outside of transactions,
+ * or to a session that is idle in one
+ */
+static void
+unload_when_idle(Datum arg, Oid relid)
+{
+	if (!IsTransactionState() ||
+		(MyBEEntry != NULL && (MyBEEntry->st_state == STATE_IDLEINTRANSACTION ||
+							   MyBEEntry->st_state == STATE_IDLEINTRANSACTION_ABORTED)))
+		unload_unusable_keys();
+}
+
+void
+pgseal_keyring_init(void)
+{
+	pgseal_material_init(pgseal_keyring_wrapper);
+	pgseal_facts_init();
+	RegisterXactCallback(unload_at_end_of_transaction, NULL);
+	CacheRegisterRelcacheCallback(unload_when_idle, (Datum) 0);
+}
+
+void
+pgseal_keyring_when_unloading(void (*forget) (void))
+{
+	forget_derived = forget;
 }
 
 /*
@@ -296,6 +385,8 @@ refresh_key(int64 id)
 		if (key->aead == NULL && key->hmac == NULL)
 			load_material(key, material);
 		key->expires_at = pgseal_facts_hold(epoch) ? expires_at : 0;
+		key->loaded_until = expires_at;
+		first_expiry = Min(first_expiry, expires_at);
 		key->generation = generation;
 		confirmed = true;
 	}
@@ -307,20 +398,6 @@ refresh_key(int64 id)
 	}
 	PG_END_TRY();
 	return key;
-}
-
-/* The time, some ms late, at a small part of the cost where the system can */
-static inline TimestampTz
-coarse_now(void)
-{
-#ifdef CLOCK_REALTIME_COARSE
-	struct timespec now;
-
-	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0)
-		return (now.tv_sec - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY) *
-			USECS_PER_SEC + now.tv_nsec / 1000;
-#endif
-	return GetCurrentTimestamp();
 }
 
 static inline bool

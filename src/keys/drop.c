@@ -11,8 +11,11 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/settings.h"
+#include "keys/catalog.h"
 #include "keys/drop.h"
 #include "keys/shared_cache.h"
+#include "keys/wakeup.h"
 
 /* Key versions that this transaction has destroyed; in TopTransactionContext */
 static int64 *destroyed = NULL;
@@ -26,9 +29,12 @@ static int	max_destroyed = 0;
 static void
 drop_destroyed(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_COMMIT)
+	if (event == XACT_EVENT_COMMIT && num_destroyed > 0)
+	{
 		for (int i = 0; i < num_destroyed; i++)
 			pgseal_keycache_drop(MyDatabaseId, destroyed[i]);
+		pgseal_wakeup_launcher();
+	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 	{
 		destroyed = NULL;
@@ -53,4 +59,27 @@ pgseal_drop_at_commit(int64 id)
 	}
 	destroyed[num_destroyed++] = id;
 	MemoryContextSwitchTo(context);
+}
+
+void
+pgseal_drop_destroyed(void)
+{
+	int64	   *ids = MemoryContextAllocHuge(CurrentMemoryContext, pgseal_cache_size * sizeof(int64));
+	int			num = pgseal_keycache_keys(ids, pgseal_cache_size);
+	bool		any = false;
+
+	for (int i = 0; i < num; i++)
+	{
+		PgsealVersionRow *version = pgseal_catalog_version(ids[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		/* An unknown one may be of a transaction that hasn't committed yet */
+		if (version == NULL || version->wrapped != NULL || version->written_here)
+			continue;
+		pgseal_keycache_drop(MyDatabaseId, ids[i]);
+		any = true;
+	}
+	pfree(ids);
+	if (any)
+		pgseal_wakeup_launcher();
 }

@@ -13,4 +13,10 @@
 /* This transaction destroys the version */
 extern void pgseal_drop_at_commit(int64 key_version_id);
 
+/*
+ * Looks for keys in the shared cache that are destroyed: after COMMIT
+ * PREPARED, at which nobody knows what the transaction did, and on a standby
+ */
+extern void pgseal_drop_destroyed(void);
+
 #endif							/* PGSEAL_DROP_H */

@@ -35,6 +35,7 @@ typedef struct PgsealKey
 	/* While all of this holds, the key may be used without asking anybody */
 	uint64		generation;		/* of the shared cache */
 	TimestampTz expires_at;
+	TimestampTz loaded_until;	/* its context must go by then */
 	Oid			allowed_role;	/* has USAGE on server */
 
 	uint32		seals_left;		/* of those reserved in shared memory */
@@ -120,6 +121,12 @@ extern bool pgseal_keyring_check_access(Oid server);
 
 /* Is there a newer version of the same key, under which its values belong? */
 extern bool pgseal_keyring_is_stale(int64 id);
+
+/*
+ * Who derives other keys forgets them here: called between statements, when a key
+ * was destroyed, refused or has expired
+ */
+extern void pgseal_keyring_when_unloading(void (*forget) (void));
 
 /*
  * What wraps the versions of the child keys of a key version.  Good until the

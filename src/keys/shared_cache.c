@@ -128,6 +128,7 @@ typedef struct CacheSlot
 typedef struct CacheShared
 {
 	pg_atomic_uint64 generation;
+	pg_atomic_uint64 taken;		/* keys, for whose sake the generation moved on */
 	pg_atomic_uint64 fills;
 	pg_atomic_uint64 hits;
 	pg_atomic_uint64 misses;
@@ -307,6 +308,7 @@ startup_shmem(void)
 
 	memset(cache, 0, offsetof(CacheShared, slots));
 	pg_atomic_init_u64(&cache->generation, 1);
+	pg_atomic_init_u64(&cache->taken, 0);
 	pg_atomic_init_u64(&cache->fills, 0);
 	pg_atomic_init_u64(&cache->hits, 0);
 	pg_atomic_init_u64(&cache->misses, 0);
@@ -835,6 +837,8 @@ pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status, const PgsealK
 		}
 		else
 		{
+			if (slot->has_key)
+				pg_atomic_fetch_add_u64(&cache->taken, 1);
 			wipe_key(i);
 			slot->failure = status;
 			errors[i] = *error;
@@ -1003,6 +1007,7 @@ pgseal_keycache_drop(Oid database, int64 key_version_id)
 		free_slot(i);
 	LWLockRelease(cache_lock);
 	pg_atomic_fetch_add_u64(&cache->generation, 1);
+	pg_atomic_fetch_add_u64(&cache->taken, 1);
 }
 
 void
@@ -1019,6 +1024,7 @@ pgseal_keycache_drop_database(Oid database)
 	}
 	LWLockRelease(cache_lock);
 	pg_atomic_fetch_add_u64(&cache->generation, 1);
+	pg_atomic_fetch_add_u64(&cache->taken, 1);
 
 	/* There is no catalog to save them in.  Should there be one yet: floors */
 	LWLockAcquire(seal_lock, LW_EXCLUSIVE);
@@ -1039,6 +1045,18 @@ uint64
 pgseal_keycache_generation(void)
 {
 	return cache ? pg_atomic_read_u64(&cache->generation) : 0;
+}
+
+uint64
+pgseal_keycache_taken(void)
+{
+	return cache ? pg_atomic_read_u64(&cache->taken) : 0;
+}
+
+uint64
+pgseal_keycache_expirations(void)
+{
+	return cache ? pg_atomic_read_u64(&cache->expirations) : 0;
 }
 
 bool
@@ -1072,6 +1090,36 @@ add_database(Oid *databases, int *num_databases, int max, Oid database)
 		return false;
 	databases[(*num_databases)++] = database;
 	return true;
+}
+
+int
+pgseal_keycache_databases(Oid *out_databases, int max)
+{
+	int			num = 0;
+
+	if (!cache)
+		return 0;
+	LWLockAcquire(cache_lock, LW_SHARED);
+	for (int32 i = 0; i < cache->touched; i++)
+		if (OidIsValid(cache->slots[i].tag.database) && cache->slots[i].has_key)
+			(void) add_database(out_databases, &num, max, cache->slots[i].tag.database);
+	LWLockRelease(cache_lock);
+	return num;
+}
+
+int
+pgseal_keycache_keys(int64 *out_key_version_ids, int max)
+{
+	int			num = 0;
+
+	if (!cache)
+		return 0;
+	LWLockAcquire(cache_lock, LW_SHARED);
+	for (int32 i = 0; i < cache->touched && num < max; i++)
+		if (cache->slots[i].tag.database == MyDatabaseId && cache->slots[i].has_key)
+			out_key_version_ids[num++] = cache->slots[i].tag.key_version_id;
+	LWLockRelease(cache_lock);
+	return num;
 }
 
 int

@@ -111,6 +111,17 @@ extern void pgseal_keycache_drop_database(Oid database);
  */
 extern uint64 pgseal_keycache_generation(void);
 
+/*
+ * How many keys were taken away, and how many have expired.  (The generation moves
+ * on for a refusal even if nobody had the key here.)
+ */
+extern uint64 pgseal_keycache_taken(void);
+extern uint64 pgseal_keycache_expirations(void);
+
+/* Up to max databases that have keys; up to max keys of MyDatabaseId */
+extern int	pgseal_keycache_databases(Oid *out_databases, int max);
+extern int	pgseal_keycache_keys(int64 *out_key_version_ids, int max);
+
 /* Would get() give a key of MyDatabaseId at once, without anybody's fetching it? */
 extern bool pgseal_keycache_has(int64 key_version_id);
 

@@ -111,6 +111,18 @@ pgseal_wakeup_now(void)
 }
 
 void
+pgseal_wakeup_launcher(void)
+{
+	Latch	   *launcher;
+
+	SpinLockAcquire(&shared->mutex);
+	launcher = shared->launcher;
+	SpinLockRelease(&shared->mutex);
+	if (launcher != NULL)
+		SetLatch(launcher);
+}
+
+void
 pgseal_wakeup_at_commit(void)
 {
 	wanted_at_commit = true;

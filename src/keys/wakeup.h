@@ -17,6 +17,9 @@ extern void pgseal_wakeup_init(void);
 extern void pgseal_wakeup_now(void);
 extern void pgseal_wakeup_at_commit(void);
 
+/* Only wakes the launcher */
+extern void pgseal_wakeup_launcher(void);
+
 /* For the launcher: from now on, this process's latch is set for requests */
 extern void pgseal_wakeup_attach(void);
 

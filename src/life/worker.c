@@ -59,6 +59,8 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "keys/drop.h"
+#include "keys/idle.h"
 #include "keys/keyring.h"
 #include "keys/shared_cache.h"
 #include "keys/wakeup.h"
@@ -382,13 +384,13 @@ visit_databases(Oid *next)
 
 /* How long the launcher may sleep, in ms */
 static long
-sleep_time(TimestampTz next_seals)
+sleep_time(TimestampTz next_interval)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next_due = pgseal_keycache_next_due();
 	long		sleep = pgseal_cache_ttl * 1000L / ROUNDS_PER_TTL;
 
-	sleep = Min(sleep, TimestampDifferenceMilliseconds(now, next_seals));
+	sleep = Min(sleep, TimestampDifferenceMilliseconds(now, next_interval));
 	if (next_due != 0)
 		sleep = Min(sleep, TimestampDifferenceMilliseconds(now, next_due));
 	return Max(sleep, ROUND_MIN);
@@ -396,14 +398,19 @@ sleep_time(TimestampTz next_seals)
 
 /* Work that this server's memory knows of */
 static bool
-do_round(bool with_seals)
+do_round(bool interval_is_over)
 {
 	Oid			databases[DATABASES_MAX];
-	int			num = pgseal_keycache_due_databases(databases, DATABASES_MAX, with_seals);
+	bool		standby = RecoveryInProgress();
+	int			num = pgseal_keycache_due_databases(databases, DATABASES_MAX,
+													interval_is_over && !standby);
 
 	if (!start_workers(databases, num))
 		return false;
-	if (RecoveryInProgress())
+	/* What is destroyed on the primary says nothing here */
+	if (standby && interval_is_over)
+		return start_workers(databases, pgseal_keycache_databases(databases, DATABASES_MAX));
+	if (standby)
 		return true;
 	num = pgseal_wakeup_databases(databases, DATABASES_MAX);
 	for (int i = 0; i < num; i++)
@@ -414,7 +421,7 @@ do_round(bool with_seals)
 void
 pgseal_worker_launcher_main(Datum arg)
 {
-	TimestampTz next_seals = 0;
+	TimestampTz next_interval = 0;
 	TimestampTz next_visit = 0;
 	Oid			visit_next = InvalidOid;
 	uint32		wait_event;
@@ -432,16 +439,17 @@ pgseal_worker_launcher_main(Datum arg)
 	{
 		TimestampTz now = GetCurrentTimestamp();
 		int64		interval = pgseal_worker_interval * INT64CONST(1000);
-		bool		with_seals = now >= next_seals && !RecoveryInProgress();
+		bool		soon;
 
 		note_vacant();
-		if (do_round(with_seals) && now >= next_seals)
-			next_seals = TimestampTzPlusMilliseconds(now, interval);
+		if (do_round(now >= next_interval) && now >= next_interval)
+			next_interval = TimestampTzPlusMilliseconds(now, interval);
 		if (now >= next_visit && !RecoveryInProgress() && visit_databases(&visit_next))
 			next_visit = TimestampTzPlusMilliseconds(now, interval * INTERVALS_PER_VISIT);
+		soon = pgseal_idle_wake();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 sleep_time(next_seals), wait_event);
+						 soon ? ROUND_MIN : sleep_time(next_interval), wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 
@@ -449,7 +457,7 @@ pgseal_worker_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			next_seals = next_visit = 0;
+			next_interval = next_visit = 0;
 		}
 	}
 
@@ -623,6 +631,12 @@ follow_schedules(void)
 }
 
 static void
+drop_destroyed(int64 unused)
+{
+	pgseal_drop_destroyed();
+}
+
+static void
 make_default_key(int64 unused)
 {
 	pgseal_keyring_make_default();
@@ -756,6 +770,7 @@ pgseal_worker_main(Datum arg)
 		proc_exit(0);
 	}
 
+	(void) run("drop destroyed keys", drop_destroyed, 0);
 	refresh_keys();
 	if (!RecoveryInProgress())
 	{

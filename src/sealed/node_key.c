@@ -106,6 +106,7 @@ pgseal_sealed_node_key(const PgsealSealedIndex *index, int64 key_version_id, uin
 	aead = pgseal_sealed_node_key_at_hand(index, key_version_id, generation);
 	if (aead != NULL)
 		return aead;
+	pgseal_keyring_when_unloading(forget_node_keys);
 	aead = derive_node_key(index, key->hmac, generation);
 	entry = &node_keys[next_node_key];
 	next_node_key = (next_node_key + 1) % NUM_NODE_KEYS;

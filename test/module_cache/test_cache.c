@@ -22,6 +22,7 @@
 #include "base/crypto.h"
 #include "base/settings.h"
 #include "keys/shared_cache.h"
+#include "keys/drop.h"
 #include "keys/keyring.h"
 #include "life/rewrap.h"
 #include "life/reencrypt.h"
@@ -391,6 +392,11 @@ pgseal_keyring_add_version(const char *name, PgsealPurpose purpose, const char *
 {
 	not_due();
 	return 0;
+}
+
+void
+pgseal_drop_destroyed(void)
+{
 }
 
 void

@@ -1,0 +1,114 @@
+# Keys that were destroyed, refused or have expired leave the memory of sessions
+# that don't use them: idle ones, idle in a transaction, and on a standby.  A
+# session tells at DEBUG1 when it has unloaded keys.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
+my $node = PostgreSQL::Test::Cluster->new('primary');
+$node->init(allows_streaming => 1);
+$node->append_conf('postgresql.conf', qq{
+shared_preload_libraries = 'pgseal'
+pgseal.keyring_file = '$keyring'
+pgseal.worker_interval = 1
+max_prepared_transactions = 4
+log_min_messages = debug1
+});
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgseal;
+SELECT pgseal.create_key(k) FROM unnest(ARRAY['a', 'b', 'c', 'd']) k;
+SELECT pgseal.create_key('person', parent => 'd');
+CREATE TABLE t (k text, a encrypted_text('*'));
+INSERT INTO t SELECT k, pgseal.seal('secret of ' || k, k) FROM unnest(ARRAY['a', 'b', 'c', 'd', 'person']) k;
+CREATE TABLE kept (a encrypted_text('d'));
+});
+
+my %offset;
+
+# A session that has read everything, and does nothing more
+sub idle
+{
+	my ($server, $begin) = @_;
+	my $session = $server->background_psql('postgres');
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	$session->query_safe("$begin; SELECT a FROM t; SELECT count(*) FROM kept");
+	return { session => $session, pid => $pid, server => $server };
+}
+
+sub begin_watch { $offset{ $_->{pid} } = -s $_->{server}->logfile for @_; return; }
+
+sub unloads_within
+{
+	my ($idle, $seconds, $name) = @_;
+	my $end = time + $seconds;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	while (time < $end)
+	{
+		my $log = slurp_file($idle->{server}->logfile, $offset{ $idle->{pid} });
+		return pass($name) if $log =~ /\[$idle->{pid}\].*pgseal: unloaded [1-9]\d* keys/;
+		sleep 0.1;
+	}
+	return fail($name);
+}
+
+my $outside = idle($node, 'SELECT 1');
+my $inside = idle($node, 'BEGIN');
+
+begin_watch($outside, $inside);
+$node->safe_psql('postgres', q{SELECT pgseal.destroy_key('a', 'a', force => true)});
+unloads_within($outside, 3, 'a key is destroyed: an idle session unloads it');
+unloads_within($inside, 3, 'and so does one that is idle in a transaction');
+like($inside->{session}->query(q{SELECT a FROM t WHERE k = 'b'}), qr/secret of b/, 'which goes on with the others');
+
+$outside->{session}->query_safe(q{SELECT a FROM t WHERE k <> 'a'});
+begin_watch($outside);
+$node->safe_psql('postgres', q{BEGIN; SELECT pgseal.destroy_key('b', 'b', force => true); PREPARE TRANSACTION 'x'});
+is($outside->{session}->query_safe(q{SELECT a FROM t WHERE k = 'b'}), 'secret of b', 'prepared only');
+my $used = q{SELECT used FROM pgseal.stat_cache};
+my $before = $node->safe_psql('postgres', $used);
+is($node->safe_psql('postgres', qq{COMMIT PREPARED 'x'; $used}), $before - 1,
+	'COMMIT PREPARED takes the keys from the shared cache at once');
+unloads_within($outside, 3, 'and from an idle session');
+
+begin_watch($outside);
+$outside->{session}->query_safe(q{SELECT a FROM t WHERE k = 'person'});
+$node->safe_psql('postgres', q{SELECT pgseal.destroy_key('person', 'person', force => true)});
+unloads_within($outside, 3, 'a child key, which is in no shared cache');
+isnt($node->psql('postgres', q{SELECT a FROM t WHERE k = 'person'}), 0, 'is gone');
+
+# On a standby
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+my $there = $standby->background_psql('postgres');
+my $pid = $there->query_safe('SELECT pg_backend_pid()');
+is($there->query_safe(q{SELECT a FROM t WHERE k = 'c'}), 'secret of c', 'a standby reads');
+$there = { session => $there, pid => $pid, server => $standby };
+begin_watch($there);
+$node->safe_psql('postgres', q{SELECT pgseal.destroy_key('c', 'c', force => true)});
+unloads_within($there, 10, 'an idle session of a standby unloads what the primary has destroyed');
+$there->{session}->quit;
+
+# Expiry, with nobody who uses the key
+$inside->{session}->quit;
+$node->append_conf('postgresql.conf', 'pgseal.cache_ttl = 5');
+$node->append_conf('postgresql.conf', 'pgseal.cache_grace = 0');
+$node->restart;
+$outside->{session} = undef;
+$outside = idle($node, 'BEGIN READ ONLY; COMMIT; SELECT 1 WHERE false; DELETE FROM t WHERE k <> \'d\'');
+begin_watch($outside);
+unloads_within($outside, 15, 'an expired key leaves an idle session');
+is($outside->{session}->query_safe(q{SELECT a FROM t}), 'secret of d', 'which fetches it again');
+$outside->{session}->quit;
+
+$_->stop for $standby, $node;
+done_testing();
