@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * checks.c
- *	  SQL functions that look whether all is well: verify_table(), check().
+ *	  SQL functions that look whether all is well: verify_table(),
+ *	  tampered_rows(), check().
  *
  * They change nothing.  check() asks each KMS itself, past the key cache; it
  * tells before it hurts what can't be unwrapped.
@@ -30,10 +31,12 @@
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "keys/wrapping.h"
+#include "signed/verify.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_verify_table);
+PG_FUNCTION_INFO_V1(pgseal_tampered_rows);
 PG_FUNCTION_INFO_V1(pgseal_check);
 
 /*
@@ -63,8 +66,24 @@ verify_value(Datum sealed, const PgsealShape *shape, void *context)
 	return NULL;
 }
 
+/* Signatures are counted as the values of their column */
 static void
-verify_rows(Relation rel, PgsealShape **shapes, Tally *tallies)
+verify_signature(const PgsealSigning *signing, TupleTableSlot *row, Tally *tally)
+{
+	int			column = signing->signature - 1;
+
+	slot_getallattrs(row);
+	if (!row->tts_isnull[column])
+		tally->sealed++;
+	if (pgseal_signing_verify_row(signing, row->tts_values, row->tts_isnull) != PGSEAL_SIGNATURE_GOOD)
+		tally->broken++;
+	else if (pgseal_keyring_is_stale(pgseal_signature_key_version(DatumGetSignature(row->tts_values[column]))))
+		tally->stale++;
+}
+
+/* shapes: one per column, or NULL; signing may be NULL */
+static void
+verify_rows(Relation rel, PgsealShape **shapes, const PgsealSigning *signing, Tally *tallies)
 {
 	TupleTableSlot *row = table_slot_create(rel, NULL);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
@@ -86,6 +105,8 @@ verify_rows(Relation rel, PgsealShape **shapes, Tally *tallies)
 			if (!isnull)
 				pgseal_shape_visit(shapes[i], value, verify_value, &tallies[i]);
 		}
+		if (signing != NULL)
+			verify_signature(signing, row, &tallies[signing->signature - 1]);
 		MemoryContextReset(row_context);
 	}
 	MemoryContextSwitchTo(context);
@@ -125,18 +146,21 @@ pgseal_verify_table(PG_FUNCTION_ARGS)
 	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
 	PgsealShape **shapes;
 	Tally	   *tallies = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(Tally));
+	PgsealSigning *signing;
 
 	check_verifiable(rel);
 	InitMaterializedSRF(fcinfo, 0);
 	shapes = pgseal_shape_of_row(RelationGetDescr(rel));
-	if (shapes != NULL)
-		verify_rows(rel, shapes, tallies);
-	for (int i = 0; shapes != NULL && i < RelationGetNumberOfAttributes(rel); i++)
+	signing = pgseal_signing_of_relation(rel);
+	if (shapes == NULL)
+		shapes = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(PgsealShape *));
+	verify_rows(rel, shapes, signing, tallies);
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
 	{
 		Datum		values[4] = {0};
 		bool		nulls[4] = {false};
 
-		if (shapes[i] == NULL)
+		if (shapes[i] == NULL && (signing == NULL || i != signing->signature - 1))
 			continue;
 		values[0] = NameGetDatum(&TupleDescAttr(RelationGetDescr(rel), i)->attname);
 		values[1] = Int64GetDatum(tallies[i].sealed);
@@ -144,6 +168,87 @@ pgseal_verify_table(PG_FUNCTION_ARGS)
 		values[3] = Int64GetDatum(tallies[i].broken);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
+	relation_close(rel, AccessShareLock);
+	return (Datum) 0;
+}
+
+/*
+ * tampered_rows()
+ */
+
+static const char *
+reason(PgsealSignatureStatus status)
+{
+	switch (status)
+	{
+		case PGSEAL_SIGNATURE_MISSING:
+			return "unsigned";
+		case PGSEAL_SIGNATURE_OLD:
+			return "old definition";
+		case PGSEAL_SIGNATURE_GOOD:
+		case PGSEAL_SIGNATURE_FORGED:
+			break;
+	}
+	return "forged";
+}
+
+static void
+put_tampered(ReturnSetInfo *result, Relation rel, TupleTableSlot *row,
+			 PgsealSignatureStatus status)
+{
+	char	   *key = pgseal_verify_describe_key(rel, row->tts_values, row->tts_isnull);
+	Datum		values[3] = {0};
+	bool		nulls[3] = {false};
+
+	values[0] = PointerGetDatum(&row->tts_tid);
+	nulls[1] = (key == NULL);
+	if (key != NULL)
+		values[1] = CStringGetTextDatum(key);
+	values[2] = CStringGetTextDatum(reason(status));
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+find_tampered(ReturnSetInfo *result, Relation rel, const PgsealSigning *signing)
+{
+	TupleTableSlot *row = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
+													  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(row_context);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	{
+		PgsealSignatureStatus status;
+
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(row);
+		status = pgseal_signing_verify_row(signing, row->tts_values, row->tts_isnull);
+		if (status != PGSEAL_SIGNATURE_GOOD)
+			put_tampered(result, rel, row, status);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(row_context);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(row);
+}
+
+/* tampered_rows(regclass) → row, key, reason */
+Datum
+pgseal_tampered_rows(PG_FUNCTION_ARGS)
+{
+	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	PgsealSigning *signing;
+
+	check_verifiable(rel);
+	signing = pgseal_signing_of_relation(rel);
+	if (signing == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of table \"%s\" are not signed", RelationGetRelationName(rel))));
+	InitMaterializedSRF(fcinfo, 0);
+	find_tampered((ReturnSetInfo *) fcinfo->resultinfo, rel, signing);
 	relation_close(rel, AccessShareLock);
 	return (Datum) 0;
 }

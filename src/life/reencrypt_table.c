@@ -234,12 +234,12 @@ static bool
 row_verifies(Replacer *replacer)
 {
 	PgsealSignature *signature = signature_of(replacer, replacer->locked);
-	StringInfoData body;
 
 	if (replacer->signing == NULL)
 		return true;
-	signed_body(&body, replacer, replacer->locked);
-	if (pgseal_signing_verify(replacer->signing, signature, &body) == PGSEAL_SIGNATURE_GOOD)
+	slot_getallattrs(replacer->locked);
+	if (pgseal_signing_verify_row(replacer->signing, replacer->locked->tts_values,
+								  replacer->locked->tts_isnull) == PGSEAL_SIGNATURE_GOOD)
 		return true;
 	count_broken(replacer, true,
 				 signature != NULL ? pgseal_signature_key_version(signature) : 0);

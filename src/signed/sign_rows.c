@@ -90,8 +90,8 @@ sign_row(Replacer *replacer, TupleTableSlot *row)
 	present = signature_of(replacer->new, row);
 	if (present != NULL && replacer->old != NULL)
 	{
-		body_of(&body, replacer->old, row);
-		if (pgseal_signing_verify(replacer->old, present, &body) != PGSEAL_SIGNATURE_GOOD)
+		if (pgseal_signing_verify_row(replacer->old, row->tts_values,
+									  row->tts_isnull) != PGSEAL_SIGNATURE_GOOD)
 		{
 			replacer->num_bad++;
 			return;

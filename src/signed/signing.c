@@ -270,6 +270,25 @@ pgseal_signing_verify(const PgsealSigning *signing, const PgsealSignature *signa
 		PGSEAL_SIGNATURE_GOOD : PGSEAL_SIGNATURE_FORGED;
 }
 
+PgsealSignatureStatus
+pgseal_signing_verify_row(const PgsealSigning *signing, const Datum *row_values,
+						  const bool *row_nulls)
+{
+	int			signature = signing->signature - 1;
+	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
+	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
+	StringInfoData body;
+	PgsealSignatureStatus status;
+
+	pgseal_signing_pick(signing, row_values, row_nulls, values, nulls);
+	initStringInfo(&body);
+	pgseal_signing_body(&body, signing, values, nulls);
+	status = pgseal_signing_verify(signing, row_nulls[signature] ? NULL :
+								   DatumGetSignature(row_values[signature]), &body);
+	pfree(body.data);
+	return status;
+}
+
 void
 pgseal_signing_sign(const PgsealSigning *signing, PgsealSignature *out_signature,
 					int64 counter, const StringInfo body)

@@ -103,4 +103,9 @@ extern void pgseal_signing_check_signer(const PgsealSigning *signing);
 extern void pgseal_signing_pick(const PgsealSigning *signing, const Datum *row_values,
 								const bool *row_nulls, Datum *out_values, bool *out_nulls);
 
+/* What pgseal_signing_verify() says of a row, given by attribute */
+extern PgsealSignatureStatus pgseal_signing_verify_row(const PgsealSigning *signing,
+													   const Datum *row_values,
+													   const bool *row_nulls);
+
 #endif							/* PGSEAL_SIGNING_H */

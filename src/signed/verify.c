@@ -253,9 +253,8 @@ may_see(Relation rel, AttrNumber attnum)
 		pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
-/* (id)=(2), or NULL */
-static char *
-describe_key(Relation rel, const Datum *row_values, const bool *row_nulls)
+char *
+pgseal_verify_describe_key(Relation rel, const Datum *row_values, const bool *row_nulls)
 {
 	StringInfoData names;
 	StringInfoData values;
@@ -286,7 +285,7 @@ void
 pgseal_verify_report(int elevel, const PgsealSigning *signing, Relation rel,
 					 const Datum *row_values, const bool *row_nulls)
 {
-	char	   *key = describe_key(rel, row_values, row_nulls);
+	char	   *key = pgseal_verify_describe_key(rel, row_values, row_nulls);
 	char	   *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 												   RelationGetRelationName(rel));
 

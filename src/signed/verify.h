@@ -20,6 +20,13 @@ extern bool pgseal_verify_is_off(const PgsealSigning *signing);
 extern void pgseal_verify_report(int elevel, const PgsealSigning *signing, Relation rel,
 								 const Datum *row_values, const bool *row_nulls);
 
+/*
+ * The primary key in the form (id)=(2); NULL when there is none, or the current user
+ * may not see all of it.
+ */
+extern char *pgseal_verify_describe_key(Relation rel, const Datum *row_values,
+										const bool *row_nulls);
+
 extern void pgseal_verify_init(void);
 
 #endif							/* PGSEAL_VERIFY_H */
