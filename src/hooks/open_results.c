@@ -339,6 +339,29 @@ pass_on_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 								dest, qc);
 }
 
+/*
+ * The log says of a value that can't be converted where it stood, but shows no
+ * statement that has it as a literal.  (A function of its own: PG_TRY doesn't
+ * nest within one function, as compilers see it since 16.)
+ */
+static void
+pass_on_hiding(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+			   ProcessUtilityContext context, ParamListInfo params,
+			   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	PG_TRY();
+	{
+		pass_on_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_DATA_EXCEPTION)
+			errhidestmt(true);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 static void
 transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 							ProcessUtilityContext context, ParamListInfo params,
@@ -348,17 +371,10 @@ transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool r
 
 	INSIDE_BEGIN(source_inside_utility(pstmt->utilityStmt, query_string, context), NULL);
 	pgseal_value_opened |= executes;
-	PG_TRY();
-	{
+	if (executes)
+		pass_on_hiding(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	else
 		pass_on_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
-	}
-	PG_CATCH();
-	{
-		if (executes && ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_DATA_EXCEPTION)
-			errhidestmt(true);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
 	INSIDE_END();
 }
 

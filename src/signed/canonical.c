@@ -248,7 +248,7 @@ append_base(StringInfo out, const PgsealType *base, Datum value)
 static void
 append_varlena(StringInfo out, struct varlena *value)
 {
-	struct varlena *whole = PG_DETOAST_DATUM_PACKED(value);
+	struct varlena *whole = PG_DETOAST_DATUM_PACKED(PointerGetDatum(value));
 
 	pgseal_canonical_append_bytes(out, VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole));
 	if (whole != value)

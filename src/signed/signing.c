@@ -84,7 +84,7 @@ pgseal_signing_column(TupleDesc desc)
 	return InvalidAttrNumber;
 }
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 unfit(Relation rel, const char *detail)
 {
 	ereport(ERROR,

@@ -47,7 +47,7 @@ if (-e $carried)
 			'-s', $node->host, '-p', PostgreSQL::Test::Cluster::get_free_port(), '-P', $node->port
 		],
 		'>', \$output, '2>', \$output);
-	ok($result, "pg_upgrade to $version") or die $output;
+	ok($result, "pg_upgrade to $version") or die $output, errors();
 	copy('keyring', $node->keyring) or die $!;
 	chmod 0600, $node->keyring;
 	$node->start;
@@ -103,6 +103,15 @@ sub carried_cluster
 		chmod 0755, "$programs/$program";
 	}
 	return $programs;
+}
+
+# What the logs that pg_upgrade has left say of them
+sub errors
+{
+	return map {
+		my @lines = grep { /error:|FATAL|^Command was/ } split /^(?!\t)/m, slurp_file($_);
+		@lines ? ("---- $_\n", splice @lines, 0, 5) : ()
+	} glob($node->data_dir . '/pg_upgrade_output.d/*/log/*');
 }
 
 # initdb makes them by default since 18; the cluster has what the first one had.
