@@ -148,7 +148,7 @@ CREATE INDEX ON tampered USING hash (v);
 UPDATE tampered SET v = 'healed' WHERE id = 1;
 SELECT v FROM tampered ORDER BY id;
 
--- Binary: what isn't an envelope is refused
+-- Binary: an envelope, or the base type's binary form, and nothing between
 CREATE TABLE bin (v encrypted_text);
 CREATE TABLE as_bytea (v bytea);
 CREATE FUNCTION receive(file text) RETURNS text LANGUAGE plpgsql AS $$
@@ -168,7 +168,40 @@ END $$;
 SELECT copied(bytes, :'file') AS sealed, copied('plaintext', :'file') AS plain, copied('', :'file') AS empty, copied('\x01', :'file') AS short,
 	copied('\x01' || bytes, :'file') AS shifted, copied(set_byte(bytes, 1, 5), :'file') AS int4, copied(set_byte(bytes, 0, 2), :'file') AS format,
 	copied(set_byte(bytes, 30, get_byte(bytes, 30) # 1), :'file') AS tampered FROM s \gx
-SELECT count(*) AS received FROM bin;
+SELECT pgseal.try_open(v) AS received FROM bin ORDER BY 1;
+CREATE TABLE base_values (t text, y bytea, b bool, i2 int2, i4 int4, i8 int8, f4 float4, f8 float8, n numeric, d date, ti time, ts timestamp,
+	tz timestamptz, iv interval, u uuid, ip inet, j jsonb);
+INSERT INTO base_values VALUES (repeat('ä', 30), '\x0102', true, -2, 4, 8, 4.5, 8.5, 'NaN', '2024-02-29', '12:00', 'infinity', '2024-02-29 12:00+00', '1 mon -1 day',
+	'123e4567-e89b-12d3-a456-426614174000', '2001:db8::/32', '"a string of more than the bytes that an envelope has"');
+INSERT INTO base_values (t, y, b) VALUES ('', '', false), (NULL, NULL, NULL);
+CREATE TABLE sealed_values (t encrypted_text, y encrypted_bytea, b encrypted_bool, i2 encrypted_int2, i4 encrypted_int4, i8 encrypted_int8,
+	f4 encrypted_float4, f8 encrypted_float8, n encrypted_numeric, d encrypted_date, ti encrypted_time, ts encrypted_timestamp,
+	tz encrypted_timestamptz, iv encrypted_interval, u encrypted_uuid, ip encrypted_inet, j encrypted_jsonb);
+COPY base_values TO :'file' (FORMAT binary);
+COPY sealed_values FROM :'file' (FORMAT binary);
+COPY sealed_values TO :'file' (FORMAT binary);
+COPY sealed_values FROM :'file' (FORMAT binary);
+SELECT count(*), count(DISTINCT v) FROM sealed_values s, LATERAL (VALUES (row_to_json(s)::text)) x (v);
+SELECT s.* FROM sealed_values s EXCEPT SELECT * FROM base_values;
+SELECT DISTINCT (pgseal.inspect(t)).key FROM sealed_values;
+\echo -- bytes that begin like a sealed value of a key that nobody knows
+CREATE FUNCTION copied_bytea(bytes bytea, file text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	TRUNCATE as_bytea;
+	INSERT INTO as_bytea VALUES (bytes);
+	EXECUTE format('COPY as_bytea TO %L (FORMAT binary)', file);
+	EXECUTE format('COPY sealed_values (y) FROM %L (FORMAT binary)', file);
+	RETURN 'received';
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+SET pgseal.sealed_input = copy;
+SELECT copied_bytea('\x0102' || decode(repeat('f7', 36), 'hex'), :'file') AS doubtful, copied_bytea('\x0102' || decode(repeat('f7', 35), 'hex'), :'file') AS short,
+	copied_bytea('\x0101' || decode(repeat('f7', 36), 'hex'), :'file') AS "another type's", copied_bytea('\x0142' || decode(repeat('f7', 36), 'hex'), :'file') AS flag,
+	copied_bytea((SELECT bytes FROM s), :'file') AS "another type's of a known key" \gx
+SET pgseal.sealed_input = off;
+SELECT copied_bytea('\x0102', :'file') AS plain, copied(bytes, :'file') AS sealed, copied('plain', :'file') AS text FROM s \gx
+SET pgseal.sealed_input = on;
 
 -- Functions called with what isn't theirs
 SELECT pgseal_internal.encrypted_text_in('x', 'encrypted_int4'::regtype, -1)::text;

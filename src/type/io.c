@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/settings.h"
 #include "type/sealed_input.h"
 #include "value/seal.h"
 
@@ -208,21 +209,140 @@ pgseal_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(text);
 }
 
-/* The envelope's bytes as they are */
+/* The base type's receive function, whose errors may repeat the value; 0 or an SQLSTATE */
+static int
+call_receive(const PgsealType *type, StringInfo bytes, Datum *out_value)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int sqlstate = 0;
+
+	PG_TRY();
+	{
+		*out_value = ReceiveFunctionCall((FmgrInfo *) &type->receive, bytes,
+										 type->input_param, -1);
+		if (bytes->cursor != bytes->len)
+			sqlstate = ERRCODE_INVALID_BINARY_REPRESENTATION;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		/* Too few bytes are what pqformat.c calls a violation of the protocol */
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+			error->sqlerrcode != ERRCODE_PROTOCOL_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		sqlstate = ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ?
+			error->sqlerrcode : ERRCODE_INVALID_BINARY_REPRESENTATION;
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	return sqlstate;
+}
+
+/* Is the value of a key version that is known here, or was? */
+static bool
+is_of_known_key(int64 key_version_id)
+{
+	const PgsealKeyInfo *info = pgseal_keyring_info(key_version_id);
+
+	return info->known || info->lost || info->ephemeral;
+}
+
+/*
+ * Bytes are a sealed value or the binary form of the base type, as what loads plain
+ * values in bulk sends them.  A sealed value shows by its header, if that names a
+ * key version which is known; else what the base type doesn't take for one of its
+ * own may be one.  In between are bytes of any kind that happen to begin like a
+ * sealed value of this type: they are neither.
+ */
+typedef enum BinaryForm
+{
+	FORM_SEALED,
+	FORM_PLAIN,					/* out_value is the value */
+	FORM_INVALID,				/* for the base type: out_sqlstate; and it is not sealed */
+	FORM_DOUBTFUL
+} BinaryForm;
+
+static BinaryForm
+binary_form(const PgsealType *type, StringInfo bytes, Datum *out_value, int *out_sqlstate)
+{
+	const uint8 *start = (const uint8 *) bytes->data;
+	size_t		len = bytes->len;
+	PgsealEnvelope envelope;
+	PgsealEnvelopeStatus status = pgseal_envelope_parse(&envelope, start, len);
+	bool		begins_like_one = len >= PGSEAL_ENVELOPE_OVERHEAD &&
+		start[0] == PGSEAL_ENVELOPE_FORMAT;
+
+	if (status == PGSEAL_ENVELOPE_OK && is_of_known_key(envelope.key_version_id))
+		return FORM_SEALED;
+	*out_sqlstate = call_receive(type, bytes, out_value);
+	if (*out_sqlstate != 0)
+		return begins_like_one ? FORM_SEALED : FORM_INVALID;
+	if (status == PGSEAL_ENVELOPE_OK && envelope.type_code == type->base->code)
+		return FORM_DOUBTFUL;
+	return FORM_PLAIN;
+}
+
+/* What pgseal_recv() makes of an envelope's bytes */
+static struct varlena *
+take_sealed_bytes(const PgsealType *type, StringInfo bytes, int32 typmod, PgsealInputSource source)
+{
+	struct varlena *sealed = palloc(VARHDRSZ + bytes->len);
+
+	SET_VARSIZE(sealed, VARHDRSZ + bytes->len);
+	memcpy(VARDATA(sealed), bytes->data, bytes->len);
+	(void) pgseal_value_check(type, (uint8 *) VARDATA(sealed), bytes->len,
+							  ERRCODE_INVALID_BINARY_REPRESENTATION, NULL);
+	(void) pgseal_sealed_input_check(source, type, sealed, NULL);
+	return pgseal_value_reseal(type, sealed, typmod);
+}
+
+/* pgseal_recv(internal, type oid, typmod): the envelope, or the base type's binary form */
 Datum
 pgseal_recv(PG_FUNCTION_ARGS)
 {
 	StringInfo	buf = (StringInfo) PG_GETARG_POINTER(0);
 	const PgsealType *type = input_type(fcinfo);
-	int			len = buf->len - buf->cursor;
-	struct varlena *sealed = palloc(VARHDRSZ + len);
+	int32		typmod = PG_GETARG_INT32(2);
+	PgsealInputSource source = pgseal_sealed_input_source(fcinfo->flinfo);
+	StringInfoData bytes;
+	Datum		value = (Datum) 0;
+	int			sqlstate = 0;
+	BinaryForm	form;
 
-	SET_VARSIZE(sealed, VARHDRSZ + len);
-	pq_copymsgbytes(buf, VARDATA(sealed), len);
-	(void) pgseal_value_check(type, (uint8 *) VARDATA(sealed), len,
-							  ERRCODE_INVALID_BINARY_REPRESENTATION, NULL);
-	(void) pgseal_sealed_input_check(pgseal_sealed_input_source(fcinfo->flinfo), type, sealed, NULL);
-	PG_RETURN_POINTER(pgseal_value_reseal(type, sealed, PG_GETARG_INT32(2)));
+	initStringInfo(&bytes);
+	appendBinaryStringInfo(&bytes, pq_getmsgbytes(buf, buf->len - buf->cursor),
+						   buf->len - buf->cursor);
+	form = binary_form(type, &bytes, &value, &sqlstate);
+	if (form == FORM_DOUBTFUL && pgseal_sealed_input == PGSEAL_SEALED_INPUT_ON)
+		form = FORM_SEALED;
+	switch (form)
+	{
+		case FORM_SEALED:
+			PG_RETURN_POINTER(take_sealed_bytes(type, &bytes, typmod, source));
+		case FORM_PLAIN:
+			PG_RETURN_POINTER(pgseal_value_seal(type, value, typmod));
+		case FORM_INVALID:
+			ereport(ERROR,
+					(errcode(sqlstate),
+					 errmsg("invalid binary input for type encrypted_%s", type->base->name),
+					 errhint("It is neither a sealed value nor the binary form of type %s.",
+							 format_type_be(type->base->oid)),
+					 errhidestmt(true)));
+			break;
+		case FORM_DOUBTFUL:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary input for type encrypted_%s begins like a sealed value of a key version that is not known",
+							type->base->name),
+					 errhint("Send a plain value in text form.  For a sealed one, restore its key first or set pgseal.sealed_input to on."),
+					 errhidestmt(true)));
+			break;
+	}
+	PG_RETURN_NULL();
 }
 
 Datum

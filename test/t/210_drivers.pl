@@ -1,5 +1,5 @@
-# The sealed database through two drivers in their defaults: node-postgres and
-# psycopg 3.  The same program runs on a plain and on a sealed database and must
+# The sealed database through three drivers in their defaults: node-postgres, psycopg 3
+# and asyncpg.  The same program runs on a plain and on a sealed database and must
 # print the same: values as native types, type OIDs of the columns, errors.
 
 use strict;
@@ -23,6 +23,7 @@ chomp $cache;
 
 my %command = (
 	psycopg => [ "$cache/python/bin/python", "$FindBin::Bin/../drivers/cases.py" ],
+	asyncpg => [ "$cache/python/bin/python", "$FindBin::Bin/../drivers/cases_asyncpg.py" ],
 	'node-postgres' => [ 'node', "$FindBin::Bin/../drivers/cases.js" ],
 );
 $ENV{NODE_PATH} = "$cache/node_modules";
