@@ -27,6 +27,12 @@ extern Node *pgseal_extend_explicit(OpExpr *equality, PgsealExtension *extension
 extern Node *pgseal_extend_opened(OpExpr *equality, PgsealExtension *extension);
 extern Node *pgseal_extend_not_distinct(DistinctExpr *distinct, PgsealExtension *extension);
 
+/*
+ * Anywhere in the query: what blind_index() makes of a value of no column becomes
+ * the token that the column has for it with whose tokens it is compared.
+ */
+extern void pgseal_tokens_alike(Query *query);
+
 /* column IN (VALUES ...) as column = ANY (...), or NULL */
 extern ScalarArrayOpExpr *pgseal_values_as_array(SubLink *in);
 

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
+#include "access/transam.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -52,6 +53,33 @@ plaintext_call(Node *node)
 }
 
 /*
+ * The call of tokens() that takes the place of this of token(), made by
+ * extend_tokens.c, while the index key is replaced; NULL for all else
+ */
+static FuncExpr *
+tokens_of_all_versions(Node *node, PgsealExtension *extension)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+	Oid			types[4];
+
+	if (!IsA(node, FuncExpr) || list_length(call->args) != 4 ||
+		call->funcid < FirstNormalObjectId || !IsA(lsecond(call->args), Const))
+		return NULL;
+	for (int i = 0; i < 4; i++)
+		types[i] = exprType(list_nth(call->args, i));
+	types[0] = getBaseType(types[0]);
+	if (call->funcid != pgseal_internal_function("token", 4, types))
+		return NULL;
+	extension->extended = true;
+	if (pgseal_keyring_num_index_versions(DatumGetInt32(lsecond_node(Const, call->args)->constvalue)) < 2)
+		return NULL;
+	call = copyObject(call);
+	call->funcid = pgseal_internal_function("tokens", 4, types);
+	call->funcresulttype = get_func_rettype(call->funcid);
+	return call;
+}
+
+/*
  * x = blind_index(plaintext, key, ...), written by the user, while the index
  * key is replaced: x = ANY (tokens of all versions).  NULL for all else.
  */
@@ -68,18 +96,23 @@ pgseal_extend_explicit(OpExpr *equality, PgsealExtension *extension)
 		FuncExpr   *tokens;
 		int32		hash;
 
-		if (key == NULL || key->constisnull)
-			continue;
-		extension->extended = true;
-		hash = pgseal_catalog_name_hash(TextDatumGetCString(key->constvalue));
-		if (pgseal_keyring_num_index_versions(hash) < 2)
-			continue;
-		tokens = (FuncExpr *) pgseal_lookup_token_call("tokens", linitial(args), exprType(linitial(args)), hash,
-										 &form, ((FuncExpr *) call)->inputcollid);
-		if (list_length(args) > 2)
-			lthird(tokens->args) = lthird(args);
-		if (list_length(args) > 3)
-			lfourth(tokens->args) = lfourth(args);
+		tokens = tokens_of_all_versions(call, extension);
+		if (tokens == NULL)
+		{
+			if (key == NULL || key->constisnull)
+				continue;
+			extension->extended = true;
+			hash = pgseal_catalog_name_hash(TextDatumGetCString(key->constvalue));
+			if (pgseal_keyring_num_index_versions(hash) < 2)
+				continue;
+			tokens = (FuncExpr *) pgseal_lookup_token_call("tokens", linitial(args),
+														   exprType(linitial(args)), hash, &form,
+														   ((FuncExpr *) call)->inputcollid);
+			if (list_length(args) > 2)
+				lthird(tokens->args) = lthird(args);
+			if (list_length(args) > 3)
+				lfourth(tokens->args) = lfourth(args);
+		}
 		any = makeNode(ScalarArrayOpExpr);
 		any->opno = ByteaEqualOperator;
 		any->opfuncid = get_opcode(ByteaEqualOperator);

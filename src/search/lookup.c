@@ -221,7 +221,10 @@ lookup_planner(Query *parse, const char *query_string, int cursor_options, Param
 
 	pgseal_unopen_comparisons(parse);
 	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_extension_oid()))
+	{
+		pgseal_tokens_alike(parse);
 		extend_queries((Node *) parse, &extension);
+	}
 	plan = prev_planner ?
 		prev_planner(parse, query_string, cursor_options, params) :
 		standard_planner(parse, query_string, cursor_options, params);

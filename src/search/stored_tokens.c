@@ -176,20 +176,28 @@ pgseal_stored_column(Node *expr)
 }
 
 FuncExpr *
-pgseal_stored_call(Node *expr)
+pgseal_stored_value_call(Node *expr)
 {
-	FuncExpr   *call;
+	FuncExpr   *call = (FuncExpr *) expr;
 	HeapTuple	tuple;
 
-	if (pgseal_stored_column(expr) == NULL)
+	if (!IsA(expr, FuncExpr) || call->funcresulttype != BYTEAOID || call->args == NIL ||
+		pgseal_type_by_oid(getBaseType(exprType(first_argument(call)))) == NULL ||
+		!is_blind_index_function(call->funcid))
 		return NULL;
-	call = copyObject((FuncExpr *) expr);
+	call = copyObject(call);
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", call->funcid);
 	call->args = expand_function_arguments(call->args, false, call->funcresulttype, tuple);
 	ReleaseSysCache(tuple);
 	return call;
+}
+
+FuncExpr *
+pgseal_stored_call(Node *expr)
+{
+	return pgseal_stored_column(expr) != NULL ? pgseal_stored_value_call(expr) : NULL;
 }
 
 int32

@@ -32,6 +32,9 @@ extern Var *pgseal_stored_column(Node *expr);
 /* A copy of such a call with its arguments in their places; NULL for all else */
 extern FuncExpr *pgseal_stored_call(Node *expr);
 
+/* The same of blind_index() of any encrypted value */
+extern FuncExpr *pgseal_stored_value_call(Node *expr);
+
 /* The type modifier of that column */
 extern int32 pgseal_stored_column_typmod(Node *expr);
 

@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * extend_tokens.c
+ *	  Tokens that are compared with those of a column.
+ *
+ * blind_index(column) = blind_index('x'): the literal is an encrypted value of no
+ * column, whose token would be made under the key "default" and never be equal.
+ * What is meant is the token that the column would have for it, so that is what is
+ * computed, as it is for column = 'x'.  The column may also be a generated one of
+ * tokens.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "keys/catalog.h"
+#include "search/extend.h"
+#include "search/stored_tokens.h"
+#include "value/basetype.h"
+
+/* The type modifier of the encrypted column whose tokens the expression has, or none */
+static int32
+column_of_tokens(Node *expr, Query *query)
+{
+	Var		   *var = (Var *) expr;
+	RangeTblEntry *rte;
+	Relation	rel;
+	int32		result = PGSEAL_TYPMOD_NONE;
+
+	if (pgseal_stored_column(expr) != NULL)
+		return pgseal_stored_column_typmod(expr);
+	if (!IsA(expr, Var) || var->vartype != BYTEAOID || var->varlevelsup != 0 ||
+		var->varattno <= 0 || var->varno > (Index) list_length(query->rtable))
+		return PGSEAL_TYPMOD_NONE;
+	rte = rt_fetch(var->varno, query->rtable);
+	if (rte->rtekind != RTE_RELATION || get_attgenerated(rte->relid, var->varattno) == '\0')
+		return PGSEAL_TYPMOD_NONE;
+	rel = table_open(rte->relid, NoLock);
+	expr = pgseal_stored_generation(rel, var->varattno);
+	if (pgseal_stored_column(expr) != NULL)
+		result = pgseal_stored_column_typmod(expr);
+	table_close(rel, NoLock);
+	return result;
+}
+
+/* The other side as the column would have it; NULL when that has a key of its own */
+static Node *
+token_alike(Node *expr, int32 typmod)
+{
+	FuncExpr   *call = pgseal_stored_value_call(expr);
+	PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
+	FuncExpr   *token;
+	ListCell   *lc;
+
+	if (call == NULL || pgseal_stored_typmod(linitial(call->args)) > 0)
+		return NULL;
+	token = (FuncExpr *) pgseal_lookup_token_call("token", linitial(call->args),
+												  getBaseType(exprType(linitial(call->args))),
+												  typmod, &form, call->inputcollid);
+	for_each_from(lc, call->args, 1)
+	{
+		if (exprType(lfirst(lc)) == TEXTOID)
+			lthird(token->args) = lfirst(lc);
+		else
+			lfourth(token->args) = lfirst(lc);
+	}
+	return (Node *) token;
+}
+
+static bool
+make_alike(Node *node, void *context)
+{
+	OpExpr	   *comparison = (OpExpr *) node;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, make_alike, node, 0);
+	if (IsA(node, OpExpr) && list_length(comparison->args) == 2 &&
+		exprType(linitial(comparison->args)) == BYTEAOID &&
+		(comparison->opno == ByteaEqualOperator || get_opcode(comparison->opno) == F_BYTEANE))
+		for (int side = 0; side < 2; side++)
+		{
+			ListCell   *other = list_nth_cell(comparison->args, 1 - side);
+			int32		typmod = column_of_tokens(list_nth(comparison->args, side), context);
+			Node	   *alike = typmod > 0 ? token_alike(lfirst(other), typmod) : NULL;
+
+			if (alike != NULL)
+				lfirst(other) = alike;
+		}
+	return expression_tree_walker(node, make_alike, context);
+}
+
+void
+pgseal_tokens_alike(Query *query)
+{
+	(void) make_alike((Node *) query, NULL);
+}
