@@ -15,6 +15,7 @@
 #include "base/settings.h"
 #include "hooks/ddl.h"
 #include "hooks/functions.h"
+#include "hooks/hidden_parameters.h"
 #include "hooks/open_results.h"
 #include "hooks/parallel.h"
 #include "hooks/plain_callers.h"
@@ -68,6 +69,7 @@ _PG_init(void)
 	pgseal_verify_init();
 	pgseal_transparent_init();
 	pgseal_parallel_init();
+	pgseal_hidden_parameters_init();
 	pgseal_plain_callers_init();
 	pgseal_prepared_init();
 	pgseal_ddl_init();

@@ -19,6 +19,9 @@
  * without what was filled in, for every error of a transaction that has opened
  * a value.
  *
+ * Parameters: the log of statements has the values of their parameters.  Where they
+ * stand beside encrypted ones (hidden_parameters.c) they are left out.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -37,6 +40,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "hooks/parameters.h"
+#include "hooks/hidden_parameters.h"
 #include "hooks/redact.h"
 #include "hooks/redact_tokens.h"
 #include "value/find_sealed.h"
@@ -273,6 +277,17 @@ message_for_log(const ErrorData *error)
  * then.  That is known by the message itself: a flag would stay when anything
  * on the way fails, and let all later ones pass.
  */
+/* Does a message say with which values a statement with encrypted ones was run? */
+static bool
+names_parameters(const ErrorData *error)
+{
+	return error->elevel == LOG && error->detail != NULL &&
+		error->filename != NULL && strcmp(error->filename, "postgres.c") == 0 &&
+		(strcmp(error->funcname, "exec_bind_message") == 0 ||
+		 strcmp(error->funcname, "exec_execute_message") == 0) &&
+		pgseal_hides_parameters(debug_query_string);
+}
+
 static void
 redact_emit_log(ErrorData *error)
 {
@@ -280,6 +295,12 @@ redact_emit_log(ErrorData *error)
 	ErrorData	original;
 
 	pgseal_redact_tokens_late(error);
+	if (names_parameters(error))
+	{
+		pfree(error->detail);
+		error->detail = MemoryContextStrdup(error->assoc_context,
+											"Parameters are left out because the statement deals with encrypted values.");
+	}
 	original = *error;
 	if (error->detail == left_out || !error->output_to_server || !may_name_opened_value(error))
 	{
