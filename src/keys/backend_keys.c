@@ -40,6 +40,7 @@
 
 #include "base/compat.h"
 #include "base/no_core_dump.h"
+#include "base/random.h"
 #include "base/settings.h"
 #include "keys/backend_keys.h"
 #include "keys/facts.h"
@@ -545,11 +546,10 @@ make_own_key(PgsealPurpose purpose)
 	PgsealKey  *key;
 	int64		id;
 
-	if (!pgseal_random((uint8 *) &id, sizeof(id)) || id == 0 ||
-		!pgseal_random(material, sizeof(material)))
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not obtain random bytes")));
+	do
+		pgseal_random_bytes(&id, sizeof(id));
+	while (id == 0);
+	pgseal_random_bytes(material, sizeof(material));
 	key = find_key(id);
 	key->ephemeral = true;
 	key->purpose = purpose;

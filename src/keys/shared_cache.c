@@ -66,6 +66,7 @@
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/settings.h"
+#include "base/shmem.h"
 #include "keys/shared_cache.h"
 
 #ifdef EXEC_BACKEND
@@ -188,9 +189,6 @@ static LWLock *seal_lock;
 /* Claims that this process holds */
 static int	num_claims = 0;
 
-static shmem_request_hook_type previous_shmem_request_hook = NULL;
-static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
-
 /* ---------- sizes ---------- */
 
 static uint32
@@ -241,9 +239,6 @@ seals_bytes(void)
 static void
 request_shmem(void)
 {
-	if (previous_shmem_request_hook)
-		previous_shmem_request_hook();
-
 	RequestAddinShmemSpace(slots_bytes());
 	RequestAddinShmemSpace(add_size(keys_bytes(), sysconf(_SC_PAGESIZE)));
 	RequestAddinShmemSpace(errors_bytes());
@@ -286,16 +281,11 @@ startup_shmem(void)
 	bool		found;
 	char	   *unaligned;
 
-	if (previous_shmem_startup_hook)
-		previous_shmem_startup_hook();
-
 	/* Also after a crash: the pads of another life must not come again */
 	if (!pgseal_random(mask_secret, PGSEAL_KEY_BYTES))
 		ereport(FATAL,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("pgseal: could not draw random bytes")));
-
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 
 	cache = ShmemInitStruct("pgseal key cache", slots_bytes(), &found);
 	unaligned = ShmemInitStruct("pgseal keys", add_size(keys_bytes(), sysconf(_SC_PAGESIZE)), &found);
@@ -323,8 +313,6 @@ startup_shmem(void)
 		buckets[i] = NO_SLOT;
 	memset(seal_buckets, 0, seals_bytes());
 
-	LWLockRelease(AddinShmemInitLock);
-
 	protect_keys();
 	on_shmem_exit(wipe_all, (Datum) 0);
 }
@@ -346,10 +334,7 @@ pgseal_keycache_init(void)
 	/* Best effort: protect_keys() warns when locking isn't allowed */
 	(void) mlock(mask_secret, page);
 
-	previous_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	previous_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	pgseal_shmem_register(request_shmem, startup_shmem);
 }
 
 bool

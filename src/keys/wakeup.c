@@ -22,6 +22,7 @@
 #include "storage/spin.h"
 
 #include "base/compat.h"
+#include "base/shmem.h"
 #include "keys/wakeup.h"
 
 #define REQUESTS_MAX			64
@@ -37,14 +38,9 @@ typedef struct WakeupShared
 
 static WakeupShared *shared = NULL;
 static bool wanted_at_commit = false;
-static shmem_request_hook_type previous_shmem_request_hook = NULL;
-static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
-
 static void
 request_shmem(void)
 {
-	if (previous_shmem_request_hook)
-		previous_shmem_request_hook();
 	RequestAddinShmemSpace(sizeof(WakeupShared));
 }
 
@@ -53,8 +49,6 @@ startup_shmem(void)
 {
 	bool		found;
 
-	if (previous_shmem_startup_hook)
-		previous_shmem_startup_hook();
 	shared = ShmemInitStruct("pgseal requests", sizeof(WakeupShared), &found);
 	if (!found)
 	{
@@ -78,10 +72,7 @@ end_of_transaction(XactEvent event, void *arg)
 void
 pgseal_wakeup_init(void)
 {
-	previous_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	previous_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	pgseal_shmem_register(request_shmem, startup_shmem);
 	RegisterXactCallback(end_of_transaction, NULL);
 }
 

@@ -25,6 +25,7 @@
 #include "port/pg_bswap.h"
 
 #include "base/compat.h"
+#include "base/random.h"
 #include "base/crypto.h"
 #include "keys/wrapping.h"
 
@@ -174,10 +175,7 @@ random_id(void)
 	int64		id = 0;
 
 	while (id == 0)
-		if (!pgseal_random((uint8 *) &id, sizeof(id)))
-			ereport(ERROR,
-					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-					 errmsg("could not obtain random bytes")));
+		pgseal_random_bytes(&id, sizeof(id));
 	return id;
 }
 
@@ -188,10 +186,7 @@ make_child(PgsealVersionRow *version)
 
 	PG_TRY();
 	{
-		if (!pgseal_random(secret, sizeof(secret)))
-			ereport(ERROR,
-					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-					 errmsg("could not obtain random bytes")));
+		pgseal_random_bytes(secret, sizeof(secret));
 		version->wrapped = child_wrap(version, version->parent_version, secret);
 		version->master_key = NULL;
 	}

@@ -94,7 +94,7 @@ check_credentials(const char *name, const char *value)
 	static const char *const choices[] = {"auto", "environment", "file", "web_identity",
 	"container", "imds", NULL};
 
-	pgseal_check_choice(name, value, choices);
+	pgseal_kms_check_choice(name, value, choices);
 }
 
 #define USE_INSTEAD \
@@ -103,18 +103,18 @@ check_credentials(const char *name, const char *value)
 static const PgsealKmsOption options[] = {
 	{"key_id", true, NULL, check_key_id},
 	{"region", false, NULL, check_region},
-	{"endpoint", false, NULL, pgseal_check_url},
-	{"fips", false, NULL, pgseal_check_bool},
+	{"endpoint", false, NULL, pgseal_kms_check_url},
+	{"fips", false, NULL, pgseal_kms_check_bool},
 	{"credentials", false, NULL, check_credentials},
-	{"profile", false, NULL, pgseal_check_not_empty},
-	{"credentials_file", false, NULL, pgseal_check_path},
-	{"config_file", false, NULL, pgseal_check_path},
-	{"web_identity_token_file", false, NULL, pgseal_check_path},
+	{"profile", false, NULL, pgseal_kms_check_not_empty},
+	{"credentials_file", false, NULL, pgseal_kms_check_path},
+	{"config_file", false, NULL, pgseal_kms_check_path},
+	{"web_identity_token_file", false, NULL, pgseal_kms_check_path},
 	{"web_identity_role_arn", false, NULL, check_role_arn},
 	{"role_arn", false, NULL, check_role_arn},
-	{"role_session_name", false, NULL, pgseal_check_not_empty},
-	{"external_id", false, NULL, pgseal_check_not_empty},
-	{"sts_endpoint", false, NULL, pgseal_check_url},
+	{"role_session_name", false, NULL, pgseal_kms_check_not_empty},
+	{"external_id", false, NULL, pgseal_kms_check_not_empty},
+	{"sts_endpoint", false, NULL, pgseal_kms_check_url},
 	PGSEAL_REMOTE_OPTIONS,
 	{"access_key_id", false, USE_INSTEAD},
 	{"secret_access_key", false, USE_INSTEAD},
@@ -129,7 +129,7 @@ validate(List *options_given)
 {
 	static const char *const urls[] = {"endpoint", "sts_endpoint", NULL};
 
-	pgseal_check_plain_http(options_given, urls);
+	pgseal_kms_check_plain_http(options_given, urls);
 }
 
 /* ----------
@@ -161,7 +161,7 @@ append_context(PgsealSecretString *body, const char *name, const PgsealKmsContex
 	pgseal_secmem_append(body, ",");
 	pgseal_secmem_append_json(body, name);
 	pgseal_secmem_append(body, ":");
-	pgseal_secmem_append(body, pgseal_context_json(context));
+	pgseal_secmem_append(body, pgseal_kms_context_json(context));
 }
 
 /* The ARN within what we keep as master key */
@@ -179,7 +179,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	PgsealSecretString *body = &out_request->body;
 	const char *action = NULL;
 
-	pgseal_request_init(out_request, server, "POST",
+	pgseal_kms_request_init(out_request, server, "POST",
 						pgseal_aws_endpoint(server, "endpoint", "kms"));
 	pgseal_secmem_init(body);
 	switch (op->kind)
@@ -271,19 +271,19 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 	const char *usage = pgseal_json_string(json, "KeyMetadata.KeyUsage");
 
 	if (arn == NULL || state == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (strcmp(state, "Enabled") != 0)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, state,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, state,
 							  psprintf("Key %s is in state %s.", arn, state),
 							  strcmp(state, "PendingDeletion") == 0 ?
 							  "Cancel the deletion with CancelKeyDeletion and enable the key." :
 							  "Enable the key in AWS KMS.");
 	if (usage && strcmp(usage, "ENCRYPT_DECRYPT") != 0)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, usage,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, usage,
 							  psprintf("Key %s is for %s.", arn, usage),
 							  "The key must be a symmetric one for ENCRYPT_DECRYPT.");
 	if (!is_key_asked_for(arn, key_id))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
 							  psprintf("The reply is about key %s.", arn), NULL);
 	out_reply->master_key = master_key_of(arn, pgseal_json_string(json, "KeyMetadata.CurrentKeyMaterialId"));
 	out_reply->detail = psprintf("Key %s is enabled.", arn);
@@ -312,7 +312,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		return pgseal_aws_judge_error(out_error, response->status, code, message);
 	}
 	if (json == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (op->kind == PGSEAL_KMS_OP_DESCRIBE)
 		return read_description(out_reply, out_error, json, key_id);
 
@@ -320,24 +320,24 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	material_id = pgseal_json_string(json, op->kind == PGSEAL_KMS_OP_REWRAP ?
 									 "DestinationKeyMaterialId" : "KeyMaterialId");
 	if (arn == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 
 	right_key = op->kind == PGSEAL_KMS_OP_UNWRAP ?
 		strcmp(arn, arn_of(op->master_key)) == 0 : is_key_asked_for(arn, key_id);
 	if (!right_key)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
 							  psprintf("The reply is about key %s.", arn), NULL);
 
 	if ((op->kind == PGSEAL_KMS_OP_UNWRAP || op->kind == PGSEAL_KMS_OP_GENERATE) &&
 		read_blob(out_reply->secret, PGSEAL_KEY_BYTES, json, "Plaintext", true) == 0)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (op->kind != PGSEAL_KMS_OP_UNWRAP)
 	{
 		out_reply->wrapped_len = read_blob(out_reply->wrapped, sizeof(out_reply->wrapped),
 										   json, "CiphertextBlob", false);
 		out_reply->master_key = master_key_of(arn, material_id);
 		if (out_reply->wrapped_len == 0)
-			return pgseal_verdict_malformed(out_error);
+			return pgseal_kms_verdict_malformed(out_error);
 	}
 	return PGSEAL_VERDICT_OK;
 }

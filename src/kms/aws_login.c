@@ -55,7 +55,7 @@ env(const char *name)
 static PgsealVerdict
 not_configured(PgsealKmsError *out_error, const char *code, const char *detail, const char *hint)
 {
-	return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, detail, hint);
+	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, detail, hint);
 }
 
 /* Keys that don't expire by themselves, but may be replaced at their source */
@@ -75,11 +75,11 @@ login_environment(PgsealCredential *out_credential, PgsealKmsCall *call)
 {
 	const char *token = env("AWS_SESSION_TOKEN");
 
-	if (!pgseal_set_field(out_credential->id, sizeof(out_credential->id),
+	if (!pgseal_kms_set_field(out_credential->id, sizeof(out_credential->id),
 						  env("AWS_ACCESS_KEY_ID")) ||
-		!pgseal_set_field(out_credential->secret, sizeof(out_credential->secret),
+		!pgseal_kms_set_field(out_credential->secret, sizeof(out_credential->secret),
 						  env("AWS_SECRET_ACCESS_KEY")) ||
-		!pgseal_set_field(out_credential->token, sizeof(out_credential->token),
+		!pgseal_kms_set_field(out_credential->token, sizeof(out_credential->token),
 						  token ? token : ""))
 		return not_configured(call->error, "environment",
 							  "AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is missing or too long.",
@@ -130,12 +130,12 @@ pgseal_aws_read_profile(PgsealCredential *out_credential, char *text, const char
 		name = trim(name);
 		value = trim(value);
 		if (strcmp(name, "aws_access_key_id") == 0)
-			has_id = pgseal_set_field(out_credential->id, sizeof(out_credential->id), value);
+			has_id = pgseal_kms_set_field(out_credential->id, sizeof(out_credential->id), value);
 		else if (strcmp(name, "aws_secret_access_key") == 0)
-			has_secret = pgseal_set_field(out_credential->secret,
+			has_secret = pgseal_kms_set_field(out_credential->secret,
 										  sizeof(out_credential->secret), value);
 		else if (strcmp(name, "aws_session_token") == 0 &&
-				 !pgseal_set_field(out_credential->token, sizeof(out_credential->token), value))
+				 !pgseal_kms_set_field(out_credential->token, sizeof(out_credential->token), value))
 			return false;
 	}
 	return has_id && has_secret && out_credential->id[0] && out_credential->secret[0];
@@ -146,7 +146,7 @@ static const char *
 shared_file(const PgsealKmsServer *server, const char *option, const char *variable,
 			const char *home_name)
 {
-	const char *path = pgseal_option(server, option, env(variable));
+	const char *path = pgseal_kms_option_or(server, option, env(variable));
 
 	return path ? path : env("HOME") ? psprintf("%s/.aws/%s", env("HOME"), home_name) : NULL;
 }
@@ -155,7 +155,7 @@ static PgsealVerdict
 login_file(PgsealCredential *out_credential, PgsealKmsCall *call)
 {
 	const PgsealKmsServer *server = call->server;
-	const char *profile = pgseal_option(server, "profile", env("AWS_PROFILE"));
+	const char *profile = pgseal_kms_option_or(server, "profile", env("AWS_PROFILE"));
 	const char *paths[2] = {
 		shared_file(server, "credentials_file", "AWS_SHARED_CREDENTIALS_FILE", "credentials"),
 		shared_file(server, "config_file", "AWS_CONFIG_FILE", "config")
@@ -166,7 +166,7 @@ login_file(PgsealCredential *out_credential, PgsealKmsCall *call)
 	for (int i = 0; i < lengthof(paths); i++)
 	{
 		char	   *text = paths[i] ?
-			pgseal_read_secret_file(call->error, paths[i], FILE_MAX_BYTES) : NULL;
+			pgseal_kms_read_secret_file(call->error, paths[i], FILE_MAX_BYTES) : NULL;
 
 		if (text && pgseal_aws_read_profile(out_credential, text, profile, i == 1))
 		{
@@ -199,9 +199,9 @@ static void
 begin_sts(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const char *action,
 		  const char *role_arn)
 {
-	const char *session = pgseal_option(server, "role_session_name", env("AWS_ROLE_SESSION_NAME"));
+	const char *session = pgseal_kms_option_or(server, "role_session_name", env("AWS_ROLE_SESSION_NAME"));
 
-	pgseal_request_init(out_request, server, "POST",
+	pgseal_kms_request_init(out_request, server, "POST",
 						pgseal_aws_endpoint(server, "sts_endpoint", "sts"));
 	pgseal_http_add_header(out_request, "Content-Type",
 						   "application/x-www-form-urlencoded; charset=utf-8");
@@ -252,16 +252,16 @@ set_expiration(PgsealCredential *credential, int64 now, const char *expiration)
 
 	if (expires_at == 0)
 		return false;
-	pgseal_set_lifetime(credential, now, expires_at > now ? expires_at - now : STALE_SECONDS);
+	pgseal_kms_set_lifetime(credential, now, expires_at > now ? expires_at - now : STALE_SECONDS);
 	return true;
 }
 
 static bool
 set_all(PgsealCredential *credential, const char *id, const char *secret, const char *token)
 {
-	return pgseal_set_field(credential->id, sizeof(credential->id), id) &&
-		pgseal_set_field(credential->secret, sizeof(credential->secret), secret) &&
-		pgseal_set_field(credential->token, sizeof(credential->token), token);
+	return pgseal_kms_set_field(credential->id, sizeof(credential->id), id) &&
+		pgseal_kms_set_field(credential->secret, sizeof(credential->secret), secret) &&
+		pgseal_kms_set_field(credential->token, sizeof(credential->token), token);
 }
 
 PgsealVerdict
@@ -285,7 +285,7 @@ pgseal_aws_read_sts(void *out_credential, PgsealKmsError *out_error,
 	if (!set_all(credential, xml_text(xml, "AccessKeyId"), xml_text(xml, "SecretAccessKey"),
 				 xml_text(xml, "SessionToken")) ||
 		!set_expiration(credential, *(const int64 *) now, xml_text(xml, "Expiration")))
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	return PGSEAL_VERDICT_OK;
 }
 
@@ -293,16 +293,16 @@ static PgsealVerdict
 login_web_identity(PgsealCredential *out_credential, PgsealKmsCall *call)
 {
 	const PgsealKmsServer *server = call->server;
-	const char *path = pgseal_option(server, "web_identity_token_file",
+	const char *path = pgseal_kms_option_or(server, "web_identity_token_file",
 									 env("AWS_WEB_IDENTITY_TOKEN_FILE"));
-	const char *role_arn = pgseal_option(server, "web_identity_role_arn", env("AWS_ROLE_ARN"));
+	const char *role_arn = pgseal_kms_option_or(server, "web_identity_role_arn", env("AWS_ROLE_ARN"));
 	PgsealHttpRequest request;
 	char	   *token;
 
 	if (path == NULL || role_arn == NULL)
 		return not_configured(call->error, "web_identity", "The token's file or the role is not known.",
 							  "Set the options \"web_identity_token_file\" and \"web_identity_role_arn\", or AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN in the environment of the PostgreSQL server.");
-	token = pgseal_read_secret_file(call->error, path, TOKEN_MAX_BYTES);
+	token = pgseal_kms_read_secret_file(call->error, path, TOKEN_MAX_BYTES);
 	if (token == NULL)
 		return PGSEAL_VERDICT_REFUSED;
 	pgseal_aws_build_web_identity(&request, server, role_arn, token);
@@ -336,7 +336,7 @@ pgseal_aws_read_metadata(void *out_credential, PgsealKmsError *out_error,
 	PgsealJson *json;
 
 	if (response->status != 200)
-		return pgseal_verdict(out_error, pgseal_status_is_transient(response->status) ?
+		return pgseal_kms_verdict(out_error, pgseal_kms_status_is_transient(response->status) ?
 							  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED, "metadata",
 							  "The machine's identity service gives no credentials.",
 							  "Check that the instance or the container has a role.");
@@ -346,7 +346,7 @@ pgseal_aws_read_metadata(void *out_credential, PgsealKmsError *out_error,
 				 pgseal_json_string(json, "SecretAccessKey"), pgseal_json_string(json, "Token")) ||
 		!set_expiration(out_credential, *(const int64 *) now,
 						pgseal_json_string(json, "Expiration")))
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	return PGSEAL_VERDICT_OK;
 }
 
@@ -359,7 +359,7 @@ read_line(void *out_line, PgsealKmsError *out_error, const PgsealHttpResponse *r
 
 	if (response->status != 200 || response->body_len == 0 ||
 		response->body_len > TOKEN_MAX_BYTES)
-		return pgseal_verdict(out_error, pgseal_status_is_transient(response->status) ?
+		return pgseal_kms_verdict(out_error, pgseal_kms_status_is_transient(response->status) ?
 							  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED, "imds",
 							  "The instance metadata service gives no credentials.",
 							  "Check that the instance has a role; from within a container its hop limit must be 2.");
@@ -455,7 +455,7 @@ login_container(PgsealCredential *out_credential, PgsealKmsCall *call)
 							  NULL);
 	if (token_file)
 	{
-		token = pgseal_read_secret_file(call->error, token_file, TOKEN_MAX_BYTES);
+		token = pgseal_kms_read_secret_file(call->error, token_file, TOKEN_MAX_BYTES);
 		if (token == NULL)
 			return PGSEAL_VERDICT_REFUSED;
 	}
@@ -486,7 +486,7 @@ shared_file_exists(const PgsealKmsServer *server)
 static Login
 choose(const PgsealKmsServer *server)
 {
-	const char *source = pgseal_option(server, "credentials", "auto");
+	const char *source = pgseal_kms_option_or(server, "credentials", "auto");
 	bool		any = strcmp(source, "auto") == 0;
 	bool		wants_profile = pgseal_kms_option(server, "profile") ||
 		pgseal_kms_option(server, "credentials_file") || env("AWS_PROFILE");

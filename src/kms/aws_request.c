@@ -49,7 +49,7 @@ pgseal_aws_endpoint(const PgsealKmsServer *server, const char *option, const cha
 	if (endpoint)
 		return endpoint;
 	return psprintf("https://%s%s.%s.amazonaws.com%s", service,
-					pgseal_option_bool(server, "fips") ? "-fips" : "", region,
+					pgseal_kms_option_bool(server, "fips") ? "-fips" : "", region,
 					strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
 }
 
@@ -119,17 +119,17 @@ pgseal_aws_judge_error(PgsealKmsError *out_error, int http_status,
 	if ((strncmp(code, "InvalidSignature", len) == 0 ||
 		 strncmp(code, "SignatureDoesNotMatch", len) == 0) && len > 0 &&
 		message && (strstr(message, "expired") || strstr(message, "not yet current")))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_SKEWED, code, message,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_SKEWED, code, message,
 							  "Set the machine's clock.");
 
 	for (int i = 0; i < lengthof(error_codes); i++)
 	{
 		if (strlen(error_codes[i].code) == len && strncmp(error_codes[i].code, code, len) == 0)
-			return pgseal_verdict(out_error, error_codes[i].verdict, code, message,
+			return pgseal_kms_verdict(out_error, error_codes[i].verdict, code, message,
 								  error_codes[i].hint);
 	}
-	return pgseal_verdict(out_error,
-						  pgseal_status_is_transient(http_status) ? PGSEAL_VERDICT_RETRY :
+	return pgseal_kms_verdict(out_error,
+						  pgseal_kms_status_is_transient(http_status) ? PGSEAL_VERDICT_RETRY :
 						  PGSEAL_VERDICT_REFUSED,
 						  code, message, NULL);
 }

@@ -43,7 +43,7 @@ refuse(const char *name, const char *value, const char *hint)
 static void
 check_vault_url(const char *name, const char *value)
 {
-	pgseal_check_url(name, value);
+	pgseal_kms_check_url(name, value);
 	if (value[pgseal_http_origin_len(value)] != '\0')
 		refuse(name, value, "Give the vault's URL without a path, such as https://name.vault.azure.net.");
 }
@@ -65,7 +65,7 @@ check_algorithm(const char *name, const char *value)
 	static const char *const choices[] = {"RSA-OAEP-256", "RSA-OAEP", "A256KW", "A192KW", "A128KW",
 	NULL};
 
-	pgseal_check_choice(name, value, choices);
+	pgseal_kms_check_choice(name, value, choices);
 }
 
 static void
@@ -74,7 +74,7 @@ check_credentials(const char *name, const char *value)
 	static const char *const choices[] = {"auto", "client_secret", "workload_identity",
 	"managed_identity", NULL};
 
-	pgseal_check_choice(name, value, choices);
+	pgseal_kms_check_choice(name, value, choices);
 }
 
 #define USE_FILE \
@@ -87,10 +87,10 @@ static const PgsealKmsOption options[] = {
 	{"credentials", false, NULL, check_credentials},
 	{"tenant_id", false, NULL, check_name},
 	{"client_id", false, NULL, check_name},
-	{"client_secret_file", false, NULL, pgseal_check_path},
-	{"federated_token_file", false, NULL, pgseal_check_path},
-	{"authority_host", false, NULL, pgseal_check_url},
-	{"resource", false, NULL, pgseal_check_url},
+	{"client_secret_file", false, NULL, pgseal_kms_check_path},
+	{"federated_token_file", false, NULL, pgseal_kms_check_path},
+	{"authority_host", false, NULL, pgseal_kms_check_url},
+	{"resource", false, NULL, pgseal_kms_check_url},
 	PGSEAL_REMOTE_OPTIONS,
 	{"client_secret", false, USE_FILE},
 	{"access_token", false, USE_FILE},
@@ -105,13 +105,13 @@ validate(List *options_given)
 	static const char *const urls[] = {"vault_url", "authority_host", NULL};
 
 	/* a token for Azure's vaults goes to no other host */
-	if (pgseal_azure_resource(pgseal_find_option(options_given, "vault_url")) == NULL &&
-		pgseal_find_option(options_given, "resource") == NULL)
+	if (pgseal_azure_resource(pgseal_kms_find_option(options_given, "vault_url")) == NULL &&
+		pgseal_kms_find_option(options_given, "resource") == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 				 errmsg("option \"resource\" is required for a vault outside of Azure's own domains"),
 				 errhint("Give what a token must be issued for to be sent to that host.")));
-	pgseal_check_plain_http(options_given, urls);
+	pgseal_kms_check_plain_http(options_given, urls);
 }
 
 /* ----------
@@ -143,7 +143,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	bool		describe = op->kind == PGSEAL_KMS_OP_DESCRIBE;
 	PgsealSecretString authorization;
 
-	pgseal_request_init(out_request, server, describe ? "GET" : "POST",
+	pgseal_kms_request_init(out_request, server, describe ? "GET" : "POST",
 						pgseal_kms_option(server, "vault_url"));
 	/* a kid of another vault can't be asked for: the newest version will refuse */
 	if (!wrap && !describe && kid)
@@ -162,7 +162,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	pgseal_secmem_init(&out_request->body);
 	pgseal_secmem_append(&out_request->body, "{\"alg\":");
 	pgseal_secmem_append_json(&out_request->body,
-							  pgseal_option(server, "algorithm", DEFAULT_ALGORITHM));
+							  pgseal_kms_option_or(server, "algorithm", DEFAULT_ALGORITHM));
 	pgseal_secmem_append(&out_request->body, ",\"value\":\"");
 	if (wrap)
 		pgseal_secmem_append_base64url(&out_request->body, op->secret, PGSEAL_KEY_BYTES);
@@ -213,14 +213,14 @@ judge_error(PgsealKmsError *out_error, const PgsealHttpResponse *response,
 			hint = code_hints[i].hint;
 	}
 	if (response->status == 401)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RELOGIN, code, message,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RELOGIN, code, message,
 							  "Check the tenant, and the option \"resource\" for a cloud other than the public one.");
-	if (pgseal_status_is_transient(response->status))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message, hint);
+	if (pgseal_kms_status_is_transient(response->status))
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message, hint);
 	/* what can't be decrypted is a bad parameter */
 	if (response->status == 400 && op->kind == PGSEAL_KMS_OP_UNWRAP)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, code, message, hint);
-	return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message, hint);
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, code, message, hint);
+	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message, hint);
 }
 
 /* Is it a versioned kid of our vault and key? */
@@ -244,12 +244,12 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error,
 	const char *type = pgseal_json_string(json, "key.kty");
 
 	if (kid == NULL || type == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (!is_own_kid(server, kid))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
 							  psprintf("The reply is about key %s.", kid), NULL);
 	if (!pgseal_json_true(json, "attributes.enabled"))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "KeyDisabled",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "KeyDisabled",
 							  psprintf("Key %s is disabled.", kid),
 							  "Enable the key's version in Azure Key Vault.");
 	out_reply->master_key = pstrdup(kid);
@@ -270,30 +270,30 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	if (response->status != 200)
 		return judge_error(out_error, response, json, op);
 	if (json == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (op->kind == PGSEAL_KMS_OP_DESCRIBE)
 		return read_description(out_reply, out_error, server, json);
 
 	kid = pgseal_json_string(json, "kid");
 	value = pgseal_json_string(json, "value");
 	if (kid == NULL || value == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	right_key = op->kind == PGSEAL_KMS_OP_UNWRAP ?
 		pg_strcasecmp(kid, op->master_key) == 0 : is_own_kid(server, kid);
 	if (!right_key)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
 							  psprintf("The reply is about key %s.", kid), NULL);
 
 	if (op->kind == PGSEAL_KMS_OP_UNWRAP)
 	{
 		if (pgseal_secmem_decode_base64(out_reply->secret, PGSEAL_KEY_BYTES,
 										value) != PGSEAL_KEY_BYTES)
-			return pgseal_verdict_malformed(out_error);
+			return pgseal_kms_verdict_malformed(out_error);
 		return PGSEAL_VERDICT_OK;
 	}
 	len = pgseal_secmem_decode_base64(out_reply->wrapped, sizeof(out_reply->wrapped), value);
 	if (len <= 0)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	out_reply->wrapped_len = len;
 	out_reply->master_key = pstrdup(kid);
 	return PGSEAL_VERDICT_OK;

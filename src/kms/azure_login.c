@@ -64,7 +64,7 @@ pgseal_azure_resource(const char *vault_url)
 static const char *
 resource(const PgsealKmsServer *server)
 {
-	return pgseal_option(server, "resource",
+	return pgseal_kms_option_or(server, "resource",
 						 pgseal_azure_resource(pgseal_kms_option(server, "vault_url")));
 }
 
@@ -73,7 +73,7 @@ pgseal_azure_build_client_login(PgsealHttpRequest *out_request, const PgsealKmsS
 								const char *tenant_id, const char *client_id,
 								const char *secret, bool is_assertion)
 {
-	const char *authority = pgseal_option(server, "authority_host", env("AZURE_AUTHORITY_HOST"));
+	const char *authority = pgseal_kms_option_or(server, "authority_host", env("AZURE_AUTHORITY_HOST"));
 	size_t		len;
 
 	if (authority == NULL)
@@ -82,7 +82,7 @@ pgseal_azure_build_client_login(PgsealHttpRequest *out_request, const PgsealKmsS
 	if (len > 0 && authority[len - 1] == '/')
 		authority = pnstrdup(authority, len - 1);
 
-	pgseal_request_init(out_request, server, "POST", authority);
+	pgseal_kms_request_init(out_request, server, "POST", authority);
 	out_request->path = psprintf("/%s/oauth2/v2.0/token", tenant_id);
 	pgseal_oauth_begin_form(out_request);
 	pgseal_oauth_append(out_request, "grant_type", "client_credentials");
@@ -122,12 +122,12 @@ pgseal_azure_login(PgsealCredential *out_credential, const PgsealCredential *old
 				   PgsealKmsCall *call)
 {
 	const PgsealKmsServer *server = call->server;
-	const char *source = pgseal_option(server, "credentials", "auto");
+	const char *source = pgseal_kms_option_or(server, "credentials", "auto");
 	const char *secret_file = pgseal_kms_option(server, "client_secret_file");
-	const char *token_file = pgseal_option(server, "federated_token_file",
+	const char *token_file = pgseal_kms_option_or(server, "federated_token_file",
 										   env("AZURE_FEDERATED_TOKEN_FILE"));
-	const char *tenant_id = pgseal_option(server, "tenant_id", env("AZURE_TENANT_ID"));
-	const char *client_id = pgseal_option(server, "client_id", env("AZURE_CLIENT_ID"));
+	const char *tenant_id = pgseal_kms_option_or(server, "tenant_id", env("AZURE_TENANT_ID"));
+	const char *client_id = pgseal_kms_option_or(server, "client_id", env("AZURE_CLIENT_ID"));
 	bool		any = strcmp(source, "auto") == 0;
 	bool		with_secret = strcmp(source, "client_secret") == 0 || (any && secret_file);
 	bool		with_token = strcmp(source, "workload_identity") == 0 ||
@@ -145,10 +145,10 @@ pgseal_azure_login(PgsealCredential *out_credential, const PgsealCredential *old
 							   &call->now);
 	}
 	if (path == NULL || tenant_id == NULL || client_id == NULL)
-		return pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "credentials",
+		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "credentials",
 							  "The tenant, the client or the file with its secret or token is not known.",
 							  "Set the options \"tenant_id\", \"client_id\" and \"client_secret_file\" or \"federated_token_file\".");
-	secret = pgseal_read_secret_file(call->error, path, TOKEN_MAX_BYTES);
+	secret = pgseal_kms_read_secret_file(call->error, path, TOKEN_MAX_BYTES);
 	if (secret == NULL)
 		return PGSEAL_VERDICT_REFUSED;
 	pgseal_azure_build_client_login(&request, server, tenant_id, client_id, secret, with_token);

@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/shmem.h"
 #include "kms/counters.h"
 
 #define NUM_SERVERS		64
@@ -49,14 +50,9 @@ static uint64 num_retries = 0;
 static ServerSlot *slots = NULL;
 static LWLock *lock = NULL;
 
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
-
 static void
 request_memory(void)
 {
-	if (previous_request_hook)
-		previous_request_hook();
 	RequestAddinShmemSpace(NUM_SERVERS * sizeof(ServerSlot));
 	RequestNamedLWLockTranche(TRANCHE, 1);
 }
@@ -66,14 +62,10 @@ attach_memory(void)
 {
 	bool		found;
 
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	slots = ShmemInitStruct("pgseal kms statistics", NUM_SERVERS * sizeof(ServerSlot), &found);
 	if (!found)
 		memset(slots, 0, NUM_SERVERS * sizeof(ServerSlot));
 	lock = &GetNamedLWLockTranche(TRANCHE)->lock;
-	LWLockRelease(AddinShmemInitLock);
 }
 
 void
@@ -81,10 +73,7 @@ pgseal_kms_stat_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
 		return;
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
+	pgseal_shmem_register(request_memory, attach_memory);
 }
 
 /* The server's slot, or the one that it takes over; the lock is held. */

@@ -39,6 +39,7 @@
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/settings.h"
+#include "base/shmem.h"
 #include "kms/credentials.h"
 
 #define NUM_CREDENTIALS			32
@@ -102,9 +103,6 @@ static uint8 sealing_key[PGSEAL_KEY_BYTES];
 /* This process's context of it */
 static PgsealAead *sealing_aead = NULL;
 
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
-
 /* ----------
  * Shared memory
  * ----------
@@ -112,8 +110,6 @@ static shmem_startup_hook_type previous_startup_hook = NULL;
 static void
 request_memory(void)
 {
-	if (previous_request_hook)
-		previous_request_hook();
 	RequestAddinShmemSpace(TYPEALIGN(PAGE_BYTES, sizeof(Shared)) + PAGE_BYTES);
 	RequestNamedLWLockTranche(TRANCHE, 1);
 }
@@ -131,10 +127,6 @@ attach_memory(void)
 	char	   *memory;
 	bool		found;
 
-	if (previous_startup_hook)
-		previous_startup_hook();
-
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	memory = ShmemInitStruct("pgseal kms", size + PAGE_BYTES, &found);
 	shared = (Shared *) TYPEALIGN(PAGE_BYTES, memory);
 	lock = &GetNamedLWLockTranche(TRANCHE)->lock;
@@ -152,7 +144,6 @@ attach_memory(void)
 		if (!IsUnderPostmaster)
 			on_shmem_exit(wipe_memory, (Datum) 0);
 	}
-	LWLockRelease(AddinShmemInitLock);
 }
 
 void
@@ -164,10 +155,7 @@ pgseal_kms_shared_init(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random bytes")));
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
+	pgseal_shmem_register(request_memory, attach_memory);
 }
 
 /* ----------
@@ -324,7 +312,7 @@ pgseal_credential_get(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES],
 		if (at >= deadline)
 		{
 			result = PGSEAL_CREDENTIAL_FAILED;
-			*out_verdict = pgseal_verdict(out_error, PGSEAL_VERDICT_UNREACHABLE, "timeout",
+			*out_verdict = pgseal_kms_verdict(out_error, PGSEAL_VERDICT_UNREACHABLE, "timeout",
 										  "Another session's login has not ended in time.", NULL);
 			break;
 		}

@@ -65,7 +65,7 @@ check_credentials(const char *name, const char *value)
 {
 	static const char *const choices[] = {"auto", "file", "metadata", NULL};
 
-	pgseal_check_choice(name, value, choices);
+	pgseal_kms_check_choice(name, value, choices);
 }
 
 #define USE_FILE \
@@ -73,9 +73,9 @@ check_credentials(const char *name, const char *value)
 
 static const PgsealKmsOption options[] = {
 	{"key_name", true, NULL, check_key_name},
-	{"endpoint", false, NULL, pgseal_check_url},
+	{"endpoint", false, NULL, pgseal_kms_check_url},
 	{"credentials", false, NULL, check_credentials},
-	{"credentials_file", false, NULL, pgseal_check_path},
+	{"credentials_file", false, NULL, pgseal_kms_check_path},
 	PGSEAL_REMOTE_OPTIONS,
 	{"credentials_json", false, USE_FILE},
 	{"private_key", false, USE_FILE},
@@ -90,7 +90,7 @@ validate(List *options_given)
 {
 	static const char *const urls[] = {"endpoint", NULL};
 
-	pgseal_check_plain_http(options_given, urls);
+	pgseal_kms_check_plain_http(options_given, urls);
 }
 
 /* ----------
@@ -137,8 +137,8 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 		if (version)
 			key_name = pnstrdup(op->master_key, version - op->master_key);
 	}
-	pgseal_request_init(out_request, server, op->kind == PGSEAL_KMS_OP_DESCRIBE ? "GET" : "POST",
-						pgseal_option(server, "endpoint", DEFAULT_ENDPOINT));
+	pgseal_kms_request_init(out_request, server, op->kind == PGSEAL_KMS_OP_DESCRIBE ? "GET" : "POST",
+						pgseal_kms_option_or(server, "endpoint", DEFAULT_ENDPOINT));
 	pgseal_secmem_init(&path);
 	pgseal_secmem_append(&path, "/v1/");
 	pgseal_secmem_append_urlencoded(&path, key_name, "/:");
@@ -157,7 +157,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 			append_guarded(&out_request->body, "plaintext", op->secret, PGSEAL_KEY_BYTES);
 		else
 			append_guarded(&out_request->body, "ciphertext", op->wrapped, op->wrapped_len);
-		aad = pgseal_context_json(op->context);
+		aad = pgseal_kms_context_json(op->context);
 		append_guarded(&out_request->body, "additionalAuthenticatedData",
 					   (const uint8 *) aad, strlen(aad));
 		pgseal_secmem_append(&out_request->body, "}");
@@ -188,15 +188,15 @@ judge_error(PgsealKmsError *out_error, const PgsealHttpResponse *response,
 	const char *message = json ? pgseal_json_string(json, "error.message") : NULL;
 
 	if (response->status == 401)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RELOGIN, code, message,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RELOGIN, code, message,
 							  "Check the service account's key.");
-	if (pgseal_status_is_transient(response->status))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message,
+	if (pgseal_kms_status_is_transient(response->status))
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message,
 							  response->status == 429 ?
 							  "Raise the project's quota of Cloud KMS, or \"pgseal.cache_ttl\"." : NULL);
 	if (code && strcmp(code, "INVALID_ARGUMENT") == 0 && op->kind == PGSEAL_KMS_OP_UNWRAP)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, code, message, NULL);
-	return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, code, message, NULL);
+	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message,
 						  code == NULL ? NULL :
 						  strcmp(code, "PERMISSION_DENIED") == 0 ?
 						  "Grant the service account roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on the key." :
@@ -226,7 +226,7 @@ read_guarded(uint8 *out_bytes, size_t size, const PgsealJson *json, const char *
 static PgsealVerdict
 damaged(PgsealKmsError *out_error)
 {
-	return pgseal_verdict(out_error, PGSEAL_VERDICT_RETRY, "crc32c",
+	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, "crc32c",
 						  "The data was damaged on its way: a checksum does not match.", NULL);
 }
 
@@ -249,18 +249,18 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 	const char *state = pgseal_json_string(json, "primary.state");
 
 	if (purpose && strcmp(purpose, "ENCRYPT_DECRYPT") != 0)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, purpose,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, purpose,
 							  "The key is for another purpose.",
 							  "Make the key with purpose ENCRYPT_DECRYPT.");
 	if (version == NULL || state == NULL)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "no_primary",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "no_primary",
 							  "The key has no primary version.",
 							  "Set a primary version of the key.");
 	if (!is_version_of(version, key_name))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
 							  psprintf("The reply is about key %s.", version), NULL);
 	if (strcmp(state, "ENABLED") != 0)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, state,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, state,
 							  psprintf("The primary version %s is in state %s.", version, state),
 							  state_hint(state));
 	out_reply->master_key = pstrdup(version);
@@ -280,7 +280,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	if (response->status != 200)
 		return judge_error(out_error, response, json, op);
 	if (json == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (op->kind == PGSEAL_KMS_OP_DESCRIBE)
 		return read_description(out_reply, out_error, json, key_name);
 
@@ -290,15 +290,15 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		if (len < 0)
 			return damaged(out_error);
 		if (len != PGSEAL_KEY_BYTES)
-			return pgseal_verdict_malformed(out_error);
+			return pgseal_kms_verdict_malformed(out_error);
 		return PGSEAL_VERDICT_OK;
 	}
 
 	version = pgseal_json_string(json, "name");
 	if (version == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (!is_version_of(version, key_name))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
 							  psprintf("The reply is about key %s.", version), NULL);
 	len = read_guarded(out_reply->wrapped, sizeof(out_reply->wrapped), json, "ciphertext");
 	if (len <= 0 || !pgseal_json_true(json, "verifiedPlaintextCrc32c") ||

@@ -47,7 +47,7 @@ begin_post(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const 
 
 	if (len == 0)
 		return false;
-	pgseal_request_init(out_request, server, "POST", pnstrdup(url, len));
+	pgseal_kms_request_init(out_request, server, "POST", pnstrdup(url, len));
 	out_request->path = url[len] ? url + len : "/";
 	return true;
 }
@@ -136,16 +136,16 @@ read_impersonation(void *out_credential, PgsealKmsError *out_error,
 	int64		left = expires ? pgseal_http_parse_date(expires) - *(const int64 *) now : 0;
 
 	if (response->status != 200)
-		return pgseal_verdict(out_error, pgseal_status_is_transient(response->status) ?
+		return pgseal_kms_verdict(out_error, pgseal_kms_status_is_transient(response->status) ?
 							  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED,
 							  json ? pgseal_json_string(json, "error.status") : NULL,
 							  json ? pgseal_json_string(json, "error.message") : NULL,
 							  "Grant the federated identity roles/iam.workloadIdentityUser on the service account.");
 	if (left <= 0 ||
-		!pgseal_set_field(credential->token, sizeof(credential->token),
+		!pgseal_kms_set_field(credential->token, sizeof(credential->token),
 						  pgseal_json_string(json, "accessToken")))
-		return pgseal_verdict_malformed(out_error);
-	pgseal_set_lifetime(credential, *(const int64 *) now, left);
+		return pgseal_kms_verdict_malformed(out_error);
+	pgseal_kms_set_lifetime(credential, *(const int64 *) now, left);
 	return PGSEAL_VERDICT_OK;
 }
 
@@ -158,7 +158,7 @@ impersonate(PgsealCredential *credential, PgsealKmsCall *call, const char *url)
 	PgsealVerdict verdict;
 
 	if (!begin_post(&request, call->server, url))
-		return pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
+		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
 							  "service_account_impersonation_url is not a URL.", NULL);
 	pgseal_secmem_init(&authorization);
 	pgseal_secmem_append(&authorization, "Bearer ");
@@ -187,18 +187,18 @@ read_subject_token(PgsealKmsCall *call, const PgsealJson *account)
 
 	if (path == NULL)
 	{
-		(void) pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
+		(void) pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
 							  "The external account's token does not come from a file.",
 							  "Only a credential_source with \"file\" is supported.");
 		return NULL;
 	}
-	text = pgseal_read_secret_file(call->error, path, FILE_MAX_BYTES);
+	text = pgseal_kms_read_secret_file(call->error, path, FILE_MAX_BYTES);
 	if (text == NULL || format == NULL || strcmp(format, "json") != 0)
 		return text;
 	json = pgseal_json_parse(text, strlen(text));
 	token = json && field ? pgseal_json_string(json, field) : NULL;
 	if (token == NULL)
-		(void) pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
+		(void) pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
 							  psprintf("File \"%s\" has no such token.", path), NULL);
 	return token;
 }
@@ -206,7 +206,7 @@ read_subject_token(PgsealKmsCall *call, const PgsealJson *account)
 static PgsealVerdict
 login_file(PgsealCredential *out_credential, PgsealKmsCall *call, const char *path)
 {
-	char	   *text = pgseal_read_secret_file(call->error, path, FILE_MAX_BYTES);
+	char	   *text = pgseal_kms_read_secret_file(call->error, path, FILE_MAX_BYTES);
 	PgsealJson *json = text ? pgseal_json_parse(text, strlen(text)) : NULL;
 	const char *type = json ? pgseal_json_string(json, "type") : NULL;
 	const char *impersonation_url;
@@ -221,7 +221,7 @@ login_file(PgsealCredential *out_credential, PgsealKmsCall *call, const char *pa
 		return pgseal_kms_send(call, out_credential, &request, pgseal_oauth_read_token,
 							   &call->now);
 	if (type == NULL || strcmp(type, "external_account") != 0)
-		return pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
+		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
 							  psprintf("File \"%s\" is not a usable key of a service account nor an external account.", path),
 							  "Check the option \"credentials_file\".");
 
@@ -229,7 +229,7 @@ login_file(PgsealCredential *out_credential, PgsealKmsCall *call, const char *pa
 	if (subject_token == NULL)
 		return PGSEAL_VERDICT_REFUSED;
 	if (!pgseal_gcp_build_exchange(&request, call->server, json, subject_token))
-		return pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
+		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
 							  psprintf("File \"%s\" lacks audience, subject_token_type or token_url.", path),
 							  "Check the option \"credentials_file\".");
 	verdict = pgseal_kms_send(call, out_credential, &request, pgseal_oauth_read_token, &call->now);
@@ -247,7 +247,7 @@ read_metadata(void *out_credential, PgsealKmsError *out_error,
 	const char *flavor = pgseal_http_header(response, "Metadata-Flavor");
 
 	if (flavor == NULL || strcmp(flavor, "Google") != 0)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "metadata",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "metadata",
 							  "What answers is not Google's metadata server.",
 							  "See the option \"credentials\".");
 	return pgseal_oauth_read_token(out_credential, out_error, response, now);
@@ -257,8 +257,8 @@ PgsealVerdict
 pgseal_gcp_login(PgsealCredential *out_credential, const PgsealCredential *old,
 				 PgsealKmsCall *call)
 {
-	const char *source = pgseal_option(call->server, "credentials", "auto");
-	const char *path = pgseal_option(call->server, "credentials_file",
+	const char *source = pgseal_kms_option_or(call->server, "credentials", "auto");
+	const char *path = pgseal_kms_option_or(call->server, "credentials_file",
 									 env("GOOGLE_APPLICATION_CREDENTIALS"));
 	const char *host = env("GCE_METADATA_HOST");
 	PgsealHttpRequest request = {0};
@@ -268,7 +268,7 @@ pgseal_gcp_login(PgsealCredential *out_credential, const PgsealCredential *old,
 	if (strcmp(source, "file") == 0 || (strcmp(source, "auto") == 0 && path))
 	{
 		if (path == NULL)
-			return pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "credentials",
+			return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "credentials",
 								  "The credentials' file is not known.",
 								  "Set the option \"credentials_file\".");
 		return login_file(out_credential, call, path);

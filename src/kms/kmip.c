@@ -68,7 +68,7 @@ check_address(const char *name, const char *value)
 static void
 check_key(const char *name, const char *value)
 {
-	pgseal_check_not_empty(name, value);
+	pgseal_kms_check_not_empty(name, value);
 	if (strlen(value) >= PGSEAL_CREDENTIAL_ID_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
@@ -81,7 +81,7 @@ check_version(const char *name, const char *value)
 {
 	static const char *const choices[] = {"1.4", "2.0", "2.1", NULL};
 
-	pgseal_check_choice(name, value, choices);
+	pgseal_kms_check_choice(name, value, choices);
 }
 
 #define USE_FILE \
@@ -92,11 +92,11 @@ static const PgsealKmsOption options[] = {
 	{"key_id", false, NULL, check_key},
 	{"key_name", false, NULL, check_key},
 	{"protocol_version", false, NULL, check_version},
-	{"username", false, NULL, pgseal_check_not_empty},
-	{"password_file", false, NULL, pgseal_check_path},
-	{"ca_file", false, NULL, pgseal_check_path},
-	{"client_cert_file", true, NULL, pgseal_check_path},
-	{"client_key_file", false, NULL, pgseal_check_path},
+	{"username", false, NULL, pgseal_kms_check_not_empty},
+	{"password_file", false, NULL, pgseal_kms_check_path},
+	{"ca_file", false, NULL, pgseal_kms_check_path},
+	{"client_cert_file", true, NULL, pgseal_kms_check_path},
+	{"client_key_file", false, NULL, pgseal_kms_check_path},
 	{"password", false, USE_FILE},
 	{NULL}
 };
@@ -107,13 +107,13 @@ static const char *const key_options[] = {NULL};
 static void
 validate(List *options_given)
 {
-	if ((pgseal_find_option(options_given, "key_id") == NULL) ==
-		(pgseal_find_option(options_given, "key_name") == NULL))
+	if ((pgseal_kms_find_option(options_given, "key_id") == NULL) ==
+		(pgseal_kms_find_option(options_given, "key_name") == NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 				 errmsg("exactly one of the options \"key_id\" and \"key_name\" is required")));
-	if (pgseal_find_option(options_given, "password_file") != NULL &&
-		pgseal_find_option(options_given, "username") == NULL)
+	if (pgseal_kms_find_option(options_given, "password_file") != NULL &&
+		pgseal_kms_find_option(options_given, "username") == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 				 errmsg("option \"username\" is required with option \"password_file\"")));
@@ -165,7 +165,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 										wrap ? OPERATION_ENCRYPT :
 										unwrap ? OPERATION_DECRYPT : OPERATION_GET_ATTRIBUTES,
 										credential->secret);
-	const char *context = op->context ? pgseal_context_json(op->context) : NULL;
+	const char *context = op->context ? pgseal_kms_context_json(op->context) : NULL;
 
 	pgseal_ttlv_text(message.body, TAG_UNIQUE_IDENTIFIER,
 					 unwrap ? op->master_key : credential->id);
@@ -205,9 +205,9 @@ read_wrapped(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealT
 											  PGSEAL_KEY_BYTES);
 
 	if (data_len != PGSEAL_KEY_BYTES)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (nonce_len < NONCE_BYTES || tag_len != TAG_BYTES)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "not_authenticated",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "not_authenticated",
 							  "The reply has no nonce or no authentication tag.", NEEDS_GCM);
 	*out++ = FORMAT;
 	*out++ = (uint8) nonce_len;
@@ -251,9 +251,9 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 	uint32		state;
 
 	if (!read_state(&state, payload))
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (state != STATE_ACTIVE)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_RELOGIN, "wrong_key_lifecycle_state",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RELOGIN, "wrong_key_lifecycle_state",
 							  psprintf("Key %s is %s.", key, state >= 1 && state <= lengthof(states) ?
 									   states[state - 1] : "in an unknown state"),
 							  CHECK_KEY);
@@ -280,9 +280,9 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		return verdict;
 	key = pgseal_ttlv_get_text(pgseal_ttlv_member(&payload, TAG_UNIQUE_IDENTIFIER));
 	if (key == NULL || key[0] == '\0' || strlen(key) >= PGSEAL_CREDENTIAL_ID_BYTES)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (asked && strcmp(key, asked) != 0)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
 							  psprintf("The reply is about key %s.", key), NULL);
 	switch (op->kind)
 	{
@@ -295,7 +295,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	}
 	data = pgseal_ttlv_get_bytes(&len, pgseal_ttlv_member(&payload, TAG_DATA), PGSEAL_KEY_BYTES);
 	if (len != PGSEAL_KEY_BYTES)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	memcpy(out_reply->secret, data, PGSEAL_KEY_BYTES);
 	return PGSEAL_VERDICT_OK;
 }

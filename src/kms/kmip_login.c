@@ -25,12 +25,12 @@ read_password(PgsealCredential *out_credential, PgsealKmsCall *call)
 
 	if (file == NULL)
 		return PGSEAL_VERDICT_OK;
-	password = pgseal_read_secret_file(call->error, file, PASSWORD_MAX_BYTES);
+	password = pgseal_kms_read_secret_file(call->error, file, PASSWORD_MAX_BYTES);
 	if (password == NULL)
 		return PGSEAL_VERDICT_REFUSED;
 	if (password[0] == '\0' ||
-		!pgseal_set_field(out_credential->secret, sizeof(out_credential->secret), password))
-		return pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
+		!pgseal_kms_set_field(out_credential->secret, sizeof(out_credential->secret), password))
+		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
 							  "The password's file is empty or has several lines.",
 							  "See the option \"password_file\".");
 	return PGSEAL_VERDICT_OK;
@@ -50,8 +50,8 @@ pgseal_kmip_login(PgsealCredential *out_credential, const PgsealCredential *old,
 		verdict = pgseal_kms_send(call, out_credential, &request, pgseal_kmip_read_locate, NULL);
 	}
 	else if (verdict == PGSEAL_VERDICT_OK)
-		(void) pgseal_set_field(out_credential->id, sizeof(out_credential->id), key_id);
+		(void) pgseal_kms_set_field(out_credential->id, sizeof(out_credential->id), key_id);
 	if (verdict == PGSEAL_VERDICT_OK)
-		pgseal_set_lifetime(out_credential, call->now, LIFE_SECONDS);
+		pgseal_kms_set_lifetime(out_credential, call->now, LIFE_SECONDS);
 	return verdict;
 }

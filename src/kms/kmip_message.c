@@ -37,13 +37,13 @@ pgseal_kmip_bases(const PgsealKmsServer *server)
 static bool
 is_version_2(const PgsealKmsServer *server)
 {
-	return pgseal_option(server, "protocol_version", "1.4")[0] == '2';
+	return pgseal_kms_option_or(server, "protocol_version", "1.4")[0] == '2';
 }
 
 static void
 append_header(PgsealSecretString *body, const PgsealKmsServer *server, const char *password)
 {
-	const char *version = pgseal_option(server, "protocol_version", "1.4");
+	const char *version = pgseal_kms_option_or(server, "protocol_version", "1.4");
 	const char *username = pgseal_kms_option(server, "username");
 	size_t		header = pgseal_ttlv_begin(body, TAG_REQUEST_HEADER);
 	size_t		protocol = pgseal_ttlv_begin(body, TAG_PROTOCOL_VERSION);
@@ -76,7 +76,7 @@ pgseal_kmip_begin(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
 {
 	PgsealKmipMessage message = {&out_request->body};
 
-	pgseal_request_init(out_request, server, "KMIP", linitial(pgseal_kmip_bases(server)));
+	pgseal_kms_request_init(out_request, server, "KMIP", linitial(pgseal_kmip_bases(server)));
 	out_request->message_len = pgseal_ttlv_message_len;
 	pgseal_secmem_init(message.body);
 	message.message = pgseal_ttlv_begin(message.body, TAG_REQUEST_MESSAGE);
@@ -197,17 +197,17 @@ judge_failure(PgsealKmsError *out_error, uint32 status, PgsealTtlv item)
 	uint32		reason;
 
 	if (status == STATUS_PENDING)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "operation_pending",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "operation_pending",
 							  "The server wants to be asked again for the result, which pgseal does not do.", NULL);
 	if (!pgseal_ttlv_get_enumeration(&reason, pgseal_ttlv_member(&item, TAG_RESULT_REASON)))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "operation_failed", text, NULL);
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "operation_failed", text, NULL);
 	for (int i = 0; i < lengthof(reasons); i++)
 	{
 		if (reasons[i].reason == reason)
-			return pgseal_verdict(out_error, reasons[i].verdict, reasons[i].code, text,
+			return pgseal_kms_verdict(out_error, reasons[i].verdict, reasons[i].code, text,
 								  reasons[i].hint);
 	}
-	return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED,
+	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED,
 						  psprintf("result_reason_0x%X", reason), text, NULL);
 }
 
@@ -222,10 +222,10 @@ pgseal_kmip_read_payload(PgsealTtlv *out_payload, PgsealKmsError *out_error, con
 	memset(out_payload, 0, sizeof(*out_payload));
 	if (!pgseal_ttlv_parse(&message, (const uint8 *) response->body, response->body_len) ||
 		message.tag != TAG_RESPONSE_MESSAGE)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	item = pgseal_ttlv_member(&message, TAG_BATCH_ITEM);
 	if (!pgseal_ttlv_get_enumeration(&status, pgseal_ttlv_member(&item, TAG_RESULT_STATUS)))
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (status != STATUS_SUCCESS)
 		return judge_failure(out_error, status, item);
 	*out_payload = pgseal_ttlv_member(&item, TAG_RESPONSE_PAYLOAD);
@@ -252,8 +252,8 @@ pgseal_kmip_read_locate(void *out_credential, PgsealKmsError *out_error,
 		if (item.tag != TAG_UNIQUE_IDENTIFIER)
 			continue;
 		if (found++ == 0 &&
-			!pgseal_set_field(credential->id, sizeof(credential->id), pgseal_ttlv_get_text(item)))
-			return pgseal_verdict_malformed(out_error);
+			!pgseal_kms_set_field(credential->id, sizeof(credential->id), pgseal_ttlv_get_text(item)))
+			return pgseal_kms_verdict_malformed(out_error);
 	}
 	if (found != 1)
 		strlcpy(credential->id, NO_KEY, sizeof(credential->id));

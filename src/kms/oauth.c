@@ -29,24 +29,24 @@ pgseal_oauth_read_token(void *out_credential, PgsealKmsError *out_error,
 		const char *message = json ? pgseal_json_string(json, "error_description") : NULL;
 
 		/* the machine's identity service says 404 and 410 while it starts */
-		if (pgseal_status_is_transient(response->status) || response->status == 404 ||
+		if (pgseal_kms_status_is_transient(response->status) || response->status == 404 ||
 			response->status == 410)
-			return pgseal_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message, NULL);
+			return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message, NULL);
 
 		/* Google, about the times in a JWT that we signed */
 		if (message && strstr(message, "iat and exp") != NULL)
-			return pgseal_verdict(out_error, PGSEAL_VERDICT_SKEWED, code, message,
+			return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_SKEWED, code, message,
 								  "Set the machine's clock.");
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message,
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message,
 							  "Check the identity's name and secret or token, and that it has not expired.");
 	}
 	if (json == NULL ||
-		!pgseal_set_field(credential->token, sizeof(credential->token),
+		!pgseal_kms_set_field(credential->token, sizeof(credential->token),
 						  pgseal_json_string(json, "access_token")) ||
 		credential->token[0] == '\0' ||
 		!pgseal_json_int64(json, "expires_in", &seconds))
-		return pgseal_verdict_malformed(out_error);
-	pgseal_set_lifetime(credential, *(const int64 *) now,
+		return pgseal_kms_verdict_malformed(out_error);
+	pgseal_kms_set_lifetime(credential, *(const int64 *) now,
 						Min(Max(seconds, MIN_SECONDS), MAX_SECONDS));
 	return PGSEAL_VERDICT_OK;
 }

@@ -181,19 +181,19 @@ send_once(PgsealKmsCall *call, PgsealHttpResponse *response, void *out_result,
 				 response->status, error->request_id);
 			return judge(out_result, error, response, judge_arg);
 		case PGSEAL_HTTP_UNREACHABLE:
-			return pgseal_verdict(error, PGSEAL_VERDICT_RETRY, "connection", detail, NULL);
+			return pgseal_kms_verdict(error, PGSEAL_VERDICT_RETRY, "connection", detail, NULL);
 		case PGSEAL_HTTP_TIMEOUT:
-			return pgseal_verdict(error, PGSEAL_VERDICT_RETRY, "timeout", detail,
+			return pgseal_kms_verdict(error, PGSEAL_VERDICT_RETRY, "timeout", detail,
 								  "Check the network, or raise \"pgseal.kms_timeout\".");
 		case PGSEAL_HTTP_TLS:
-			return pgseal_verdict(error, PGSEAL_VERDICT_UNREACHABLE, "tls", detail,
+			return pgseal_kms_verdict(error, PGSEAL_VERDICT_UNREACHABLE, "tls", detail,
 								  "Check the name in the URL, the options \"ca_file\" and \"client_cert_file\", and the server's certificate.");
 		case PGSEAL_HTTP_TOO_LARGE:
-			return pgseal_verdict(error, PGSEAL_VERDICT_UNREACHABLE, "reply_size", detail, NULL);
+			return pgseal_kms_verdict(error, PGSEAL_VERDICT_UNREACHABLE, "reply_size", detail, NULL);
 		case PGSEAL_HTTP_BROKEN:
 			break;
 	}
-	return pgseal_verdict(error, PGSEAL_VERDICT_INVALID, "request", detail,
+	return pgseal_kms_verdict(error, PGSEAL_VERDICT_INVALID, "request", detail,
 						  "Check the URLs and files in the server's options.");
 }
 
@@ -219,7 +219,7 @@ pgseal_kms_send(PgsealKmsCall *call, void *out_result, PgsealHttpRequest *reques
 			if (response.status < 300 || response.status > 399)
 				break;
 			if (redirects++ >= MAX_REDIRECTS || !follow_redirect(call, request, &response))
-				return pgseal_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "redirect",
+				return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "redirect",
 									  "The service redirects to a place that it may not redirect to.",
 									  call->bases == NIL ? NULL :
 									  "Name every host of the cluster in the option \"address\", separated by commas.");
@@ -389,9 +389,9 @@ exchange(PgsealKmsCall *call, PgsealKmsReply *out_reply, const PgsealKmsOp *op)
 	bool		clock_corrected = false;
 
 	if (!credential_key(key, call->server))
-		return pgseal_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "digest", NULL, NULL);
+		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "digest", NULL, NULL);
 	if (!pgseal_endpoint_allowed(key))
-		return pgseal_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "circuit_open",
+		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "circuit_open",
 							  "Recent operations got no answer; it will be asked again in a few seconds.",
 							  NULL);
 	for (;;)

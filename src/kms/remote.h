@@ -173,66 +173,66 @@ extern PgsealVerdict pgseal_kms_send(PgsealKmsCall *call, void *out_result,
  */
 
 /* Fills code, detail and hint (each may be NULL), cut; returns the verdict. */
-extern PgsealVerdict pgseal_verdict(PgsealKmsError *out_error, PgsealVerdict verdict,
+extern PgsealVerdict pgseal_kms_verdict(PgsealKmsError *out_error, PgsealVerdict verdict,
 									const char *code, const char *detail, const char *hint);
 
 /* A reply of status 200 that makes no sense */
-extern PgsealVerdict pgseal_verdict_malformed(PgsealKmsError *out_error);
+extern PgsealVerdict pgseal_kms_verdict_malformed(PgsealKmsError *out_error);
 
 /* 408, 429 and 5xx are worth a retry */
-extern bool pgseal_status_is_transient(int status);
+extern bool pgseal_kms_status_is_transient(int status);
 
 /* TLS, proxy and plain-HTTP options that all remote providers take */
-extern void pgseal_request_init(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+extern void pgseal_kms_request_init(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
 								const char *method, const char *base);
 
 /* The options meant, for a provider's option table */
 #define PGSEAL_REMOTE_OPTIONS \
-	{"ca_file", false, NULL, pgseal_check_path}, \
-	{"client_cert_file", false, NULL, pgseal_check_path}, \
-	{"client_key_file", false, NULL, pgseal_check_path}, \
-	{"proxy", false, NULL, pgseal_check_proxy}, \
-	{"allow_http", false, NULL, pgseal_check_bool}
+	{"ca_file", false, NULL, pgseal_kms_check_path}, \
+	{"client_cert_file", false, NULL, pgseal_kms_check_path}, \
+	{"client_key_file", false, NULL, pgseal_kms_check_path}, \
+	{"proxy", false, NULL, pgseal_kms_check_proxy}, \
+	{"allow_http", false, NULL, pgseal_kms_check_bool}
 
 /* Checks of option values: HV024, naming the option */
-extern void pgseal_check_path(const char *name, const char *value);
-extern void pgseal_check_proxy(const char *name, const char *value);
-extern void pgseal_check_bool(const char *name, const char *value);
-extern void pgseal_check_url(const char *name, const char *value);
-extern void pgseal_check_not_empty(const char *name, const char *value);
-extern void pgseal_check_choice(const char *name, const char *value, const char *const *choices);
+extern void pgseal_kms_check_path(const char *name, const char *value);
+extern void pgseal_kms_check_proxy(const char *name, const char *value);
+extern void pgseal_kms_check_bool(const char *name, const char *value);
+extern void pgseal_kms_check_url(const char *name, const char *value);
+extern void pgseal_kms_check_not_empty(const char *name, const char *value);
+extern void pgseal_kms_check_choice(const char *name, const char *value, const char *const *choices);
 
 /*
  * The check across options that all remote providers need: http:// only to
  * this machine, or with allow_http.  url_options ends with NULL.
  */
-extern void pgseal_check_plain_http(List *options, const char *const *url_options);
+extern void pgseal_kms_check_plain_http(List *options, const char *const *url_options);
 
 /* An option's value, or the default; the same for booleans */
-extern const char *pgseal_option(const PgsealKmsServer *server, const char *name,
+extern const char *pgseal_kms_option_or(const PgsealKmsServer *server, const char *name,
 								 const char *default_value);
-extern bool pgseal_option_bool(const PgsealKmsServer *server, const char *name);
+extern bool pgseal_kms_option_bool(const PgsealKmsServer *server, const char *name);
 
 /* An option in a list of DefElem, or NULL */
-extern const char *pgseal_find_option(List *options, const char *name);
+extern const char *pgseal_kms_find_option(List *options, const char *name);
 
 /*
  * {"pgseal_key":"payroll","pgseal_purpose":"data","pgseal_key_version":"42"}
  * in UTF-8: AWS encryption context, Google's AAD, Vault's context.  The same
  * context always gives the same bytes.
  */
-extern char *pgseal_context_json(const PgsealKmsContext *context);
+extern char *pgseal_kms_context_json(const PgsealKmsContext *context);
 
 /*
  * Reads a file of at most max_bytes into secret memory, without the white
  * space around it.  NULL: the error says why (code "file").
  */
-extern char *pgseal_read_secret_file(PgsealKmsError *out_error, const char *path, size_t max_bytes);
+extern char *pgseal_kms_read_secret_file(PgsealKmsError *out_error, const char *path, size_t max_bytes);
 
 /* Copies into a field of a credential; false if it doesn't fit or is NULL */
-extern bool pgseal_set_field(char *out_field, size_t size, const char *value);
+extern bool pgseal_kms_set_field(char *out_field, size_t size, const char *value);
 
 /* Sets refresh_at at two thirds of the life, expires_at at its end. */
-extern void pgseal_set_lifetime(PgsealCredential *credential, int64 now, int64 seconds);
+extern void pgseal_kms_set_lifetime(PgsealCredential *credential, int64 now, int64 seconds);
 
 #endif							/* PGSEAL_TRANSPORT_H */

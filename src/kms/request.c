@@ -31,7 +31,7 @@
  * ----------
  */
 PgsealVerdict
-pgseal_verdict(PgsealKmsError *out_error, PgsealVerdict verdict,
+pgseal_kms_verdict(PgsealKmsError *out_error, PgsealVerdict verdict,
 			   const char *code, const char *detail, const char *hint)
 {
 	(void) pgseal_kms_fail(out_error, PGSEAL_KMS_INVALID, code, detail, hint);
@@ -39,15 +39,15 @@ pgseal_verdict(PgsealKmsError *out_error, PgsealVerdict verdict,
 }
 
 PgsealVerdict
-pgseal_verdict_malformed(PgsealKmsError *out_error)
+pgseal_kms_verdict_malformed(PgsealKmsError *out_error)
 {
-	return pgseal_verdict(out_error, PGSEAL_VERDICT_UNREACHABLE, "malformed_reply",
+	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_UNREACHABLE, "malformed_reply",
 						  "The reply is not what the service is documented to answer.",
 						  "Check that the server's options name the service itself and not, for example, a proxy's login page.");
 }
 
 bool
-pgseal_status_is_transient(int status)
+pgseal_kms_status_is_transient(int status)
 {
 	return status == 408 || status == 429 || (status >= 500 && status <= 599);
 }
@@ -57,7 +57,7 @@ pgseal_status_is_transient(int status)
  * ----------
  */
 const char *
-pgseal_find_option(List *options, const char *name)
+pgseal_kms_find_option(List *options, const char *name)
 {
 	ListCell   *cell;
 
@@ -72,7 +72,7 @@ pgseal_find_option(List *options, const char *name)
 }
 
 const char *
-pgseal_option(const PgsealKmsServer *server, const char *name, const char *default_value)
+pgseal_kms_option_or(const PgsealKmsServer *server, const char *name, const char *default_value)
 {
 	const char *value = pgseal_kms_option(server, name);
 
@@ -80,7 +80,7 @@ pgseal_option(const PgsealKmsServer *server, const char *name, const char *defau
 }
 
 bool
-pgseal_option_bool(const PgsealKmsServer *server, const char *name)
+pgseal_kms_option_bool(const PgsealKmsServer *server, const char *name)
 {
 	const char *value = pgseal_kms_option(server, name);
 	bool		result = false;
@@ -98,7 +98,7 @@ refuse_value(const char *name, const char *value, const char *hint)
 }
 
 void
-pgseal_check_path(const char *name, const char *value)
+pgseal_kms_check_path(const char *name, const char *value)
 {
 	if (!is_absolute_path(value))
 		refuse_value(name, value, "Give the absolute path of a file that the server's operating system user can read.");
@@ -113,7 +113,7 @@ pgseal_check_path(const char *name, const char *value)
 }
 
 void
-pgseal_check_bool(const char *name, const char *value)
+pgseal_kms_check_bool(const char *name, const char *value)
 {
 	bool		result;
 
@@ -122,14 +122,14 @@ pgseal_check_bool(const char *name, const char *value)
 }
 
 void
-pgseal_check_not_empty(const char *name, const char *value)
+pgseal_kms_check_not_empty(const char *name, const char *value)
 {
 	if (value[0] == '\0')
 		refuse_value(name, value, "The value must not be empty.");
 }
 
 void
-pgseal_check_choice(const char *name, const char *value, const char *const *choices)
+pgseal_kms_check_choice(const char *name, const char *value, const char *const *choices)
 {
 	StringInfoData text;
 
@@ -170,30 +170,30 @@ url_is_good(const char *url)
 }
 
 void
-pgseal_check_url(const char *name, const char *value)
+pgseal_kms_check_url(const char *name, const char *value)
 {
 	if (!url_is_good(value))
 		refuse_url(name, "Give a URL such as https://kms.example.com:8443, without user, password or query.");
 }
 
 void
-pgseal_check_proxy(const char *name, const char *value)
+pgseal_kms_check_proxy(const char *name, const char *value)
 {
 	if (!url_is_good(value))
 		refuse_url(name, "Give a URL such as http://proxy.example.com:3128, without user or password.");
 }
 
 void
-pgseal_check_plain_http(List *options, const char *const *url_options)
+pgseal_kms_check_plain_http(List *options, const char *const *url_options)
 {
-	const char *allow_http = pgseal_find_option(options, "allow_http");
+	const char *allow_http = pgseal_kms_find_option(options, "allow_http");
 	bool		allowed = false;
 
 	if (allow_http)
 		(void) parse_bool(allow_http, &allowed);
 	for (; *url_options; url_options++)
 	{
-		const char *value = pgseal_find_option(options, *url_options);
+		const char *value = pgseal_kms_find_option(options, *url_options);
 		const char *next = value ? strstr(value, "http://") : NULL;
 
 		/* the value may be a list of URLs */
@@ -213,14 +213,14 @@ pgseal_check_plain_http(List *options, const char *const *url_options)
 }
 
 void
-pgseal_request_init(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+pgseal_kms_request_init(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
 					const char *method, const char *base)
 {
 	memset(out_request, 0, sizeof(*out_request));
 	out_request->method = method;
 	out_request->base = base;
 	out_request->path = "/";
-	out_request->plain_allowed = pgseal_option_bool(server, "allow_http") ||
+	out_request->plain_allowed = pgseal_kms_option_bool(server, "allow_http") ||
 		pgseal_http_is_loopback(base);
 	out_request->ca_file = pgseal_kms_option(server, "ca_file");
 	out_request->client_cert_file = pgseal_kms_option(server, "client_cert_file");
@@ -233,7 +233,7 @@ pgseal_request_init(PgsealHttpRequest *out_request, const PgsealKmsServer *serve
  * ----------
  */
 char *
-pgseal_context_json(const PgsealKmsContext *context)
+pgseal_kms_context_json(const PgsealKmsContext *context)
 {
 	PgsealSecretString json;
 	char	   *name = pg_server_to_any(context->key_name, strlen(context->key_name), PG_UTF8);
@@ -249,7 +249,7 @@ pgseal_context_json(const PgsealKmsContext *context)
 }
 
 char *
-pgseal_read_secret_file(PgsealKmsError *out_error, const char *path, size_t max_bytes)
+pgseal_kms_read_secret_file(PgsealKmsError *out_error, const char *path, size_t max_bytes)
 {
 	char	   *content = pgseal_secmem_alloc(max_bytes + 2);
 	int			fd = OpenTransientFile(path, O_RDONLY | PG_BINARY | O_NONBLOCK);
@@ -301,7 +301,7 @@ pgseal_read_secret_file(PgsealKmsError *out_error, const char *path, size_t max_
 }
 
 bool
-pgseal_set_field(char *out_field, size_t size, const char *value)
+pgseal_kms_set_field(char *out_field, size_t size, const char *value)
 {
 	/* what becomes part of a header must not end it */
 	if (value == NULL || strlen(value) >= size || strpbrk(value, "\r\n") != NULL)
@@ -311,7 +311,7 @@ pgseal_set_field(char *out_field, size_t size, const char *value)
 }
 
 void
-pgseal_set_lifetime(PgsealCredential *credential, int64 now, int64 seconds)
+pgseal_kms_set_lifetime(PgsealCredential *credential, int64 now, int64 seconds)
 {
 	credential->expires_at = now + seconds;
 	credential->refresh_at = now + Max(seconds * 2 / 3, Min(seconds, REFRESH_MIN_SECONDS));

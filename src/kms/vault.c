@@ -37,16 +37,16 @@ check_addresses(const char *name, const char *value)
 	ListCell   *cell;
 
 	if (list == NIL)
-		pgseal_check_not_empty(name, "");
+		pgseal_kms_check_not_empty(name, "");
 	foreach(cell, list)
-		pgseal_check_url(name, lfirst(cell));
+		pgseal_kms_check_url(name, lfirst(cell));
 }
 
 /* It becomes part of a URL's path, but may have slashes (a mount) */
 static void
 check_path_part(const char *name, const char *value)
 {
-	pgseal_check_not_empty(name, value);
+	pgseal_kms_check_not_empty(name, value);
 	if (value[0] == '/' || strstr(value, "..") != NULL || strstr(value, "//") != NULL ||
 		strpbrk(value, "\r\n") != NULL)
 		ereport(ERROR,
@@ -61,7 +61,7 @@ NULL};
 static void
 check_auth_method(const char *name, const char *value)
 {
-	pgseal_check_choice(name, value, auth_methods);
+	pgseal_kms_check_choice(name, value, auth_methods);
 }
 
 #define USE_FILE \
@@ -74,11 +74,11 @@ static const PgsealKmsOption options[] = {
 	{"namespace", false, NULL, check_path_part},
 	{"auth_method", false, NULL, check_auth_method},
 	{"auth_mount", false, NULL, check_path_part},
-	{"token_file", false, NULL, pgseal_check_path},
-	{"role_id", false, NULL, pgseal_check_not_empty},
-	{"secret_id_file", false, NULL, pgseal_check_path},
-	{"role", false, NULL, pgseal_check_not_empty},
-	{"jwt_file", false, NULL, pgseal_check_path},
+	{"token_file", false, NULL, pgseal_kms_check_path},
+	{"role_id", false, NULL, pgseal_kms_check_not_empty},
+	{"secret_id_file", false, NULL, pgseal_kms_check_path},
+	{"role", false, NULL, pgseal_kms_check_not_empty},
+	{"jwt_file", false, NULL, pgseal_kms_check_path},
 	PGSEAL_REMOTE_OPTIONS,
 	{"token", false, USE_FILE},
 	{"secret_id", false, USE_FILE},
@@ -107,20 +107,20 @@ validate(List *options_given)
 		{"jwt", "jwt_file"},
 		{"cert", "client_cert_file"}
 	};
-	const char *method = pgseal_find_option(options_given, "auth_method");
+	const char *method = pgseal_kms_find_option(options_given, "auth_method");
 
 	if (method == NULL)
 		method = "token_file";
 	for (int i = 0; i < lengthof(needs); i++)
 	{
 		if (strcmp(needs[i].method, method) == 0 &&
-			pgseal_find_option(options_given, needs[i].option) == NULL)
+			pgseal_kms_find_option(options_given, needs[i].option) == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 					 errmsg("option \"%s\" is required with auth_method \"%s\"",
 							needs[i].option, method)));
 	}
-	pgseal_check_plain_http(options_given, urls);
+	pgseal_kms_check_plain_http(options_given, urls);
 }
 
 /* ----------
@@ -135,7 +135,7 @@ transit_path(const PgsealKmsServer *server, const char *action, const char *key_
 
 	pgseal_secmem_init(&path);
 	pgseal_secmem_append(&path, "/v1/");
-	pgseal_secmem_append_urlencoded(&path, pgseal_option(server, "mount", "transit"), "/");
+	pgseal_secmem_append_urlencoded(&path, pgseal_kms_option_or(server, "mount", "transit"), "/");
 	pgseal_secmem_append(&path, "/");
 	pgseal_secmem_append(&path, action);
 	pgseal_secmem_append(&path, "/");
@@ -204,7 +204,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 		pgseal_secmem_append_json(body, pgseal_secmem_copy((const char *) op->wrapped,
 														   op->wrapped_len));
 	}
-	context = pgseal_context_json(op->context);
+	context = pgseal_kms_context_json(op->context);
 	append_base64_member(body, "context", (const uint8 *) context, strlen(context));
 	pgseal_secmem_append(body, "}");
 }
@@ -237,16 +237,16 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 	int64		latest;
 
 	if (type == NULL || !pgseal_json_int64(json, "data.latest_version", &latest))
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (name && strcmp(name, key_name) != 0)
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
 							  psprintf("The reply is about key \"%s\".", name), NULL);
 	if (pgseal_json_true(json, "data.soft_deleted"))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_deleted",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_deleted",
 							  psprintf("Key \"%s\" is deleted.", key_name),
 							  "Restore the key with transit/keys/<name>/soft-delete-restore.");
 	if (!pgseal_json_true(json, "data.supports_encryption"))
-		return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_type",
+		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_type",
 							  psprintf("Key \"%s\" of type %s does not encrypt.", key_name, type),
 							  PGSEAL_VAULT_MAKE_KEY);
 	out_reply->master_key = psprintf("%s:v" INT64_FORMAT, key_name, latest);
@@ -271,7 +271,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		return pgseal_vault_judge_error(out_error, response);
 	json = pgseal_json_parse(response->body, response->body_len);
 	if (json == NULL)
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (op->kind == PGSEAL_KMS_OP_DESCRIBE)
 		return read_description(out_reply, out_error, json, key_name);
 
@@ -282,7 +282,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		if (plaintext == NULL ||
 			pgseal_secmem_decode_base64(out_reply->secret, PGSEAL_KEY_BYTES,
 										plaintext) != PGSEAL_KEY_BYTES)
-			return pgseal_verdict_malformed(out_error);
+			return pgseal_kms_verdict_malformed(out_error);
 	}
 	if (op->kind != PGSEAL_KMS_OP_UNWRAP)
 	{
@@ -290,7 +290,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		int64		version = ciphertext ? ciphertext_version(ciphertext) : 0;
 
 		if (version == 0 || strlen(ciphertext) > sizeof(out_reply->wrapped))
-			return pgseal_verdict_malformed(out_error);
+			return pgseal_kms_verdict_malformed(out_error);
 		out_reply->wrapped_len = strlen(ciphertext);
 		memcpy(out_reply->wrapped, ciphertext, out_reply->wrapped_len);
 		if (op->kind == PGSEAL_KMS_OP_REWRAP)

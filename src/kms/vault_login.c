@@ -26,7 +26,7 @@
 static const char *
 auth_method(const PgsealKmsServer *server)
 {
-	return pgseal_option(server, "auth_method", "token_file");
+	return pgseal_kms_option_or(server, "auth_method", "token_file");
 }
 
 void
@@ -42,7 +42,7 @@ pgseal_vault_build_login(PgsealHttpRequest *out_request, const PgsealKmsServer *
 
 	pgseal_secmem_init(&path);
 	pgseal_secmem_append(&path, "/v1/auth/");
-	pgseal_secmem_append_urlencoded(&path, pgseal_option(server, "auth_mount", method), "/");
+	pgseal_secmem_append_urlencoded(&path, pgseal_kms_option_or(server, "auth_mount", method), "/");
 	pgseal_secmem_append(&path, "/login");
 	pgseal_vault_begin(out_request, server, "POST", path.data, NULL);
 
@@ -81,25 +81,25 @@ pgseal_vault_read_login(void *out_credential, PgsealKmsError *out_error,
 		PgsealVerdict verdict = pgseal_vault_judge_error(out_error, response);
 
 		if (verdict == PGSEAL_VERDICT_RELOGIN || verdict == PGSEAL_VERDICT_REFUSED)
-			return pgseal_verdict(out_error, PGSEAL_VERDICT_REFUSED, out_error->code,
+			return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, out_error->code,
 								  pstrdup(out_error->detail),
 								  "Check the options of the login, and that the role exists and its secret or token has not expired.");
 		return verdict;
 	}
 	json = pgseal_json_parse(response->body, response->body_len);
 	if (json == NULL ||
-		!pgseal_set_field(credential->token, sizeof(credential->token),
+		!pgseal_kms_set_field(credential->token, sizeof(credential->token),
 						  pgseal_json_string(json, "auth.client_token")) ||
 		!pgseal_json_int64(json, "auth.lease_duration", &lease_seconds) ||
 		lease_seconds < 0 || credential->token[0] == '\0')
-		return pgseal_verdict_malformed(out_error);
+		return pgseal_kms_verdict_malformed(out_error);
 	if (lease_seconds == 0)
 	{
 		credential->expires_at = 0;
 		credential->refresh_at = PG_INT64_MAX;
 	}
 	else
-		pgseal_set_lifetime(credential, *(const int64 *) now, Min(lease_seconds, PG_INT32_MAX));
+		pgseal_kms_set_lifetime(credential, *(const int64 *) now, Min(lease_seconds, PG_INT32_MAX));
 	credential->renewable = pgseal_json_true(json, "auth.renewable");
 	return PGSEAL_VERDICT_OK;
 }
@@ -107,15 +107,15 @@ pgseal_vault_read_login(void *out_credential, PgsealKmsError *out_error,
 static PgsealVerdict
 read_token_file(PgsealCredential *out_credential, PgsealKmsCall *call)
 {
-	char	   *token = pgseal_read_secret_file(call->error,
+	char	   *token = pgseal_kms_read_secret_file(call->error,
 												pgseal_kms_option(call->server, "token_file"),
 												SECRET_MAX_BYTES);
 
 	if (token == NULL)
 		return PGSEAL_VERDICT_REFUSED;
 	if (token[0] == '\0' ||
-		!pgseal_set_field(out_credential->token, sizeof(out_credential->token), token))
-		return pgseal_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
+		!pgseal_kms_set_field(out_credential->token, sizeof(out_credential->token), token))
+		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
 							  "The token's file is empty or has several lines.",
 							  "See the option \"token_file\".");
 	out_credential->expires_at = 0;
@@ -154,10 +154,10 @@ pgseal_vault_login(PgsealCredential *out_credential, const PgsealCredential *old
 	if (strcmp(method, "approle") == 0)
 		path = pgseal_kms_option(server, "secret_id_file");
 	else if (strcmp(method, "cert") != 0)
-		path = pgseal_option(server, "jwt_file", KUBERNETES_JWT_FILE);
+		path = pgseal_kms_option_or(server, "jwt_file", KUBERNETES_JWT_FILE);
 	if (path)
 	{
-		secret = pgseal_read_secret_file(call->error, path, SECRET_MAX_BYTES);
+		secret = pgseal_kms_read_secret_file(call->error, path, SECRET_MAX_BYTES);
 		if (secret == NULL)
 			return PGSEAL_VERDICT_REFUSED;
 	}

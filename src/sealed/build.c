@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/random.h"
 #include "sealed/sealed.h"
 
 #define ARENA_BLOCK_BYTES	(64 * 1024)
@@ -470,10 +471,7 @@ random_below(uint32 n)
 
 	if (left == 0)
 	{
-		if (!pgseal_random((uint8 *) pool, sizeof(pool)))
-			ereport(ERROR,
-					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-					 errmsg("could not obtain random bytes")));
+		pgseal_random_bytes(pool, sizeof(pool));
 		left = lengthof(pool);
 	}
 	return pool[--left] % n;

@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/random.h"
 #include "keys/shared_cache.h"
 #include "sealed/access.h"
 #include "sealed/sealed.h"
@@ -339,10 +340,7 @@ describe_new(PgsealSealedIndex *out_index, Relation relation, Relation heap)
 	set_sizes(out_index, BLCKSZ / (node_size > 0 ? node_size : default_node_size(out_index)));
 	out_index->root = PGSEAL_SEALED_NO_NODE;
 	out_index->pending_pages = default_pending_pages(out_index, relation);
-	if (!pgseal_random(out_index->salt, sizeof(out_index->salt)))
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not obtain random bytes")));
+	pgseal_random_bytes(out_index->salt, sizeof(out_index->salt));
 }
 
 void

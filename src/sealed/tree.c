@@ -12,6 +12,7 @@
 #include "storage/lmgr.h"
 
 #include "base/compat.h"
+#include "base/random.h"
 #include "sealed/sealed.h"
 
 /* What one goes down the tree for: an entry, or a place between entries */
@@ -296,10 +297,7 @@ coin(void)
 {
 	uint8		byte;
 
-	if (!pgseal_random(&byte, 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not obtain random bytes")));
+	pgseal_random_bytes(&byte, 1);
 	return (byte & 1) != 0;
 }
 

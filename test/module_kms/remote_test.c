@@ -86,9 +86,9 @@ make_credential(Datum array)
 	char	  **parts;
 
 	if (texts(&parts, array) != 3 ||
-		!pgseal_set_field(credential->id, sizeof(credential->id), parts[0]) ||
-		!pgseal_set_field(credential->secret, sizeof(credential->secret), parts[1]) ||
-		!pgseal_set_field(credential->token, sizeof(credential->token), parts[2]))
+		!pgseal_kms_set_field(credential->id, sizeof(credential->id), parts[0]) ||
+		!pgseal_kms_set_field(credential->secret, sizeof(credential->secret), parts[1]) ||
+		!pgseal_kms_set_field(credential->token, sizeof(credential->token), parts[2]))
 		elog(ERROR, "bad credential");
 	return credential;
 }
