@@ -108,7 +108,44 @@ SET ROLE sealed_writer;
 SELECT pgseal.verify_index('staff_salary');
 RESET ROLE;
 
+-- a btree becomes one with its column, and the other way round
+CREATE TABLE converted (id int PRIMARY KEY, n int, t text);
+INSERT INTO converted SELECT g, g % 100, 't' || g FROM generate_series(1, 500) g;
+CREATE INDEX converted_n ON converted (n DESC NULLS LAST) WITH (fillfactor = 80);
+CREATE INDEX converted_t ON converted (t text_pattern_ops);
+CALL pgseal.encrypt_column('converted', 'n');
+CALL pgseal.encrypt_column('converted', 't');
+SELECT indexdef FROM pg_indexes WHERE tablename = 'converted' ORDER BY indexname;
+SELECT misplaced, rows, missing FROM pgseal.verify_index('converted_n');
+SELECT misplaced, rows, missing FROM pgseal.verify_index('converted_t');
+SELECT plan($$SELECT id FROM converted WHERE t LIKE 't49%'$$);
+SELECT id FROM converted WHERE n = 7 AND t LIKE 't4%';
+CALL pgseal.decrypt_column('converted', 'n');
+CALL pgseal.decrypt_column('converted', 't');
+SELECT indexdef FROM pg_indexes WHERE tablename = 'converted' ORDER BY indexname;
+
+-- terms: parts of values
+CREATE TABLE notes (id int PRIMARY KEY, body encrypted_text, doc encrypted_jsonb);
+CREATE INDEX notes_body ON notes USING sealed (body sealed_trgm_ops);
+CREATE INDEX notes_doc ON notes USING sealed (doc);
+INSERT INTO notes SELECT g, 'Note number ' || g || ' of many', jsonb_build_object('n', g % 10, 'tags', jsonb_build_array('t' || g % 7)) FROM generate_series(1, 300) g;
+ANALYZE notes;
+SELECT plan($$SELECT id FROM notes WHERE body ILIKE '%NUMBER 77%'$$);
+SELECT id FROM notes WHERE body ILIKE '%NUMBER 77%';
+SELECT plan($$SELECT id FROM notes WHERE body ~ 'ber (12|34) of'$$);
+SELECT id FROM notes WHERE body ~ 'ber (12|34) of' ORDER BY id;
+SELECT plan($$SELECT id FROM notes WHERE doc @> '{"n": 3, "tags": ["t5"]}'$$);
+SELECT id FROM notes WHERE doc @> '{"n": 3, "tags": ["t5"]}' ORDER BY id;
+SELECT id FROM notes WHERE doc @? '$.tags[*] ? (@ == "t6")' AND doc @@ '$.n == 4' ORDER BY id;
+VACUUM notes;
+SELECT id FROM notes WHERE body ~ 'ber (12|34) of' ORDER BY id;
+SELECT misplaced, rows, missing FROM pgseal.verify_index('notes_body');
+SELECT misplaced, rows, missing FROM pgseal.verify_index('notes_doc');
+CREATE INDEX ON notes USING sealed (body sealed_trgm_ops, doc);
+CREATE INDEX ON notes USING sealed (body) WITH (pending_pages = 1);
+
 DROP OWNED BY sealed_writer;
 DROP ROLE sealed_writer;
+DROP TABLE converted, notes;
 DROP TABLE staff, unlogged_staff, parts, any_key, long_values;
 DROP FUNCTION plan(text);

@@ -282,11 +282,11 @@ indexes_of(Oid relid)
 	return indexes;
 }
 
-static bool
-is_btree(Oid relid)
+static PgsealNewIndex
+new_index_for(const PgsealConversion *conversion, Oid relid)
 {
 	Relation	index = index_open(relid, NoLock);
-	bool		result = index->rd_rel->relam == BTREE_AM_OID;
+	PgsealNewIndex result = pgseal_convert_new_index(conversion, index);
 
 	index_close(index, NoLock);
 	return result;
@@ -296,22 +296,35 @@ is_btree(Oid relid)
 static void
 announce_replaced_indexes(const PgsealConversion *conversion)
 {
-	char	   *column = get_attname(conversion->relid, conversion->attnum, false);
+	const char *column = quote_identifier(get_attname(conversion->relid, conversion->attnum, false));
 	ListCell   *lc;
 
 	foreach(lc, conversion->indexes)
 	{
-		if (!is_btree(lfirst_oid(lc)) ||
-			!pgseal_convert_replaces_index(conversion, lfirst_oid(lc)))
-			continue;
-		if (conversion->encrypts)
-			ereport(NOTICE,
-					(errmsg("index \"%s\" will be on blind_index(%s), which serves equality",
-							get_rel_name(lfirst_oid(lc)), quote_identifier(column))));
-		else
-			ereport(NOTICE,
-					(errmsg("index \"%s\" will be on %s itself",
-							get_rel_name(lfirst_oid(lc)), quote_identifier(column))));
+		const char *index = get_rel_name(lfirst_oid(lc));
+
+		switch (new_index_for(conversion, lfirst_oid(lc)))
+		{
+			case PGSEAL_NEW_SEALED_INDEX:
+				ereport(NOTICE,
+						(errmsg("index \"%s\" will be a sealed index on %s", index, column)));
+				break;
+			case PGSEAL_NEW_BLIND_INDEX:
+				ereport(NOTICE,
+						(errmsg("index \"%s\" will be on blind_index(%s), which serves equality",
+								index, column)));
+				break;
+			case PGSEAL_NEW_BTREE_OF_TOKENS:
+				ereport(NOTICE,
+						(errmsg("index \"%s\" will be on %s itself", index, column)));
+				break;
+			case PGSEAL_NEW_BTREE:
+				ereport(NOTICE,
+						(errmsg("index \"%s\" will be a btree on %s", index, column)));
+				break;
+			default:
+				break;
+		}
 	}
 }
 

@@ -75,6 +75,23 @@ extern void pgseal_convert_report(const PgsealConversion *conversion, const char
  */
 extern void pgseal_convert_check(const PgsealConversion *conversion);
 
+/* What takes the place of an index on the column alone */
+typedef enum PgsealNewIndex
+{
+	PGSEAL_NO_NEW_INDEX,		/* it stays, or is in the way */
+	PGSEAL_NEW_HASH_INDEX,
+	PGSEAL_NEW_BLIND_INDEX,
+	PGSEAL_NEW_SEALED_INDEX,
+	PGSEAL_NEW_BTREE_OF_TOKENS, /* a btree, instead of a blind index, */
+	PGSEAL_NEW_BTREE			/* or of a sealed one */
+} PgsealNewIndex;
+
+extern PgsealNewIndex pgseal_convert_new_index(const PgsealConversion *conversion,
+											   Relation index);
+
+/* Is it ordered by bytes, for LIKE 'x%'? */
+extern bool pgseal_convert_is_for_patterns(Relation index);
+
 /* Is it an index on the column alone, which is replaced by one of the new type? */
 extern bool pgseal_convert_replaces_index(const PgsealConversion *conversion, Oid index);
 

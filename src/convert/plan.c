@@ -17,6 +17,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_type.h"
 #include "optimizer/optimizer.h"
 #include "utils/array.h"
@@ -30,6 +31,7 @@
 #include "convert/convert.h"
 #include "hooks/refuse.h"
 #include "search/stored_tokens.h"
+#include "sealed/access.h"
 #include "signed/signing.h"
 
 /*
@@ -56,21 +58,63 @@ is_plain_token(Node *expr, AttrNumber attnum)
 }
 
 bool
+pgseal_convert_is_for_patterns(Relation index)
+{
+	return pgseal_sealed_is_method(index->rd_rel->relam) ? pgseal_sealed_is_for_patterns(index) :
+		index->rd_opfamily[0] == TEXT_PATTERN_BTREE_FAM_OID;
+}
+
+/*
+ * A btree that is not unique keeps its order, in a sealed index; a unique one becomes
+ * a blind index.  Hash indexes stay what they are.
+ */
+static PgsealNewIndex
+new_encrypted_index(const PgsealConversion *conversion, Relation index)
+{
+	if (index->rd_index->indkey.values[0] != conversion->attnum)
+		return PGSEAL_NO_NEW_INDEX;
+	if (index->rd_rel->relam == HASH_AM_OID)
+		return PGSEAL_NEW_HASH_INDEX;
+	if (index->rd_rel->relam != BTREE_AM_OID)
+		return PGSEAL_NO_NEW_INDEX;
+	return index->rd_index->indisunique || index->rd_opcintype[0] == JSONBOID ?
+		PGSEAL_NEW_BLIND_INDEX : PGSEAL_NEW_SEALED_INDEX;
+}
+
+static PgsealNewIndex
+new_plain_index(const PgsealConversion *conversion, Relation index)
+{
+	AttrNumber	attnum = index->rd_index->indkey.values[0];
+
+	if (attnum == 0)
+		return index->rd_rel->relam == BTREE_AM_OID &&
+			is_plain_token(linitial(pgseal_stored_index_expressions(index)), conversion->attnum) ?
+			PGSEAL_NEW_BTREE_OF_TOKENS : PGSEAL_NO_NEW_INDEX;
+	if (attnum != conversion->attnum)
+		return PGSEAL_NO_NEW_INDEX;
+	if (index->rd_rel->relam == HASH_AM_OID)
+		return PGSEAL_NEW_HASH_INDEX;
+	return pgseal_sealed_is_method(index->rd_rel->relam) && pgseal_sealed_is_ordered(index) ?
+		PGSEAL_NEW_BTREE : PGSEAL_NO_NEW_INDEX;
+}
+
+PgsealNewIndex
+pgseal_convert_new_index(const PgsealConversion *conversion, Relation index)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (form->indnatts != 1 || form->indisexclusion || predicate_uses(index, conversion->attnum))
+		return PGSEAL_NO_NEW_INDEX;
+	return conversion->encrypts ? new_encrypted_index(conversion, index) :
+		new_plain_index(conversion, index);
+}
+
+bool
 pgseal_convert_replaces_index(const PgsealConversion *conversion, Oid relid)
 {
 	Relation	index = index_open(relid, AccessShareLock);
-	Form_pg_index form = index->rd_index;
-	bool		result = false;
+	bool		result = pgseal_convert_new_index(conversion, index) != PGSEAL_NO_NEW_INDEX;
 
-	if (form->indnatts == 1 && !form->indisexclusion && !predicate_uses(index, conversion->attnum))
-	{
-		if (form->indkey.values[0] == conversion->attnum)
-			result = index->rd_rel->relam == HASH_AM_OID ||
-				(conversion->encrypts && index->rd_rel->relam == BTREE_AM_OID);
-		else if (form->indkey.values[0] == 0 && !conversion->encrypts)
-			result = index->rd_rel->relam == BTREE_AM_OID &&
-				is_plain_token(linitial(pgseal_stored_index_expressions(index)), conversion->attnum);
-	}
 	index_close(index, NoLock);
 	return result;
 }

@@ -71,28 +71,50 @@ token_call(const char *column)
 								 list_make1(ref), COERCE_EXPLICIT_CALL, -1);
 }
 
-/* Instead of an index on the column: one that serves equality on its new type */
+/* The class of an ordered index for the beginnings of texts; NIL: the default */
+static List *
+opclass_for(Relation index, const char *for_patterns)
+{
+	return pgseal_convert_is_for_patterns(index) ?
+		list_make2(makeString("pg_catalog"), makeString(pstrdup(for_patterns))) : NIL;
+}
+
+/* Instead of an index on the column: one that serves the same on its new type */
 static void
 replace_index_element(const PgsealConversion *conversion, Relation index, IndexStmt *stmt)
 {
 	IndexElem  *element = linitial_node(IndexElem, stmt->indexParams);
 	char	   *column = get_attname(conversion->relid, conversion->attnum, false);
 
-	element->name = NULL;
+	element->name = column;
 	element->expr = NULL;
-	element->collation = NIL;
 	element->opclass = NIL;
 	element->opclassopts = NIL;
 	element->indexcolname = NULL;
-	if (conversion->encrypts && index->rd_rel->relam == BTREE_AM_OID)
+	switch (pgseal_convert_new_index(conversion, index))
 	{
-		element->ordering = SORTBY_DEFAULT;
-		element->nulls_ordering = SORTBY_NULLS_DEFAULT;
-		element->expr = token_call(column);
-		stmt->transformed = false;
+		case PGSEAL_NEW_SEALED_INDEX:
+			element->opclass = opclass_for(index, "sealed_text_pattern_ops");
+			stmt->accessMethod = "sealed";
+			stmt->options = NIL;
+			break;
+		case PGSEAL_NEW_BTREE:
+			element->opclass = opclass_for(index, "text_pattern_ops");
+			stmt->accessMethod = "btree";
+			stmt->options = NIL;
+			break;
+		case PGSEAL_NEW_BLIND_INDEX:
+			element->name = NULL;
+			element->collation = NIL;
+			element->ordering = SORTBY_DEFAULT;
+			element->nulls_ordering = SORTBY_NULLS_DEFAULT;
+			element->expr = token_call(column);
+			stmt->transformed = false;
+			break;
+		default:
+			element->collation = NIL;
+			break;
 	}
-	else
-		element->name = column;
 }
 
 /* A statement that makes an index like this one of the table */

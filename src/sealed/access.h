@@ -14,6 +14,10 @@
 /* Is this the OID of the access method? */
 extern bool pgseal_sealed_is_method(Oid access_method);
 
+/* Of such an index: does it hold values, not terms?  Then, by their bytes? */
+extern bool pgseal_sealed_is_ordered(Relation index);
+extern bool pgseal_sealed_is_for_patterns(Relation index);
+
 /* What WITH (node_size = ...) says: 1024, 2048, 4096, 8192, or 0 */
 extern int	pgseal_sealed_node_size(Relation relation);
 

@@ -22,6 +22,7 @@
 #include "utils/varlena.h"
 
 #include "base/compat.h"
+#include "sealed/access.h"
 #include "sealed/sealed.h"
 #include "sealed/terms.h"
 #include "value/seal.h"
@@ -77,6 +78,19 @@ terms_of_class(Relation index, int column)
 		return PGSEAL_SEALED_WHOLE;
 	return index_getprocinfo(index, column + 1, PGSEAL_SEALED_TERMS_PROC)->fn_addr == pgseal_sealed_paths ?
 		PGSEAL_SEALED_PATHS : PGSEAL_SEALED_TRIGRAMS;
+}
+
+bool
+pgseal_sealed_is_ordered(Relation index)
+{
+	return terms_of_class(index, 0) == PGSEAL_SEALED_WHOLE;
+}
+
+bool
+pgseal_sealed_is_for_patterns(Relation index)
+{
+	return pgseal_sealed_is_ordered(index) &&
+		index_getprocinfo(index, 1, PGSEAL_SEALED_COMPARE_PROC)->fn_addr == pgseal_sealed_pattern_cmp;
 }
 
 void
