@@ -51,6 +51,13 @@
 	make_restrictinfo((root), (clause), true, false, false, (security_level), NULL, NULL, NULL)
 #endif
 
+/* In a ResultRelInfo: its CHECK constraints, once one was checked */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_check_exprs	ri_CheckConstraintExprs
+#else
+#define pgseal_check_exprs	ri_ConstraintExprs
+#endif
+
 /* ExecutorRun lost an argument in 18 */
 #if PG_VERSION_NUM >= 180000
 #define PGSEAL_EXECUTOR_RUN_ARGS \

@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_partitioned_table.h"
 #include "commands/defrem.h"
 #include "commands/prepare.h"
 #include "commands/tablecmds.h"
@@ -823,7 +824,11 @@ follow_up(Node *stmt)
 		return;
 	rel = table_open(relation, AccessShareLock);
 	if (IsA(stmt, CreateStmt))
+	{
 		check_partition_key(rel);
+		pgseal_stored_mark(PartitionedRelationId, relation, 0);
+		pgseal_stored_created(PartitionedRelationId, relation, 0);
+	}
 	forgo_statistics(rel);
 	table_close(rel, NoLock);
 }

@@ -42,6 +42,7 @@
 #include "hooks/parameters.h"
 #include "hooks/hidden_parameters.h"
 #include "hooks/redact.h"
+#include "type/constraint_caller.h"
 #include "hooks/redact_tokens.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"
@@ -53,8 +54,8 @@ static emit_log_hook_type prev_emit_log = NULL;
  * COPY
  */
 
-/* Is this a COPY into a table that holds encrypted values, at any depth? */
-static bool
+/* The table, if this is a COPY into one that holds encrypted values, at any depth */
+static Oid
 copies_into_encrypted(Node *stmt)
 {
 	CopyStmt   *copy = (CopyStmt *) stmt;
@@ -64,10 +65,10 @@ copies_into_encrypted(Node *stmt)
 
 	if (!IsA(stmt, CopyStmt) || !copy->is_from || copy->relation == NULL ||
 		!OidIsValid(pgseal_extension_oid()))
-		return false;
+		return InvalidOid;
 	relation = RangeVarGetRelid(copy->relation, AccessShareLock, true);
 	if (!OidIsValid(relation))
-		return false;
+		return InvalidOid;
 	rel = relation_open(relation, NoLock);
 	for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
 	{
@@ -77,7 +78,7 @@ copies_into_encrypted(Node *stmt)
 			pgseal_shape_of_type(attribute->atttypid, attribute->atttypmod) != NULL;
 	}
 	relation_close(rel, AccessShareLock);
-	return found;
+	return found ? relation : InvalidOid;
 }
 
 /* Cuts the input off lines like: COPY t, line 7: "..." */
@@ -161,12 +162,17 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		.arg = memory
 	};
 
-	if (!copies_into_encrypted(pstmt->utilityStmt))
+	PgsealCopying before = pgseal_copying;
+	Oid			table = copies_into_encrypted(pstmt->utilityStmt);
+
+	if (!OidIsValid(table))
 	{
 		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 		return;
 	}
 	error_context_stack = &callback;
+	pgseal_copying.context = memory;
+	pgseal_copying.table = table;
 	PG_TRY();
 	{
 		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
@@ -175,6 +181,7 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 	{
 		ErrorData  *error;
 
+		pgseal_copying = before;
 		error_context_stack = callback.previous;
 		MemoryContextSwitchTo(memory);
 		error = CopyErrorData();
@@ -185,6 +192,7 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+	pgseal_copying = before;
 	error_context_stack = callback.previous;
 }
 

@@ -29,6 +29,7 @@
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_trigger.h"
@@ -412,10 +413,10 @@ mark_walker(Node *node, void *context)
 
 	if (node == NULL)
 		return false;
-	if (IsA(node, FuncExpr) && call->args != NIL && call->funcresulttype == BYTEAOID &&
+	if (IsA(node, FuncExpr) && call->funcresulttype == BYTEAOID &&
 		(call->funcformat == COERCE_EXPLICIT_CALL ||
 		 (Oid) call->funcformat >= FirstNormalObjectId) &&
-		pgseal_type_by_oid(getBaseType(exprType(linitial(call->args)))) != NULL)
+		is_blind_index_function(call->funcid))
 		call->funcformat = (CoercionForm) *(Oid *) context;
 	return expression_tree_walker(node, mark_walker, context);
 }
@@ -490,6 +491,13 @@ pgseal_stored_mark(Oid catalog, Oid object, int sub_id)
 			if (row != NULL)
 				mark_expression(catalog, row, Anum_pg_attrdef_adbin, object);
 			break;
+		case PartitionedRelationId:
+			row = created_row(catalog, PartitionedRelidIndexId,
+							  Anum_pg_partitioned_table_partrelid, object,
+							  InvalidAttrNumber, 0);
+			if (row != NULL)
+				mark_expression(catalog, row, Anum_pg_partitioned_table_partexprs, object);
+			break;
 		case ConstraintRelationId:
 			row = created_row(catalog, ConstraintOidIndexId, Anum_pg_constraint_oid, object,
 							  InvalidAttrNumber, 0);
@@ -563,6 +571,11 @@ pgseal_stored_created(Oid catalog, Oid object, int sub_id)
 		default_created(object, sub_id);
 	else if (catalog == RelationRelationId && sub_id == 0)
 		index_created(object);
+	else if (catalog == PartitionedRelationId)
+		check_access_walker(read_expression(catalog, PartitionedRelidIndexId,
+											Anum_pg_partitioned_table_partrelid, object,
+											InvalidAttrNumber, 0,
+											Anum_pg_partitioned_table_partexprs), NULL);
 	else if (catalog == ConstraintRelationId)
 		check_access_walker(read_expression(catalog, ConstraintOidIndexId,
 											Anum_pg_constraint_oid, object,

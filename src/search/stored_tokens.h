@@ -54,7 +54,10 @@ extern Oid	pgseal_stored_foreign_call(Node *expr, int32 key_hash);
 /* The table in whose stored expression this call is; InvalidOid in a query */
 extern Oid	pgseal_stored_table(Node *expr);
 
-/* From the object access hook: what was just made is known to be of its table. */
+/*
+ * From the object access hook: what was just made is known to be of its table.  And
+ * for partition keys, which have no such hook, after the statement.
+ */
 extern void pgseal_stored_mark(Oid catalog, Oid object, int sub_id);
 
 /* An index of the relation that is made of tokens of the column, or InvalidOid */

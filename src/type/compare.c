@@ -30,6 +30,7 @@
 #include "port/pg_bswap.h"
 
 #include "base/compat.h"
+#include "type/constraint_caller.h"
 #include "type/hash_caller.h"
 #include "value/owner_usage.h"
 #include "value/related.h"
@@ -57,6 +58,7 @@ typedef struct Operands
 	bool		knows_caller;	/* if it is a hash function */
 	PgsealHashCaller caller;
 	Oid			relation;		/* the index or partitioned table that calls */
+	PgsealConstraint constraint;	/* of a comparison */
 } Operands;
 
 static const Operands *
@@ -106,6 +108,7 @@ compared_operands(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("type %s cannot be compared with %s",
 						format_type_be(op->base[0]), format_type_be(op->base[1]))));
+	op->constraint = pgseal_constraint_caller(fcinfo->flinfo);
 	op->compare = op->base[0] != op->base[1] ? &op->related : (FmgrInfo *) &op->type->compare;
 	return op;
 }
@@ -124,14 +127,14 @@ hash_operands(FunctionCallInfo fcinfo)
 	return op;
 }
 
-/* The operand as a value of the base type */
+/* The operand of a comparison as a value of the base type */
 static Datum
-operand(FunctionCallInfo fcinfo, const Operands *op, int i, PgsealAccess access, bool *isnull)
+operand(FunctionCallInfo fcinfo, const Operands *op, int i, bool *isnull)
 {
 	*isnull = false;
 	if (!op->sealed[i])
 		return PG_GETARG_DATUM(i);
-	return pgseal_value_open(op->types[i], PG_GETARG_DATUM(i), access, isnull);
+	return pgseal_open_for_constraint(op->types[i], PG_GETARG_DATUM(i), op->constraint, isnull);
 }
 
 /* Less than, equal to or greater than zero; *isnull as value/seal.h */
@@ -143,10 +146,10 @@ compare(FunctionCallInfo fcinfo, bool *isnull)
 	Datum		right;
 	int32		result;
 
-	left = operand(fcinfo, op, 0, PGSEAL_ACCESS_CHECKED, isnull);
+	left = operand(fcinfo, op, 0, isnull);
 	if (*isnull)
 		return 0;
-	right = operand(fcinfo, op, 1, PGSEAL_ACCESS_CHECKED, isnull);
+	right = operand(fcinfo, op, 1, isnull);
 	if (*isnull)
 		return 0;
 	result = DatumGetInt32(FunctionCall2Coll(op->compare, PG_GET_COLLATION(), left, right));
@@ -231,10 +234,11 @@ check_owner(const Operands *op, Datum sealed)
 static uint64
 hash_value(FunctionCallInfo fcinfo, const Operands *op, uint64 seed)
 {
-	bool		isnull;
+	bool		isnull = false;
 	PgsealAccess access = op->caller == PGSEAL_HASH_QUERY ?
 		PGSEAL_ACCESS_CHECKED : PGSEAL_ACCESS_INTERNAL;
-	Datum		value = operand(fcinfo, op, 0, access, &isnull);
+	Datum		value = op->sealed[0] ?
+		pgseal_value_open(op->type, PG_GETARG_DATUM(0), access, &isnull) : PG_GETARG_DATUM(0);
 	PgsealKey  *key = op->caller == PGSEAL_HASH_QUERY ? pgseal_keyring_query_hash() :
 		pgseal_keyring_index(PGSEAL_TYPMOD_NONE, PGSEAL_ACCESS_INTERNAL);
 	uint8		prefix[1 + sizeof(uint64)];

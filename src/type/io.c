@@ -23,6 +23,7 @@
 
 #include "base/compat.h"
 #include "base/settings.h"
+#include "type/constraint_caller.h"
 #include "type/sealed_input.h"
 #include "value/seal.h"
 
@@ -371,14 +372,36 @@ pgseal_reseal_cast(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(pgseal_value_reseal(type, sealed, PG_GETARG_INT32(1)));
 }
 
+/* What a call site that opens values knows */
+typedef struct Opening
+{
+	const PgsealType *type;
+	PgsealConstraint constraint;
+} Opening;
+
+static Opening *
+learn_opening(FunctionCallInfo fcinfo)
+{
+	Opening    *opening = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(Opening));
+
+	opening->type = argument_type(fcinfo);
+	opening->constraint = pgseal_constraint_caller(fcinfo->flinfo);
+	fcinfo->flinfo->fn_extra = opening;
+	return opening;
+}
+
 /* encrypted type → base type */
 Datum
 pgseal_open(PG_FUNCTION_ARGS)
 {
-	const PgsealType *type = argument_type(fcinfo);
+	Opening    *opening = fcinfo->flinfo->fn_extra;
 	bool		isnull;
-	Datum		value = pgseal_value_open(type, PG_GETARG_DATUM(0), PGSEAL_ACCESS_CHECKED, &isnull);
+	Datum		value;
 
+	if (opening == NULL)
+		opening = learn_opening(fcinfo);
+	value = pgseal_open_for_constraint(opening->type, PG_GETARG_DATUM(0), opening->constraint,
+									   &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	return value;

@@ -16,6 +16,7 @@
 #include "utils/fmgrprotos.h"
 
 #include "base/compat.h"
+#include "type/constraint_caller.h"
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_like);
@@ -33,8 +34,9 @@ on_opened(FunctionCallInfo fcinfo, Oid base_type, PGFunction function)
 {
 	Datum		sealed = PG_GETARG_DATUM(0);
 	bool		isnull;
-	Datum		value = pgseal_value_open(pgseal_type_by_base(base_type), sealed,
-										  PGSEAL_ACCESS_CHECKED, &isnull);
+	Datum		value = pgseal_open_for_constraint(pgseal_type_by_base(base_type), sealed,
+												   pgseal_constraint_caller(fcinfo->flinfo),
+												   &isnull);
 	Datum		result;
 
 	if (isnull)

@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * constraint_caller.h
+ *	  Opening a value where a CHECK constraint looks at it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_CONSTRAINT_CALLER_H
+#define PGSEAL_CONSTRAINT_CALLER_H
+
+#include "fmgr.h"
+
+#include "value/basetype.h"
+
+/*
+ * A COPY FROM that runs, innermost: the memory context that it began in, and its
+ * table.  hooks/redact.c keeps it.
+ */
+typedef struct PgsealCopying
+{
+	MemoryContext context;
+	Oid			table;
+} PgsealCopying;
+
+extern PgsealCopying pgseal_copying;
+
+/* In whose CHECK constraint a call is */
+typedef struct PgsealConstraint
+{
+	Oid			table;			/* or InvalidOid */
+	bool		of_domain;
+} PgsealConstraint;
+
+/* It is the same for all calls that are made through this FmgrInfo. */
+extern PgsealConstraint pgseal_constraint_caller(const FmgrInfo *function);
+
+/*
+ * Opens a value for such a call as pgseal_value_open() does, but for the table's
+ * owner instead of the user; a domain's is never told NULL for a value that may not
+ * be opened.
+ */
+extern Datum pgseal_open_for_constraint(const PgsealType *type, Datum sealed,
+										PgsealConstraint constraint, bool *out_isnull);
+
+#endif							/* PGSEAL_CONSTRAINT_CALLER_H */

@@ -1,0 +1,98 @@
+# Constraints see the value, as the table's owner, whoever writes and whatever
+# the writer has set; nothing else of his statement does.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('constraints');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off");
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgseal;
+CREATE ROLE w LOGIN; CREATE ROLE e LOGIN; CREATE SCHEMA e AUTHORIZATION e;
+CREATE DOMAIN begins_with_a AS encrypted_text CHECK (VALUE::text ~ '^a');
+CREATE TABLE c (id int,
+	mail encrypted_text CONSTRAINT mail CHECK (mail ~ '@'),
+	number encrypted_int4 CONSTRAINT number CHECK (number > 5 AND number IN (6,7,8,9,10,11,12,13,14,15,16)),
+	short encrypted_text CONSTRAINT short CHECK (length(short) < 5 AND short::text IS DISTINCT FROM 'no'),
+	numbers encrypted_int4[] CONSTRAINT numbers CHECK (numbers::int4[] <> '{1}'),
+	doc encrypted_jsonb CONSTRAINT doc CHECK (doc @> '{"a": 1}'),
+	pair encrypted_int4 CONSTRAINT pair CHECK ((pair, number) < (10, 10) AND greatest(pair, number) < 9),
+	dom begins_with_a);
+CREATE TABLE parted (LIKE c INCLUDING ALL) PARTITION BY LIST (id);
+CREATE TABLE parted1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TABLE by_token (id int, x encrypted_int4) PARTITION BY LIST (blind_index(x));
+CREATE TABLE by_token_null PARTITION OF by_token FOR VALUES IN (NULL);
+CREATE TABLE by_token_other PARTITION OF by_token DEFAULT;
+CREATE TABLE emp (id int, salary encrypted_int4);
+INSERT INTO emp VALUES (1, 1000), (2, 2000);
+GRANT INSERT, UPDATE, SELECT ON c, parted, parted1, emp TO w;
+GRANT SELECT ON emp TO e;
+GRANT INSERT ON by_token TO w;
+INSERT INTO c VALUES (0, 'a@b', 6, 'yes', '{2}', '{"a": 1}', 7)});
+
+sub as
+{
+	my ($role, $sql) = @_;
+	my (undef, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', $role ]);
+	return "$out$err";
+}
+
+my $denied = qr/permission denied for foreign server/;
+my %good = (mail => "'a\@b'", number => 6, short => "'yes'", numbers => "'{2}'", doc => q{'{"a": 1}'}, pair => 7);
+my %bad = (mail => "'ab'", number => 5, short => "'no'", numbers => "'{1}'", doc => q{'{"a": 2}'}, pair => 12);
+my @columns = sort keys %good;
+my $columns = join(', ', 'id', @columns);
+
+for my $null ('', "SET pgseal.on_denied = 'null'; ")
+{
+	for my $table ('c', 'parted', 'parted1')
+	{
+		is(as('w', $null . "INSERT INTO $table ($columns) VALUES (" . join(', ', 1, map { $good{$_} } @columns) . ')'), '',
+			"${null}$table: a role that only writes can write");
+		for my $column (@columns)
+		{
+			my %row = (%good, $column => $bad{$column});
+			my $values = join(', ', 1, map { $row{$_} } @columns);
+
+			like(as('w', $null . "INSERT INTO $table ($columns) VALUES ($values)"), qr/violates check constraint "$column"/,
+				"$null$table: not what a constraint of $column forbids");
+			like(as('w', $null . "COPY $table (id, $column) FROM STDIN;\n1\t" . ($bad{$column} =~ s/^'|'$//gr) . "\n\\.\n"),
+				qr/violates check constraint "$column"/, "${null}$table: by COPY");
+		}
+		like(as('w', $null . "UPDATE $table SET mail = 'none' WHERE id < 2"), qr/violates check constraint "mail"/, "$null$table: by UPDATE");
+		is(as('w', $null . "UPDATE $table SET id = 1 WHERE id < 2"), '', "$null$table: an update of something else");
+	}
+	like(as('w', $null . "INSERT INTO c (dom) VALUES ('bb')"), qr/permission denied/, "${null}a domain's constraint is not passed by NULL");
+	like(as('w', $null . "COPY c (dom) FROM STDIN;\nbb\n\\.\n"), qr/permission denied/, "${null}by COPY");
+	is(as('w', $null . 'INSERT INTO by_token VALUES (1, 5)'), '', "${null}a partition by tokens");
+}
+is($node->safe_psql('postgres', 'SELECT DISTINCT tableoid::regclass FROM by_token'), 'by_token_other', 'the right partition');
+
+# What isn't a constraint
+for my $sql ('SELECT mail FROM c WHERE number > 5', 'INSERT INTO c (id) SELECT 2 FROM c WHERE number > 5',
+	q{UPDATE c SET id = 1 WHERE mail ~ '@'}, q{INSERT INTO c (id) SELECT CASE WHEN number > 5 THEN 1 END FROM c},
+	q{UPDATE c SET short = 'yes' WHERE id = 1 RETURNING number > 5},
+	"COPY c (mail) FROM STDIN WHERE mail ~ '\@';\na\@b\n\\.\n", "COPY c (mail) FROM STDIN WHERE mail::text ~ '\@';\na\@b\n\\.\n")
+{
+	like(as('w', $sql), $denied, "denied: $sql");
+}
+
+# Somebody's values under a constraint of one's own
+as('e', q{CREATE TABLE e.t (x encrypted_int4('*') CHECK (x < 1500)); CREATE TABLE e.u (x encrypted_int4('new') CHECK (x < 1500))});
+for my $null ('', "SET pgseal.on_denied = 'null'; ")
+{
+	for my $table ('e.t', 'e.u')
+	{
+		like(as('e', "${null}INSERT INTO $table SELECT salary FROM emp"), $denied, "${null}$table: a constraint of one's own");
+		is($node->safe_psql('postgres', "SELECT count(*) FROM $table"), 0, 'nothing is in it');
+	}
+}
+
+$node->stop;
+done_testing();
