@@ -1,9 +1,10 @@
 # A longer run: sessions with savepoints, exception blocks, procedures, prepared
 # statements, two-phase commits, rollbacks and cancels write to tables in which
 # every encrypted column has a plain twin, while keys are rotated and destroyed,
-# the keyring is away for moments, and the server is killed; a standby follows
-# and is promoted in the end.  Then every committed value is equal to its twin,
-# on both; every old version is retired; and backends haven't grown.
+# the keyring is away for moments, and backends and the postmaster are killed.
+# Midway the primary is lost: its standby is promoted, gets a standby of its own,
+# and goes on.  At the end every committed value is equal to its twin, on both;
+# every old version is retired; and backends haven't grown.
 #
 # PGSEAL_SOAK_SECONDS (600), PGSEAL_SOAK_SEED (random, printed), to repeat the
 # choices of a run; what the sessions' speed decides doesn't repeat.
@@ -72,6 +73,10 @@ $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
+my $failed_over = PostgreSQL::Test::Utils::tempdir . '/failed_over';
+
+# The primary of the moment, also in the sessions' processes
+sub primary { return -e $failed_over ? $standby : $node; }
 
 # What a session does next; each writes the same to both twins
 my @actions = (
@@ -107,21 +112,62 @@ sub session
 			$script .= $actions[int rand @actions]->(int(rand 1000) . " $number.$turn", "$number.$turn") . "\n";
 		}
 		# Errors are ordinary here: the server may be down, the keyring away
-		$node->psql('postgres', $script, on_error_stop => 0, stderr => \my $err, stdout => \my $out);
+		primary()->psql('postgres', $script, on_error_stop => 0, stderr => \my $err, stdout => \my $out);
 		sleep 0.2 if $err =~ /could not connect|connection to server|shutting down/;
 	}
 	return;
 }
 
+# The server comes back by itself, or is started
+sub up
+{
+	my ($server) = @_;
+	for (1 .. 120)
+	{
+		return 1 if $server->psql('postgres', 'SELECT true') == 0;
+		sleep 0.5;
+	}
+	return BAIL_OUT('the server does not come back');
+}
+
+sub lose_postmaster
+{
+	my ($server) = @_;
+	$server->kill9;
+	# Its children notice, and their shared memory goes
+	for (1 .. 60)
+	{
+		sleep 0.5;
+		$server->{_pid} = undef;
+		last if $server->start(fail_ok => 1);
+	}
+	up($server);
+	return;
+}
+
+sub fail_over
+{
+	$node->kill9;
+	$standby->promote;
+	up($standby);
+	append_to_file($failed_over, 'now');
+	$standby->backup('again');
+	my $next = PostgreSQL::Test::Cluster->new('next');
+	$next->init_from_backup($standby, 'again', has_streaming => 1);
+	$next->start;
+	return $next;
+}
+
 # Disturbances, one after another
 sub disturb
 {
-	my $choice = int rand 6;
+	my $server = primary();
+	my $choice = int rand 9;
 
 	if ($choice <= 2)
 	{
 		my $key = (qw(soak default late))[$choice];
-		$node->psql('postgres', "SELECT pgseal.rotate_key('$key')", stderr => \my $err);
+		$server->psql('postgres', "SELECT pgseal.rotate_key('$key')", stderr => \my $err);
 	}
 	elsif ($choice == 3)
 	{
@@ -131,14 +177,31 @@ sub disturb
 	}
 	elsif ($choice == 4)
 	{
-		my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity
+		my (undef, $pid) = $server->psql('postgres', q{SELECT pid FROM pg_stat_activity
 			WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1});
 		kill('KILL', $pid) if $pid;
-		$node->poll_query_until('postgres', 'SELECT true');
+		up($server);
+	}
+	elsif ($choice == 5)
+	{
+		lose_postmaster($server);
+	}
+	elsif ($choice == 6)
+	{
+		$server->psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+			WHERE pid <> pg_backend_pid()}, stderr => \my $err);
+	}
+	elsif ($choice == 7)
+	{
+		$server->psql('postgres', q{BEGIN; SELECT pgseal.rotate_key('soak'); INSERT INTO twins (how, plain, sealed)
+			VALUES ('prepared rotation', 'p', 'p'); PREPARE TRANSACTION 'rotation'}, stderr => \my $err);
+		sleep rand 2;
+		lose_postmaster($server) if rand(3) < 1;
+		$server->psql('postgres', (rand(2) < 1 ? 'COMMIT' : 'ROLLBACK') . q{ PREPARED 'rotation'}, stderr => \$err);
 	}
 	else
 	{
-		$node->psql('postgres', q{SELECT pgseal.destroy_version(key, number, key) FROM pgseal.key_version
+		$server->psql('postgres', q{SELECT pgseal.destroy_version(key, number, key) FROM pgseal.key_version
 			WHERE retired IS NOT NULL AND wrapped IS NOT NULL AND purpose = 'd' LIMIT 1}, stderr => \my $err);
 	}
 	return;
@@ -146,7 +209,7 @@ sub disturb
 
 sub memory
 {
-	my $context = $node->safe_psql('postgres',
+	my $context = primary()->safe_psql('postgres',
 		"SELECT literal() FROM generate_series(1, $_[0]);\nSELECT sum(used_bytes) FROM pg_backend_memory_contexts");
 	return (split /\n/, $context)[-1];
 }
@@ -165,13 +228,21 @@ for my $number (1 .. $sessions)
 	push @children, $pid;
 }
 srand($seed);
+my $next;
 while (time < $end)
 {
+	$next = fail_over() if !$next && time > $end - $seconds / 2;
 	disturb();
 	sleep rand 3;
 }
 waitpid($_, 0) for @children;
-$node->poll_query_until('postgres', 'SELECT true');
+$next //= fail_over();
+$node = primary();
+up($node);
+for (split /\n/, $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts'))
+{
+	$node->safe_psql('postgres', "COMMIT PREPARED '$_'");
+}
 $node->safe_psql('postgres', 'SELECT pg_catalog.pg_reload_conf()');
 
 my $rows = $node->safe_psql('postgres', 'SELECT count(*) FROM twins');
@@ -191,12 +262,15 @@ ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM
 my ($few, $many) = (memory(1000), memory(20000));
 cmp_ok($many, '<', $few * 1.1 + 100_000, "memory is flat: $few bytes, $many bytes");
 
-$node->wait_for_catchup($standby);
-$standby->promote;
-is($standby->safe_psql('postgres', $unequal), 0, 'and on the standby, promoted');
-$standby->safe_psql('postgres', q{SELECT pgseal.rotate_key('soak'); SELECT literal(); SELECT from_block('promoted', true)});
-is($standby->safe_psql('postgres', $unequal), 0, 'which goes on');
-unlike(slurp_file($node->logfile), qr/TRAP:|terminated by signal (?:6|7|11)/, 'no crash of its own');
+$node->wait_for_catchup($next);
+is($next->safe_psql('postgres', $unequal), 0, 'and on the next standby');
+$next->promote;
+$next->safe_psql('postgres', q{SELECT pgseal.rotate_key('soak'); SELECT literal(); SELECT from_block('promoted', true)});
+is($next->safe_psql('postgres', $unequal), 0, 'which goes on');
+for my $server ($node, $next)
+{
+	unlike(slurp_file($server->logfile), qr/TRAP:|terminated by signal (?:6|7|11)/, 'no crash of its own');
+}
 
-$_->stop for $node, $standby;
+$_->stop for $node, $next;
 done_testing();

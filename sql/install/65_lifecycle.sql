@@ -12,6 +12,8 @@ CREATE TABLE pgseal_internal.rotation (
 	found          int8 NOT NULL DEFAULT 0,
 	last_child     int8 NOT NULL DEFAULT '-9223372036854775808',
 	round_began    timestamptz,
+	in_vain        int4 NOT NULL DEFAULT 0,
+	complaint      text COLLATE "C",
 	pause_until    timestamptz
 );
 COMMENT ON TABLE pgseal_internal.rotation IS 'old key versions, under which values may still be sealed';
@@ -20,6 +22,8 @@ COMMENT ON COLUMN pgseal_internal.rotation.settled IS 'nobody seals under it any
 COMMENT ON COLUMN pgseal_internal.rotation.in_round IS 'the present round goes through all tables that may have its values';
 COMMENT ON COLUMN pgseal_internal.rotation.last_child IS 'child key versions up to this id have been wrapped anew';
 COMMENT ON COLUMN pgseal_internal.rotation.found IS 'values found under it in this round';
+COMMENT ON COLUMN pgseal_internal.rotation.in_vain IS 'rounds since any value could be resealed';
+COMMENT ON COLUMN pgseal_internal.rotation.complaint IS 'detail of the last event about it, which isn''t repeated';
 
 CREATE TABLE pgseal_internal.rotation_table (
 	relid      oid NOT NULL PRIMARY KEY,

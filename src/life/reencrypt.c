@@ -63,8 +63,12 @@
 /* Child keys rewrapped in one transaction */
 #define CHILDREN_PER_STEP		500
 
-/* A round that got nothing done is repeated after so many times its duration */
+/*
+ * A round that got nothing done is repeated after so many times its duration, and
+ * after pgseal.worker_interval, doubled for each that got nothing done so many times
+ */
 #define PAUSE_FACTOR			10
+#define PAUSE_DOUBLINGS			6
 
 /* The table that the present step is about, for pgseal_reencrypt_failed() */
 static Oid	present_table = InvalidOid;
@@ -95,13 +99,16 @@ note_old_versions(void)
 						" (SELECT FROM pgseal.key_version v"
 						"  WHERE v.id = r.key_version_id AND v.wrapped IS NOT NULL AND v.retired IS NULL)",
 						0);
-	(void) pgseal_query("INSERT INTO pgseal_internal.rotation (key_version_id, since)"
-						" SELECT DISTINCT v.id, pg_current_xact_id()"
-						" FROM pgseal.key_version n JOIN pgseal.key_version v USING (key)"
-						" WHERE n.number > 1 AND n.purpose = 'd' AND n.wrapped IS NOT NULL"
-						"  AND v.purpose = 'd' AND v.wrapped IS NOT NULL AND v.retired IS NULL"
-						"  AND (v.number, v.id) < (n.number, n.id)"
-						" ON CONFLICT DO NOTHING", 0);
+	if (pgseal_query("INSERT INTO pgseal_internal.rotation (key_version_id, since)"
+					 " SELECT DISTINCT v.id, pg_current_xact_id()"
+					 " FROM pgseal.key_version n JOIN pgseal.key_version v USING (key)"
+					 " WHERE n.number > 1 AND n.purpose = 'd' AND n.wrapped IS NOT NULL"
+					 "  AND v.purpose = 'd' AND v.wrapped IS NOT NULL AND v.retired IS NULL"
+					 "  AND (v.number, v.id) < (n.number, n.id)"
+					 " ON CONFLICT DO NOTHING", 0) > 0)
+		/* Who rotates again, in the hope of getting on, needn't wait */
+		(void) pgseal_query("UPDATE pgseal_internal.rotation SET pause_until = NULL, in_vain = 0"
+							" WHERE pause_until IS NOT NULL", 0);
 }
 
 /* Everything from before this transaction has ended, also what only reads */
@@ -432,6 +439,8 @@ obstacles(List *unseen, int32 key_hash)
 static void
 finish_version(int64 id, const char *key, int64 found, const char *unseen, bool progress)
 {
+	const char *complaint;
+
 	if (found == 0 && unseen[0] == '\0')
 	{
 		pgseal_catalog_retire_version(id);
@@ -440,17 +449,24 @@ finish_version(int64 id, const char *key, int64 found, const char *unseen, bool 
 		pgseal_catalog_event("version_retired", key, id, NULL);
 		return;
 	}
-	if (!progress)
-		pgseal_catalog_event("reencrypt_incomplete", key, id,
-							 psprintf("values=" INT64_FORMAT " tables=\"%s\"", found, unseen));
-	(void) pgseal_query("UPDATE pgseal_internal.rotation SET in_round = false, pause_until = CASE WHEN $2"
-						" THEN NULL ELSE clock_timestamp() + greatest($3 * interval '1 second',"
+	/* Said once, and again when it is something else */
+	complaint = psprintf("values=" INT64_FORMAT " tables=\"%s\"", found, unseen);
+	if (!progress &&
+		pgseal_query("UPDATE pgseal_internal.rotation SET complaint = $2"
+					 " WHERE key_version_id = $1 AND complaint IS DISTINCT FROM $2", 2,
+					 INT8OID, Int64GetDatum(id), TEXTOID, CStringGetTextDatum(complaint)) > 0)
+		pgseal_catalog_event("reencrypt_incomplete", key, id, complaint);
+	(void) pgseal_query("UPDATE pgseal_internal.rotation SET in_round = false,"
+						" in_vain = CASE WHEN $2 THEN 0 ELSE in_vain + 1 END, pause_until = CASE WHEN $2"
+						" THEN NULL ELSE clock_timestamp() + greatest("
+						"  $3 * (1 << least(in_vain, $5)) * interval '1 second',"
 						"  $4 * (clock_timestamp() - round_began)) END"
-						" WHERE key_version_id = $1", 4,
+						" WHERE key_version_id = $1", 5,
 						INT8OID, Int64GetDatum(id),
 						BOOLOID, BoolGetDatum(progress),
 						INT4OID, Int32GetDatum(pgseal_worker_interval),
-						INT4OID, Int32GetDatum(PAUSE_FACTOR));
+						INT4OID, Int32GetDatum(PAUSE_FACTOR),
+						INT4OID, Int32GetDatum(PAUSE_DOUBLINGS));
 }
 
 static void

@@ -1,0 +1,50 @@
+# What re-encryption can't get done is said once, tried again after growing
+# intervals, and done when it can be: no flood of events and log lines.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'pgseal'
+pgseal.worker_interval = 1
+fsync = off
+});
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgseal;
+SELECT pgseal.create_key('k');
+CREATE TABLE fails (a encrypted_text('k'));
+CREATE FUNCTION bad(encrypted_text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+	IF current_setting('test.fine', true) = 'yes' THEN RETURN 1; END IF; RAISE 'index code fails'; END $$;
+CREATE INDEX ON fails (bad(a));
+SET test.fine = 'yes';
+INSERT INTO fails SELECT 'v' || i FROM generate_series(1, 100) i;
+CREATE TABLE works (a encrypted_text('k'));
+INSERT INTO works SELECT 'v' || i FROM generate_series(1, 100) i;
+SELECT pgseal.rotate_key('k')});
+
+my $incomplete = q{SELECT count(*) FROM pgseal.events WHERE event = 'reencrypt_incomplete'};
+my $in_vain = q{SELECT in_vain FROM pgseal_internal.rotation};
+ok($node->poll_query_until('postgres', "SELECT ($in_vain) >= 3"), 'tried again and again');
+is($node->safe_psql('postgres', $incomplete), 1, 'one event');
+like($node->safe_psql('postgres', q{SELECT detail FROM pgseal.events WHERE event = 'reencrypt_incomplete'}),
+	qr/values=0 tables="public.fails"/, 'which names the table');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM works, pgseal.inspect(a) WHERE NOT current}), 0, 'the other is done');
+my @lines = slurp_file($node->logfile) =~ /index code fails/g;
+cmp_ok(scalar @lines, '<=', 6, 'a line in the log for each attempt: ' . @lines);
+my $pause = $node->safe_psql('postgres', q{SELECT extract(epoch FROM pause_until - now()) > 2 FROM pgseal_internal.rotation});
+is($pause, 't', 'the intervals grow');
+
+$node->safe_psql('postgres', q{DROP FUNCTION bad CASCADE; SELECT pgseal.rotate_key('k')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pgseal.key_version
+	WHERE key = 'k' AND purpose = 'd' AND retired IS NOT NULL}), 'who rotates again needn\'t wait');
+
+$node->stop;
+done_testing();
