@@ -153,7 +153,10 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 	const char *source = inside ? inside_source : debug_query_string;
 	Query	   *result;
 
-	pgseal_parameters_plain(pstate, query, prepare_source == pstate->p_sourcetext ? prepare : NULL);
+	if (!inside)
+		pgseal_parameters_plain(pstate, query, NULL);
+	else if (prepare != NULL && prepare_source == pstate->p_sourcetext)
+		pgseal_parameters_plain(pstate, query, prepare);
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
 

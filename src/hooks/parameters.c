@@ -17,7 +17,7 @@
  *
  * Where the statement can't be analyzed so, as with a call of a function that takes
  * an encrypted value, the parameter keeps the encrypted type; likewise where the
- * statement names that in PREPARE, and where sealed values go in or out by
+ * client names that itself, in PREPARE or the Parse message, and where sealed values go in or out by
  * parameters and results: with pgseal.sealed_input = on or pgseal.transparent = off.
  *
  *-------------------------------------------------------------------------
@@ -27,10 +27,13 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/analyze.h"
 #include "parser/parse_param.h"
 #include "parser/parser.h"
+#include "port/pg_bswap.h"
 #include "tcop/tcopprot.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -128,16 +131,39 @@ plain_type(Oid type)
 	return encrypted != NULL ? get_array_type(encrypted->base->oid) : InvalidOid;
 }
 
-/* Does the PREPARE itself say what type this parameter (from 0) is? */
+/*
+ * Does the client's Parse message say what type this parameter (from 0) is?  The text of
+ * the statement lies in the message, which goes on with a number (16 bits) of types (32
+ * bits each, zero where the type is left open).  Only where the text had to be converted
+ * to the database's encoding, it is a copy.
+ */
 static bool
-is_named(const PrepareStmt *prepare, int parameter)
+is_declared(const char *text, int parameter)
 {
-	return prepare != NULL && parameter < list_length(prepare->argtypes);
+	const char *after = text + strlen(text) + 1;
+	uint16		num_types;
+	uint32		type;
+
+	if (pg_get_client_encoding() != GetDatabaseEncoding())
+		return false;
+	memcpy(&num_types, after, sizeof(num_types));
+	if (parameter >= pg_ntoh16(num_types))
+		return false;
+	memcpy(&type, after + sizeof(num_types) + sizeof(type) * parameter, sizeof(type));
+	return OidIsValid(pg_ntoh32(type));
+}
+
+/* Does the statement or its message say itself what type this parameter is? */
+static bool
+is_named(ParseState *pstate, const PrepareStmt *prepare, int parameter)
+{
+	return prepare != NULL ? parameter < list_length(prepare->argtypes) :
+		is_declared(pstate->p_sourcetext, parameter);
 }
 
 /*
  * The statement as it was parsed.  Analysis has changed that; but that of a PREPARE
- * was put aside, and that of a Parse message is all of its text.  NULL: neither.
+ * was put aside, and that of a Parse message is all of its text.
  */
 static RawStmt *
 raw_statement(ParseState *pstate, const Query *query, const PrepareStmt *prepare)
@@ -153,10 +179,8 @@ raw_statement(ParseState *pstate, const Query *query, const PrepareStmt *prepare
 		raw->stmt_len = query->stmt_len;
 		return raw;
 	}
-	if (pstate->p_sourcetext != debug_query_string)
-		return NULL;
 	statements = raw_parser(pstate->p_sourcetext, RAW_PARSE_DEFAULT);
-	return list_length(statements) == 1 ? linitial_node(RawStmt, statements) : NULL;
+	return linitial_node(RawStmt, statements);
 }
 
 static Query *
@@ -246,6 +270,9 @@ pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *pre
 	if (!pgseal_transparent || pgseal_sealed_input == PGSEAL_SEALED_INPUT_ON ||
 		!infers_types(pstate))
 		return;
+	if (prepare == NULL &&
+		(pstate->p_sourcetext != debug_query_string || MyBackendType != B_BACKEND))
+		return;
 	inferred = pstate->p_ref_hook_state;
 	num_types = *inferred->paramTypes != NULL ? *inferred->numParams : 0;
 	plain = palloc0(sizeof(Oid) * (num_types + 1));
@@ -256,15 +283,13 @@ pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *pre
 		/* PostgreSQL is about to say that it could not determine one */
 		if (types[i] == InvalidOid || types[i] == UNKNOWNOID)
 			return;
-		if (!is_named(prepare, i))
+		if (!is_named(pstate, prepare, i))
 			plain[i] = plain_type(types[i]);
 		num_plain += OidIsValid(plain[i]) ? 1 : 0;
 	}
 	if (num_plain == 0)
 		return;
 	raw = raw_statement(pstate, query, prepare);
-	if (raw == NULL)
-		return;
 
 	for (int i = 0; i < num_types; i++)
 		if (OidIsValid(plain[i]))

@@ -15,7 +15,7 @@
 /*
  * Makes parameters whose type was inferred to be an encrypted one of the base
  * type instead, and the query as it is with them.  prepare is the statement as it
- * was parsed if it is being prepared in SQL, else NULL.
+ * was parsed if it is being prepared in SQL; NULL for that of a Parse message.
  */
 extern void pgseal_parameters_plain(ParseState *pstate, Query *query,
 									const PrepareStmt *prepare);

@@ -179,6 +179,13 @@ $r = extended('DELETE FROM t WHERE a[1] = $1 AND n = $2 AND v = ANY ($3)', value
 is_deeply([ $r->{tags}, $r->{parameters} ], [ ['DELETE 1'], [ TEXT, INT4, TEXT_ARRAY ] ], 'and in a condition');
 $r = extended('SELECT v FROM t WHERE v = $1 AND n = $2; ', values => [ 'eve', 30 ]);
 is_deeply([ $r->{rows}, $r->{parameters} ], [ [ ['eve'] ], [ TEXT, INT4 ] ], 'behind a semicolon there may be nothing');
+my ($sealed_text, $sealed_int) = split / /, $node->safe_psql('postgres', q{SELECT 'encrypted_text'::regtype::oid || ' ' || 'encrypted_int4'::regtype::oid});
+$r = extended('SELECT v FROM t WHERE v = $1 AND n = $2 AND id = $3', types => [ 0, $sealed_int ], values => [ 'eve', 30, 3 ]);
+is_deeply([ $r->{rows}, $r->{parameters} ], [ [ ['eve'] ], [ TEXT, $sealed_int, INT4 ] ], 'what the client declares stays');
+simple(q{SET client_encoding = 'LATIN1'});
+$r = extended('SELECT v FROM t WHERE v = $1 AND n = $2', types => [ $sealed_text ], values => [ 'eve', 30 ]);
+is_deeply($r->{rows}, [ ['eve'] ], 'in another encoding');
+simple('RESET client_encoding');
 $r = extended('SELECT v FROM t WHERE v = $1 AND nosuch = $2');
 is($r->{error}, '42703', 'an error is one');
 is_deeply(extended('SELECT n FROM t WHERE v = $1', values => ['eve'])->{rows}, [ [30] ], 'and nothing stays of it');
