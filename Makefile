@@ -4,6 +4,8 @@
 #   make installcheck         regression tests against a running server
 #   make check-layers         who includes what, and what pgseal.so exports
 #   make soak                 ten minutes of sessions, rotations, faults and crashes
+#   make indent               pgindent, where pg_bsd_indent is found
+#   make deb                  packages for the installed PostgreSQLs, in ..
 #   make test, demo, bench    all tests, a guided tour, benchmarks; in a
 #                             scratch copy, with a private server (CONTRIBUTING.md)
 
@@ -11,7 +13,11 @@ EXTENSION = pgseal
 MODULE_big = pgseal
 OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 HDRS := $(wildcard src/*/*.h)
-DATA_built = sql/pgseal--1.0.sql
+# The one place where the version of the SQL objects stands
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" pgseal.control)
+DATA_built = sql/pgseal--$(EXTVERSION).sql
+# From one version to the next; the scripts of released versions are in test/release
+DATA = $(wildcard sql/pgseal--*--*.sql)
 
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
@@ -20,7 +26,7 @@ PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
 PG_CFLAGS += $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option -Wno-ignored-attributes -Wno-ignored-optimization-argument)
 SHLIB_LINK = -lcrypto -lssl -lcurl
 
-REGRESS := $(patsubst sql/%.sql,%,$(filter-out $(DATA_built),$(sort $(wildcard sql/*.sql))))
+REGRESS := $(patsubst sql/%.sql,%,$(filter-out sql/pgseal--%,$(sort $(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=pgseal
 ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=pgseal
@@ -73,4 +79,11 @@ check-postgres:
 bench:
 	sh test/scratch.sh sh test/bench/run.sh
 
-.PHONY: check-layers check-postgres test soak demo bench
+# As PostgreSQL's own source; typedefs are those of the debug information
+indent: all
+	sh test/indent.sh
+
+deb:
+	sh debian/build.sh
+
+.PHONY: check-layers check-postgres test soak demo bench indent deb

@@ -131,7 +131,8 @@ for my $file (sort grep { !$may_be_circular{ dirname($_) } } keys %calls)
 my %exported = map { /^(\S+) [A-Z]/ ? ($1 => 1) : () } `nm -D --defined-only --format=posix pgseal.so`;
 is($?, 0, 'pgseal.so has been built');
 
-my $sql = slurp('sql/pgseal--1.0.sql');
+my ($version) = slurp('pgseal.control') =~ /^default_version = '(.*)'$/m;
+my $sql = slurp("sql/pgseal--$version.sql");
 my %wanted = map { $_ => 1 } $sql =~ /'MODULE_PATHNAME'\s*,\s*'(\w+)'/g;
 
 for my $function (sort keys %wanted)

@@ -180,7 +180,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	const char *action = NULL;
 
 	pgseal_kms_request_init(out_request, server, "POST",
-						pgseal_aws_endpoint(server, "endpoint", "kms"));
+							pgseal_aws_endpoint(server, "endpoint", "kms"));
 	pgseal_secmem_init(body);
 	switch (op->kind)
 	{
@@ -274,17 +274,17 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 		return pgseal_kms_verdict_malformed(out_error);
 	if (strcmp(state, "Enabled") != 0)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, state,
-							  psprintf("Key %s is in state %s.", arn, state),
-							  strcmp(state, "PendingDeletion") == 0 ?
-							  "Cancel the deletion with CancelKeyDeletion and enable the key." :
-							  "Enable the key in AWS KMS.");
+								  psprintf("Key %s is in state %s.", arn, state),
+								  strcmp(state, "PendingDeletion") == 0 ?
+								  "Cancel the deletion with CancelKeyDeletion and enable the key." :
+								  "Enable the key in AWS KMS.");
 	if (usage && strcmp(usage, "ENCRYPT_DECRYPT") != 0)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, usage,
-							  psprintf("Key %s is for %s.", arn, usage),
-							  "The key must be a symmetric one for ENCRYPT_DECRYPT.");
+								  psprintf("Key %s is for %s.", arn, usage),
+								  "The key must be a symmetric one for ENCRYPT_DECRYPT.");
 	if (!is_key_asked_for(arn, key_id))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-							  psprintf("The reply is about key %s.", arn), NULL);
+								  psprintf("The reply is about key %s.", arn), NULL);
 	out_reply->master_key = master_key_of(arn, pgseal_json_string(json, "KeyMetadata.CurrentKeyMaterialId"));
 	out_reply->detail = psprintf("Key %s is enabled.", arn);
 	return PGSEAL_VERDICT_OK;
@@ -292,7 +292,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 
 static PgsealVerdict
 read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHttpResponse *response,
-	 const PgsealKmsServer *server, const PgsealKmsOp *op)
+		   const PgsealKmsServer *server, const PgsealKmsOp *op)
 {
 	const char *key_id = pgseal_kms_option(server, "key_id");
 	PgsealJson *json = pgseal_json_parse(response->body, response->body_len);
@@ -326,7 +326,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		strcmp(arn, arn_of(op->master_key)) == 0 : is_key_asked_for(arn, key_id);
 	if (!right_key)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-							  psprintf("The reply is about key %s.", arn), NULL);
+								  psprintf("The reply is about key %s.", arn), NULL);
 
 	if ((op->kind == PGSEAL_KMS_OP_UNWRAP || op->kind == PGSEAL_KMS_OP_GENERATE) &&
 		read_blob(out_reply->secret, PGSEAL_KEY_BYTES, json, "Plaintext", true) == 0)

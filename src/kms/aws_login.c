@@ -76,11 +76,11 @@ login_environment(PgsealCredential *out_credential, PgsealKmsCall *call)
 	const char *token = env("AWS_SESSION_TOKEN");
 
 	if (!pgseal_kms_set_field(out_credential->id, sizeof(out_credential->id),
-						  env("AWS_ACCESS_KEY_ID")) ||
+							  env("AWS_ACCESS_KEY_ID")) ||
 		!pgseal_kms_set_field(out_credential->secret, sizeof(out_credential->secret),
-						  env("AWS_SECRET_ACCESS_KEY")) ||
+							  env("AWS_SECRET_ACCESS_KEY")) ||
 		!pgseal_kms_set_field(out_credential->token, sizeof(out_credential->token),
-						  token ? token : ""))
+							  token ? token : ""))
 		return not_configured(call->error, "environment",
 							  "AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is missing or too long.",
 							  "Set them in the environment of the PostgreSQL server.");
@@ -133,7 +133,7 @@ pgseal_aws_read_profile(PgsealCredential *out_credential, char *text, const char
 			has_id = pgseal_kms_set_field(out_credential->id, sizeof(out_credential->id), value);
 		else if (strcmp(name, "aws_secret_access_key") == 0)
 			has_secret = pgseal_kms_set_field(out_credential->secret,
-										  sizeof(out_credential->secret), value);
+											  sizeof(out_credential->secret), value);
 		else if (strcmp(name, "aws_session_token") == 0 &&
 				 !pgseal_kms_set_field(out_credential->token, sizeof(out_credential->token), value))
 			return false;
@@ -202,7 +202,7 @@ begin_sts(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const c
 	const char *session = pgseal_kms_option_or(server, "role_session_name", env("AWS_ROLE_SESSION_NAME"));
 
 	pgseal_kms_request_init(out_request, server, "POST",
-						pgseal_aws_endpoint(server, "sts_endpoint", "sts"));
+							pgseal_aws_endpoint(server, "sts_endpoint", "sts"));
 	pgseal_http_add_header(out_request, "Content-Type",
 						   "application/x-www-form-urlencoded; charset=utf-8");
 	pgseal_secmem_init(&out_request->body);
@@ -294,7 +294,7 @@ login_web_identity(PgsealCredential *out_credential, PgsealKmsCall *call)
 {
 	const PgsealKmsServer *server = call->server;
 	const char *path = pgseal_kms_option_or(server, "web_identity_token_file",
-									 env("AWS_WEB_IDENTITY_TOKEN_FILE"));
+											env("AWS_WEB_IDENTITY_TOKEN_FILE"));
 	const char *role_arn = pgseal_kms_option_or(server, "web_identity_role_arn", env("AWS_ROLE_ARN"));
 	PgsealHttpRequest request;
 	char	   *token;
@@ -337,9 +337,9 @@ pgseal_aws_read_metadata(void *out_credential, PgsealKmsError *out_error,
 
 	if (response->status != 200)
 		return pgseal_kms_verdict(out_error, pgseal_kms_status_is_transient(response->status) ?
-							  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED, "metadata",
-							  "The machine's identity service gives no credentials.",
-							  "Check that the instance or the container has a role.");
+								  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED, "metadata",
+								  "The machine's identity service gives no credentials.",
+								  "Check that the instance or the container has a role.");
 	json = pgseal_json_parse(response->body, response->body_len);
 	if (json == NULL ||
 		!set_all(out_credential, pgseal_json_string(json, "AccessKeyId"),
@@ -360,9 +360,9 @@ read_line(void *out_line, PgsealKmsError *out_error, const PgsealHttpResponse *r
 	if (response->status != 200 || response->body_len == 0 ||
 		response->body_len > TOKEN_MAX_BYTES)
 		return pgseal_kms_verdict(out_error, pgseal_kms_status_is_transient(response->status) ?
-							  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED, "imds",
-							  "The instance metadata service gives no credentials.",
-							  "Check that the instance has a role; from within a container its hop limit must be 2.");
+								  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED, "imds",
+								  "The instance metadata service gives no credentials.",
+								  "Check that the instance has a role; from within a container its hop limit must be 2.");
 	*line = pgseal_secmem_copy(response->body, strcspn(response->body, "\r\n"));
 	return PGSEAL_VERDICT_OK;
 }

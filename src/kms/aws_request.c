@@ -120,16 +120,16 @@ pgseal_aws_judge_error(PgsealKmsError *out_error, int http_status,
 		 strncmp(code, "SignatureDoesNotMatch", len) == 0) && len > 0 &&
 		message && (strstr(message, "expired") || strstr(message, "not yet current")))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_SKEWED, code, message,
-							  "Set the machine's clock.");
+								  "Set the machine's clock.");
 
 	for (int i = 0; i < lengthof(error_codes); i++)
 	{
 		if (strlen(error_codes[i].code) == len && strncmp(error_codes[i].code, code, len) == 0)
 			return pgseal_kms_verdict(out_error, error_codes[i].verdict, code, message,
-								  error_codes[i].hint);
+									  error_codes[i].hint);
 	}
 	return pgseal_kms_verdict(out_error,
-						  pgseal_kms_status_is_transient(http_status) ? PGSEAL_VERDICT_RETRY :
-						  PGSEAL_VERDICT_REFUSED,
-						  code, message, NULL);
+							  pgseal_kms_status_is_transient(http_status) ? PGSEAL_VERDICT_RETRY :
+							  PGSEAL_VERDICT_REFUSED,
+							  code, message, NULL);
 }

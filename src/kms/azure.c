@@ -144,7 +144,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	PgsealSecretString authorization;
 
 	pgseal_kms_request_init(out_request, server, describe ? "GET" : "POST",
-						pgseal_kms_option(server, "vault_url"));
+							pgseal_kms_option(server, "vault_url"));
 	/* a kid of another vault can't be asked for: the newest version will refuse */
 	if (!wrap && !describe && kid)
 		key_path = kid;
@@ -214,7 +214,7 @@ judge_error(PgsealKmsError *out_error, const PgsealHttpResponse *response,
 	}
 	if (response->status == 401)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RELOGIN, code, message,
-							  "Check the tenant, and the option \"resource\" for a cloud other than the public one.");
+								  "Check the tenant, and the option \"resource\" for a cloud other than the public one.");
 	if (pgseal_kms_status_is_transient(response->status))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message, hint);
 	/* what can't be decrypted is a bad parameter */
@@ -247,11 +247,11 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error,
 		return pgseal_kms_verdict_malformed(out_error);
 	if (!is_own_kid(server, kid))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-							  psprintf("The reply is about key %s.", kid), NULL);
+								  psprintf("The reply is about key %s.", kid), NULL);
 	if (!pgseal_json_true(json, "attributes.enabled"))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "KeyDisabled",
-							  psprintf("Key %s is disabled.", kid),
-							  "Enable the key's version in Azure Key Vault.");
+								  psprintf("Key %s is disabled.", kid),
+								  "Enable the key's version in Azure Key Vault.");
 	out_reply->master_key = pstrdup(kid);
 	out_reply->detail = psprintf("Key %s of type %s is enabled.", kid, type);
 	return PGSEAL_VERDICT_OK;
@@ -259,7 +259,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error,
 
 static PgsealVerdict
 read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHttpResponse *response,
-	 const PgsealKmsServer *server, const PgsealKmsOp *op)
+		   const PgsealKmsServer *server, const PgsealKmsOp *op)
 {
 	PgsealJson *json = pgseal_json_parse(response->body, response->body_len);
 	const char *kid;
@@ -282,7 +282,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		pg_strcasecmp(kid, op->master_key) == 0 : is_own_kid(server, kid);
 	if (!right_key)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-							  psprintf("The reply is about key %s.", kid), NULL);
+								  psprintf("The reply is about key %s.", kid), NULL);
 
 	if (op->kind == PGSEAL_KMS_OP_UNWRAP)
 	{

@@ -65,7 +65,7 @@ static const char *
 resource(const PgsealKmsServer *server)
 {
 	return pgseal_kms_option_or(server, "resource",
-						 pgseal_azure_resource(pgseal_kms_option(server, "vault_url")));
+								pgseal_azure_resource(pgseal_kms_option(server, "vault_url")));
 }
 
 void
@@ -125,7 +125,7 @@ pgseal_azure_login(PgsealCredential *out_credential, const PgsealCredential *old
 	const char *source = pgseal_kms_option_or(server, "credentials", "auto");
 	const char *secret_file = pgseal_kms_option(server, "client_secret_file");
 	const char *token_file = pgseal_kms_option_or(server, "federated_token_file",
-										   env("AZURE_FEDERATED_TOKEN_FILE"));
+												  env("AZURE_FEDERATED_TOKEN_FILE"));
 	const char *tenant_id = pgseal_kms_option_or(server, "tenant_id", env("AZURE_TENANT_ID"));
 	const char *client_id = pgseal_kms_option_or(server, "client_id", env("AZURE_CLIENT_ID"));
 	bool		any = strcmp(source, "auto") == 0;
@@ -146,8 +146,8 @@ pgseal_azure_login(PgsealCredential *out_credential, const PgsealCredential *old
 	}
 	if (path == NULL || tenant_id == NULL || client_id == NULL)
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "credentials",
-							  "The tenant, the client or the file with its secret or token is not known.",
-							  "Set the options \"tenant_id\", \"client_id\" and \"client_secret_file\" or \"federated_token_file\".");
+								  "The tenant, the client or the file with its secret or token is not known.",
+								  "Set the options \"tenant_id\", \"client_id\" and \"client_secret_file\" or \"federated_token_file\".");
 	secret = pgseal_kms_read_secret_file(call->error, path, TOKEN_MAX_BYTES);
 	if (secret == NULL)
 		return PGSEAL_VERDICT_REFUSED;

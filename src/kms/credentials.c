@@ -313,7 +313,7 @@ pgseal_credential_get(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES],
 		{
 			result = PGSEAL_CREDENTIAL_FAILED;
 			*out_verdict = pgseal_kms_verdict(out_error, PGSEAL_VERDICT_UNREACHABLE, "timeout",
-										  "Another session's login has not ended in time.", NULL);
+											  "Another session's login has not ended in time.", NULL);
 			break;
 		}
 		/* the slot may be given to another key meanwhile: then we look again */

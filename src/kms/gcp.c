@@ -138,7 +138,7 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 			key_name = pnstrdup(op->master_key, version - op->master_key);
 	}
 	pgseal_kms_request_init(out_request, server, op->kind == PGSEAL_KMS_OP_DESCRIBE ? "GET" : "POST",
-						pgseal_kms_option_or(server, "endpoint", DEFAULT_ENDPOINT));
+							pgseal_kms_option_or(server, "endpoint", DEFAULT_ENDPOINT));
 	pgseal_secmem_init(&path);
 	pgseal_secmem_append(&path, "/v1/");
 	pgseal_secmem_append_urlencoded(&path, key_name, "/:");
@@ -189,19 +189,19 @@ judge_error(PgsealKmsError *out_error, const PgsealHttpResponse *response,
 
 	if (response->status == 401)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RELOGIN, code, message,
-							  "Check the service account's key.");
+								  "Check the service account's key.");
 	if (pgseal_kms_status_is_transient(response->status))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, code, message,
-							  response->status == 429 ?
-							  "Raise the project's quota of Cloud KMS, or \"pgseal.cache_ttl\"." : NULL);
+								  response->status == 429 ?
+								  "Raise the project's quota of Cloud KMS, or \"pgseal.cache_ttl\"." : NULL);
 	if (code && strcmp(code, "INVALID_ARGUMENT") == 0 && op->kind == PGSEAL_KMS_OP_UNWRAP)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, code, message, NULL);
 	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message,
-						  code == NULL ? NULL :
-						  strcmp(code, "PERMISSION_DENIED") == 0 ?
-						  "Grant the service account roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on the key." :
-						  strcmp(code, "FAILED_PRECONDITION") == 0 ? state_hint(message) :
-						  strcmp(code, "NOT_FOUND") == 0 ? "Check the option \"key_name\"." : NULL);
+							  code == NULL ? NULL :
+							  strcmp(code, "PERMISSION_DENIED") == 0 ?
+							  "Grant the service account roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on the key." :
+							  strcmp(code, "FAILED_PRECONDITION") == 0 ? state_hint(message) :
+							  strcmp(code, "NOT_FOUND") == 0 ? "Check the option \"key_name\"." : NULL);
 }
 
 /* A blob with its checksum, at most size bytes; its length, or -1 */
@@ -227,7 +227,7 @@ static PgsealVerdict
 damaged(PgsealKmsError *out_error)
 {
 	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, "crc32c",
-						  "The data was damaged on its way: a checksum does not match.", NULL);
+							  "The data was damaged on its way: a checksum does not match.", NULL);
 }
 
 /* Is it a version of the key? */
@@ -250,19 +250,19 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 
 	if (purpose && strcmp(purpose, "ENCRYPT_DECRYPT") != 0)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, purpose,
-							  "The key is for another purpose.",
-							  "Make the key with purpose ENCRYPT_DECRYPT.");
+								  "The key is for another purpose.",
+								  "Make the key with purpose ENCRYPT_DECRYPT.");
 	if (version == NULL || state == NULL)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "no_primary",
-							  "The key has no primary version.",
-							  "Set a primary version of the key.");
+								  "The key has no primary version.",
+								  "Set a primary version of the key.");
 	if (!is_version_of(version, key_name))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-							  psprintf("The reply is about key %s.", version), NULL);
+								  psprintf("The reply is about key %s.", version), NULL);
 	if (strcmp(state, "ENABLED") != 0)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, state,
-							  psprintf("The primary version %s is in state %s.", version, state),
-							  state_hint(state));
+								  psprintf("The primary version %s is in state %s.", version, state),
+								  state_hint(state));
 	out_reply->master_key = pstrdup(version);
 	out_reply->detail = psprintf("The primary version %s is enabled.", version);
 	return PGSEAL_VERDICT_OK;
@@ -270,7 +270,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 
 static PgsealVerdict
 read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHttpResponse *response,
-	 const PgsealKmsServer *server, const PgsealKmsOp *op)
+		   const PgsealKmsServer *server, const PgsealKmsOp *op)
 {
 	const char *key_name = pgseal_kms_option(server, "key_name");
 	PgsealJson *json = pgseal_json_parse(response->body, response->body_len);
@@ -299,7 +299,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		return pgseal_kms_verdict_malformed(out_error);
 	if (!is_version_of(version, key_name))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-							  psprintf("The reply is about key %s.", version), NULL);
+								  psprintf("The reply is about key %s.", version), NULL);
 	len = read_guarded(out_reply->wrapped, sizeof(out_reply->wrapped), json, "ciphertext");
 	if (len <= 0 || !pgseal_json_true(json, "verifiedPlaintextCrc32c") ||
 		!pgseal_json_true(json, "verifiedAdditionalAuthenticatedDataCrc32c"))

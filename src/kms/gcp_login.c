@@ -137,13 +137,13 @@ read_impersonation(void *out_credential, PgsealKmsError *out_error,
 
 	if (response->status != 200)
 		return pgseal_kms_verdict(out_error, pgseal_kms_status_is_transient(response->status) ?
-							  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED,
-							  json ? pgseal_json_string(json, "error.status") : NULL,
-							  json ? pgseal_json_string(json, "error.message") : NULL,
-							  "Grant the federated identity roles/iam.workloadIdentityUser on the service account.");
+								  PGSEAL_VERDICT_RETRY : PGSEAL_VERDICT_REFUSED,
+								  json ? pgseal_json_string(json, "error.status") : NULL,
+								  json ? pgseal_json_string(json, "error.message") : NULL,
+								  "Grant the federated identity roles/iam.workloadIdentityUser on the service account.");
 	if (left <= 0 ||
 		!pgseal_kms_set_field(credential->token, sizeof(credential->token),
-						  pgseal_json_string(json, "accessToken")))
+							  pgseal_json_string(json, "accessToken")))
 		return pgseal_kms_verdict_malformed(out_error);
 	pgseal_kms_set_lifetime(credential, *(const int64 *) now, left);
 	return PGSEAL_VERDICT_OK;
@@ -159,7 +159,7 @@ impersonate(PgsealCredential *credential, PgsealKmsCall *call, const char *url)
 
 	if (!begin_post(&request, call->server, url))
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
-							  "service_account_impersonation_url is not a URL.", NULL);
+								  "service_account_impersonation_url is not a URL.", NULL);
 	pgseal_secmem_init(&authorization);
 	pgseal_secmem_append(&authorization, "Bearer ");
 	pgseal_secmem_append(&authorization, credential->token);
@@ -188,8 +188,8 @@ read_subject_token(PgsealKmsCall *call, const PgsealJson *account)
 	if (path == NULL)
 	{
 		(void) pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
-							  "The external account's token does not come from a file.",
-							  "Only a credential_source with \"file\" is supported.");
+								  "The external account's token does not come from a file.",
+								  "Only a credential_source with \"file\" is supported.");
 		return NULL;
 	}
 	text = pgseal_kms_read_secret_file(call->error, path, FILE_MAX_BYTES);
@@ -199,7 +199,7 @@ read_subject_token(PgsealKmsCall *call, const PgsealJson *account)
 	token = json && field ? pgseal_json_string(json, field) : NULL;
 	if (token == NULL)
 		(void) pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
-							  psprintf("File \"%s\" has no such token.", path), NULL);
+								  psprintf("File \"%s\" has no such token.", path), NULL);
 	return token;
 }
 
@@ -222,16 +222,16 @@ login_file(PgsealCredential *out_credential, PgsealKmsCall *call, const char *pa
 							   &call->now);
 	if (type == NULL || strcmp(type, "external_account") != 0)
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
-							  psprintf("File \"%s\" is not a usable key of a service account nor an external account.", path),
-							  "Check the option \"credentials_file\".");
+								  psprintf("File \"%s\" is not a usable key of a service account nor an external account.", path),
+								  "Check the option \"credentials_file\".");
 
 	subject_token = read_subject_token(call, json);
 	if (subject_token == NULL)
 		return PGSEAL_VERDICT_REFUSED;
 	if (!pgseal_gcp_build_exchange(&request, call->server, json, subject_token))
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
-							  psprintf("File \"%s\" lacks audience, subject_token_type or token_url.", path),
-							  "Check the option \"credentials_file\".");
+								  psprintf("File \"%s\" lacks audience, subject_token_type or token_url.", path),
+								  "Check the option \"credentials_file\".");
 	verdict = pgseal_kms_send(call, out_credential, &request, pgseal_oauth_read_token, &call->now);
 	impersonation_url = pgseal_json_string(json, "service_account_impersonation_url");
 	if (verdict == PGSEAL_VERDICT_OK && impersonation_url)
@@ -248,8 +248,8 @@ read_metadata(void *out_credential, PgsealKmsError *out_error,
 
 	if (flavor == NULL || strcmp(flavor, "Google") != 0)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "metadata",
-							  "What answers is not Google's metadata server.",
-							  "See the option \"credentials\".");
+								  "What answers is not Google's metadata server.",
+								  "See the option \"credentials\".");
 	return pgseal_oauth_read_token(out_credential, out_error, response, now);
 }
 
@@ -259,7 +259,7 @@ pgseal_gcp_login(PgsealCredential *out_credential, const PgsealCredential *old,
 {
 	const char *source = pgseal_kms_option_or(call->server, "credentials", "auto");
 	const char *path = pgseal_kms_option_or(call->server, "credentials_file",
-									 env("GOOGLE_APPLICATION_CREDENTIALS"));
+											env("GOOGLE_APPLICATION_CREDENTIALS"));
 	const char *host = env("GCE_METADATA_HOST");
 	PgsealHttpRequest request = {0};
 	TimestampTz deadline = call->deadline;
@@ -269,8 +269,8 @@ pgseal_gcp_login(PgsealCredential *out_credential, const PgsealCredential *old,
 	{
 		if (path == NULL)
 			return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "credentials",
-								  "The credentials' file is not known.",
-								  "Set the option \"credentials_file\".");
+									  "The credentials' file is not known.",
+									  "Set the option \"credentials_file\".");
 		return login_file(out_credential, call, path);
 	}
 

@@ -162,9 +162,9 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	bool		wrap = op->kind == PGSEAL_KMS_OP_WRAP;
 	bool		unwrap = op->kind == PGSEAL_KMS_OP_UNWRAP;
 	PgsealKmipMessage message = pgseal_kmip_begin(out_request, server,
-										wrap ? OPERATION_ENCRYPT :
-										unwrap ? OPERATION_DECRYPT : OPERATION_GET_ATTRIBUTES,
-										credential->secret);
+												  wrap ? OPERATION_ENCRYPT :
+												  unwrap ? OPERATION_DECRYPT : OPERATION_GET_ATTRIBUTES,
+												  credential->secret);
 	const char *context = op->context ? pgseal_kms_context_json(op->context) : NULL;
 
 	pgseal_ttlv_text(message.body, TAG_UNIQUE_IDENTIFIER,
@@ -208,7 +208,7 @@ read_wrapped(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealT
 		return pgseal_kms_verdict_malformed(out_error);
 	if (nonce_len < NONCE_BYTES || tag_len != TAG_BYTES)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "not_authenticated",
-							  "The reply has no nonce or no authentication tag.", NEEDS_GCM);
+								  "The reply has no nonce or no authentication tag.", NEEDS_GCM);
 	*out++ = FORMAT;
 	*out++ = (uint8) nonce_len;
 	memcpy(out, nonce, nonce_len);
@@ -254,9 +254,9 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 		return pgseal_kms_verdict_malformed(out_error);
 	if (state != STATE_ACTIVE)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RELOGIN, "wrong_key_lifecycle_state",
-							  psprintf("Key %s is %s.", key, state >= 1 && state <= lengthof(states) ?
-									   states[state - 1] : "in an unknown state"),
-							  CHECK_KEY);
+								  psprintf("Key %s is %s.", key, state >= 1 && state <= lengthof(states) ?
+										   states[state - 1] : "in an unknown state"),
+								  CHECK_KEY);
 	out_reply->master_key = pstrdup(key);
 	out_reply->detail = key_name ?
 		psprintf("The active key of name \"%s\" is %s.", key_name, key) :
@@ -283,7 +283,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 		return pgseal_kms_verdict_malformed(out_error);
 	if (asked && strcmp(key, asked) != 0)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-							  psprintf("The reply is about key %s.", key), NULL);
+								  psprintf("The reply is about key %s.", key), NULL);
 	switch (op->kind)
 	{
 		case PGSEAL_KMS_OP_WRAP:

@@ -31,8 +31,8 @@ read_password(PgsealCredential *out_credential, PgsealKmsCall *call)
 	if (password[0] == '\0' ||
 		!pgseal_kms_set_field(out_credential->secret, sizeof(out_credential->secret), password))
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
-							  "The password's file is empty or has several lines.",
-							  "See the option \"password_file\".");
+								  "The password's file is empty or has several lines.",
+								  "See the option \"password_file\".");
 	return PGSEAL_VERDICT_OK;
 }
 

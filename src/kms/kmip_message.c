@@ -72,7 +72,7 @@ append_header(PgsealSecretString *body, const PgsealKmsServer *server, const cha
 
 PgsealKmipMessage
 pgseal_kmip_begin(PgsealHttpRequest *out_request, const PgsealKmsServer *server, uint32 operation,
-			  const char *password)
+				  const char *password)
 {
 	PgsealKmipMessage message = {&out_request->body};
 
@@ -198,17 +198,17 @@ judge_failure(PgsealKmsError *out_error, uint32 status, PgsealTtlv item)
 
 	if (status == STATUS_PENDING)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "operation_pending",
-							  "The server wants to be asked again for the result, which pgseal does not do.", NULL);
+								  "The server wants to be asked again for the result, which pgseal does not do.", NULL);
 	if (!pgseal_ttlv_get_enumeration(&reason, pgseal_ttlv_member(&item, TAG_RESULT_REASON)))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "operation_failed", text, NULL);
 	for (int i = 0; i < lengthof(reasons); i++)
 	{
 		if (reasons[i].reason == reason)
 			return pgseal_kms_verdict(out_error, reasons[i].verdict, reasons[i].code, text,
-								  reasons[i].hint);
+									  reasons[i].hint);
 	}
 	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED,
-						  psprintf("result_reason_0x%X", reason), text, NULL);
+							  psprintf("result_reason_0x%X", reason), text, NULL);
 }
 
 /* The payload of the reply's one batch item */

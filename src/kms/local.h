@@ -62,7 +62,7 @@ extern bool pgseal_local_in_data_directory(const char *path);
  * keyring_version.  source is named in messages.
  */
 extern PgsealKmsStatus pgseal_local_parse(PgsealKeyring *keyring, PgsealKmsError *out_error,
-											const char *source);
+										  const char *source);
 
 /* Makes keyring the keyring of this one key, version 1 */
 extern bool pgseal_local_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES]);
@@ -72,18 +72,18 @@ extern bool pgseal_local_set_single(PgsealKeyring *keyring, const uint8 key[PGSE
  * keyring_permissions, keyring_location, keyring_unreadable.
  */
 extern PgsealKmsStatus pgseal_local_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
-										   const char *file);
+										 const char *file);
 
 /*
  * Reads the file, after creating it with one new master key if it is missing.
  * Codes, beyond those of read: keyring_unwritable.
  */
 extern PgsealKmsStatus pgseal_local_initialize(PgsealKeyring *out_keyring,
-												 PgsealKmsError *out_error, const char *file);
+											   PgsealKmsError *out_error, const char *file);
 
 /* Reads the file and adds a new master key to it.  Codes: also keyring_full. */
 extern PgsealKmsStatus pgseal_local_rotate(PgsealKeyring *out_keyring,
-											 PgsealKmsError *out_error, const char *file);
+										   PgsealKmsError *out_error, const char *file);
 
 /*
  * Makes sure that the file's present content survives a crash of the machine.
@@ -115,7 +115,7 @@ extern PgsealKmsStatus pgseal_local_remember(const PgsealKeyring *keyring,
  * and those of parse.
  */
 extern PgsealKmsStatus pgseal_local_run(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
-										  const char *command);
+										const char *command);
 
 /* local.c */
 

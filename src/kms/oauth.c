@@ -36,18 +36,18 @@ pgseal_oauth_read_token(void *out_credential, PgsealKmsError *out_error,
 		/* Google, about the times in a JWT that we signed */
 		if (message && strstr(message, "iat and exp") != NULL)
 			return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_SKEWED, code, message,
-								  "Set the machine's clock.");
+									  "Set the machine's clock.");
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, code, message,
-							  "Check the identity's name and secret or token, and that it has not expired.");
+								  "Check the identity's name and secret or token, and that it has not expired.");
 	}
 	if (json == NULL ||
 		!pgseal_kms_set_field(credential->token, sizeof(credential->token),
-						  pgseal_json_string(json, "access_token")) ||
+							  pgseal_json_string(json, "access_token")) ||
 		credential->token[0] == '\0' ||
 		!pgseal_json_int64(json, "expires_in", &seconds))
 		return pgseal_kms_verdict_malformed(out_error);
 	pgseal_kms_set_lifetime(credential, *(const int64 *) now,
-						Min(Max(seconds, MIN_SECONDS), MAX_SECONDS));
+							Min(Max(seconds, MIN_SECONDS), MAX_SECONDS));
 	return PGSEAL_VERDICT_OK;
 }
 

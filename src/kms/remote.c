@@ -184,17 +184,17 @@ send_once(PgsealKmsCall *call, PgsealHttpResponse *response, void *out_result,
 			return pgseal_kms_verdict(error, PGSEAL_VERDICT_RETRY, "connection", detail, NULL);
 		case PGSEAL_HTTP_TIMEOUT:
 			return pgseal_kms_verdict(error, PGSEAL_VERDICT_RETRY, "timeout", detail,
-								  "Check the network, or raise \"pgseal.kms_timeout\".");
+									  "Check the network, or raise \"pgseal.kms_timeout\".");
 		case PGSEAL_HTTP_TLS:
 			return pgseal_kms_verdict(error, PGSEAL_VERDICT_UNREACHABLE, "tls", detail,
-								  "Check the name in the URL, the options \"ca_file\" and \"client_cert_file\", and the server's certificate.");
+									  "Check the name in the URL, the options \"ca_file\" and \"client_cert_file\", and the server's certificate.");
 		case PGSEAL_HTTP_TOO_LARGE:
 			return pgseal_kms_verdict(error, PGSEAL_VERDICT_UNREACHABLE, "reply_size", detail, NULL);
 		case PGSEAL_HTTP_BROKEN:
 			break;
 	}
 	return pgseal_kms_verdict(error, PGSEAL_VERDICT_INVALID, "request", detail,
-						  "Check the URLs and files in the server's options.");
+							  "Check the URLs and files in the server's options.");
 }
 
 PgsealVerdict
@@ -220,9 +220,9 @@ pgseal_kms_send(PgsealKmsCall *call, void *out_result, PgsealHttpRequest *reques
 				break;
 			if (redirects++ >= MAX_REDIRECTS || !follow_redirect(call, request, &response))
 				return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "redirect",
-									  "The service redirects to a place that it may not redirect to.",
-									  call->bases == NIL ? NULL :
-									  "Name every host of the cluster in the option \"address\", separated by commas.");
+										  "The service redirects to a place that it may not redirect to.",
+										  call->bases == NIL ? NULL :
+										  "Name every host of the cluster in the option \"address\", separated by commas.");
 		}
 		if (!worth_a_retry(verdict, attempt))
 			return verdict;
@@ -392,8 +392,8 @@ exchange(PgsealKmsCall *call, PgsealKmsReply *out_reply, const PgsealKmsOp *op)
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "digest", NULL, NULL);
 	if (!pgseal_endpoint_allowed(key))
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_UNREACHABLE, "circuit_open",
-							  "Recent operations got no answer; it will be asked again in a few seconds.",
-							  NULL);
+								  "Recent operations got no answer; it will be asked again in a few seconds.",
+								  NULL);
 	for (;;)
 	{
 		PgsealHttpRequest request;

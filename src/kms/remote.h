@@ -174,7 +174,7 @@ extern PgsealVerdict pgseal_kms_send(PgsealKmsCall *call, void *out_result,
 
 /* Fills code, detail and hint (each may be NULL), cut; returns the verdict. */
 extern PgsealVerdict pgseal_kms_verdict(PgsealKmsError *out_error, PgsealVerdict verdict,
-									const char *code, const char *detail, const char *hint);
+										const char *code, const char *detail, const char *hint);
 
 /* A reply of status 200 that makes no sense */
 extern PgsealVerdict pgseal_kms_verdict_malformed(PgsealKmsError *out_error);
@@ -184,7 +184,7 @@ extern bool pgseal_kms_status_is_transient(int status);
 
 /* TLS, proxy and plain-HTTP options that all remote providers take */
 extern void pgseal_kms_request_init(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-								const char *method, const char *base);
+									const char *method, const char *base);
 
 /* The options meant, for a provider's option table */
 #define PGSEAL_REMOTE_OPTIONS \
@@ -210,7 +210,7 @@ extern void pgseal_kms_check_plain_http(List *options, const char *const *url_op
 
 /* An option's value, or the default; the same for booleans */
 extern const char *pgseal_kms_option_or(const PgsealKmsServer *server, const char *name,
-								 const char *default_value);
+										const char *default_value);
 extern bool pgseal_kms_option_bool(const PgsealKmsServer *server, const char *name);
 
 /* An option in a list of DefElem, or NULL */

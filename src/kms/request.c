@@ -32,7 +32,7 @@
  */
 PgsealVerdict
 pgseal_kms_verdict(PgsealKmsError *out_error, PgsealVerdict verdict,
-			   const char *code, const char *detail, const char *hint)
+				   const char *code, const char *detail, const char *hint)
 {
 	(void) pgseal_kms_fail(out_error, PGSEAL_KMS_INVALID, code, detail, hint);
 	return verdict;
@@ -42,8 +42,8 @@ PgsealVerdict
 pgseal_kms_verdict_malformed(PgsealKmsError *out_error)
 {
 	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_UNREACHABLE, "malformed_reply",
-						  "The reply is not what the service is documented to answer.",
-						  "Check that the server's options name the service itself and not, for example, a proxy's login page.");
+							  "The reply is not what the service is documented to answer.",
+							  "Check that the server's options name the service itself and not, for example, a proxy's login page.");
 }
 
 bool
@@ -214,7 +214,7 @@ pgseal_kms_check_plain_http(List *options, const char *const *url_options)
 
 void
 pgseal_kms_request_init(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-					const char *method, const char *base)
+						const char *method, const char *base)
 {
 	memset(out_request, 0, sizeof(*out_request));
 	out_request->method = method;

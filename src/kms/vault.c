@@ -240,15 +240,15 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 		return pgseal_kms_verdict_malformed(out_error);
 	if (name && strcmp(name, key_name) != 0)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-							  psprintf("The reply is about key \"%s\".", name), NULL);
+								  psprintf("The reply is about key \"%s\".", name), NULL);
 	if (pgseal_json_true(json, "data.soft_deleted"))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_deleted",
-							  psprintf("Key \"%s\" is deleted.", key_name),
-							  "Restore the key with transit/keys/<name>/soft-delete-restore.");
+								  psprintf("Key \"%s\" is deleted.", key_name),
+								  "Restore the key with transit/keys/<name>/soft-delete-restore.");
 	if (!pgseal_json_true(json, "data.supports_encryption"))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_type",
-							  psprintf("Key \"%s\" of type %s does not encrypt.", key_name, type),
-							  PGSEAL_VAULT_MAKE_KEY);
+								  psprintf("Key \"%s\" of type %s does not encrypt.", key_name, type),
+								  PGSEAL_VAULT_MAKE_KEY);
 	out_reply->master_key = psprintf("%s:v" INT64_FORMAT, key_name, latest);
 	out_reply->detail = psprintf("Key \"%s\" is of type %s, its newest version is " INT64_FORMAT "; it %s.%s",
 								 key_name, type, latest,
@@ -262,7 +262,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 
 static PgsealVerdict
 read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHttpResponse *response,
-	 const PgsealKmsServer *server, const PgsealKmsOp *op)
+		   const PgsealKmsServer *server, const PgsealKmsOp *op)
 {
 	PgsealJson *json;
 	const char *key_name = pgseal_kms_option(server, "key_name");

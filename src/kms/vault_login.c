@@ -82,14 +82,14 @@ pgseal_vault_read_login(void *out_credential, PgsealKmsError *out_error,
 
 		if (verdict == PGSEAL_VERDICT_RELOGIN || verdict == PGSEAL_VERDICT_REFUSED)
 			return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, out_error->code,
-								  pstrdup(out_error->detail),
-								  "Check the options of the login, and that the role exists and its secret or token has not expired.");
+									  pstrdup(out_error->detail),
+									  "Check the options of the login, and that the role exists and its secret or token has not expired.");
 		return verdict;
 	}
 	json = pgseal_json_parse(response->body, response->body_len);
 	if (json == NULL ||
 		!pgseal_kms_set_field(credential->token, sizeof(credential->token),
-						  pgseal_json_string(json, "auth.client_token")) ||
+							  pgseal_json_string(json, "auth.client_token")) ||
 		!pgseal_json_int64(json, "auth.lease_duration", &lease_seconds) ||
 		lease_seconds < 0 || credential->token[0] == '\0')
 		return pgseal_kms_verdict_malformed(out_error);
@@ -108,16 +108,16 @@ static PgsealVerdict
 read_token_file(PgsealCredential *out_credential, PgsealKmsCall *call)
 {
 	char	   *token = pgseal_kms_read_secret_file(call->error,
-												pgseal_kms_option(call->server, "token_file"),
-												SECRET_MAX_BYTES);
+													pgseal_kms_option(call->server, "token_file"),
+													SECRET_MAX_BYTES);
 
 	if (token == NULL)
 		return PGSEAL_VERDICT_REFUSED;
 	if (token[0] == '\0' ||
 		!pgseal_kms_set_field(out_credential->token, sizeof(out_credential->token), token))
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
-							  "The token's file is empty or has several lines.",
-							  "See the option \"token_file\".");
+								  "The token's file is empty or has several lines.",
+								  "See the option \"token_file\".");
 	out_credential->expires_at = 0;
 	out_credential->refresh_at = call->now + TOKEN_FILE_SECONDS;
 	return PGSEAL_VERDICT_OK;

@@ -88,19 +88,19 @@ pgseal_vault_judge_error(PgsealKmsError *out_error, const PgsealHttpResponse *re
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY_ONCE, "replica_lag", message, NULL);
 	if (status == 403)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RELOGIN, "permission_denied", message,
-							  "The token's policy must allow \"update\" on datakey/plaintext, encrypt, decrypt and rewrap and \"read\" on keys of the transit mount; or the token has expired.");
+								  "The token's policy must allow \"update\" on datakey/plaintext, encrypt, decrypt and rewrap and \"read\" on keys of the transit mount; or the token has expired.");
 	if (status == 429)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, "throttled", message,
-							  "Raise the rate limit quota of Vault, or \"pgseal.cache_ttl\".");
+								  "Raise the rate limit quota of Vault, or \"pgseal.cache_ttl\".");
 	for (int i = 0; message && i < lengthof(error_texts); i++)
 	{
 		if (strstr(message, error_texts[i].text) != NULL)
 			return pgseal_kms_verdict(out_error, error_texts[i].verdict, error_texts[i].code,
-								  message, error_texts[i].hint);
+									  message, error_texts[i].hint);
 	}
 	if (status == 404)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "not_found", message,
-							  "Check the options \"key_name\", \"mount\" and \"namespace\".");
+								  "Check the options \"key_name\", \"mount\" and \"namespace\".");
 	/* 472 and 473: a standby that can't answer */
 	if (pgseal_kms_status_is_transient(status) || status == 472 || status == 473)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_RETRY, "unavailable", message, NULL);

@@ -203,8 +203,8 @@ pgseal_extend_equality(List *rtable, OpExpr *sealed_equality)
 		for (int side = 0; side < 2; side++)
 			if (found[side])
 				clauses = lappend(clauses, pgseal_lookup_clause(&targets[side],
-														 list_nth(equality->args, 1 - side),
-														 types[1 - side], "tokens"));
+																list_nth(equality->args, 1 - side),
+																types[1 - side], "tokens"));
 	clauses = lappend(clauses, recheck_clause(equality, types[0], types[1], as_operator));
 	return (Node *) make_andclause(clauses);
 }

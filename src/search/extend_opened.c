@@ -189,7 +189,7 @@ pgseal_extend_opened(OpExpr *equality, PgsealExtension *extension)
 			continue;
 		extension->extended = true;
 		return (Node *) make_andclause(list_make2(pgseal_lookup_clause(&target, value, type->base->oid,
-																"tokens"),
+																	   "tokens"),
 												  equality));
 	}
 	return NULL;

@@ -228,7 +228,7 @@ find_blind_index(Oid relation, AttrNumber attnum, Oid collation, PgsealBlindInde
 /* pgseal_internal.token() or tokens() of a value that the column is compared with */
 Expr *
 pgseal_lookup_token_call(const char *function, Node *value, Oid value_type, int32 typmod,
-		   const PgsealTokenForm *form, Oid collation)
+						 const PgsealTokenForm *form, Oid collation)
 {
 	Oid			types[4] = {value_type, INT4OID, TEXTOID, INT4OID};
 	Oid			oid = pgseal_internal_function(function, 4, types);
@@ -319,7 +319,7 @@ pgseal_lookup_clause(const PgsealLookup *target, Node *value, Oid value_type,
 		return make_opclause(ByteaEqualOperator, BOOLOID, false,
 							 pgseal_lookup_indexed_side(target->column, &target->index),
 							 pgseal_lookup_token_call("token", value, value_type, target->typmod,
-										&target->index.form, collation),
+													  &target->index.form, collation),
 							 InvalidOid, InvalidOid);
 
 	any = makeNode(ScalarArrayOpExpr);
@@ -328,7 +328,7 @@ pgseal_lookup_clause(const PgsealLookup *target, Node *value, Oid value_type,
 	any->useOr = true;
 	any->args = list_make2(pgseal_lookup_indexed_side(target->column, &target->index),
 						   pgseal_lookup_token_call(many_tokens, value, value_type, target->typmod,
-									  &target->index.form, collation));
+													&target->index.form, collation));
 	any->location = -1;
 	return (Expr *) any;
 }

@@ -108,7 +108,7 @@ extend_qual(Node *node, PgsealExtension *extension)
 	else if (is_notclause(node) && IsA(get_notclausearg(node), DistinctExpr))
 	{
 		Node	   *extended = pgseal_extend_not_distinct((DistinctExpr *) get_notclausearg(node),
-												   extension);
+														  extension);
 
 		return extended != NULL ? extended : node;
 	}

@@ -157,7 +157,7 @@ check_sha256('built-in SHA-256', 5, read_rsp("$builtin/sha256.rsp"));
 
 SKIP:
 {
-	skip 'no Wycheproof vectors', 6 if !-d $wycheproof;
+	skip 'needs ../shared: Wycheproof', 6 if !-d $wycheproof;
 	check_gcm('Wycheproof AES-GCM', 66, read_wycheproof("$wycheproof/aes_gcm_test.json"));
 	check_hmac('Wycheproof HMAC', 174, read_wycheproof("$wycheproof/hmac_sha256_test.json"));
 	check_hkdf('Wycheproof HKDF', 86, read_wycheproof("$wycheproof/hkdf_sha256_test.json"));
