@@ -133,14 +133,14 @@ require_usage_of_columns(Oid relation)
  * seals: otherwise a unique index there would answer whether a guess is right.
  */
 static void
-check_named_key(TypeName *type_name)
+check_named_key(ParseState *statement, TypeName *type_name)
 {
 	const char *name = named_key(type_name);
 	Oid			oid;
 	int32		hash;
 
 	/* Refuses what can't name a key; '#' stands for a name that isn't known */
-	typenameTypeIdAndMod(NULL, type_name, &oid, &hash);
+	typenameTypeIdAndMod(statement, type_name, &oid, &hash);
 	if (hash == PGSEAL_TYPMOD_ANY)
 		return;
 	pgseal_catalog_lock_columns(hash, false);
@@ -161,13 +161,13 @@ complete_type(TypeName *type_name, PgsealKeyOwner *owner, int32 keep_typmod)
 
 	if (type_name == NULL || type_name->pct_type || type_name->setof)
 		return;
-	oid = LookupTypeNameOid(NULL, type_name, true);
+	oid = LookupTypeNameOid(owner->statement, type_name, true);
 	if (!OidIsValid(oid) || !OidIsValid(pgseal_own_key_type(oid)))
 		return;
 
 	if (type_name->typmods != NIL)
 	{
-		check_named_key(type_name);
+		check_named_key(owner->statement, type_name);
 		return;
 	}
 	if (keep_typmod == PGSEAL_TYPMOD_ANY)
@@ -269,6 +269,9 @@ complete_columns(List *elements, PgsealKeyOwner *owner, List *parents)
 static Oid
 relation_to_be(RangeVar *name)
 {
+	/* What PostgreSQL will refuse is left to it, as it has a better message */
+	if (name->relpersistence == RELPERSISTENCE_TEMP && name->schemaname != NULL)
+		return get_relname_relid(name->relname, LookupNamespaceNoError(name->schemaname));
 	return get_relname_relid(name->relname, RangeVarGetCreationNamespace(name));
 }
 
@@ -465,6 +468,8 @@ complete_alter(AlterTableStmt *stmt, PgsealKeyOwner *owner)
 		{
 			int32		present = present_typmod(owner->relation, cmd->name);
 
+			/* What is wrong with the type is said here, with its place */
+			(void) LookupTypeNameOid(owner->statement, column->typeName, true);
 			if (column->raw_default != NULL)
 				require_usage_of_columns(owner->relation);
 			check_blind_indexes(owner->relation, cmd->name, column->typeName);
@@ -558,7 +563,7 @@ check_range(CreateRangeStmt *stmt)
 
 /* Takes USAGE of the keys of all encrypted columns that the condition mentions. */
 static void
-check_copy(CopyStmt *stmt)
+check_copy(CopyStmt *stmt, const char *query_string)
 {
 	Oid			relation = InvalidOid;
 	ParseState *pstate;
@@ -572,6 +577,7 @@ check_copy(CopyStmt *stmt)
 		return;
 	rel = table_open(relation, AccessShareLock);
 	pstate = make_parsestate(NULL);
+	pstate->p_sourcetext = query_string;
 	addNSItemToQuery(pstate, addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL,
 														   false, false),
 					 false, true, true);
@@ -658,7 +664,7 @@ complete_statement(Node *stmt, const char *query_string, PgsealKeyOwner *owner)
 			pgseal_join_view((ViewStmt *) stmt, query_string);
 			break;
 		case T_CopyStmt:
-			check_copy((CopyStmt *) stmt);
+			check_copy((CopyStmt *) stmt, query_string);
 			break;
 		case T_CreateStmt:
 			complete_create((CreateStmt *) stmt, owner);
@@ -954,6 +960,8 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 			pstmt = copyObject(pstmt);
 		read_only_tree = false;
 		owner.name = owner_name(pstmt->utilityStmt);
+		owner.statement = make_parsestate(NULL);
+		owner.statement->p_sourcetext = query_string;
 		complete_statement(pstmt->utilityStmt, query_string, &owner);
 	}
 	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);

@@ -59,7 +59,23 @@ names_key_to_make(const FuncExpr *call)
 	return false;
 }
 
-/* context: is there a default key? */
+/* Is there a default key?  Asked once, and not for statements on plain columns */
+typedef struct DefaultKey
+{
+	bool		is_known;
+	bool		is_there;
+} DefaultKey;
+
+static bool
+lacks_default_key(DefaultKey *key)
+{
+	if (!key->is_known)
+		key->is_there = pgseal_keyring_has_material(PGSEAL_TYPMOD_NONE);
+	key->is_known = true;
+	return !key->is_there;
+}
+
+/* context: DefaultKey */
 static bool
 needs_key_to_be_made(Node *node, void *context)
 {
@@ -71,11 +87,11 @@ needs_key_to_be_made(Node *node, void *context)
 		pgseal_type_by_oid(((FuncExpr *) node)->funcresulttype) != NULL &&
 		names_key_to_make((FuncExpr *) node))
 		return true;
-	if (!*(bool *) context &&
-		((IsA(node, Var) && pgseal_type_by_oid(((Var *) node)->vartype) != NULL) ||
+	if (((IsA(node, Var) && pgseal_type_by_oid(((Var *) node)->vartype) != NULL) ||
 		 (IsA(node, Const) && pgseal_type_by_oid(((Const *) node)->consttype) != NULL) ||
 		 (IsA(node, Param) && pgseal_type_by_oid(((Param *) node)->paramtype) != NULL) ||
-		 (IsA(node, FuncExpr) && pgseal_type_by_oid(((FuncExpr *) node)->funcresulttype) != NULL)))
+		 (IsA(node, FuncExpr) && pgseal_type_by_oid(((FuncExpr *) node)->funcresulttype) != NULL)) &&
+		lacks_default_key(context))
 		return true;
 	return expression_tree_walker(node, needs_key_to_be_made, context);
 }
@@ -86,9 +102,9 @@ parallel_planner(Query *parse, const char *query_string, int cursor_options, Par
 	if ((cursor_options & CURSOR_OPT_PARALLEL_OK) != 0 && max_parallel_workers_per_gather > 0 &&
 		OidIsValid(pgseal_extension_oid()) && OidIsValid(pgseal_catalog_version_relation()))
 	{
-		bool		has_default = pgseal_keyring_has_material(PGSEAL_TYPMOD_NONE);
+		DefaultKey	key = {0};
 
-		if (needs_key_to_be_made((Node *) parse, &has_default))
+		if (needs_key_to_be_made((Node *) parse, &key))
 			cursor_options &= ~CURSOR_OPT_PARALLEL_OK;
 	}
 	return prev_planner ?

@@ -385,8 +385,8 @@ concerns_us(Node *stmt)
 	switch (nodeTag(stmt))
 	{
 		case T_CreateStmt:
-			return !OidIsValid(RangeVarGetRelid(((CreateStmt *) stmt)->relation, NoLock, true)) ||
-				!((CreateStmt *) stmt)->if_not_exists;
+			return !((CreateStmt *) stmt)->if_not_exists ||
+				!OidIsValid(RangeVarGetRelid(((CreateStmt *) stmt)->relation, NoLock, true));
 		case T_CreateTrigStmt:
 		case T_AlterTableStmt:
 			return true;

@@ -305,6 +305,14 @@ sub answers
 	return map { normalized($_) } @parts;
 }
 
+# Does it take a second and more on plain columns?
+sub is_slow
+{
+	my ($query) = @_;
+	my ($answer) = answers('plain', "SET statement_timeout = '1s'", [$query]);
+	return $answer =~ /statement timeout/;
+}
+
 # Rows have no order; of an error only what it says.
 sub normalized
 {
@@ -342,7 +350,9 @@ while ($done < $count)
 		for my $i (0 .. $#queries)
 		{
 			next if ($plain[$i] // '') eq ($sealed[$i] // '');
-			if (($plain[$i] // '') . ($sealed[$i] // '') =~ /statement timeout/)
+			# Only what is slow on plain columns, too, is nobody's fault
+			if (($plain[$i] // '') =~ /statement timeout/
+				|| (($sealed[$i] // '') =~ /statement timeout/ && is_slow($queries[$i])))
 			{
 				$slow++;
 				next;
