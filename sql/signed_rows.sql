@@ -237,6 +237,12 @@ ALTER TABLE parted RENAME COLUMN v TO w;
 SELECT readable('parted');
 SELECT pgseal.sign_table('parted', columns => '{w,id}', signers => 'writers');
 SELECT readable('parted');
+-- one with a trigger that would come last
+CREATE TABLE part_3 (LIKE parted);
+SELECT pgseal.unsign_table('part_3', 'part_3');
+CREATE FUNCTION w_too() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.w := 7; RETURN NEW; END';
+CREATE TRIGGER zzz_last BEFORE INSERT ON part_3 FOR EACH ROW EXECUTE FUNCTION w_too();
+ALTER TABLE parted ATTACH PARTITION part_3 FOR VALUES FROM (20) TO (30);
 -- a signed partition of a table that isn't
 CREATE TABLE half (id int, v text, signature row_signature) PARTITION BY LIST (id);
 SELECT pgseal.unsign_table('half', 'half');
@@ -327,6 +333,49 @@ INSERT INTO referenced VALUES (1), (2);
 INSERT INTO referencing VALUES (1, 1), (2, 2);
 UPDATE referenced SET id = 3 WHERE id = 1;
 SELECT id, r FROM referencing ORDER BY id;
+-- and their checks verify
+SELECT behind('referenced', $$UPDATE referenced SET signature = NULL WHERE id = 2$$);
+INSERT INTO referencing VALUES (3, 2);
+INSERT INTO referencing VALUES (3, 3);
+SELECT behind('referencing', $$UPDATE referencing SET signature = NULL WHERE id = 1$$);
+UPDATE referenced SET id = 4 WHERE id = 3;
+
+-- a function of somebody else's doesn't read what its caller lets pass
+CREATE FUNCTION reads() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = signed AS 'SELECT id FROM referenced WHERE id = 2';
+GRANT EXECUTE ON FUNCTION reads() TO signed_reader;
+SET pgseal.verify_rows = off;
+SELECT reads();
+SET SESSION AUTHORIZATION signed_reader;
+SET pgseal.verify_rows = off;
+SELECT reads();
+SET pgseal.verify_rows = warning;
+SELECT reads();
+RESET SESSION AUTHORIZATION;
+RESET pgseal.verify_rows;
+
+-- signatures are compared by their bytes
+SELECT count(*) FROM (SELECT DISTINCT * FROM referencing WHERE id > 1) d;
+SELECT count(*) FROM (SELECT * FROM referencing WHERE id > 1 UNION SELECT * FROM referencing WHERE id > 1) d;
+SELECT count(*) FROM referencing a JOIN referencing b USING (signature) WHERE a.id > 1 AND b.id > 1;
+SET enable_hashjoin = off;
+SELECT count(*) FROM referencing a JOIN referencing b USING (signature) WHERE a.id > 1 AND b.id > 1;
+RESET enable_hashjoin;
+
+-- in parallel
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+CREATE TABLE many (id int PRIMARY KEY, v encrypted_text, signature row_signature);
+INSERT INTO many SELECT i, 'v' || i FROM generate_series(1, 3000) i;
+ANALYZE many;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM many WHERE id <> 0;
+SELECT count(*) FROM many WHERE id <> 0;
+SELECT behind('many', $$UPDATE many SET id = 0 WHERE id = 1500$$);
+SELECT count(*) FROM many WHERE id <> 0;
+DO $$ BEGIN PERFORM count(*) FROM many WHERE id <> 1; EXCEPTION WHEN data_corrupted THEN RAISE WARNING '%', SQLERRM; END $$;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
 
 -- a column that is signed isn't converted while the table is in use
 CALL pgseal.decrypt_column('accounts', 'iban');

@@ -22,6 +22,41 @@ CREATE TYPE row_signature (
 );
 COMMENT ON TYPE row_signature IS 'a signature of the row that it stands in; made and verified by itself';
 
+-- By their bytes, for whole rows in SELECT DISTINCT, UNION and EXCEPT, and replica identity FULL
+CREATE FUNCTION pgseal_internal.row_signature_eq(row_signature, row_signature) RETURNS bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_signature_eq';
+CREATE FUNCTION pgseal_internal.row_signature_ne(row_signature, row_signature) RETURNS bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_signature_ne';
+CREATE FUNCTION pgseal_internal.row_signature_lt(row_signature, row_signature) RETURNS bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_signature_lt';
+CREATE FUNCTION pgseal_internal.row_signature_le(row_signature, row_signature) RETURNS bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_signature_le';
+CREATE FUNCTION pgseal_internal.row_signature_gt(row_signature, row_signature) RETURNS bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_signature_gt';
+CREATE FUNCTION pgseal_internal.row_signature_ge(row_signature, row_signature) RETURNS bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_signature_ge';
+CREATE FUNCTION pgseal_internal.row_signature_cmp(row_signature, row_signature) RETURNS int4
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_signature_cmp';
+CREATE FUNCTION pgseal_internal.row_signature_hash(row_signature) RETURNS int4
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_signature_hash';
+CREATE OPERATOR = (LEFTARG = row_signature, RIGHTARG = row_signature, FUNCTION = pgseal_internal.row_signature_eq,
+	COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES);
+CREATE OPERATOR <> (LEFTARG = row_signature, RIGHTARG = row_signature, FUNCTION = pgseal_internal.row_signature_ne,
+	COMMUTATOR = <>, NEGATOR = =, RESTRICT = neqsel, JOIN = neqjoinsel);
+CREATE OPERATOR < (LEFTARG = row_signature, RIGHTARG = row_signature, FUNCTION = pgseal_internal.row_signature_lt,
+	COMMUTATOR = >, NEGATOR = >=, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+CREATE OPERATOR <= (LEFTARG = row_signature, RIGHTARG = row_signature, FUNCTION = pgseal_internal.row_signature_le,
+	COMMUTATOR = >=, NEGATOR = >, RESTRICT = scalarlesel, JOIN = scalarlejoinsel);
+CREATE OPERATOR > (LEFTARG = row_signature, RIGHTARG = row_signature, FUNCTION = pgseal_internal.row_signature_gt,
+	COMMUTATOR = <, NEGATOR = <=, RESTRICT = scalargtsel, JOIN = scalargtjoinsel);
+CREATE OPERATOR >= (LEFTARG = row_signature, RIGHTARG = row_signature, FUNCTION = pgseal_internal.row_signature_ge,
+	COMMUTATOR = <=, NEGATOR = <, RESTRICT = scalargesel, JOIN = scalargejoinsel);
+CREATE OPERATOR CLASS row_signature_ops DEFAULT FOR TYPE row_signature USING btree AS
+	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+	FUNCTION 1 pgseal_internal.row_signature_cmp(row_signature, row_signature);
+CREATE OPERATOR CLASS row_signature_hash_ops DEFAULT FOR TYPE row_signature USING hash AS
+	OPERATOR 1 =, FUNCTION 1 pgseal_internal.row_signature_hash(row_signature);
+
 -- In schema pgseal, as restoring a dump makes triggers with it
 CREATE FUNCTION pgseal.sign_row() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_sign_row';

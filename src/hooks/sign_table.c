@@ -314,11 +314,22 @@ pgseal_sign_table_rows(Oid relid, ArrayType *columns, const char *key, bool writ
 	return sign_all(relids, olds);
 }
 
+/* Also where the trigger doesn't fit the table any more */
+static bool
+has_trigger(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	bool		result = pgseal_signing_trigger(rel) != NULL;
+
+	table_close(rel, NoLock);
+	return result;
+}
+
 void
 pgseal_unsign_table_rows(Oid relid)
 {
 	(void) lock_tables(relid);
-	if (signing_of(relid) == NULL)
+	if (!has_trigger(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows of table \"%s\" are not signed", get_rel_name(relid))));

@@ -128,6 +128,17 @@ check_named_table(RangeVar *name)
 		check_signed_table(relid);
 }
 
+/* Triggers of a table are those of its partitions, too */
+static void
+check_with_partitions(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
+		if (strchr("rp", get_rel_relkind(lfirst_oid(lc))) != NULL)
+			check_signed_table(lfirst_oid(lc));
+}
+
 /*
  * Making the trigger
  */
@@ -151,16 +162,12 @@ static void
 trigger_made(CreateTrigStmt *stmt)
 {
 	Oid			relid = table_named(stmt->relation);
-	ListCell   *lc;
 
 	if (!OidIsValid(relid))
 		return;
 	if (LookupFuncName(stmt->funcname, 0, NULL, true) == pgseal_signing_function())
 		check_right_to_sign(relid);
-	/* Partitions have got it, too */
-	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
-		if (strchr("rp", get_rel_relkind(lfirst_oid(lc))) != NULL)
-			check_signed_table(lfirst_oid(lc));
+	check_with_partitions(relid);
 }
 
 /*
@@ -345,9 +352,13 @@ after_alter(AlterTableStmt *stmt)
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		Oid			partition = cmd->subtype == AT_AttachPartition ?
+			table_named(((PartitionCmd *) cmd->def)->name) : InvalidOid;
 
 		if (cmd->subtype == AT_AddInherit)
 			check_named_table((RangeVar *) cmd->def);
+		else if (OidIsValid(partition))
+			check_with_partitions(partition);
 	}
 }
 

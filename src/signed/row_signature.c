@@ -13,12 +13,16 @@
  * The text form is pgsig:1: and the bytes in base64 (RFC 4648 section 4).  A
  * signature is no secret and says nothing of the row without the key.
  *
+ * Signatures are compared by their bytes: SELECT DISTINCT, UNION and EXCEPT of whole
+ * rows need that, and replication of tables without a key.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "libpq/pqformat.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
@@ -33,6 +37,14 @@ PG_FUNCTION_INFO_V1(pgseal_signature_in);
 PG_FUNCTION_INFO_V1(pgseal_signature_out);
 PG_FUNCTION_INFO_V1(pgseal_signature_recv);
 PG_FUNCTION_INFO_V1(pgseal_signature_send);
+PG_FUNCTION_INFO_V1(pgseal_signature_eq);
+PG_FUNCTION_INFO_V1(pgseal_signature_ne);
+PG_FUNCTION_INFO_V1(pgseal_signature_lt);
+PG_FUNCTION_INFO_V1(pgseal_signature_le);
+PG_FUNCTION_INFO_V1(pgseal_signature_gt);
+PG_FUNCTION_INFO_V1(pgseal_signature_ge);
+PG_FUNCTION_INFO_V1(pgseal_signature_cmp);
+PG_FUNCTION_INFO_V1(pgseal_signature_hash);
 
 #define TEXT_PREFIX					"pgsig:1:"
 
@@ -128,4 +140,61 @@ pgseal_signature_send(PG_FUNCTION_ARGS)
 	pq_begintypsend(&message);
 	pq_sendbytes(&message, (char *) DatumGetPointer(PG_GETARG_DATUM(0)), sizeof(PgsealSignature));
 	PG_RETURN_BYTEA_P(pq_endtypsend(&message));
+}
+
+static int
+compare(FunctionCallInfo fcinfo)
+{
+	return memcmp(DatumGetPointer(PG_GETARG_DATUM(0)), DatumGetPointer(PG_GETARG_DATUM(1)),
+				  sizeof(PgsealSignature));
+}
+
+/* All of these: (row_signature, row_signature) */
+Datum
+pgseal_signature_eq(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) == 0);
+}
+
+Datum
+pgseal_signature_ne(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) != 0);
+}
+
+Datum
+pgseal_signature_lt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) < 0);
+}
+
+Datum
+pgseal_signature_le(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) <= 0);
+}
+
+Datum
+pgseal_signature_gt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) > 0);
+}
+
+Datum
+pgseal_signature_ge(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) >= 0);
+}
+
+Datum
+pgseal_signature_cmp(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(compare(fcinfo));
+}
+
+/* row_signature_hash(row_signature) */
+Datum
+pgseal_signature_hash(PG_FUNCTION_ARGS)
+{
+	return hash_any((unsigned char *) DatumGetPointer(PG_GETARG_DATUM(0)), sizeof(PgsealSignature));
 }

@@ -20,8 +20,10 @@
  * a signed partition of an unsigned table, takes conditions only from the list
  * in which row security leaves them for such a table, so it is put there.
  *
- * COPY table TO reads without a plan: a backup takes rows as they are.  So do
- * the checks of foreign keys, which row security doesn't stop either.
+ * COPY table TO reads without a plan: a backup takes rows as they are.  The checks
+ * and actions of foreign keys verify: were their plans exempt, so would be those
+ * that a trigger's function makes and keeps while one of them runs.  They run as
+ * the table's owner, so they name no row.
  *
  *-------------------------------------------------------------------------
  */
@@ -188,7 +190,7 @@ verify_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOpt
 
 	if (prev_get_relation_info)
 		prev_get_relation_info(root, relation, inhparent, rel);
-	if (rte->rtekind != RTE_RELATION || InNoForceRLSOperation() ||
+	if (rte->rtekind != RTE_RELATION ||
 		(rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE))
 		return;
 	table = table_open(relation, NoLock);
@@ -224,20 +226,35 @@ pgseal_verify_row_support(PG_FUNCTION_ARGS)
  * The setting
  */
 
-/* Off is for who could change the rows anyway, or is in charge of the key */
-bool
-pgseal_verify_is_off(const PgsealSigning *signing)
+static bool
+may_turn_off(const PgsealSigning *signing, Oid role)
 {
 	PgsealKeyRow *key;
 	Oid			server;
 
-	if (pgseal_verify_rows != PGSEAL_VERIFY_ROWS_OFF)
-		return false;
-	if (superuser())
+	if (superuser_arg(role))
 		return true;
 	key = pgseal_catalog_key(signing->key_hash);
 	server = key != NULL ? get_foreign_server_oid(key->server, true) : InvalidOid;
-	return OidIsValid(server) && pgseal_owns_server(server, GetUserId());
+	return OidIsValid(server) && pgseal_owns_server(server, role);
+}
+
+/*
+ * Off is for who could change the rows anyway, or is in charge of the key.  Nor does
+ * it hold in a function of theirs that another user calls, who may have set it.
+ */
+bool
+pgseal_verify_is_off(const PgsealSigning *signing)
+{
+	return pgseal_verify_rows == PGSEAL_VERIFY_ROWS_OFF &&
+		may_turn_off(signing, GetOuterUserId()) &&
+		(GetUserId() == GetOuterUserId() || may_turn_off(signing, GetUserId()));
+}
+
+static bool
+is_warning(void)
+{
+	return pgseal_verify_rows == PGSEAL_VERIFY_ROWS_WARNING && GetUserId() == GetOuterUserId();
 }
 
 /*
@@ -261,6 +278,8 @@ pgseal_verify_describe_key(Relation rel, const Datum *row_values, const bool *ro
 	List	   *columns = key_columns(rel);
 	ListCell   *lc;
 
+	if (InNoForceRLSOperation())
+		return NULL;
 	initStringInfo(&names);
 	initStringInfo(&values);
 	foreach(lc, columns)
@@ -364,7 +383,7 @@ report(FunctionCallInfo fcinfo, Verifier *verifier)
 		argument++;
 	}
 	rel = table_open(verifier->relid, NoLock);
-	pgseal_verify_report(pgseal_verify_rows == PGSEAL_VERIFY_ROWS_WARNING ? WARNING : ERROR,
+	pgseal_verify_report(is_warning() ? WARNING : ERROR,
 						 verifier->signing, rel, values, nulls);
 	table_close(rel, NoLock);
 }
