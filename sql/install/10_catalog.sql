@@ -94,6 +94,13 @@ CREATE TRIGGER merge BEFORE INSERT ON pgseal.key_version
 	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.merge_key();
 ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER merge;
 
+CREATE FUNCTION pgseal_internal.restore_event() RETURNS trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_restore_event';
+REVOKE ALL ON FUNCTION pgseal_internal.restore_event() FROM PUBLIC;
+CREATE TRIGGER restored BEFORE INSERT ON pgseal.event
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.restore_event();
+ALTER TABLE pgseal.event ENABLE ALWAYS TRIGGER restored;
+
 CREATE FUNCTION pgseal_internal.key_changed() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_key_changed';
 REVOKE ALL ON FUNCTION pgseal_internal.key_changed() FROM PUBLIC;

@@ -46,6 +46,7 @@ PG_FUNCTION_INFO_V1(pgseal_inspect);
 PG_FUNCTION_INFO_V1(pgseal_key_name);
 PG_FUNCTION_INFO_V1(pgseal_guard_key);
 PG_FUNCTION_INFO_V1(pgseal_merge_key);
+PG_FUNCTION_INFO_V1(pgseal_restore_event);
 PG_FUNCTION_INFO_V1(pgseal_key_changed);
 
 /* The argument as a C string; NULL stands for a default */
@@ -295,6 +296,16 @@ has_version(int64 id, const char *key, int32 number, PgsealPurpose purpose)
 }
 
 /*
+ * Does a subscription bring the row?  One of somebody who is no superuser may be to a
+ * server of his own.  (Rows are applied as the table's owner, or as the subscription's.)
+ */
+static bool
+is_replicated(void)
+{
+	return IsLogicalWorker() && superuser_arg(GetSessionUserId());
+}
+
+/*
  * Whoever could plant a row would choose under which key others seal from then
  * on.  So rows are taken from a subscription, and from who restores a dump: a
  * superuser or the database's owner.
@@ -305,7 +316,7 @@ check_restorer(const char *key_name, const char *server)
 	Oid			oid = get_foreign_server_oid(server, true);
 	PgsealKeyRow *key;
 
-	if (IsLogicalWorker())
+	if (is_replicated())
 		return;
 	if (!superuser() && !has_privs_of_role(GetUserId(), ROLE_PG_DATABASE_OWNER))
 		ereport(ERROR,
@@ -313,9 +324,15 @@ check_restorer(const char *key_name, const char *server)
 				 errmsg("permission denied to restore keys"),
 				 errdetail("Keys are restored by superusers and by the owner of the database."),
 				 errhint("Make keys with pgseal.create_key().")));
-	/* One of another wrapper would let its owner say who may open */
-	if (OidIsValid(oid))
-		(void) pgseal_kms_server(server, false);
+	/* Whoever makes it later would say who may open */
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("server \"%s\" does not exist", server),
+				 errdetail("Key \"%s\" is wrapped by its master key.", key_name),
+				 errhint("Create it first, as it was where the key comes from.")));
+	/* So would the owner of one of another wrapper */
+	(void) pgseal_kms_server(server, false);
 	key = pgseal_catalog_key_by_name(key_name);
 	if (!superuser() && key != NULL && strcmp(key->server, server) != 0)
 		ereport(ERROR,
@@ -334,7 +351,7 @@ pgseal_guard_key(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("pgseal_internal.guard_key() must be called as a trigger")));
-	if (!IsLogicalWorker())
+	if (!is_replicated())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of table \"%s\" cannot be changed",
@@ -343,6 +360,38 @@ pgseal_guard_key(PG_FUNCTION_ARGS)
 				 errhint("Use pgseal.rotate_key(), move_key(), destroy_key() and their like.")));
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
 						   trigger->tg_newtuple : trigger->tg_trigtuple);
+}
+
+/*
+ * Events that a dump brings are somebody's word, who need not have seen them: it is
+ * said whose, unless he could say anything.
+ */
+Datum
+pgseal_restore_event(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	int			column;
+	bool		isnull;
+	Datum		detail;
+	char	   *role;
+	char	   *marked;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("pgseal_internal.restore_event() must be called as a trigger")));
+	if (superuser() || is_replicated())
+		return PointerGetDatum(trigger->tg_trigtuple);
+	desc = RelationGetDescr(trigger->tg_relation);
+	column = SPI_fnumber(desc, "detail");
+	detail = heap_getattr(trigger->tg_trigtuple, column, desc, &isnull);
+	role = psprintf("restored_by=\"%s\"", GetUserNameFromId(GetUserId(), false));
+	marked = isnull ? role : psprintf("%s %s", TextDatumGetCString(detail), role);
+	detail = CStringGetTextDatum(marked);
+	isnull = false;
+	return PointerGetDatum(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 1, &column,
+													 &detail, &isnull));
 }
 
 Datum

@@ -106,6 +106,11 @@ $node->safe_psql('shop', 'CREATE SERVER other FOREIGN DATA WRAPPER local_keyring
 refused('keeper', q{INSERT INTO pgseal.key_version SELECT 4711, key, number + 1, purpose, 'other', parent_version, master_key,
 	wrapped, seals, now(), now(), NULL, NULL FROM pgseal.key_version WHERE key LIKE '%customers%'},
 	qr/permission denied to restore a version/, 'keeper: no version of somebody\'s key under a server of his own');
+refused('keeper', q{INSERT INTO pgseal.key (name, name_hash, server, created) VALUES ('next', 4711, 'to be made', now())}, qr/server "to be made" does not exist/,
+	'keeper: no key of a server that he would make later');
+as('keeper', 'shop', q{INSERT INTO pgseal.event VALUES (now(), 'key_destroyed', 'public.customers', 1, 'postgres', NULL)});
+is($node->safe_psql('shop', q{SELECT role, detail FROM pgseal.event WHERE event = 'key_destroyed'}), 'postgres|restored_by="keeper"',
+	'an event that he brings is known as his word');
 refused('keeper', 'SELECT email FROM customers', qr/permission denied for foreign server/);
 refused('clerk', 'SELECT * FROM pgseal.key_version', qr/permission denied/);
 refused('clerk', 'INSERT INTO pgseal.event SELECT * FROM pgseal.event', qr/permission denied/);
