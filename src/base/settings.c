@@ -42,6 +42,7 @@
 bool		pgseal_transparent = true;
 int			pgseal_sealed_input = PGSEAL_SEALED_INPUT_COPY;
 bool		pgseal_allow_decryption = false;
+int			pgseal_make_keys = PGSEAL_MAKE_KEYS_ANYONE;
 int			pgseal_verify_rows = PGSEAL_VERIFY_ROWS_ON;
 int			pgseal_on_denied = PGSEAL_ON_DENIED_ERROR;
 char	   *pgseal_default_server = NULL;
@@ -60,6 +61,12 @@ bool		pgseal_core_dumps = false;
 static const struct config_enum_entry on_denied_options[] = {
 	{"error", PGSEAL_ON_DENIED_ERROR, false},
 	{"null", PGSEAL_ON_DENIED_NULL, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry make_keys_options[] = {
+	{"anyone", PGSEAL_MAKE_KEYS_ANYONE, false},
+	{"owner", PGSEAL_MAKE_KEYS_OWNER, false},
 	{NULL, 0, false}
 };
 
@@ -113,6 +120,11 @@ pgseal_guc_init(void)
 							 "When off, only pgseal.decrypt_column() does.",
 							 &pgseal_allow_decryption, false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("pgseal.make_keys",
+							 "Who makes keys by declaring encrypted columns.",
+							 "Others declare columns of keys that exist. pgseal.create_key() has a privilege of its own.",
+							 &pgseal_make_keys, PGSEAL_MAKE_KEYS_ANYONE, make_keys_options,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pgseal.default_server",
 							   "Foreign server whose master key wraps keys that are made without naming one.",
 							   NULL,

@@ -32,9 +32,17 @@ typedef enum PgsealVerifyRows
 	PGSEAL_VERIFY_ROWS_ON
 } PgsealVerifyRows;
 
+/* Who makes keys by naming them in CREATE TABLE and its like */
+typedef enum PgsealMakeKeys
+{
+	PGSEAL_MAKE_KEYS_ANYONE,
+	PGSEAL_MAKE_KEYS_OWNER		/* superusers and the database's owner */
+} PgsealMakeKeys;
+
 extern bool pgseal_transparent;
 extern int	pgseal_sealed_input;	/* PgsealSealedInput */
 extern bool pgseal_allow_decryption;
+extern int	pgseal_make_keys;		/* PgsealMakeKeys */
 extern int	pgseal_verify_rows; /* PgsealVerifyRows */
 extern int	pgseal_on_denied;		/* PgsealOnDenied */
 extern char *pgseal_default_server;

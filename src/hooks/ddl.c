@@ -145,7 +145,10 @@ check_named_key(ParseState *statement, TypeName *type_name)
 		return;
 	pgseal_catalog_lock_columns(hash, false);
 	if (name[0] != '#')
+	{
+		pgseal_keyring_check_maker(name);
 		pgseal_catalog_declare(name, false);
+	}
 	pgseal_refuse_without_usage(hash);
 }
 

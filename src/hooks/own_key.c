@@ -152,6 +152,7 @@ pgseal_own_key_name(PgsealKeyOwner *owner)
 	{
 		check_right_to_create(owner);
 		owner->key = choose_name(owner);
+		pgseal_keyring_check_maker(owner->key);
 		pgseal_catalog_lock_columns(pgseal_catalog_name_hash(owner->key), false);
 		pgseal_catalog_declare(owner->key, true);
 		pgseal_keyring_ensure(owner->key);

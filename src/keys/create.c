@@ -13,6 +13,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/resowner.h"
 
 #include "base/compat.h"
@@ -157,6 +160,20 @@ pgseal_keyring_require(const char *name)
 	if (key == NULL)
 		pgseal_keyring_no_key(name);
 	return key;
+}
+
+void
+pgseal_keyring_check_maker(const char *name)
+{
+	if (pgseal_make_keys == PGSEAL_MAKE_KEYS_ANYONE || superuser() ||
+		has_privs_of_role(GetUserId(), ROLE_PG_DATABASE_OWNER) ||
+		pgseal_catalog_name(pgseal_catalog_name_hash(name)) != NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to make key \"%s\"", name),
+			 errdetail("With pgseal.make_keys = owner, only superusers and the owner of the database make keys by declaring columns."),
+			 errhint("Have the key made by pgseal.create_key(), or name one that exists.")));
 }
 
 void

@@ -158,6 +158,12 @@ extern void pgseal_keyring_no_key(const char *name);
 /* The key's row, or 42704 */
 extern PgsealKeyRow *pgseal_keyring_require(const char *name);
 
+/*
+ * Before a column is declared by which a key of this name may be made: 42501 for
+ * those whom pgseal.make_keys doesn't let, unless there is such a key.
+ */
+extern void pgseal_keyring_check_maker(const char *name);
+
 /* Makes the key unless it has material already, or was destroyed. */
 extern void pgseal_keyring_ensure(const char *name);
 

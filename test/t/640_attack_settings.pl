@@ -83,4 +83,39 @@ my ($code) = $node->psql('postgres', "CREATE SERVER s3 FOREIGN DATA WRAPPER vaul
 	connstr => $node->connstr('postgres') . ' user=e');
 is($code, 0, 'who may read the server\'s files may name one');
 
+#
+# Making keys, which calls a KMS and leaves rows, by declaring columns in a loop
+#
+$node->safe_psql('postgres', q{
+CREATE ROLE maker LOGIN;
+GRANT CREATE ON SCHEMA public TO maker;
+SELECT pgseal.create_key('there is one')});
+my $keys = q{SELECT (SELECT count(*) FROM pgseal.keys) + (SELECT count(*) FROM pgseal_internal.declared_key)};
+my $before = $node->safe_psql('postgres', $keys);
+sub maker
+{
+	my ($sql) = @_;
+	my ($code, $stdout, $stderr) = $node->psql('postgres', $sql, connstr => $node->connstr('postgres') . ' user=maker');
+	return $stderr;
+}
+$node->safe_psql('postgres', "ALTER SYSTEM SET pgseal.make_keys = 'owner'; SELECT pg_reload_conf()");
+$node->poll_query_until('postgres', "SELECT current_setting('pgseal.make_keys') = 'owner'");
+my $no_maker = qr/permission denied to make key "[^"]+".*HINT:  Have the key made by pgseal\.create_key/s;
+foreach my $sql ('CREATE TABLE mk (x encrypted_text)', q{CREATE TEMP TABLE mk (x encrypted_text('k1'))}, q{CREATE DOMAIN mk AS encrypted_text('k2')},
+	q{CREATE TYPE mk AS (x encrypted_text('k3'))}, q{CREATE TABLE mk (id int); ALTER TABLE mk ADD x encrypted_int4('k4')},
+	q{CREATE TABLE mk AS SELECT 'a'::encrypted_text('k5') AS x}, q{DO $$ DECLARE x encrypted_text('k6') := 'a'; BEGIN END $$; SELECT 1/0},
+	q{CREATE TABLE mk (xs encrypted_text('k7')[])}, q{CREATE FUNCTION mk() RETURNS encrypted_text LANGUAGE sql AS $$ SELECT 'a'::encrypted_text('k8') $$; SELECT mk()},
+	'SET pgseal.make_keys = anyone; CREATE TABLE mk (x encrypted_text)')
+{
+	like(maker("BEGIN; $sql; COMMIT"), qr/$no_maker|there is no key for|does not exist|is not known|division by zero|permission denied to set/, "maker: $sql");
+}
+is($node->safe_psql('postgres', $keys), $before, 'no key was made or declared');
+$node->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER local_keyring TO maker');
+is(maker(q{CREATE TABLE mk (x encrypted_text('there is one')); INSERT INTO mk VALUES ('a')}), '', 'a key that exists may be named');
+$node->safe_psql('postgres', q{CREATE TABLE by_superuser (x encrypted_text); INSERT INTO by_superuser VALUES ('a'); CREATE DATABASE makers OWNER maker});
+$node->safe_psql('makers', 'CREATE EXTENSION pgseal');
+is($node->safe_psql('makers', q{CREATE TABLE mk (x encrypted_text); INSERT INTO mk VALUES ('a'); SELECT count(*) FROM mk},
+		connstr => $node->connstr('makers') . ' user=maker'), '1', "the database's owner makes keys");
+$node->stop;
+
 done_testing();
