@@ -29,6 +29,6 @@ do
 	echo
 done >>debian/control
 # One of each major version must do, not all that there are
-sed -i 's/, postgresql-all, postgresql-server-dev-all//' debian/control
+sed -i 's/, postgresql-server-dev-all//' debian/control
 dpkg-buildpackage -b -us -uc
 cp ../*.deb ../*.buildinfo ../*.changes "$out"

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Installs a package into a fresh Debian and uses it there: sh debian/try.sh FILE.deb
+#
+# As root.  Needs debootstrap; MIRROR, or the one that apt uses.
+set -eu
+package=$1
+version=$(basename "$package" | sed 's/^postgresql-\([0-9]*\)-.*/\1/')
+. /etc/os-release
+mirror=${MIRROR:-$(apt-cache policy | sed -n "s|^ *500 \(http[^ ]*\) $VERSION_CODENAME/main .*|\1|p" | head -1)}
+root=$(mktemp -d)
+trap 'umount "$root/proc" 2>/dev/null; rm -rf --one-file-system "$root"' EXIT
+chmod 755 "$root"
+debootstrap --variant=minbase "$VERSION_CODENAME" "$root" "$mirror" >"$root.log" || { tail "$root.log"; exit 1; }
+rm -f "$root.log"
+mount -t proc proc "$root/proc"
+cp -R /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
+cp /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
+cp "$package" "$root/tmp/"
+cat >"$root/tmp/try" <<EOF
+set -e
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+apt-get update -q >/dev/null
+apt-get install -qy --no-install-recommends "/tmp/$(basename "$package")" >/dev/null
+dpkg -L postgresql-$version-pgseal | grep -c .
+conf=/etc/postgresql/$version/main
+echo "shared_preload_libraries = 'pgseal'" >>\$conf/postgresql.conf
+pg_ctlcluster $version main start
+su postgres -c "psql -XAtqv ON_ERROR_STOP=1" <<'SQL'
+CREATE EXTENSION pgseal;
+CREATE TABLE t (v encrypted_text);
+INSERT INTO t VALUES ('plain');
+SELECT v FROM t WHERE v = 'plain';
+SELECT extversion FROM pg_extension WHERE extname = 'pgseal';
+SQL
+su postgres -c "psql -XAtqc 'COPY t TO STDOUT'" | grep -q '^pgseal:1:'
+pg_ctlcluster $version main stop
+echo installed, used
+EOF
+chroot "$root" sh /tmp/try
