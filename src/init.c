@@ -24,6 +24,7 @@
 #include "hooks/redact_tokens.h"
 #include "hooks/refuse.h"
 #include "hooks/signed_tables.h"
+#include "hooks/sort_spill.h"
 #include "keys/keyring.h"
 #include "keys/shared_cache.h"
 #include "keys/wakeup.h"
@@ -80,5 +81,6 @@ _PG_init(void)
 	pgseal_sealed_init();
 	pgseal_redact_init();
 	pgseal_redact_tokens_init();
+	pgseal_sort_spill_init();
 	pgseal_worker_init();
 }

@@ -45,6 +45,7 @@ bool		pgseal_allow_decryption = false;
 int			pgseal_make_keys = PGSEAL_MAKE_KEYS_ANYONE;
 int			pgseal_verify_rows = PGSEAL_VERIFY_ROWS_ON;
 int			pgseal_on_denied = PGSEAL_ON_DENIED_ERROR;
+int			pgseal_sort_spill = PGSEAL_SORT_SPILL_ALLOW;
 char	   *pgseal_default_server = NULL;
 char	   *pgseal_keyring_file = NULL;
 int			pgseal_cache_size = CACHE_SIZE_DEFAULT;
@@ -67,6 +68,12 @@ static const struct config_enum_entry on_denied_options[] = {
 static const struct config_enum_entry make_keys_options[] = {
 	{"anyone", PGSEAL_MAKE_KEYS_ANYONE, false},
 	{"owner", PGSEAL_MAKE_KEYS_OWNER, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry sort_spill_options[] = {
+	{"allow", PGSEAL_SORT_SPILL_ALLOW, false},
+	{"error", PGSEAL_SORT_SPILL_ERROR, false},
 	{NULL, 0, false}
 };
 
@@ -105,6 +112,11 @@ pgseal_guc_init(void)
 							 NULL,
 							 &pgseal_on_denied, PGSEAL_ON_DENIED_ERROR, on_denied_options,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("pgseal.sort_spill",
+							 "Whether rows in the order of an encrypted column may go to temporary files.",
+							 "Their order tells that of the values.",
+							 &pgseal_sort_spill, PGSEAL_SORT_SPILL_ALLOW, sort_spill_options,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("pgseal.sealed_input",
 							 "Where the sealed form of a value is taken as input: in COPY FROM and replication, in statements, too, or nowhere.",
 							 "Elsewhere it is an error.",

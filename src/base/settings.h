@@ -10,6 +10,13 @@
 
 #include "postgres.h"
 
+/* May rows in the order of an encrypted column go to temporary files? */
+typedef enum PgsealSortSpill
+{
+	PGSEAL_SORT_SPILL_ALLOW,
+	PGSEAL_SORT_SPILL_ERROR
+} PgsealSortSpill;
+
 typedef enum PgsealOnDenied
 {
 	PGSEAL_ON_DENIED_ERROR,
@@ -45,6 +52,7 @@ extern bool pgseal_allow_decryption;
 extern int	pgseal_make_keys;		/* PgsealMakeKeys */
 extern int	pgseal_verify_rows; /* PgsealVerifyRows */
 extern int	pgseal_on_denied;		/* PgsealOnDenied */
+extern int	pgseal_sort_spill;		/* PgsealSortSpill */
 extern char *pgseal_default_server;
 extern char *pgseal_keyring_file;	/* "" means <data directory>.keyring */
 extern int	pgseal_cache_size;		/* key versions */
