@@ -322,6 +322,7 @@ redact_emit_log(ErrorData *error)
 	error->message = (char *) message_for_log(error);
 	error->detail = left_out;
 	error->detail_log = NULL;
+	error->hint = NULL;			/* of RAISE ... USING HINT */
 	error->internalquery = NULL;
 	EmitErrorReport();
 
@@ -330,6 +331,7 @@ redact_emit_log(ErrorData *error)
 	error->message = original.message;
 	error->detail = original.detail;
 	error->detail_log = original.detail_log;
+	error->hint = original.hint;
 	error->internalquery = original.internalquery;
 	error->context = original.context;
 }
