@@ -1,0 +1,27 @@
+#!/bin/sh
+# Makes sql/install/70_parity.sql anew: make parity, on a throw-away server of
+# PostgreSQL 15, whose catalog is the one that pgseal is measured by.  Takes
+# minutes.  The result is copied to the file that the first argument names.
+set -eu
+out=$1
+case $(pg_config --version) in
+*' 15.'*) ;;
+*) echo 'needs PostgreSQL 15 (PG_CONFIG)' >&2; exit 1 ;;
+esac
+data=$PWD/paritydata
+initdb -D "$data" --no-locale -E UTF8 -U postgres >/dev/null
+cat >>"$data/postgresql.conf" <<END
+shared_preload_libraries = 'pgseal'
+fsync = off
+listen_addresses = ''
+unix_socket_directories = '$PWD'
+END
+pg_ctl -D "$data" -w -l "$PWD/paritylog" start >/dev/null
+trap 'pg_ctl -D "$data" -m immediate stop >/dev/null' EXIT
+export PGHOST="$PWD" PGUSER=postgres
+
+# Without what is made, and what is made for it
+parts=$(ls sql/install/*.sql sql/install/*.sql.in | grep -v -e /70_parity -e /71_ -e /75_)
+awk -f sql/install/assemble.awk sql/install/types.txt $parts >"$(pg_config --sharedir)/extension/$(basename sql/pgseal--*[0-9].sql)"
+perl test/parity/generate.pl >made.sql
+{ cat made.sql; sh test/parity/inputs.sh; } >"$out"
