@@ -206,6 +206,11 @@ EXECUTE x7 ('a', 's6');
 COMMIT;
 EXECUTE x7 ('a', 's6');
 
+\echo -- what there is to say is said once
+RESET client_min_messages;
+PREPARE x8 AS SELECT ssn AS a_name_that_is_longer_than_the_sixty_three_bytes_that_a_name_may_have FROM people WHERE ssn = $1 AND ssn <> E'\\';
+SET client_min_messages = warning;
+
 \echo -- a prepared statement follows the setting
 SET pgseal.transparent = off;
 EXECUTE x7 ('a', 's6');

@@ -35,6 +35,7 @@
 #include "parser/parser.h"
 #include "port/pg_bswap.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -132,33 +133,58 @@ plain_type(Oid type)
 }
 
 /*
- * Does the client's Parse message say what type this parameter (from 0) is?  The text of
- * the statement lies in the message, which goes on with a number (16 bits) of types (32
- * bits each, zero where the type is left open).  Only where the text had to be converted
- * to the database's encoding, it is a copy.
+ * How many types the client's Parse message declares, and where they are.  The text of
+ * the statement lies in the message, which goes on with their number (16 bits) and them
+ * (32 bits each, zero where the type is left open).  Only where the text had to be
+ * converted to the database's encoding, it is a copy.
  */
-static bool
-is_declared(const char *text, int parameter)
+static int
+declared_types(const char *text, const char **out_types)
 {
 	const char *after = text + strlen(text) + 1;
 	uint16		num_types;
-	uint32		type;
 
 	if (pg_get_client_encoding() != GetDatabaseEncoding())
-		return false;
+		return 0;
 	memcpy(&num_types, after, sizeof(num_types));
-	if (parameter >= pg_ntoh16(num_types))
-		return false;
-	memcpy(&type, after + sizeof(num_types) + sizeof(type) * parameter, sizeof(type));
+	*out_types = after + sizeof(num_types);
+	return pg_ntoh16(num_types);
+}
+
+static bool
+is_declared(const char *types, int parameter)
+{
+	uint32		type;
+
+	memcpy(&type, types + sizeof(type) * parameter, sizeof(type));
 	return OidIsValid(pg_ntoh32(type));
 }
 
-/* Does the statement or its message say itself what type this parameter is? */
-static bool
-is_named(ParseState *pstate, const PrepareStmt *prepare, int parameter)
+/*
+ * Sets out_plain of each parameter that was inferred to be of an encrypted type, and
+ * is not named (declared) by the statement or its message.  How many are there?
+ */
+static int
+find_inferred(ParseState *pstate, const PrepareStmt *prepare, const Oid *types, int num_types,
+			  Oid *out_plain)
 {
-	return prepare != NULL ? parameter < list_length(prepare->argtypes) :
-		is_declared(pstate->p_sourcetext, parameter);
+	const char *declared = NULL;
+	int			num_declared = prepare != NULL ? list_length(prepare->argtypes) :
+		declared_types(pstate->p_sourcetext, &declared);
+	int			num_plain = 0;
+
+	for (int i = 0; i < num_types; i++)
+	{
+		out_plain[i] = InvalidOid;
+		/* PostgreSQL is about to say that it could not determine one */
+		if (types[i] == InvalidOid || types[i] == UNKNOWNOID)
+			return 0;
+		if (i < num_declared && (declared == NULL || is_declared(declared, i)))
+			continue;
+		out_plain[i] = plain_type(types[i]);
+		num_plain += OidIsValid(out_plain[i]) ? 1 : 0;
+	}
+	return num_plain;
 }
 
 /*
@@ -256,15 +282,39 @@ analyze_one_by_one(ParseState *pstate, RawStmt *raw, Oid *types, const Oid *plai
 	return query;
 }
 
+static void
+say_nothing(const char *setting)
+{
+	(void) set_config_option(setting, "error", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
+}
+
+/* The query with plain parameters, if there can be one; types is changed to theirs. */
+static Query *
+analyze_plain(ParseState *pstate, RawStmt *raw, Oid *types, const Oid *plain, int num_types,
+			  int num_plain)
+{
+	Oid		   *all = palloc(sizeof(Oid) * num_types);
+	Query	   *query;
+
+	for (int i = 0; i < num_types; i++)
+		all[i] = OidIsValid(plain[i]) ? plain[i] : types[i];
+	query = try_analyze(pstate, raw, all, num_types);
+	if (query != NULL)
+		memcpy(types, all, sizeof(Oid) * num_types);
+	else if (num_plain > 1 && num_plain <= MAX_TRIED_ONE_BY_ONE)
+		query = analyze_one_by_one(pstate, raw, types, plain, num_types);
+	return query;
+}
+
 void
 pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *prepare)
 {
+	int			nest_level;
 	PgsealInferredParams *inferred;
 	Oid		   *plain;
-	Oid		   *types;
 	int			num_types;
-	int			num_plain = 0;
-	RawStmt    *raw;
+	int			num_plain;
 	Query	   *again;
 
 	if (!pgseal_transparent || pgseal_sealed_input == PGSEAL_SEALED_INPUT_ON ||
@@ -274,32 +324,21 @@ pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *pre
 		(pstate->p_sourcetext != debug_query_string || MyBackendType != B_BACKEND))
 		return;
 	inferred = pstate->p_ref_hook_state;
-	num_types = *inferred->paramTypes != NULL ? *inferred->numParams : 0;
-	plain = palloc0(sizeof(Oid) * (num_types + 1));
-	types = palloc(sizeof(Oid) * (num_types + 1));
-	for (int i = 0; i < num_types; i++)
-	{
-		types[i] = (*inferred->paramTypes)[i];
-		/* PostgreSQL is about to say that it could not determine one */
-		if (types[i] == InvalidOid || types[i] == UNKNOWNOID)
-			return;
-		if (!is_named(pstate, prepare, i))
-			plain[i] = plain_type(types[i]);
-		num_plain += OidIsValid(plain[i]) ? 1 : 0;
-	}
+	num_types = *inferred->numParams;
+	if (num_types == 0)
+		return;
+	plain = palloc(sizeof(Oid) * num_types);
+	num_plain = find_inferred(pstate, prepare, *inferred->paramTypes, num_types, plain);
 	if (num_plain == 0)
 		return;
-	raw = raw_statement(pstate, query, prepare);
 
-	for (int i = 0; i < num_types; i++)
-		if (OidIsValid(plain[i]))
-			types[i] = plain[i];
-	again = try_analyze(pstate, raw, types, num_types);
-	if (again == NULL && num_plain > 1 && num_plain <= MAX_TRIED_ONE_BY_ONE)
-	{
-		memcpy(types, *inferred->paramTypes, sizeof(Oid) * num_types);
-		again = analyze_one_by_one(pstate, raw, types, plain, num_types);
-	}
+	/* Whatever there is to say has been said by the first analysis */
+	nest_level = NewGUCNestLevel();
+	say_nothing("client_min_messages");
+	say_nothing("log_min_messages");
+	again = analyze_plain(pstate, raw_statement(pstate, query, prepare), *inferred->paramTypes,
+						  plain, num_types, num_plain);
+	AtEOXact_GUC(true, nest_level);
 	if (again == NULL)
 		return;
 
@@ -307,5 +346,4 @@ pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *pre
 	/* Whoever counts statements has computed it from the same text */
 	again->queryId = query->queryId;
 	*query = *again;
-	memcpy(*inferred->paramTypes, types, sizeof(Oid) * num_types);
 }

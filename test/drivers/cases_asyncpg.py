@@ -92,7 +92,7 @@ async def main():
         await q(f"{column} rows", f"INSERT INTO typed (id, {column}) VALUES ($1, $2), ($3, $4) RETURNING {column}", next(ids), values[0], next(ids), values[1])
         await q(f"{column} select", f"INSERT INTO typed (id, {column}) SELECT $1, $2 RETURNING {column}", next(ids), values[0])
         await q(f"{column} unnest", f"INSERT INTO typed (id, {column}) SELECT * FROM unnest($1::int[], $2::{column[2:]}[]) RETURNING {column}", [next(ids), next(ids)], values)
-        await q(f"{column} wrong", f"UPDATE typed SET {column} = $1 WHERE id = 1", Unfit())
+        await q(f"error: {column} wrong", f"UPDATE typed SET {column} = $1 WHERE id = 1", Unfit())
 
         async def copied():
             rows = [(next(ids), v) for v in [*values, None]]
@@ -142,8 +142,8 @@ async def main():
             await conn.execute("ALTER TABLE customer ALTER city SET STATISTICS 50")
     await q("error: duplicate", NEW_CUSTOMER, 2, "x", "y", "z")
     await q("error: not null", NEW_CUSTOMER, 5000, None, "y", "z")
-    await q("refused: not an integer", "INSERT INTO typed (id, c_int4) VALUES ($1, $2)", 6000, "seven")
-    await q("refused: out of range", "INSERT INTO typed (id, c_int2) VALUES ($1, $2)", 6001, 40000)
+    await q("error: not an integer", "INSERT INTO typed (id, c_int4) VALUES ($1, $2)", 6000, "seven")
+    await q("error: out of range", "INSERT INTO typed (id, c_int2) VALUES ($1, $2)", 6001, 40000)
     await conn.close()
 
 
