@@ -12,10 +12,10 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
 
 -- to_bin, to_oct (17)
 CREATE FUNCTION to_bin(encrypted_int4) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT pg_catalog.to_bin($1::int4)';
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT pg_catalog.to_bin($1::pg_catalog.int4)';
 
 CREATE FUNCTION to_oct(encrypted_int4) RETURNS text
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT pg_catalog.to_oct($1::int4)';
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT pg_catalog.to_oct($1::pg_catalog.int4)';
 
 -- Casts between integers and bytea (18), which 15 has not, by what 15 has: a body
 -- as a string would be parsed as whoever calls it, who may not look into

@@ -149,10 +149,28 @@ CREATE ROLE nobody;
 SELECT string_agg(p.oid::regprocedure::text, ' ') FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 	AND has_function_privilege('nobody', p.oid, 'EXECUTE')
-	AND (p.prosrc IN ('pgseal_transition', 'pgseal_in', 'pgseal_recv') OR p.prorettype = 'trigger'::regtype
+	AND (p.prosrc IN ('pgseal_transition', 'pgseal_in', 'pgseal_recv') OR p.prorettype = 'trigger'::regtype AND p.proname <> 'sign_row'	-- owners restore their triggers
 		OR 'internal'::regtype = ANY (p.proargtypes) AND p.pronamespace = 'pgseal_internal'::regnamespace);
 }), '', 'EXECUTE on functions behind types, aggregates and triggers is nobody\'s');
 is($node->safe_psql('postgres', q{SELECT has_schema_privilege('nobody', 'pgseal_internal', 'USAGE')}), 'f',
 	'nor can the schema of the others be used');
+
+
+# Bodies that are strings are parsed as whoever calls them, with his search_path, and
+# pg_temp comes first for types: every name in them says where it is
+my $bodies = $node->safe_psql('postgres', q{
+SELECT p.oid::regprocedure || E'\t' || regexp_replace(p.prosrc, '\s+', ' ', 'g')
+FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid JOIN pg_language l ON l.oid = p.prolang
+WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+	AND l.lanname NOT IN ('c', 'internal') AND p.prosqlbody IS NULL
+	AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%')});
+for (split /\n/, $bodies)
+{
+	my ($function, $body) = split /\t/;
+	my $rest = $body =~ s/OPERATOR\(pg_catalog\.[^)]+\)//gr =~ s/\b(?:pg_catalog|pgseal_internal)\.\w+//gr
+	  =~ s/::(?=\s|[,)\[]|$)//gr =~ s/\b(?:SELECT|CASE|WHEN|THEN|ELSE|END|NULL|IS|NOT|AND|OR)\b//gr;
+
+	unlike($rest, qr{::|[a-z]\w*|[-+*/<>=~!@#%^&|`?]}i, "$function names what it means: $body");
+}
 
 done_testing();
