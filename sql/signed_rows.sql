@@ -156,6 +156,13 @@ CREATE TABLE restored (id int, signature row_signature);
 RESET check_function_bodies;
 SELECT count(*) AS "made by the dump" FROM pg_trigger WHERE tgrelid = 'restored'::regclass;
 CREATE TABLE nothing (signature row_signature);
+-- whatever else has its name
+CREATE TEMP TABLE shadowed (id int);
+CREATE TABLE signed.shadowed (id int, signature row_signature);
+CREATE TABLE public.signed_shadowed (id int);
+CREATE TABLE IF NOT EXISTS signed_shadowed (id int, signature row_signature);
+SELECT tgrelid::regclass FROM pg_trigger WHERE tgrelid::regclass::text ~ 'shadowed' ORDER BY 1;
+DROP TABLE pg_temp.shadowed, public.signed_shadowed;
 
 -- a definition that changes
 SELECT pgseal.sign_table('declared', columns => '{id}');

@@ -119,6 +119,14 @@ table_named(RangeVar *name)
 	return OidIsValid(relid) && strchr("rp", get_rel_relkind(relid)) != NULL ? relid : InvalidOid;
 }
 
+/* The one that CREATE TABLE makes, whatever else has its name in the search path */
+static Oid
+table_to_be(CreateStmt *stmt)
+{
+	return get_relname_relid(stmt->relation->relname,
+							 RangeVarGetCreationNamespace(stmt->relation));
+}
+
 static void
 check_named_table(RangeVar *name)
 {
@@ -323,7 +331,7 @@ has_signature_unsigned(Oid relid)
 static void
 table_made(CreateStmt *stmt)
 {
-	Oid			relid = table_named(stmt->relation);
+	Oid			relid = table_to_be(stmt);
 	ListCell   *lc;
 
 	foreach(lc, stmt->inhRelations)
@@ -397,7 +405,7 @@ concerns_us(Node *stmt)
 	{
 		case T_CreateStmt:
 			return !((CreateStmt *) stmt)->if_not_exists ||
-				!OidIsValid(RangeVarGetRelid(((CreateStmt *) stmt)->relation, NoLock, true));
+				!OidIsValid(table_to_be((CreateStmt *) stmt));
 		case T_CreateTrigStmt:
 		case T_AlterTableStmt:
 			return true;
