@@ -373,15 +373,48 @@ check_column(ReturnSetInfo *result, const PgsealHolder *holder, AttrNumber attnu
 		check_column_key(result, object, pgseal_catalog_name(lfirst_int(lc)), lfirst_int(lc));
 }
 
+/*
+ * A trigger's function is handed the rows, and opens what who writes them may, or its
+ * owner where it is SECURITY DEFINER.  What it makes of them nobody can tell; but who
+ * wrote it should be one who may know.
+ */
 static void
-check_columns(ReturnSetInfo *result)
+check_triggers(ReturnSetInfo *result, const PgsealHolder *holder)
 {
+	uint64		num = pgseal_query("SELECT t.tgname, p.oid::pg_catalog.regprocedure, r.rolname"
+								   " FROM pg_catalog.pg_trigger t"
+								   " JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid"
+								   " JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"
+								   " JOIN pg_catalog.pg_roles r ON r.oid = p.proowner"
+								   " WHERE t.tgrelid = $1 AND NOT t.tgisinternal"
+								   "  AND p.proowner <> c.relowner AND NOT r.rolsuper"
+								   " ORDER BY 1", 1,
+								   OIDOID, ObjectIdGetDatum(holder->relid));
+
+	for (uint64 i = 0; i < num; i++)
+		put(result, psprintf("trigger %s on %s", quote_identifier(pgseal_query_text(i, 1)),
+							 quote_qualified_identifier(get_namespace_name(holder->schema),
+														get_rel_name(holder->relid))),
+			"shown",
+			psprintf("Function %s of role %s is handed the rows that are written.",
+					 pgseal_query_text(i, 2), quote_identifier(pgseal_query_text(i, 3))));
+}
+
+static void
+check_tables(ReturnSetInfo *result)
+{
+	PgsealQuerySession session;
+	List	   *holders = pgseal_shape_holders();
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, pgseal_shape_holders())
+	foreach(lc, holders)
 		foreach(lc2, ((PgsealHolder *) lfirst(lc))->columns)
 			check_column(result, lfirst(lc), lfirst_int(lc2));
+	pgseal_query_begin(&session);
+	foreach(lc, holders)
+		check_triggers(result, lfirst(lc));
+	pgseal_query_end(&session);
 }
 
 /* check() → object, status, detail */
@@ -422,6 +455,6 @@ pgseal_check(PG_FUNCTION_ARGS)
 		if (version != NULL)
 			check_version(result, version);
 	}
-	check_columns(result);
+	check_tables(result);
 	return (Datum) 0;
 }

@@ -47,5 +47,18 @@ $node->safe_psql('postgres', q{CREATE TABLE o (id int PRIMARY KEY, c encrypted_t
 $node->safe_psql('postgres', q{CALL pgseal.decrypt_column('o', 'c')});
 is($node->safe_psql('postgres', q{SELECT pg_typeof(c), c FROM o}), 'text|x', 'decrypt_column() says what it does, and may');
 
+# Whose code is handed the rows
+$node->safe_psql('postgres', q{
+CREATE ROLE author LOGIN; CREATE SCHEMA author AUTHORIZATION author;
+CREATE TABLE seen (id int, c encrypted_text); GRANT TRIGGER ON seen TO author;
+CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER mine BEFORE INSERT ON seen FOR EACH ROW EXECUTE FUNCTION mine();
+SET SESSION AUTHORIZATION author;
+CREATE FUNCTION author.audit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER audit AFTER INSERT ON seen FOR EACH ROW EXECUTE FUNCTION author.audit()});
+is($node->safe_psql('postgres', q{SELECT * FROM pgseal.check() WHERE object LIKE 'trigger%'}),
+	'trigger audit on public.seen|shown|Function author.audit() of role author is handed the rows that are written.',
+	'check() names a trigger whose function is of somebody else');
+
 $node->stop;
 done_testing();
