@@ -50,6 +50,7 @@
 #include "search/stored_tokens.h"
 #include "sealed/access.h"
 #include "value/basetype.h"
+#include "value/find_sealed.h"
 
 static object_access_hook_type prev_object_access = NULL;
 
@@ -71,30 +72,7 @@ pgseal_refuse_without_usage(int32 key_hash)
 bool
 pgseal_refuse_holds_encrypted(Oid type)
 {
-	Oid			element;
-	Oid			relation;
-	bool		found = false;
-
-	type = getBaseType(type);
-	if (type < FirstNormalObjectId)
-		element = InvalidOid;
-	else
-		element = get_element_type(type);
-	if (OidIsValid(element))
-		return pgseal_refuse_holds_encrypted(element);
-	if (pgseal_type_by_oid(type) != NULL)
-		return true;
-	relation = get_typ_typrelid(type);
-	if (OidIsValid(relation))
-	{
-		Relation	rel = relation_open(relation, AccessShareLock);
-
-		for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
-			if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
-				found = pgseal_refuse_holds_encrypted(TupleDescAttr(RelationGetDescr(rel), i)->atttypid);
-		relation_close(rel, AccessShareLock);
-	}
-	return found;
+	return pgseal_shape_of_type(type, PGSEAL_TYPMOD_NONE) != NULL;
 }
 
 /*
@@ -361,38 +339,6 @@ check_statistics(Oid statistics)
  * the row type of a view, CREATE TABLE AS EXECUTE.
  */
 
-/* Would values of this type be stored under no key of their own? */
-static bool
-lacks_key(Oid type, int32 typmod)
-{
-	Oid			element;
-	Oid			relation;
-	bool		found = false;
-
-	if (type < FirstNormalObjectId)
-		return false;
-	type = getBaseTypeAndTypmod(type, &typmod);
-	element = type < FirstNormalObjectId ? InvalidOid : get_element_type(type);
-	if (OidIsValid(element))
-		return lacks_key(element, typmod);
-	if (pgseal_type_by_oid(type) != NULL)
-		return typmod == PGSEAL_TYPMOD_NONE;
-	relation = get_typ_typrelid(type);
-	if (OidIsValid(relation))
-	{
-		Relation	rel = relation_open(relation, AccessShareLock);
-
-		for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
-		{
-			Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
-
-			found = !attribute->attisdropped && lacks_key(attribute->atttypid, attribute->atttypmod);
-		}
-		relation_close(rel, AccessShareLock);
-	}
-	return found;
-}
-
 /*
  * All columns of a relation that is just being made, or one that was added;
  * of tables, materialized views, foreign tables and composite types.
@@ -414,10 +360,12 @@ check_columns(Oid relation, AttrNumber attnum)
 		NameData	name;
 		Oid			type;
 		int32		typmod;
+		PgsealShape *shape;
 
 		if ((attnum != 0 && attnum != i) || !new_column(relation, i, &name, &type, &typmod))
 			continue;
-		if (lacks_key(type, typmod))
+		shape = pgseal_shape_of_type(type, typmod);
+		if (shape != NULL && pgseal_shape_lacks_key(shape))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 					 errmsg("column \"%s\" would hold encrypted values under no key",

@@ -232,6 +232,26 @@ pgseal_shape_key_hashes(const PgsealShape *shape)
 	return key_hashes;
 }
 
+bool
+pgseal_shape_lacks_key(const PgsealShape *shape)
+{
+	switch (shape->kind)
+	{
+		case PGSEAL_SHAPE_VALUE:
+			return shape->typmod == PGSEAL_TYPMOD_NONE;
+		case PGSEAL_SHAPE_ARRAY:
+			return pgseal_shape_lacks_key(shape->members[0]);
+		case PGSEAL_SHAPE_ROW:
+			for (int i = 0; i < shape->desc->natts; i++)
+				if (shape->members[i] != NULL && pgseal_shape_lacks_key(shape->members[i]))
+					return true;
+			break;
+		case PGSEAL_SHAPE_OPAQUE:
+			break;
+	}
+	return false;
+}
+
 /* The relation's entry in the list; NULL when it stores nothing */
 static PgsealHolder *
 find_holder(List **holders, Oid relid)

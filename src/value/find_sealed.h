@@ -59,6 +59,9 @@ extern PgsealShape *pgseal_shape_of_type(Oid type, int32 typmod);
 /* Of the keys that seal what is in it, as typmods; without doubles */
 extern List *pgseal_shape_key_hashes(const PgsealShape *shape);
 
+/* Would any of them be stored under no key of its own? */
+extern bool pgseal_shape_lacks_key(const PgsealShape *shape);
+
 /* One per column, NULL for those that hold none; NULL when all of them are */
 extern PgsealShape **pgseal_shape_of_row(TupleDesc desc);
 

@@ -41,6 +41,20 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stats WHERE tablename 
 $node->safe_psql('postgres', q{ALTER TABLE holder ALTER c SET STATISTICS 100; ANALYZE holder});
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stats WHERE tablename = 'holder'}), '0', 'nor when they are asked for');
 
+# A range over such a type, which nobody could make of an encrypted one
+$node->safe_psql('postgres', q{
+CREATE TYPE bound AS (a int);
+CREATE TYPE between_bounds AS RANGE (subtype = bound);
+CREATE TABLE ranges (r between_bounds, rs between_bounds[]);
+ALTER TYPE bound ADD ATTRIBUTE s encrypted_text;
+INSERT INTO ranges SELECT between_bounds(ROW(1, 's' || i)::bound, NULL) FROM generate_series(100, 300) i;
+ANALYZE ranges});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stats WHERE tablename = 'ranges'}), '0', 'no statistics of a range over it');
+for my $index ('USING btree (r)', 'USING gist (r)', 'USING btree (rs)')
+{
+	like(($node->psql('postgres', "CREATE INDEX ON ranges $index"))[2], qr/would reveal/, "no index $index");
+}
+
 #
 # Two names of tables with the same 31-bit hash: nobody blocks another's CREATE TABLE
 #
