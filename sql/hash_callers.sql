@@ -24,6 +24,31 @@ WITH x AS (INSERT INTO hc00 SELECT id, v, w FROM hc00 RETURNING 1) SELECT count(
 SELECT hc_try('INSERT INTO hc1 SELECT id, v, w FROM hc00');
 SELECT hc_try('UPDATE hc1 SET v = ''other'' || id');
 MERGE INTO hc USING (SELECT 100 AS n) s ON id = s.n WHEN MATCHED THEN UPDATE SET v = 'merged';
+-- COPY, whose executor nobody tells us
+RESET ROLE;
+GRANT pg_read_server_files TO hc_writer;
+\getenv dir PG_ABS_BUILDDIR
+\set hc1 :dir '/results/hc1.data'
+\set hc00 :dir '/results/hc00.data'
+COPY hc1 TO :'hc1';
+COPY hc00 TO :'hc00';
+SET ROLE hc_writer;
+BEGIN;
+COPY hc FROM :'hc1';
+COPY hc1 FROM :'hc1';
+COPY hc00 FROM :'hc00';
+SELECT count(*) > 40 AS "copied" FROM hc;
+ROLLBACK;
+COPY hc00 FROM :'hc1';
+-- conditions of others
+COPY hc1 FROM :'hc1' WHERE satisfies_hash_partition('hc'::regclass, 2, 1, v);
+RESET ROLE;
+CREATE TRIGGER hc_note BEFORE INSERT ON hc1 FOR EACH ROW WHEN (satisfies_hash_partition('hc'::regclass, 2, 1, NEW.v)) EXECUTE FUNCTION hc_note();
+SET ROLE hc_writer;
+COPY hc1 FROM :'hc1';
+RESET ROLE;
+DROP TRIGGER hc_note ON hc1;
+SET ROLE hc_writer;
 RESET ROLE;
 CREATE TRIGGER hc_note BEFORE INSERT OR UPDATE ON hc FOR EACH ROW EXECUTE FUNCTION hc_note();
 SET ROLE hc_writer;

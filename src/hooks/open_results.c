@@ -24,11 +24,13 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/prepare.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -187,6 +189,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 #define INSIDE_BEGIN(source, executor) \
 	{ \
 		EState	   *saved_executor = pgseal_hash_executor; \
+		PgsealHashCopy saved_copy = pgseal_hash_copy; \
 		bool		saved_inside = inside; \
 		const char *saved_source = inside_source; \
 		const PrepareStmt *saved_prepare = prepare; \
@@ -198,6 +201,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		prepare = NULL; \
 		prepare_source = NULL; \
 		pgseal_hash_executor = (executor); \
+		pgseal_hash_copy.relation = InvalidOid; \
 		PG_TRY(); \
 		{
 
@@ -211,6 +215,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 			prepare = saved_prepare; \
 			prepare_source = saved_prepare_source; \
 			pgseal_hash_executor = saved_executor; \
+			pgseal_hash_copy = saved_copy; \
 		} \
 		PG_END_TRY(); \
 	}
@@ -323,11 +328,41 @@ executes_with_values(Node *stmt)
 	return prepared != NULL && pgseal_parameters_hold_values(prepared->plansource->query_string);
 }
 
+/*
+ * COPY FROM into a partition: its constraint may be checked by who only writes.
+ * A condition of the statement or of a trigger is evaluated in the same way and
+ * may be of others than the table's owner.
+ */
+static void
+note_copy_into_partition(CopyStmt *copy)
+{
+	Oid			relation;
+	Relation	rel;
+	bool		has_conditions = false;
+
+	if (!copy->is_from || copy->relation == NULL || copy->whereClause != NULL ||
+		!OidIsValid(pgseal_extension_oid()))
+		return;
+	relation = RangeVarGetRelid(copy->relation, AccessShareLock, true);
+	if (!OidIsValid(relation) || !get_rel_relispartition(relation))
+		return;
+	rel = relation_open(relation, NoLock);
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+		has_conditions = has_conditions || rel->trigdesc->triggers[i].tgqual != NULL;
+	relation_close(rel, NoLock);
+	if (has_conditions)
+		return;
+	pgseal_hash_copy.relation = relation;
+	pgseal_hash_copy.context = CurrentMemoryContext;
+}
+
 static void
 pass_on_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
+	if (IsA(pstmt->utilityStmt, CopyStmt))
+		note_copy_into_partition((CopyStmt *) pstmt->utilityStmt);
 	if (IsA(pstmt->utilityStmt, CallStmt))
 		dest = pgseal_call_receiver((CallStmt *) pstmt->utilityStmt, dest);
 	if (IsA(pstmt->utilityStmt, PrepareStmt))

@@ -18,6 +18,10 @@
  *   partition constraint which the executor checks.  A call that somebody has
  *   written is part of something else, however it comes to be evaluated.
  *
+ * - in such a call again, in the executor's context of a COPY into a partition.
+ *   Without a WHERE, all that is evaluated there is of the table's owner: defaults,
+ *   generated columns and checks.
+ *
  * This is done once for each place where the function was looked up.
  *
  *-------------------------------------------------------------------------
@@ -42,6 +46,7 @@
 #include "type/hash_caller.h"
 
 EState	   *pgseal_hash_executor = NULL;
+PgsealHashCopy pgseal_hash_copy = {0};
 
 /* Is it this relation's context? */
 static bool
@@ -160,6 +165,13 @@ pgseal_hash_caller(const FmgrInfo *function, Oid *out_relation)
 	*out_relation = keeper_of(function->fn_mcxt, &relkind);
 	if (OidIsValid(*out_relation))
 		return relkind == RELKIND_PARTITIONED_TABLE ? PGSEAL_HASH_PARTITION : PGSEAL_HASH_INDEX;
+	if (OidIsValid(pgseal_hash_copy.relation) &&
+		MemoryContextGetParent(function->fn_mcxt) == pgseal_hash_copy.context &&
+		strcmp(function->fn_mcxt->name, "ExecutorState") == 0)
+	{
+		*out_relation = pgseal_hash_copy.relation;
+		return PGSEAL_HASH_PARTITION;
+	}
 	if (pgseal_hash_executor == NULL)
 		return PGSEAL_HASH_QUERY;
 	*out_relation = checked_partition(pgseal_hash_executor->es_opened_result_relations, function);

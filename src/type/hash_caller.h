@@ -25,6 +25,19 @@ typedef enum PgsealHashCaller
 extern EState *pgseal_hash_executor;
 
 /*
+ * A COPY into a partition, which has no executor that can be known; the context is
+ * the one in which it will make the executor's.  The relation is InvalidOid where
+ * there is no such COPY.  hooks/open_results.c keeps it, too.
+ */
+typedef struct PgsealHashCopy
+{
+	Oid			relation;
+	MemoryContext context;
+} PgsealHashCopy;
+
+extern PgsealHashCopy pgseal_hash_copy;
+
+/*
  * Who looked this function up to call it?  *out_relation is the index or the
  * partitioned table or partition, else InvalidOid.
  */
