@@ -30,6 +30,11 @@ CREATE INDEX t_v ON t USING sealed (v);
 CREATE TABLE grown (id int, n encrypted_int4);
 CREATE INDEX grown_n ON grown USING sealed (n);
 INSERT INTO grown SELECT i, (i * 7919) % 20000 * 3 FROM generate_series(1, 20000) i;
+CREATE TABLE parts (id int, v encrypted_text, d encrypted_jsonb);
+INSERT INTO parts SELECT i, 'lingonberry ' || i, jsonb_build_object('lingonberry', i) FROM generate_series(1, 3000) i;
+CREATE INDEX parts_v ON parts USING sealed (v sealed_trgm_ops);
+CREATE INDEX parts_d ON parts USING sealed (d);
+INSERT INTO parts SELECT i, 'lingonberry ' || i, jsonb_build_object('lingonberry', i) FROM generate_series(3001, 3500) i;
 CHECKPOINT});
 
 #
@@ -74,6 +79,41 @@ for my $index (qw(t_n t_v grown_n))
 	my %blocks;
 	$blocks{$_}++ for unpack('(a16)*', $sealed);
 	is(scalar(grep { $_ > 1 } values %blocks), 0, "$index: no block of bytes occurs twice");
+}
+
+# Of terms: nodes behind the blocks of pending rows, which have a header for each row
+for my $index (qw(parts_v parts_d))
+{
+	my $bytes = slurp_file(file_of($index));
+	unlike($bytes, $SealedNode::PLAINTEXT, "$index: no plaintext in the file");
+	my $pending = 0;
+	my $sealed = '';
+	my %blocks;
+
+	for my $block (1 .. 32)
+	{
+		my $page = substr($bytes, $block * 8192, 8192);
+		my ($lower) = unpack('x12 S', $page);
+		for (my $offset = 24; $offset < $lower;)
+		{
+			my ($len) = unpack("x$offset S", $page);
+			is(($len - 42) % 64, 0, "$index: a record is padded") if $pending++ < 3;
+			$sealed .= substr($page, $offset + 14, $len - 14);
+			$blocks{$_}++ for unpack('(a16)*', substr($page, $offset + 42, $len - 42));
+			$offset += $len;
+		}
+	}
+	is($pending, 500, "$index: 500 rows wait");
+	my $chi = chi_square($sealed);
+	cmp_ok($chi, '<', 400, "$index: pending rows are as random bytes ($chi)");
+	is(scalar(grep { $_ > 1 } values %blocks), 0, "$index: no block of bytes occurs twice");
+	$sealed = '';
+	for my $block (33 .. length($bytes) / 8192 - 2)
+	{
+		$sealed .= substr($bytes, $block * 8192 + 24 + $_ * 2042 + 12, 2030) for 0 .. 3;
+	}
+	$chi = chi_square($sealed);
+	cmp_ok($chi, '<', 400, "$index: nodes are as random bytes ($chi)");
 }
 
 #
