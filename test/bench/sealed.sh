@@ -42,6 +42,33 @@ compare "BETWEEN that finds nothing" 20000 "SELECT id FROM @t WHERE salary BETWE
 compare "a day of ts" 500 "SELECT id FROM @t WHERE ts >= timestamptz '2020-02-01' + i * interval '1 minute' AND ts < timestamptz '2020-02-02' + i * interval '1 minute'"
 compare "ORDER BY ts DESC LIMIT 20" 5000 "SELECT id FROM @t ORDER BY ts DESC LIMIT 20"
 
+# Parts of values, beside pg_trgm and jsonb_path_ops
+sql <<SQL
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+DROP TABLE IF EXISTS docs_plain, docs_sealed;
+CREATE TABLE docs_plain AS SELECT id, jsonb_build_object('a', id % 1000, 'n', id, 'tags', jsonb_build_array('t' || id % 50)) AS doc FROM plain;
+CREATE TABLE docs_sealed (id int, doc encrypted_jsonb);
+INSERT INTO docs_sealed SELECT * FROM docs_plain;
+SQL
+parts() { case $1 in plain) echo "gin ($2 $3)" ;; *) echo "sealed ($2 $4)" ;; esac; }
+build() { sql -c "DROP INDEX IF EXISTS $1_trgm"; ms "CREATE INDEX $1_trgm ON $1 USING $(parts $1 email gin_trgm_ops sealed_trgm_ops);"; }
+turns build
+row "build trigrams" "$(figure "\$2" "%.0f ms")" "" "$(figure "\$1" "%.0f ms")"
+build() { sql -c "DROP INDEX IF EXISTS $1_path"; ms "CREATE INDEX $1_path ON docs_$1 USING $(parts $1 doc jsonb_path_ops sealed_path_ops);"; }
+turns build
+row "build paths" "$(figure "\$2" "%.0f ms")" "" "$(figure "\$1" "%.0f ms")"
+for index in trgm path
+do
+	row "  size of $index" "$(sql -c "SELECT pg_size_pretty(pg_relation_size('sealed_$index'))")" "" \
+		"$(sql -c "SELECT pg_size_pretty(pg_relation_size('plain_$index'))")"
+done
+sql -c "VACUUM (ANALYZE) plain, sealed, docs_plain, docs_sealed"
+compare "LIKE '%r777%'" 1000 "SELECT id FROM @t WHERE email LIKE '%r777' || i % 10 || '%'"
+compare "ILIKE '%R7777%'" 1000 "SELECT id FROM @t WHERE email ILIKE '%R777' || i % 10 || '%'"
+compare "~ 'user77[0-9]8@'" 200 "SELECT id FROM @t WHERE email ~ ('user77[0-9]' || i % 10 || '@')"
+compare "@> that finds a row" 2000 "SELECT id FROM docs_@t WHERE doc @> jsonb_build_object('n', i)"
+compare "@> that finds a thousandth" 200 "SELECT id FROM docs_@t WHERE doc @> jsonb_build_object('a', i)"
+
 # Beyond the row: with the index less without it
 insert()
 {
@@ -57,3 +84,13 @@ insert_beyond()
 }
 turns insert_beyond
 row "insert, beyond the row" "$(figure "\$2" "%.1f us")" "" "$(figure "\$1" "%.1f us")"
+insert_trigrams()
+{
+	without=$(insert "$1" "")
+	sql -c "DROP TABLE IF EXISTS into_$1" -c "CREATE TABLE into_$1 (LIKE $1)" -c "INSERT INTO into_$1 SELECT * FROM $1 LIMIT 100000" \
+		-c "CREATE INDEX ON into_$1 USING $(parts $1 email gin_trgm_ops sealed_trgm_ops)"
+	with=$(ms "INSERT INTO into_$1 SELECT * FROM $1 OFFSET 100000 LIMIT 50000;")
+	awk -v a="$without" -v b="$with" 'BEGIN { printf "%.2f\n", (b - a) * 1000 / 50000 }'
+}
+turns insert_trigrams
+row "insert of trigrams, beyond the row" "$(figure "\$2" "%.1f us")" "" "$(figure "\$1" "%.1f us")"
