@@ -9,6 +9,12 @@
  * owner who must have USAGE on the server of the value's key.  All else that the
  * same statement computes is the user's.
  *
+ * That is so of a constraint that looks at one column.  One that compares columns would
+ * answer guesses of whoever may write both: somebody's value into the one, copied
+ * from another table, and his own into the other.  There, and in what a constraint of
+ * the table has no column for, the user must have the privilege, and gets an error
+ * where he has not.
+ *
  * A call is a constraint's if the expression that the executor has made of the
  * constraint has it.  Of COPY FROM nobody has the executor at hand; but what it
  * evaluates for the table lives in the memory of its executor, whose parent is the
@@ -22,15 +28,20 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_inherits.h"
 #include "executor/execExpr.h"
 #include "nodes/execnodes.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
 #include "type/constraint_caller.h"
 #include "type/hash_caller.h"
+#include "value/find_sealed.h"
 #include "value/owner_usage.h"
 #include "value/seal.h"
 
@@ -76,8 +87,21 @@ calls(ExprState *expr, const FmgrInfo *function)
 	return false;
 }
 
+/* Does a constraint look at one column alone? */
+static bool
+stands_alone(const ConstrCheck *check)
+{
+	Bitmapset  *columns = NULL;
+
+	pull_varattnos(stringToNode(check->ccbin), 1, &columns);
+	/* Not the whole row, which is all of them */
+	return bms_num_members(columns) == 1 &&
+		!bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, columns);
+}
+
+/* The table in whose constraint a call is */
 static Oid
-checked_table(List *result_relations, const FmgrInfo *function)
+checked_table(List *result_relations, const FmgrInfo *function, bool *out_alone)
 {
 	ListCell   *lc;
 
@@ -89,7 +113,10 @@ checked_table(List *result_relations, const FmgrInfo *function)
 
 		for (int i = 0; checks != NULL && constr != NULL && i < constr->num_check; i++)
 			if (calls(checks[i], function))
+			{
+				*out_alone = stands_alone(&constr->check[i]);
 				return RelationGetRelid(result_relation->ri_RelationDesc);
+			}
 	}
 	return InvalidOid;
 }
@@ -103,28 +130,85 @@ has_domain_value(Node *node, void *context)
 	return IsA(node, CoerceToDomainValue) || expression_tree_walker(node, has_domain_value, context);
 }
 
+/* Does a constraint look at anything encrypted? */
+static bool
+looks_at_encrypted(const ConstrCheck *check, TupleDesc desc)
+{
+	Bitmapset  *columns = NULL;
+	int			column = -1;
+
+	pull_varattnos(stringToNode(check->ccbin), 1, &columns);
+	while ((column = bms_next_member(columns, column)) >= 0)
+	{
+		int			attnum = column + FirstLowInvalidHeapAttributeNumber;
+
+		if (attnum == 0 || (attnum > 0 &&
+							pgseal_shape_of_type(TupleDescAttr(desc, attnum - 1)->atttypid,
+												 PGSEAL_TYPMOD_NONE) != NULL))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Of COPY it isn't known which constraint a call is in.  So all of the table's, and of
+ * its partitions', must stand alone; and as conditions of triggers are evaluated in
+ * the same place, there must be none.
+ */
+static bool
+all_stand_alone(Oid table)
+{
+	bool		alone = true;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(table, AccessShareLock, NULL))
+	{
+		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
+		TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+		for (int i = 0; constr != NULL && i < constr->num_check; i++)
+			alone = alone && (stands_alone(&constr->check[i]) ||
+							  !looks_at_encrypted(&constr->check[i], RelationGetDescr(rel)));
+		for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+			alone = alone && rel->trigdesc->triggers[i].tgqual == NULL;
+		table_close(rel, AccessShareLock);
+	}
+	return alone;
+}
+
 static Oid
-table_of_constraint(const FmgrInfo *function)
+table_of_constraint(const FmgrInfo *function, bool *out_alone)
 {
 	EState	   *executor = pgseal_hash_executor;
 	Oid			table;
 
 	if (executor == NULL)
-		return pgseal_copying.context != NULL &&
-			MemoryContextGetParent(function->fn_mcxt) == pgseal_copying.context &&
-			strcmp(function->fn_mcxt->name, "ExecutorState") == 0 ?
-			pgseal_copying.table : InvalidOid;
-	table = checked_table(executor->es_opened_result_relations, function);
+	{
+		if (pgseal_copying.context == NULL ||
+			MemoryContextGetParent(function->fn_mcxt) != pgseal_copying.context ||
+			strcmp(function->fn_mcxt->name, "ExecutorState") != 0)
+			return InvalidOid;
+		*out_alone = all_stand_alone(pgseal_copying.table);
+		return pgseal_copying.table;
+	}
+	table = checked_table(executor->es_opened_result_relations, function, out_alone);
 	return OidIsValid(table) ? table :
-		checked_table(executor->es_tuple_routing_result_relations, function);
+		checked_table(executor->es_tuple_routing_result_relations, function, out_alone);
 }
 
 PgsealConstraint
 pgseal_constraint_caller(const FmgrInfo *function)
 {
-	PgsealConstraint constraint = {table_of_constraint(function), false};
+	bool		alone = false;
+	PgsealConstraint constraint = {table_of_constraint(function, &alone), false};
 
-	constraint.of_domain = has_domain_value(function->fn_expr, NULL);
+	if (OidIsValid(constraint.table) && !alone)
+	{
+		constraint.table = InvalidOid;
+		constraint.strict = true;
+	}
+	if (has_domain_value(function->fn_expr, NULL))
+		constraint.strict = true;
 	return constraint;
 }
 
@@ -138,10 +222,10 @@ pgseal_open_for_constraint(const PgsealType *type, Datum sealed, PgsealConstrain
 	if (!OidIsValid(constraint.table))
 	{
 		value = pgseal_value_open(type, sealed, PGSEAL_ACCESS_CHECKED, out_isnull);
-		if (*out_isnull && constraint.of_domain)
+		if (*out_isnull && constraint.strict)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied to check an encrypted value against its domain")));
+					 errmsg("permission denied to check a constraint on encrypted values")));
 		return value;
 	}
 	if (pgseal_value_try_header(&envelope, sealed))

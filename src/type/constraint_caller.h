@@ -27,8 +27,8 @@ extern PgsealCopying pgseal_copying;
 /* In whose CHECK constraint a call is */
 typedef struct PgsealConstraint
 {
-	Oid			table;			/* or InvalidOid */
-	bool		of_domain;
+	Oid			table;			/* whose owner counts, or InvalidOid: it is the user */
+	bool		strict;			/* it must not be told NULL, which would pass */
 } PgsealConstraint;
 
 /* It is the same for all calls that are made through this FmgrInfo. */
@@ -36,8 +36,7 @@ extern PgsealConstraint pgseal_constraint_caller(const FmgrInfo *function);
 
 /*
  * Opens a value for such a call as pgseal_value_open() does, but for the table's
- * owner instead of the user; a domain's is never told NULL for a value that may not
- * be opened.
+ * owner instead of the user; or an error for a value that may not be opened.
  */
 extern Datum pgseal_open_for_constraint(const PgsealType *type, Datum sealed,
 										PgsealConstraint constraint, bool *out_isnull);

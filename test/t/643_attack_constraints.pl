@@ -22,8 +22,8 @@ CREATE TABLE c (id int,
 	short encrypted_text CONSTRAINT short CHECK (length(short) < 5 AND short::text IS DISTINCT FROM 'no'),
 	numbers encrypted_int4[] CONSTRAINT numbers CHECK (numbers::int4[] <> '{1}'),
 	doc encrypted_jsonb CONSTRAINT doc CHECK (doc @> '{"a": 1}'),
-	pair encrypted_int4 CONSTRAINT pair CHECK ((pair, number) < (10, 10) AND greatest(pair, number) < 9),
-	dom begins_with_a);
+	pair encrypted_int4 CONSTRAINT pair CHECK ((pair, pair) < (10, 10) AND greatest(pair, 3) < 9),
+	dom begins_with_a, p int, q int, CHECK (p < q));
 CREATE TABLE parted (LIKE c INCLUDING ALL) PARTITION BY LIST (id);
 CREATE TABLE parted1 PARTITION OF parted FOR VALUES IN (1);
 CREATE TABLE by_token (id int, x encrypted_int4) PARTITION BY LIST (blind_index(x));
@@ -81,6 +81,26 @@ for my $sql ('SELECT mail FROM c WHERE number > 5', 'INSERT INTO c (id) SELECT 2
 	"COPY c (mail) FROM STDIN WHERE mail ~ '\@';\na\@b\n\\.\n", "COPY c (mail) FROM STDIN WHERE mail::text ~ '\@';\na\@b\n\\.\n")
 {
 	like(as('w', $sql), $denied, "denied: $sql");
+}
+
+# A constraint that compares columns, with somebody's value in the one and a guess in the other
+$node->safe_psql('postgres', q{
+CREATE TABLE r1 (low encrypted_int4, high encrypted_int4, CHECK (low < high));
+CREATE TABLE r2 (low encrypted_int4, high int, CHECK (low::int4 < high));
+CREATE TABLE r3 (low encrypted_int4, high int, CHECK (low > 0), CHECK (low::int4 < high));
+CREATE TABLE r4 (low encrypted_int4, high int) PARTITION BY LIST (high);
+CREATE TABLE r4a (high int, low encrypted_int4, CHECK (low::int4 < high));
+ALTER TABLE r4 ATTACH PARTITION r4a DEFAULT;
+GRANT INSERT ON r1, r2, r3, r4, r4a TO w});
+for my $null ('', "SET pgseal.on_denied = 'null'; ")
+{
+	for my $table ('r1', 'r2', 'r3', 'r4', 'r4a')
+	{
+		like(as('w', "${null}INSERT INTO $table (low, high) SELECT salary, 1500 FROM emp"), qr/permission denied/,
+			"$null$table: columns are not compared for who may not");
+		like(as('w', "${null}COPY $table (low, high) FROM STDIN;\n2000\t1500\n\\.\n"), qr/permission denied/, "$null$table: by COPY");
+		is($node->safe_psql('postgres', "SELECT count(*) FROM $table"), 0, 'nothing is in it');
+	}
 }
 
 # Somebody's values under a constraint of one's own
