@@ -360,4 +360,12 @@ extern int no_such_variable
 #define pgseal_is_autovacuum_worker() IsAutoVacuumWorkerProcess()
 #endif
 
+/* The RETURNING list of a parsed statement that isn't analyzed; NULL where it has none */
+#if PG_VERSION_NUM >= 180000
+#define PGSEAL_RETURNING(stmt) \
+	((stmt)->returningClause != NULL ? &(stmt)->returningClause->exprs : NULL)
+#else
+#define PGSEAL_RETURNING(stmt)	(&(stmt)->returningList)
+#endif
+
 #endif							/* PGSEAL_COMPAT_H */

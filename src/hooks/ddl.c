@@ -57,6 +57,7 @@
 #include "hooks/own_key.h"
 #include "hooks/refuse.h"
 #include "hooks/result_columns.h"
+#include "hooks/rules.h"
 #include "keys/catalog.h"
 #include "keys/keyring.h"
 #include "kms/kms.h"
@@ -644,6 +645,7 @@ concerns_us(Node *stmt)
 		case T_CreateDomainStmt:
 		case T_CreateRangeStmt:
 		case T_CreateTableAsStmt:
+		case T_RuleStmt:
 			break;
 		case T_ViewStmt:
 			if (!((ViewStmt *) stmt)->replace)
@@ -665,6 +667,9 @@ complete_statement(Node *stmt, const char *query_string, PgsealKeyOwner *owner)
 	{
 		case T_ViewStmt:
 			pgseal_join_view((ViewStmt *) stmt, query_string);
+			break;
+		case T_RuleStmt:
+			pgseal_rule_complete((RuleStmt *) stmt);
 			break;
 		case T_CopyStmt:
 			check_copy((CopyStmt *) stmt, query_string);

@@ -59,14 +59,14 @@ EOF2
 
 is(output_of('Node', 'node', "$FindBin::Bin/../drivers/orms.js"), <<'EOF2', 'Sequelize, Knex, Drizzle, TypeORM');
 sequelize lookup [{"id":1,"email":"a","n":5}]
-sequelize sum 11 2
+sequelize sum "11" 2
 sequelize unique "SequelizeUniqueConstraintError" "Key (email) already exists."
 sequelize alter [{"t":"encrypted_text('public.person_sequelize')"}]
 knex lookup [{"id":1,"email":"a","n":1}] [{"sum":"3"}]
 knex upsert [{"id":1,"email":"a","n":8}]
 drizzle lookup [{"id":1,"email":"a","n":1}] [{"id":2,"email":"b","n":2}]
 drizzle upsert [{"id":1,"email":"a","n":9}]
-typeorm [{"id":1,"email":"a","n":5}] 7
+typeorm [{"id":3,"email":"a","n":5}] 7
 typeorm synchronize ["ALTER TABLE \"person_typeorm\" DROP COLUMN \"email\""]
 EOF2
 
