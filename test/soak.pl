@@ -112,8 +112,24 @@ sub session
 			$script .= $actions[int rand @actions]->(int(rand 1000) . " $number.$turn", "$number.$turn") . "\n";
 		}
 		# Errors are ordinary here: the server may be down, the keyring away
-		primary()->psql('postgres', $script, on_error_stop => 0, stderr => \my $err, stdout => \my $out);
+		# (and a pipe may break: IPC::Run dies of that)
+		my ($out, $err) = ('', '');
+		eval { primary()->psql('postgres', $script, on_error_stop => 0, stderr => \$err, stdout => \$out); 1 }
+			or $err = 'could not connect';
 		sleep 0.2 if $err =~ /could not connect|connection to server|shutting down/;
+	}
+	return;
+}
+
+# What sessions have prepared, and can't finish any more, would lock tables for ever
+sub finish_prepared
+{
+	my ($server) = @_;
+	my (undef, $gids) = $server->psql('postgres', q{SELECT gid FROM pg_prepared_xacts
+		WHERE gid <> 'rotation' AND prepared < now() - interval '2 s'});
+	for my $gid (split /\n/, $gids // '')
+	{
+		$server->psql('postgres', "COMMIT PREPARED '$gid'", stderr => \my $err);
 	}
 	return;
 }
@@ -201,7 +217,7 @@ sub disturb
 	}
 	else
 	{
-		$server->psql('postgres', q{SELECT pgseal.destroy_version(key, number, key) FROM pgseal.key_version
+		$server->psql('postgres', q{SET lock_timeout = '2s'; SELECT pgseal.destroy_version(key, number, key) FROM pgseal.key_version
 			WHERE retired IS NOT NULL AND wrapped IS NOT NULL AND purpose = 'd' LIMIT 1}, stderr => \my $err);
 	}
 	return;
@@ -221,7 +237,8 @@ for my $number (1 .. $sessions)
 	my $pid = fork // die;
 	if ($pid == 0)
 	{
-		session($number);
+		# Never to where the servers of the parent are stopped
+		eval { session($number) };
 		require POSIX;
 		POSIX::_exit(0);
 	}
@@ -232,6 +249,7 @@ my $next;
 while (time < $end)
 {
 	$next = fail_over() if !$next && time > $end - $seconds / 2;
+	finish_prepared(primary());
 	disturb();
 	sleep rand 3;
 }

@@ -31,6 +31,7 @@
 
 #include <pthread.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
@@ -492,10 +493,33 @@ RefillNoncePool(void)
 	return true;
 }
 
+/*
+ * A pool is used within the second in which it was filled: a virtual machine that
+ * is resumed twice from one snapshot has it twice, and its clock has moved on.
+ */
+static bool
+NoncePoolIsOld(void)
+{
+	static time_t filled_in = 0;
+	struct timespec now;
+
+#ifdef CLOCK_REALTIME_COARSE
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) != 0)
+		return true;
+#else
+	if (clock_gettime(CLOCK_REALTIME, &now) != 0)
+		return true;
+#endif
+	if (now.tv_sec == filled_in)
+		return false;
+	filled_in = now.tv_sec;
+	return true;
+}
+
 bool
 pgseal_random_nonce(uint8 out_nonce[PGSEAL_NONCE_BYTES])
 {
-	if (nonce_pool_left == 0 && !RefillNoncePool())
+	if ((NoncePoolIsOld() || nonce_pool_left == 0) && !RefillNoncePool())
 		return Fail(out_nonce, PGSEAL_NONCE_BYTES);
 
 	memcpy(out_nonce, nonce_pool + sizeof(nonce_pool) - nonce_pool_left,

@@ -42,6 +42,7 @@
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -175,11 +176,80 @@ refuse_partition_key(Relation table, int32 key_hash)
 				 errhint("Partition by another expression, or by hash of the encrypted column itself.")));
 }
 
+/* Anything but tokens: a column, a constant, what a function knows */
+static bool
+other_than_tokens_walker(Node *node, void *context)
+{
+	if (node == NULL || pgseal_stored_value_call(node) != NULL)
+		return false;
+	if (IsA(node, Var) || IsA(node, Param) || IsA(node, SQLValueFunction) ||
+		(IsA(node, Const) && !((Const *) node)->constisnull))
+		return true;
+	return expression_tree_walker(node, other_than_tokens_walker, context);
+}
+
+/* A condition that compares tokens of this key with anything else */
+static bool
+compares_tokens(Node *expr, int32 key_hash)
+{
+	if (expr == NULL)
+		return false;
+	if (IsA(expr, BoolExpr) || IsA(expr, List))
+	{
+		List	   *args = IsA(expr, List) ? (List *) expr : ((BoolExpr *) expr)->args;
+		ListCell   *lc;
+
+		foreach(lc, args)
+			if (compares_tokens(lfirst(lc), key_hash))
+				return true;
+		return false;
+	}
+	return has_tokens_of(expr, key_hash) && other_than_tokens_walker(expr, NULL);
+}
+
+/*
+ * Conditions of the table's checks and triggers make tokens by the index key of the
+ * moment.  What they compare them with stays as it is: they would be true or false
+ * for other values than before.
+ */
+static void
+refuse_conditions(Relation table, int32 key_hash)
+{
+	TupleConstr *constr = RelationGetDescr(table)->constr;
+	const char *kind = NULL;
+	const char *name = NULL;
+
+	for (int i = 0; kind == NULL && constr != NULL && i < constr->num_check; i++)
+		if (compares_tokens(stringToNode(constr->check[i].ccbin), key_hash))
+		{
+			kind = "check constraint";
+			name = constr->check[i].ccname;
+		}
+	for (int i = 0; kind == NULL && table->trigdesc != NULL && i < table->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &table->trigdesc->triggers[i];
+
+		if (trigger->tgqual != NULL && compares_tokens(stringToNode(trigger->tgqual), key_hash))
+		{
+			kind = "trigger";
+			name = trigger->tgname;
+		}
+	}
+	if (kind != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot replace the index key while %s \"%s\" of table \"%s\" compares its tokens with something else",
+						kind, name, RelationGetRelationName(table)),
+				 errdetail("What it compares them with would still be made by the old index key."),
+				 errhint("In one transaction, drop it, call pgseal.rotate_index_key(), and make it again with new tokens; or compare the column itself.")));
+}
+
 /* Step 1 for one table: refuses what would keep old tokens where they aren't seen */
 static void
 refuse_hidden_tokens(Relation table, int32 key_hash)
 {
 	refuse_partition_key(table, key_hash);
+	refuse_conditions(table, key_hash);
 	for (int i = 1; i <= RelationGetNumberOfAttributes(table); i++)
 		if (TupleDescAttr(RelationGetDescr(table), i - 1)->attgenerated != '\0')
 			refuse_foreign_call(pgseal_stored_generation(table, i), key_hash, "column",
