@@ -5,7 +5,7 @@
 #   make check-layers         who includes what, and what pgseal.so exports
 #   make soak                 ten minutes of sessions, rotations, faults and crashes
 #   make indent               pgindent, where pg_bsd_indent is found
-#   make parity               sql/install/70_parity.sql anew
+#   make parity               what the generator of sql/install/70_parity.sql makes
 #   make deb                  packages for the installed PostgreSQLs, in ..
 #   make test, demo, bench    all tests, a guided tour, benchmarks; in a
 #                             scratch copy, with a private server (CONTRIBUTING.md)
@@ -87,10 +87,11 @@ indent: all
 deb:
 	sh debian/build.sh
 
-# The overloads of sql/install/70_parity.sql, by asking a server what fails without
+# What test/parity/generate.pl makes, by asking a server what fails without it, beside
+# sql/install/70_parity.sql.  They differ today: look at each change before taking it.
 parity:
 	out=$$(mktemp -d) && chmod 777 $$out && \
 		sh test/scratch.sh sh test/parity/make.sh $$out/made.sql && \
-		cat $$out/made.sql >sql/install/70_parity.sql && rm -r $$out
+		{ diff -u sql/install/70_parity.sql $$out/made.sql; rm -r $$out; }
 
 .PHONY: check-layers check-postgres test soak demo bench indent deb parity

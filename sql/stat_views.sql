@@ -1,5 +1,5 @@
 -- Views of what is counted since the server was started.  The local keyring
--- stands for any KMS here; test/t/041_kms_faults.pl has the rest.
+-- stands for any KMS here; test/t/kms/faults.pl has the rest.
 SET client_min_messages = warning;
 CREATE SERVER counted FOREIGN DATA WRAPPER local_keyring;
 SELECT pgseal.create_key('watched', server => 'counted');

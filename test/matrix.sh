@@ -2,7 +2,7 @@
 # Runs the tests on several releases of PostgreSQL, as root:
 #
 #   sh test/matrix.sh 15 17 18                          all tests on each
-#   sh test/matrix.sh 17 18 -- test/t/001_regress.pl    these test files
+#   sh test/matrix.sh 17 18 -- test/t/core/regress.pl    these test files
 #   sh test/matrix.sh upgrade 15 17 18                  pg_upgrade from each to the next
 #
 # Each release is the one of a Debian release, in a root directory of its own

@@ -137,7 +137,7 @@ fi
 if [ -n "$debian" ]
 then
 	# The tests of drivers install theirs with these tools; the vectors are
-	# NIST's, for test/t/010_vectors.pl.
+	# NIST's, for test/t/core/vectors.pl.
 	case $* in
 		*test/suite.pl*)
 			need python3-cryptography-vectors

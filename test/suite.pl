@@ -2,7 +2,7 @@
 #
 #   perl test/suite.pl [FILE ...]        (in the scratch copy: test/run.sh)
 #
-# The files of test/t use the modules that PostgreSQL comes with
+# The files of test/t, in folders by topic, use the modules that PostgreSQL comes with
 # (PostgreSQL::Test::Cluster); the servers' data and logs go to tmp_check.
 # They run in parallel, one for each processor.
 #
@@ -22,10 +22,10 @@ use File::Path qw(make_path);
 use TAP::Harness;
 
 # Those that take longest begin first, so that none is left running by itself.
-my %first = map { ("test/t/$_.pl" => 1) } qw(410_differential 500_rotation_crash 540_convert_crash);
-my @files = @ARGV ? @ARGV : (
+my %first = map { ("test/t/$_.pl" => 1) } qw(core/differential keys/rotation_crash convert/crash);
+my @files = @ARGV ? map { find_test($_) } @ARGV : (
 	'test/check_layers.pl',
-	sort { ($first{$b} // 0) <=> ($first{$a} // 0) || $a cmp $b } glob('test/t/*.pl'));
+	sort { ($first{$b} // 0) <=> ($first{$a} // 0) || $a cmp $b } glob('test/t/*/*.pl test/t/*.pl'));
 my $no_skip = $ENV{PGSEAL_NO_SKIP} || ($ENV{CI} // '') eq 'true';
 
 my $top = getcwd();
@@ -88,6 +88,20 @@ for my $skip (@skips)
 
 print "$passed passed, $failed failed\n";
 exit($failed ? 1 : 0);
+
+# A test by its path, by "folder/name", by its name alone, or by that with a number
+# before it.
+sub find_test
+{
+	my ($given) = @_;
+	my ($name) = $given =~ m{([^/]+?)(?:\.pl)?$};
+
+	return $given if -f $given;
+	return "test/t/$given.pl" if -f "test/t/$given.pl";
+	my @found = map { glob("test/t/*/$_.pl") } $name, $name =~ /^\d+_(?:attack_|kms_|convert_)?(\w+)$/, $name =~ /^\d+_(\w+)$/;
+	die "there is no test $given\n" if !@found;
+	return $found[0];
+}
 
 # The end of the log that PostgreSQL's modules keep of a test, and of the logs
 # of its servers.

@@ -1,4 +1,4 @@
--- What test/t/430_ddl.pl runs twice: on plain columns and on encrypted ones.  One
+-- What test/t/core/ddl.pl runs twice: on plain columns and on encrypted ones.  One
 -- statement a line.  @T is text or encrypted_text, @I int4, @B int8, @D date, @J
 -- jsonb; @S is the schema.
 CREATE TABLE t (id int PRIMARY KEY, a @T, n @I DEFAULT 7, d @D, j @J, arr @T[]);

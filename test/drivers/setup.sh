@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the drivers that test/t/210_drivers.pl uses, node-postgres from npm, psycopg 3
+# Installs the drivers that test/t/core/drivers.pl uses, node-postgres from npm, psycopg 3
 # and asyncpg from PyPI, and prints where: sh test/drivers/setup.sh
 . "$(dirname "$0")/../cache.sh"
 

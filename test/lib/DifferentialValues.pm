@@ -1,5 +1,5 @@
 # Random values of the types that can be encrypted, for a comparison of plain
-# and encrypted columns (test/t/410_differential.pl).
+# and encrypted columns (test/t/core/differential.pl).
 #
 # Values come from classes: numbers that lie close together make values that lie
 # close together (for ranges), one number gives values that are equal but often

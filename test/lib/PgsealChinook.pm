@@ -10,7 +10,7 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
-use FindBin;
+use File::Basename qw(dirname);
 use PostgreSQL::Test::Utils qw(slurp_file);
 
 our @EXPORT_OK = qw(chinook_script chinook_sealed chinook_tables chinook_altered chinook_node);
@@ -55,7 +55,7 @@ EOC
 # The script, without the commands that create and enter a database
 sub chinook_script
 {
-	my $path = ($ENV{PGSEAL_SHARED} // "$FindBin::Bin/../../../shared") . '/data/chinook.sql';
+	my $path = ($ENV{PGSEAL_SHARED} // dirname(__FILE__) . '/../../../shared') . '/data/chinook.sql';
 
 	return generated_script() unless -r $path;
 	my $script = slurp_file($path);

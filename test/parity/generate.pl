@@ -225,7 +225,7 @@ my %long = map { $_->[0] => $_->[1] }
   psql('postgres', join '', map { "SELECT '$_', format_type('$_'::regtype, NULL);\n" } base_types());
 
 # Would an overload be as good a match as PostgreSQL's own function for a call on
-# plain arguments with an untyped literal?  test/t/405_untouched.pl finds them.
+# plain arguments with an untyped literal?  test/t/core/untouched.pl finds them.
 sub ties_with_plain
 {
 	my ($name, @types) = @_;

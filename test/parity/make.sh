@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes sql/install/70_parity.sql anew: make parity, on a throw-away server of
-# PostgreSQL 15, whose catalog is the one that pgseal is measured by.  Takes
-# minutes.  The result is copied to the file that the first argument names.
+# What test/parity/generate.pl makes of the present source (make parity), on a
+# throw-away server of PostgreSQL 15, whose catalog is the one that pgseal is
+# measured by; to the file that the first argument names.  Takes twenty minutes.
 set -eu
 out=$1
 case $(pg_config --version) in
@@ -23,5 +23,4 @@ export PGHOST="$PWD" PGUSER=postgres
 # Without what is made, and what is made for it
 parts=$(ls sql/install/*.sql sql/install/*.sql.in | grep -v -e /70_parity -e /71_ -e /75_)
 awk -f sql/install/assemble.awk sql/install/types.txt $parts >"$(pg_config --sharedir)/extension/$(basename sql/pgseal--*[0-9].sql)"
-perl test/parity/generate.pl >made.sql
-{ cat made.sql; sh test/parity/inputs.sh; } >"$out"
+perl test/parity/generate.pl >"$out"

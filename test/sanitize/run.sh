@@ -2,7 +2,7 @@
 # Runs tests with pgseal.so, and what tests load beside it, built for the address
 # and undefined behaviour sanitizers:
 #
-#   sh test/sanitize/run.sh test/t/001_regress.pl ...
+#   sh test/sanitize/run.sh test/t/core/regress.pl ...
 #
 # PostgreSQL itself is the ordinary one, with the sanitizer's library preloaded,
 # which ends a process that oversteps memory; undefined behaviour is only reported.

@@ -29,7 +29,7 @@ exec sh "$top/test/scratch.sh" sh -c '
 		exec "\$@"
 	EOF
 	chmod +x "$bin/postgres" || exit 1
-	perl test/suite.pl test/t/001_regress.pl
+	perl test/suite.pl test/t/core/regress.pl
 	status=$?
 	sources=$(cd src && ls *.c kms/*.c | sed "s,.*/,," | paste -sd "|")
 	found=$(sed "s/^==[0-9]*== *//" "$reports"/* | awk -v RS= -v own="[(]($sources):[0-9]+[)]" "

@@ -9,7 +9,7 @@ use strict;
 use warnings;
 
 use FindBin;
-use lib "$FindBin::Bin/../lib";
+use lib "$FindBin::Bin/../../lib";
 use IPC::Run;
 use PgsealChinook qw(chinook_altered chinook_node chinook_script chinook_sealed chinook_tables);
 use PgsealScan qw(log_without_statements scan_bytes scan_tree);
@@ -140,7 +140,7 @@ sub collect_secrets
 collect_secrets();
 $_->safe_psql('postgres', "ALTER SYSTEM SET log_statement = 'all'; SELECT pg_reload_conf()") foreach $plain, $sealed;
 
-my @statements = split /^--- (.+)\n/m, slurp_file("$FindBin::Bin/../chinook/application.sql");
+my @statements = split /^--- (.+)\n/m, slurp_file("$FindBin::Bin/../../chinook/application.sql");
 my $num_statements = @statements / 2;
 shift @statements;
 cmp_ok($num_statements, '>=', 40, "$num_statements statements of an application");

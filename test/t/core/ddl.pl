@@ -27,7 +27,7 @@ my %refused = (
 	qr/GENERATED ALWAYS AS IDENTITY/ => qr/22023: identity column type must be/,);
 
 my @statements;
-open(my $in, '<', dirname(__FILE__) . '/../ddl/statements.sql') or die $!;
+open(my $in, '<', dirname(__FILE__) . '/../../ddl/statements.sql') or die $!;
 while (my $line = <$in>)
 {
 	chomp $line;

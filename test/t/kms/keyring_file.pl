@@ -174,7 +174,7 @@ sub gone_soon
 
 my $fault_library = "$dir/fault.so";
 system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', $fault_library,
-	dirname(__FILE__) . '/../module_kms/fault.c', '-ldl');
+	dirname(__FILE__) . '/../../module_kms/fault.c', '-ldl');
 my ($node, $other);
 {
 	local $ENV{LD_PRELOAD} = $fault_library;

@@ -9,14 +9,14 @@ use utf8;
 use File::Basename qw(dirname);
 use File::Find qw(find);
 use File::Spec;
-use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
+use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use Pages;
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
 my $page = 'docs/reference.md';
 my $text = Pages->text($page);
-my $top = File::Spec->rel2abs(dirname(__FILE__)) . '/../..';
+my $top = File::Spec->rel2abs(dirname(__FILE__)) . '/../../..';
 
 my $node = PostgreSQL::Test::Cluster->new('reference');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);

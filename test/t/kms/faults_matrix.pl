@@ -2,7 +2,7 @@
 # whose key isn't in the cache (cold), that queries whose key is there (warm) go
 # on, what is logged, and that it all passes without a restart.
 #
-# What the transport does in detail is the topic of 041_kms_faults.pl.  Each
+# What the transport does in detail is the topic of kms/faults.pl.  Each
 # provider has a fake service of its own, and the four are tried at once.
 #
 # Needs Python 3 and openssl.
@@ -12,7 +12,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use File::Spec;
-use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
+use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use FakeKms;
 use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;

@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $here = File::Spec->rel2abs(dirname(__FILE__));
-my $golden = "$here/../kms/golden";
+my $golden = "$here/../../kms/golden";
 my $now = 1440938160;    # 2015-08-30T12:36:00Z, as in AWS's vectors
 
 my $node = PostgreSQL::Test::Cluster->new('pure');
@@ -163,11 +163,11 @@ sub check_signatures
 	return;
 }
 
-my @builtin = glob("$here/../vectors/sigv4/*/*.req");
+my @builtin = glob("$here/../../vectors/sigv4/*/*.req");
 is(scalar @builtin, 3, 'signatures of the repository');
 check_signatures(@builtin);
 
-my $shared = $ENV{PGSEAL_SHARED} // "$here/../../../shared";
+my $shared = $ENV{PGSEAL_SHARED} // "$here/../../../../shared";
 my $suite = "$shared/vectors/aws-sig-v4-test-suite";
 SKIP:
 {

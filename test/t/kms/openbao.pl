@@ -13,7 +13,7 @@ use warnings;
 use Digest::SHA qw(hmac_sha256);
 use File::Basename qw(dirname);
 use File::Spec;
-use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
+use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use IPC::Run;
 use MIME::Base64 qw(encode_base64 decode_base64 encode_base64url);
 use PostgreSQL::Test::Cluster;
@@ -79,7 +79,7 @@ sub jwt
 }
 
 my $clock_library = "$dir/clock.so";
-system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', $clock_library, dirname(__FILE__) . '/../module_kms/clock.c');
+system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', $clock_library, dirname(__FILE__) . '/../../module_kms/clock.c');
 my $node = PostgreSQL::Test::Cluster->new('openbao');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nlog_min_messages = debug2\npgseal.kms_timeout = '20s'\n");

@@ -17,7 +17,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $root = "$FindBin::Bin/../..";
+my $root = "$FindBin::Bin/../../..";
 my $builtin = "$root/test/vectors";
 my $wycheproof = ($ENV{PGSEAL_SHARED} // "$root/../shared") . '/vectors/wycheproof';
 my $debian = '/usr/lib/python3/dist-packages/cryptography_vectors';

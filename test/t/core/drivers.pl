@@ -6,7 +6,7 @@ use strict;
 use warnings;
 
 use FindBin;
-use lib "$FindBin::Bin/../lib";
+use lib "$FindBin::Bin/../../lib";
 use IPC::Run;
 use PgsealChinook qw(chinook_node chinook_script chinook_sealed);
 use PostgreSQL::Test::Cluster;
@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my ($cache, $why);
-if (!IPC::Run::run([ 'sh', "$FindBin::Bin/../drivers/setup.sh" ], '>', \$cache, '2>', \$why))
+if (!IPC::Run::run([ 'sh', "$FindBin::Bin/../../drivers/setup.sh" ], '>', \$cache, '2>', \$why))
 {
 	die "setup.sh failed: $why" if $? >> 8 != 77;
 	plan skip_all => 'drivers cannot be installed: ' . $why =~ s/\s+/ /gr;
@@ -22,9 +22,9 @@ if (!IPC::Run::run([ 'sh', "$FindBin::Bin/../drivers/setup.sh" ], '>', \$cache, 
 chomp $cache;
 
 my %command = (
-	psycopg => [ "$cache/python/bin/python", "$FindBin::Bin/../drivers/cases.py" ],
-	asyncpg => [ "$cache/python/bin/python", "$FindBin::Bin/../drivers/cases_asyncpg.py" ],
-	'node-postgres' => [ 'node', "$FindBin::Bin/../drivers/cases.js" ],
+	psycopg => [ "$cache/python/bin/python", "$FindBin::Bin/../../drivers/cases.py" ],
+	asyncpg => [ "$cache/python/bin/python", "$FindBin::Bin/../../drivers/cases_asyncpg.py" ],
+	'node-postgres' => [ 'node', "$FindBin::Bin/../../drivers/cases.js" ],
 );
 $ENV{NODE_PATH} = "$cache/node_modules";
 $ENV{TZ} = 'Europe/Berlin';

@@ -6,7 +6,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use File::Spec;
-use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
+use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use FakeKms;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;

@@ -1,7 +1,7 @@
 # The CREATE SERVER statements of docs/kms for AWS, Azure and Google, as written
 # there but for places: each makes a key that seals, opens after a restart, is
 # rewrapped and moved.  AWS is moto, with the policy there; the other two are
-# our fake.  (Vault's are in 044_kms_openbao.pl.)
+# our fake.  (Vault's are in kms/openbao.pl.)
 #
 # Needs test/kms/moto.sh; Python 3; openssl.
 
@@ -10,7 +10,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use File::Spec;
-use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
+use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use FakeKms;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;

@@ -10,7 +10,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use File::Spec;
-use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
+use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RealKms;
@@ -18,7 +18,7 @@ use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my ($kmip, $facts) = RealKms->start('kmip.sh', $dir);
-my $golden = File::Spec->rel2abs(dirname(__FILE__)) . '/../kms/golden';
+my $golden = File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms/golden';
 my $context = '{"pgseal_key":"payroll","pgseal_purpose":"data","pgseal_key_version":"42"}';
 
 my $node = PostgreSQL::Test::Cluster->new('kmip');
@@ -240,7 +240,7 @@ $sealed->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
 $sealed->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\npgseal.kms_timeout = '3s'\n");
 $sealed->start;
 # as the documentation writes it, but for places
-my ($statement) = slurp_file(File::Spec->rel2abs(dirname(__FILE__)) . '/../../docs/kms/kmip.md') =~ /```sql\n(CREATE SERVER hsm .*?)```/s;
+my ($statement) = slurp_file(File::Spec->rel2abs(dirname(__FILE__)) . '/../../../docs/kms/kmip.md') =~ /```sql\n(CREATE SERVER hsm .*?)```/s;
 $statement =~ s{/etc/pgseal/}{$dir/}g;
 $statement =~ s{kmip1\.example\.com:5696}{127.0.0.1:1};
 $statement =~ s{kmip2\.example\.com:5696}{127.0.0.1:$facts->{port}};

@@ -3,7 +3,7 @@
 # functions, from typed and untyped parameters of generic plans, whichever side the
 # column stands on.
 #
-# The conditions and the answers are compared elsewhere (450_sealed_index.pl); here the plans.
+# The conditions and the answers are compared elsewhere (search/sealed_index.pl); here the plans.
 
 use strict;
 use warnings;

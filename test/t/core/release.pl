@@ -13,8 +13,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $top = "$FindBin::Bin/../..";
-$top = "$top/.." if !-f "$top/pgseal.control";
+my $top = "$FindBin::Bin/../../..";
 
 # ---- one number
 

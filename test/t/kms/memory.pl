@@ -9,7 +9,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use File::Spec;
-use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../kms';
+use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use FakeKms;
 use MIME::Base64;
 use PostgreSQL::Test::Cluster;
