@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the ORMs that test/t/215_orms.pl uses and prints where: sh test/drivers/setup_orms.sh
+# Installs the ORMs that test/t/core/orms.pl uses and prints where: sh test/drivers/setup_orms.sh
 . "$(dirname "$0")/../cache.sh"
 
 for program in node npm python3 timeout

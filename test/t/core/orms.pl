@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my ($cache, $why);
-if (!IPC::Run::run([ 'sh', "$FindBin::Bin/../drivers/setup_orms.sh" ], '>', \$cache, '2>', \$why))
+if (!IPC::Run::run([ 'sh', "$FindBin::Bin/../../drivers/setup_orms.sh" ], '>', \$cache, '2>', \$why))
 {
 	die "setup_orms.sh failed: $why" if $? >> 8 != 77;
 	plan skip_all => 'ORMs cannot be installed: ' . $why =~ s/\s+/ /gr;
@@ -37,7 +37,7 @@ sub output_of
 	return $stdout;
 }
 
-is(output_of('SQLAlchemy', "$cache/python/bin/python", "$FindBin::Bin/../drivers/orm_sqlalchemy.py"), <<'EOF2', 'SQLAlchemy and Alembic');
+is(output_of('SQLAlchemy', "$cache/python/bin/python", "$FindBin::Bin/../../drivers/orm_sqlalchemy.py"), <<'EOF2', 'SQLAlchemy and Alembic');
 lookup [(1, 'a@x', Decimal('1.50'))]
 sum 1.50
 in [1]
@@ -48,7 +48,7 @@ reflected [('id', None), ('email', 'public.person'), ('salary', 'public.person')
 alembic []
 EOF2
 
-is(output_of('Django', "$cache/python/bin/python", "$FindBin::Bin/../drivers/orm_django.py"), <<'EOF2', 'Django');
+is(output_of('Django', "$cache/python/bin/python", "$FindBin::Bin/../../drivers/orm_django.py"), <<'EOF2', 'Django');
 lookup [('a', Decimal('1.50'), {'k': [1, 2]}, datetime.date(2000, 1, 31))]
 filters 1 1 1 1 2 b
 sum {'salary__sum': Decimal('1.50')}
@@ -57,7 +57,7 @@ update b!
 inspectdb ['models.TextField', 'models.DecimalField', 'models.JSONField', 'models.DateField']
 EOF2
 
-is(output_of('Node', 'node', "$FindBin::Bin/../drivers/orms.js"), <<'EOF2', 'Sequelize, Knex, Drizzle, TypeORM');
+is(output_of('Node', 'node', "$FindBin::Bin/../../drivers/orms.js"), <<'EOF2', 'Sequelize, Knex, Drizzle, TypeORM');
 sequelize lookup [{"id":1,"email":"a","n":5}]
 sequelize sum "11" 2
 sequelize unique "SequelizeUniqueConstraintError" "Key (email) already exists."
