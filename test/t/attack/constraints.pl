@@ -103,6 +103,17 @@ for my $null ('', "SET pgseal.on_denied = 'null'; ")
 	}
 }
 
+# The condition of a trigger that somebody with TRIGGER has made, evaluated where constraints are
+$node->safe_psql('postgres', q{CREATE TABLE watched (x encrypted_int4, CHECK (x > 0)); GRANT INSERT, TRIGGER ON watched TO e});
+as('e', q{
+CREATE FUNCTION e.fired() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'fired'; RETURN NEW; END$$;
+CREATE TRIGGER fired BEFORE INSERT ON watched FOR EACH ROW WHEN (NEW.x = 50) EXECUTE FUNCTION e.fired()});
+for my $null ('', "SET pgseal.on_denied = 'null'; ")
+{
+	unlike(as('e', "${null}COPY watched FROM STDIN;\n50\n\\.\n"), qr/fired/, "${null}a trigger's condition by COPY");
+	unlike(as('e', "${null}INSERT INTO watched SELECT salary FROM emp"), qr/fired/, "${null}a trigger's condition");
+}
+
 # Somebody's values under a constraint of one's own
 as('e', q{CREATE TABLE e.t (x encrypted_int4('*') CHECK (x < 1500)); CREATE TABLE e.u (x encrypted_int4('new') CHECK (x < 1500))});
 for my $null ('', "SET pgseal.on_denied = 'null'; ")
