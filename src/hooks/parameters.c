@@ -17,8 +17,9 @@
  *
  * Where the statement can't be analyzed so, as with a call of a function that takes
  * an encrypted value, the parameter keeps the encrypted type; likewise where the
- * client names that itself, in PREPARE or the Parse message, and where sealed values go in or out by
- * parameters and results: with pgseal.sealed_input = on or pgseal.transparent = off.
+ * client names that itself, in PREPARE or the Parse message, and where sealed values
+ * go in or out by parameters and results: with pgseal.sealed_input = on or
+ * pgseal.transparent = off.
  *
  *-------------------------------------------------------------------------
  */
