@@ -68,8 +68,8 @@ CREATE OPERATOR CLASS sealed_trgm_ops FOR TYPE encrypted_text USING sealed AS
 	OPERATOR 6 pgseal_internal.~~ (encrypted_text, text), OPERATOR 7 pgseal_internal.^@ (encrypted_text, text),
 	OPERATOR 8 pgseal_internal.~ (encrypted_text, text), OPERATOR 9 pgseal_internal.~~* (encrypted_text, text),
 	OPERATOR 10 pgseal_internal.~* (encrypted_text, text),
-	FUNCTION 2 pgseal_internal.sealed_trigrams(encrypted_text);
+	FUNCTION 7 pgseal_internal.sealed_trigrams(encrypted_text);
 CREATE OPERATOR CLASS sealed_path_ops DEFAULT FOR TYPE encrypted_jsonb USING sealed AS
 	OPERATOR 11 pgseal_internal.@> (encrypted_jsonb, jsonb), OPERATOR 12 pgseal_internal.@? (encrypted_jsonb, jsonpath),
 	OPERATOR 13 pgseal_internal.@@ (encrypted_jsonb, jsonpath),
-	FUNCTION 2 pgseal_internal.sealed_paths(encrypted_jsonb);
+	FUNCTION 7 pgseal_internal.sealed_paths(encrypted_jsonb);

@@ -71,8 +71,9 @@
 
 /* Support functions: a comparison, or what marks a class of terms */
 #define PGSEAL_SEALED_COMPARE_PROC	1
-#define PGSEAL_SEALED_TERMS_PROC	2
-#define PGSEAL_SEALED_PROCS			2
+/* PostgreSQL 18 knows what 2 to 6 of an ordered access method must be */
+#define PGSEAL_SEALED_TERMS_PROC	7
+#define PGSEAL_SEALED_PROCS			7
 
 /* What an index on a column holds of a value */
 typedef enum PgsealSealedTerms
