@@ -52,7 +52,8 @@ sub casts
 	my %to_text = map { $_->[0] => 1 } psql('postgres',
 		"SELECT CASE t.typname WHEN 'char' THEN '\"char\"' ELSE t.typname END FROM pg_cast c JOIN pg_type t ON t.oid = castsource WHERE casttarget = 'text'::regtype AND c.oid < 16384");
 
-	for my $use (grep { $_->{kind} =~ /^(assignment|cast)$/ && (!$_->{works} || $_->{object} =~ / to (text|varchar|bpchar|name)(, both encrypted)?$/) } @uses)
+	# Those by way of the text form work without, too, but not in standard bodies
+	for my $use (grep { $_->{kind} =~ /^(assignment|cast)$/ && (!$_->{works} || $_->{object} =~ /^text to | to (text|varchar|bpchar|name)(, both encrypted)?$/) } @uses)
 	{
 		my ($from, $to, $both) = $use->{object} =~ /^(.*) to (.*?)(, both encrypted)?$/;
 		my $out = $use->{sql} =~ /^(\{|CAST\(\{)/;
@@ -101,7 +102,7 @@ sub casts
 			# (A body as text: pg_upgrade makes functions before the casts of their elements.)
 			# PostgreSQL would convert the arrays, too; then the operators for an array beside an
 			# encrypted one would be candidates for two plain ones
-			next if $cast{$from}{$to} ne ' AS IMPLICIT' || $from =~ /^encrypted_/ || $to eq $base;
+			next if $cast{$from}{$to} ne ' AS IMPLICIT' && "$from $to" ne '"char" encrypted_text' || $from =~ /^encrypted_/ || $to eq $base;
 			$sql .= "\nCREATE FUNCTION pgseal_internal.${name}_array($from\[]) RETURNS $to\[]\n"
 			  . "LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT \$1::pg_catalog.$base\[]::pg_catalog.$to\[]';\n"
 			  . "CREATE CAST ($from\[] AS $to\[]) WITH FUNCTION pgseal_internal.${name}_array($from\[]) AS ASSIGNMENT;\n";
@@ -243,10 +244,8 @@ sub remedy
 	return () if $use->{works} || $use->{why} =~ /^on plain columns/ || $use->{kind} !~ /^(operator|function|aggregate)$/;
 	return () if $use->{object} =~ /"any"/;
 
-	# They have one form each, which plain columns of narrower types use; those of a
-	# shift, which takes int4, that plain int2 would convert to
+	# They have one form each, which plain columns of narrower types use
 	return () if $use->{name} =~ /^(oid|get_bit|set_bit)$/;
-	return () if $use->{name} =~ /^(<<|>>)$/ && "@types" =~ /^(int2 encrypted_int4|encrypted_int[24] encrypted_int4|encrypted_int4 (encrypted_)?int2)$/;
 	my @declared = map { $types[$_] =~ /^encrypted_/ ? $types[$_] : $use->{declared}[$_] } 0 .. $#types;
 	my $same = ($resolved{"$use->{kind} $use->{name}(@declared)"} // '') eq $use->{plain_type};
 	if (grep { $_->[0] eq 'untyped' } @args)
@@ -274,6 +273,8 @@ sub remedy
 	# upward to the encrypted one, as it would have two operators then
 	return () if grep { /range$/ } @types and !grep { /^encrypted_(date|int4)$/ } @types;
 	return () if ties_with_plain($use->{name}, @types);
+	# A shift takes int4, which plain int2 would convert to
+	return () if $use->{name} =~ /^(<<|>>)$/ && "@types" =~ /^(int2 encrypted_int4|encrypted_int[24] encrypted_int4|encrypted_int4 (encrypted_)?int2)$/;
 	return () if $made{"$use->{kind} $use->{name}(@types)"};
 	# Where all parameters are of one type, the overload that has all of them encrypted
 	# does for the mixed calls, too, as other operands convert upward; those for a
