@@ -34,6 +34,7 @@ pgseal.cache_ttl = 10
 pgseal.cache_grace = 0
 pgseal.reencrypt_delay = 0
 max_prepared_transactions = 50
+wal_keep_size = '4GB'
 restart_after_crash = on
 log_min_messages = log
 });
