@@ -18,11 +18,14 @@
  *
  * The file and who may touch it
  *
- *	- Mode 0600, a regular file of the server's user, not in the data directory
- *	  (a base backup would hold the sealed values and their master key).
- *	  Anything else is refused: not repaired, because who could read the file
- *	  may have read it.  Symbolic links aren't followed at the last component,
- *	  because replacing the file would replace the link.
+ *	- A regular file, not in the data directory (a base backup would hold the
+ *	  sealed values and their master key), and PostgreSQL's own rule for
+ *	  ssl_key_file: of the server's user with mode 0600, or of root with mode
+ *	  0640, or less.  Anything else is refused: not repaired, because who could
+ *	  read the file may have read it.
+ *	- It may be read through a symbolic link, as in a mounted Secret of
+ *	  Kubernetes.  Such a keyring isn't written to: replacing the file would
+ *	  replace the link, and lose the new key with the container.
  *	- Readers take no lock: a file is replaced only by rename(), so they see
  *	  the old one or the new one.
  *	- Writers hold flock() on "<file>.lock", which stays.  It makes creation and
@@ -311,6 +314,22 @@ pgseal_local_in_data_directory(const char *path)
 	return inside;
 }
 
+/*
+ * PostgreSQL's rule for private keys.  What root owns is another's to guard, who
+ * lets the server read it by its group.
+ */
+bool
+pgseal_local_owner_may_be(uid_t owner, uid_t server)
+{
+	return owner == server || owner == 0;
+}
+
+bool
+pgseal_local_mode_is_safe(mode_t mode, uid_t owner, uid_t server)
+{
+	return !(mode & (owner == server ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO));
+}
+
 /* Is this a file that nobody but the server's user has had access to? */
 static PgsealKmsStatus
 check_file(PgsealKmsError *out_error, const struct stat *st, const char *file)
@@ -318,13 +337,15 @@ check_file(PgsealKmsError *out_error, const struct stat *st, const char *file)
 	if (!S_ISREG(st->st_mode))
 		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions", NULL,
 					"The keyring is not a regular file: \"%s\".", file);
-	if (st->st_uid != geteuid())
+	if (!pgseal_local_owner_may_be(st->st_uid, geteuid()))
 		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
 					"Change its owner with chown, and its mode to 0600.",
 					"The keyring file belongs to another user than the server runs as: \"%s\".", file);
-	if (st->st_mode & (S_IRWXG | S_IRWXO))
+	if (!pgseal_local_mode_is_safe(st->st_mode, st->st_uid, geteuid()))
 		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
-					"Change its mode to 0600 with chmod. If somebody else may have read it, rotate the master key and then all keys.",
+					st->st_uid == geteuid() ?
+					"Change its mode to 0600 with chmod. If somebody else may have read it, rotate the master key and then all keys." :
+					"Change its mode to 0640 with chmod, or less. If somebody else may have read it, rotate the master key and then all keys.",
 					"The keyring file has mode %04o, so that others have access to it: \"%s\".",
 					(unsigned int) (st->st_mode & 07777), file);
 	if (st->st_size > PGSEAL_KEYRING_MAX_BYTES)
@@ -354,6 +375,24 @@ read_content(PgsealKeyring *out_keyring, PgsealKmsError *out_error, int fd, cons
 	}
 }
 
+static bool
+is_link(const char *file)
+{
+	struct stat st;
+
+	return lstat(file, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+static bool
+leads_into_data_directory(const char *file)
+{
+	char	   *real = is_link(file) ? realpath(file, NULL) : NULL;
+	bool		inside = real != NULL && pgseal_local_in_data_directory(real);
+
+	free(real);
+	return inside;
+}
+
 /* out_missing tells the one failure after which a keyring may be created */
 static PgsealKmsStatus
 read_file(PgsealKeyring *out_keyring, bool *out_missing, PgsealKmsError *out_error, const char *file)
@@ -365,7 +404,11 @@ read_file(PgsealKeyring *out_keyring, bool *out_missing, PgsealKmsError *out_err
 
 	/* O_NONBLOCK: don't wait for the writer of a FIFO before refusing it */
 	*out_missing = false;
-	fd = OpenTransientFile(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | PG_BINARY);
+	if (leads_into_data_directory(file))
+		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
+					"Base backups hold that directory: keep the keyring elsewhere.",
+					"The keyring file is a symbolic link into the data directory: \"%s\".", file);
+	fd = OpenTransientFile(file, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (fd < 0)
 	{
 		switch (errno)
@@ -375,10 +418,6 @@ read_file(PgsealKeyring *out_keyring, bool *out_missing, PgsealKmsError *out_err
 				return fail(out_error, PGSEAL_KMS_UNREACHABLE, "keyring_missing",
 							"What was wrapped by its master keys needs them: restore the file from its backup. A new one would not help.",
 							"The keyring file is missing: \"%s\".", file);
-			case ELOOP:
-				return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
-							"Name the file that the link leads to.",
-							"The keyring file is a symbolic link: \"%s\".", file);
 			case EACCES:
 			case EPERM:
 				return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
@@ -560,6 +599,10 @@ replace_file(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *file
 static PgsealKmsStatus
 add_and_replace(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *file)
 {
+	if (is_link(file))
+		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_unwritable",
+					"Where it is a mounted Secret, rotate a copy of the keyring and replace the Secret.",
+					"The keyring file is a symbolic link, and is only read: \"%s\".", file);
 	if (keyring->num_keys == PGSEAL_KEYRING_MAX_KEYS)
 		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_full",
 					"Rewrap all keys, and move them to a server with another keyring file.",

@@ -57,6 +57,10 @@ extern void pgseal_local_free(PgsealKeyring *keyring);
 /* Is path in the data directory, after symbolic links are followed? */
 extern bool pgseal_local_in_data_directory(const char *path);
 
+/* Whose a keyring file may be, and with which mode (the server: geteuid()) */
+extern bool pgseal_local_owner_may_be(uid_t owner, uid_t server);
+extern bool pgseal_local_mode_is_safe(mode_t mode, uid_t owner, uid_t server);
+
 /*
  * Reads the text form from keyring->text.  Codes: keyring_damaged,
  * keyring_version.  source is named in messages.

@@ -29,6 +29,7 @@ PG_FUNCTION_INFO_V1(kms_rewrap);
 PG_FUNCTION_INFO_V1(kms_describe);
 PG_FUNCTION_INFO_V1(kms_rotate);
 PG_FUNCTION_INFO_V1(kms_report);
+PG_FUNCTION_INFO_V1(kms_keyring_may_be);
 
 extern PGDLLEXPORT void _PG_init(void);
 
@@ -174,6 +175,17 @@ kms_describe(PG_FUNCTION_ARGS)
 									description.newest_master_key : "");
 	values[1] = CStringGetTextDatum(description.detail);
 	return return_row(fcinfo, values);
+}
+
+/* kms_keyring_may_be(owner, mode, server) */
+Datum
+kms_keyring_may_be(PG_FUNCTION_ARGS)
+{
+	uid_t		owner = PG_GETARG_INT32(0);
+	uid_t		server = PG_GETARG_INT32(2);
+
+	PG_RETURN_BOOL(pgseal_local_owner_may_be(owner, server) &&
+				   pgseal_local_mode_is_safe(PG_GETARG_INT32(1), owner, server));
 }
 
 Datum

@@ -36,6 +36,8 @@ CREATE FUNCTION kms_unwrap(server text, key_name text, purpose text, id int8, wr
 CREATE FUNCTION kms_rewrap(server text, key_name text, purpose text, id int8, old_wrapped bytea, old_master_key text,
 		OUT wrapped bytea, OUT master_key text)
 	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+CREATE FUNCTION kms_keyring_may_be(owner int, mode int, server int) RETURNS bool
+	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
 CREATE FUNCTION kms_describe(server text, OUT newest_master_key text, OUT detail text)
 	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
 CREATE FUNCTION kms_rotate(server text) RETURNS int

@@ -267,9 +267,33 @@ chmod 0600, $file;
 
 rename $file, "$file.real" or die;
 symlink "$file.real", $file or die;
-fails_like($node, unwrap_sql('modes'), '58000', qr/keyring_permissions.*symbolic link/,
-	'a symbolic link is refused');
+unwraps($node, 'modes', 'through a symbolic link, as in a mounted Secret');
+code_is($node, "SELECT kms_rotate('$server')", 'keyring_unwritable', 'which is not replaced');
+chmod 0640, "$file.real";
+code_is($node, unwrap_sql('modes'), 'keyring_permissions', 'the mode of the file counts, not that of the link');
+chmod 0600, "$file.real";
 unlink $file;
+symlink "$file.none", $file or die;
+code_is($node, unwrap_sql('modes'), 'keyring_missing', 'a link to nothing');
+code_is($node, "SELECT kms_generate('$server', 'p', 'data', 1, true)", 'keyring_missing',
+	'in whose place no keyring is made');
+unlink $file;
+symlink $node->data_dir . '/keyring', $file or die;
+append_to_file($node->data_dir . '/keyring', slurp_file("$file.real"));
+chmod 0600, $node->data_dir . '/keyring';
+fails_like($node, unwrap_sql('modes'), '58000', qr/keyring_permissions.*link into the data directory/,
+	'a symbolic link into the data directory is refused');
+unlink $file, $node->data_dir . '/keyring';
+is($node->safe_psql('postgres', "
+		SELECT string_agg(format('%s %s', owner, to_hex(mode)), ', ' ORDER BY owner, mode)
+		FROM unnest('{0,7,8}'::int[]) owner, generate_series(0, 511) mode
+		WHERE kms_keyring_may_be(owner, mode, 7) AND mode & ~x'1a4'::int4 = 0"),
+	'0 0, 0 20, 0 80, 0 a0, 0 100, 0 120, 0 180, 0 1a0, 7 0, 7 80, 7 100, 7 180',
+	'of root up to 0640, of the server up to 0600, of nobody else');
+is($node->safe_psql('postgres', "
+		SELECT count(*) FROM unnest('{0,7,8}'::int[]) owner, generate_series(0, 511) mode
+		WHERE kms_keyring_may_be(owner, mode, 7) AND mode & x'3f'::int4 NOT IN (0, x'20'::int4)"), '0',
+	'nothing for the world, and no writing for the group');
 mkdir $file;
 fails_like($node, unwrap_sql('modes'), '58000', qr/keyring_permissions.*not a regular file/,
 	'a directory is refused');
@@ -281,11 +305,11 @@ unlink $file;
 rename "$file.real", $file or die;
 unwraps($node, 'modes', 'and all is well again');
 
-# A file of another user whom the server can read: its data come from the kernel
+# A file of root that everybody can read
 $node->safe_psql('postgres',
 	"CREATE SERVER foreign_owner FOREIGN DATA WRAPPER local_keyring OPTIONS (file '/etc/hostname')");
 fails_like($node, "SELECT kms_describe('foreign_owner')", '58000',
-	qr/keyring_permissions.*belongs to another user/, 'the file of another user is refused');
+	qr/keyring_permissions.*has mode/, 'a file of root that others may read is refused');
 
 # ---- missing, damaged, swapped ----
 
