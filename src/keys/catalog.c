@@ -104,12 +104,18 @@ pgseal_catalog_check_name(const char *name)
  */
 
 static Oid
-relation_oid(const char *name)
+find_relation(const char *name)
 {
 	Oid			oid = get_relname_relid(name, pgseal_schema());
 
-	if (!OidIsValid(oid))
-		oid = get_relname_relid(name, pgseal_internal_schema());
+	return OidIsValid(oid) ? oid : get_relname_relid(name, pgseal_internal_schema());
+}
+
+static Oid
+relation_oid(const char *name)
+{
+	Oid			oid = find_relation(name);
+
 	if (!OidIsValid(oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -185,9 +191,12 @@ static void
 lookup_begin(Lookup *lookup, const char *table, const char *index, LOCKMODE lockmode,
 			 AttrNumber column, RegProcedure equal, Datum value)
 {
+	/* pg_upgrade makes a table, and what asks for it, before its indexes */
+	Oid			index_oid = IsBinaryUpgrade ? find_relation(index) : relation_oid(index);
+
 	lookup->rel = table_open(relation_oid(table), lockmode);
 	ScanKeyInit(&lookup->key, column, BTEqualStrategyNumber, equal, value);
-	lookup->scan = systable_beginscan(lookup->rel, relation_oid(index), true, NULL,
+	lookup->scan = systable_beginscan(lookup->rel, index_oid, OidIsValid(index_oid), NULL,
 									  1, &lookup->key);
 }
 

@@ -588,11 +588,18 @@ IndexBuildResult *
 pgseal_sealed_build(Relation heap, Relation relation, struct IndexInfo *info)
 {
 	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pgseal sealed build",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	Build	   *build = palloc0(sizeof(Build));
+	MemoryContext context;
+	MemoryContext caller;
+	Build	   *build;
 
+	/* There are no keys yet, and the old index's file takes the place of this one */
+	if (IsBinaryUpgrade)
+		return result;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "pgseal sealed build",
+									ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(context);
+	build = palloc0(sizeof(Build));
 	build->relation = relation;
 	build->row_context = AllocSetContextCreate(context, "pgseal sealed build row",
 											   ALLOCSET_DEFAULT_SIZES);

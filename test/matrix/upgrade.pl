@@ -109,8 +109,8 @@ sub carried_cluster
 sub errors
 {
 	return map {
-		my @lines = grep { /error:|FATAL|^Command was/ } split /^(?!\t)/m, slurp_file($_);
-		@lines ? ("---- $_\n", splice @lines, 0, 5) : ()
+		my $log = slurp_file($_);
+		map { "---- $_\n" } $log =~ /^(.*(?:error:|FATAL).*\n(?:.*\n){0,12})/mg
 	} glob($node->data_dir . '/pg_upgrade_output.d/*/log/*');
 }
 

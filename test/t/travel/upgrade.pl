@@ -27,6 +27,9 @@ $old->query('sample', "
 	INSERT INTO app.hashed SELECT i, '$SECRET ' || i FROM generate_series(1, 100) i;
 	CREATE TABLE app.checked (id int, v encrypted_int4, CHECK (v > 0));
 	INSERT INTO app.checked VALUES (1, 1);
+	CREATE TABLE app.ordered (id int, n encrypted_int4);
+	INSERT INTO app.ordered SELECT i, i FROM generate_series(1, 500) i;
+	CREATE INDEX ON app.ordered USING sealed (n);
 	CREATE ROLE reader;
 	GRANT USAGE ON FOREIGN SERVER local_keyring TO reader;
 	CREATE TABLE app.toasted (v encrypted_text);
@@ -38,6 +41,7 @@ my $facts = "
 	SET enable_seqscan = off;
 	SELECT id FROM app.people WHERE name = '$SECRET 9' || chr(309);
 	SELECT id FROM app.people WHERE age = 1042;
+	SELECT id FROM app.ordered WHERE n BETWEEN 41 AND 43 ORDER BY n;
 	SELECT has_server_privilege('reader', 'local_keyring', 'USAGE');
 	SELECT second_title FROM app.people WHERE id = 7;
 	SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid::regclass::text ~ 'key' ORDER BY tgrelid, 1";
