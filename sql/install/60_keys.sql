@@ -35,10 +35,10 @@ LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_destroy_key';
 REVOKE ALL ON FUNCTION pgseal.destroy_key FROM PUBLIC;
 COMMENT ON FUNCTION pgseal.destroy_key IS 'irrevocable; confirm repeats the name; force: also while values exist that need it';
 
-CREATE FUNCTION pgseal.destroy_version(name text, version int4, confirm text) RETURNS void
+CREATE FUNCTION pgseal.destroy_version(name text, version int4, confirm text, force bool DEFAULT false) RETURNS void
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_destroy_version';
 REVOKE ALL ON FUNCTION pgseal.destroy_version FROM PUBLIC;
-COMMENT ON FUNCTION pgseal.destroy_version IS 'destroys a retired version of a key, if nothing needs it; confirm repeats the key''s name';
+COMMENT ON FUNCTION pgseal.destroy_version IS 'destroys a retired version of a key, if nothing needs it; confirm repeats the key''s name; force: also while the keys are published';
 
 CREATE FUNCTION pgseal.rotate_master_key(server text) RETURNS int4
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_rotate_master_key';

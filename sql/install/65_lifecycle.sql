@@ -25,6 +25,12 @@ COMMENT ON COLUMN pgseal_internal.rotation.found IS 'values found under it in th
 COMMENT ON COLUMN pgseal_internal.rotation.in_vain IS 'rounds since any value could be resealed';
 COMMENT ON COLUMN pgseal_internal.rotation.complaint IS 'detail of the last event about it, which isn''t repeated';
 
+-- Where keys come by replication, "retired" in the key catalog is what another node says.
+CREATE TABLE pgseal_internal.retired_here (
+	key_version_id int8 NOT NULL PRIMARY KEY
+);
+COMMENT ON TABLE pgseal_internal.retired_here IS 'old key versions under which re-encryption has found no value on this node';
+
 CREATE TABLE pgseal_internal.rotation_table (
 	relid      oid NOT NULL PRIMARY KEY,
 	filenode   oid NOT NULL,

@@ -166,12 +166,12 @@ pgseal_destroy_key(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* destroy_version(name, version, confirm) */
+/* destroy_version(name, version, confirm, force) */
 Datum
 pgseal_destroy_version(PG_FUNCTION_ARGS)
 {
 	pgseal_lifecycle_destroy_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1),
-									 text_to_cstring(PG_GETARG_TEXT_PP(2)));
+									 text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_BOOL(3));
 	PG_RETURN_VOID();
 }
 

@@ -17,6 +17,9 @@
  * no transaction is left that could have read a value before that; and now,
  * while nobody can write to the tables, there is none.
  *
+ * All that is said of this node's tables.  Where the key catalog is published,
+ * subscribers lose the key as well, and their tables nobody here can look into.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -36,6 +39,38 @@
 #include "keys/keyring.h"
 #include "life/census.h"
 #include "life/rewrap.h"
+
+/*
+ * Nobody here knows what subscribers have; that their tables are done is for who
+ * destroys to say.
+ */
+static void
+check_not_published(const char *name)
+{
+	PgsealQuerySession session;
+	MemoryContext context = CurrentMemoryContext;
+	char	   *publications;
+
+	pgseal_query_begin(&session);
+	(void) pgseal_query("SELECT string_agg(format('%I', p.pubname), ', ' ORDER BY p.pubname)"
+						" FROM pg_publication p, pg_class c"
+						" WHERE c.oid = $1 AND (p.puballtables"
+						"  OR EXISTS (SELECT FROM pg_publication_rel WHERE prpubid = p.oid AND prrelid = c.oid)"
+						"  OR EXISTS (SELECT FROM pg_publication_namespace"
+						"   WHERE pnpubid = p.oid AND pnnspid = c.relnamespace))", 1,
+						OIDOID, ObjectIdGetDatum(pgseal_catalog_version_relation()));
+	publications = pgseal_query_text(0, 1);
+	if (publications != NULL)
+		publications = MemoryContextStrdup(context, publications);
+	pgseal_query_end(&session);
+	if (publications != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot destroy key \"%s\": subscribers may need it", name),
+				 errdetail("Table pgseal.key_version is published (%s): it would be destroyed there, too.",
+						   publications),
+				 errhint("When pgseal.progress_reencrypt and pgseal.verify_table() show on every subscriber that nothing needs it, use force => true.")));
+}
 
 static void
 destroy_version(const PgsealVersionRow *version)
@@ -143,6 +178,8 @@ pgseal_lifecycle_destroy(const char *name, const char *confirm, bool force)
 
 	pgseal_census_take(&census, key->hash, ids, num, AccessShareLock);
 	children = pgseal_catalog_num_children(name);
+	if (!force)
+		check_not_published(name);
 	report_losses(name, &census, children, force);
 	if (children > 0)
 		destroy_children(name);
@@ -174,7 +211,8 @@ is_long_retired(int64 id)
 }
 
 void
-pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *confirm)
+pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *confirm,
+								 bool force)
 {
 	PgsealVersionRow *version = NULL;
 	PgsealCensus census;
@@ -208,6 +246,8 @@ pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *con
 				 errdetail("A transaction is running that began before the version was retired."),
 				 errhint("Try again when it has ended.")));
 
+	if (!force)
+		check_not_published(name);
 	pgseal_census_take(&census, key->hash, &version->id, 1, ShareLock);
 	if (is_needed(&census, pgseal_catalog_wraps_children(version->id) ? 1 : 0))
 		ereport(ERROR,

@@ -21,6 +21,9 @@
  * again.  A table that can't be dealt with is named in pgseal_internal.rotation_table and
  * keeps the version from being retired.  Retired is a statement about what is
  * stored, not a deletion: destroying a version is for its owner to ask (destroy.c).
+ * Where the key catalog comes by replication, or with a dump, "retired" tells what
+ * another node has found in its tables; so each node also notes its own findings, in
+ * pgseal_internal.retired_here, and goes through its tables until it has.
  *
  * Child keys that an old version of their parent wraps are wrapped by the
  * current one before the tables' turn.
@@ -91,19 +94,26 @@ relation_filenode(Oid relid)
  * Beginning a round
  */
 
+/* Of a key version v */
+#define NOT_RETIRED_HERE \
+	"(v.retired IS NULL OR NOT EXISTS" \
+	" (SELECT FROM pgseal_internal.retired_here h WHERE h.key_version_id = v.id))"
+
 /* Old versions that aren't known yet get their row */
 static void
 note_old_versions(void)
 {
 	(void) pgseal_query("DELETE FROM pgseal_internal.rotation r WHERE NOT EXISTS"
 						" (SELECT FROM pgseal.key_version v"
-						"  WHERE v.id = r.key_version_id AND v.wrapped IS NOT NULL AND v.retired IS NULL)",
-						0);
+						"  WHERE v.id = r.key_version_id AND v.wrapped IS NOT NULL AND " NOT_RETIRED_HERE ")", 0);
+	(void) pgseal_query("DELETE FROM pgseal_internal.retired_here h WHERE NOT EXISTS"
+						" (SELECT FROM pgseal.key_version v"
+						"  WHERE v.id = h.key_version_id AND v.wrapped IS NOT NULL)", 0);
 	if (pgseal_query("INSERT INTO pgseal_internal.rotation (key_version_id, since)"
 					 " SELECT DISTINCT v.id, pg_current_xact_id()"
 					 " FROM pgseal.key_version n JOIN pgseal.key_version v USING (key)"
 					 " WHERE n.number > 1 AND n.purpose = 'd' AND n.wrapped IS NOT NULL"
-					 "  AND v.purpose = 'd' AND v.wrapped IS NOT NULL AND v.retired IS NULL"
+					 "  AND v.purpose = 'd' AND v.wrapped IS NOT NULL AND " NOT_RETIRED_HERE
 					 "  AND (v.number, v.id) < (n.number, n.id)"
 					 " ON CONFLICT DO NOTHING", 0) > 0)
 		/* Who rotates again, in the hope of getting on, needn't wait */
@@ -437,13 +447,17 @@ obstacles(List *unseen, int32 key_hash)
 }
 
 static void
-finish_version(int64 id, const char *key, int64 found, const char *unseen, bool progress)
+finish_version(int64 id, const char *key, bool retired, int64 found, const char *unseen,
+			   bool progress)
 {
 	const char *complaint;
 
 	if (found == 0 && unseen[0] == '\0')
 	{
-		pgseal_catalog_retire_version(id);
+		if (!retired)
+			pgseal_catalog_retire_version(id);
+		(void) pgseal_query("INSERT INTO pgseal_internal.retired_here VALUES ($1) ON CONFLICT DO NOTHING", 1,
+							INT8OID, Int64GetDatum(id));
 		(void) pgseal_query("DELETE FROM pgseal_internal.rotation WHERE key_version_id = $1", 1,
 							INT8OID, Int64GetDatum(id));
 		pgseal_catalog_event("version_retired", key, id, NULL);
@@ -474,7 +488,8 @@ finish_round(void)
 {
 	bool		progress = pgseal_query("SELECT FROM pgseal_internal.rotation_table WHERE resealed > 0", 0) > 0;
 	List	   *unseen = unseen_holders();
-	uint64		num = pgseal_query("SELECT r.key_version_id, v.key, r.found, k.name_hash"
+	uint64		num = pgseal_query("SELECT r.key_version_id, v.key, r.found, k.name_hash,"
+								   "  v.retired IS NOT NULL"
 								   " FROM pgseal_internal.rotation r"
 								   " LEFT JOIN pgseal.key_version v ON v.id = r.key_version_id"
 								   " LEFT JOIN pgseal.key k ON k.name = v.key"
@@ -487,13 +502,15 @@ finish_round(void)
 		int64		found;
 		int32		key_hash;
 		char	   *key;
+		bool		retired;
 
 		SPI_tuptable = versions;
 		id = pgseal_query_int64(i, 1);
 		key = pgseal_query_text(i, 2);
 		found = pgseal_query_int64(i, 3);
 		key_hash = (int32) pgseal_query_int64(i, 4);
-		finish_version(id, key, found, obstacles(unseen, key_hash), progress);
+		retired = pgseal_query_int64(i, 5) != 0;
+		finish_version(id, key, retired, found, obstacles(unseen, key_hash), progress);
 	}
 	(void) pgseal_query("DELETE FROM pgseal_internal.rotation_table"
 						" WHERE NOT EXISTS (SELECT FROM pgseal_internal.rotation)", 0);

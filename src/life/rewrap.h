@@ -32,10 +32,12 @@ extern void pgseal_lifecycle_check_server(const char *server);
 
 /*
  * Makes a key, or one retired version of it, useless for ever (destroy.c).
- * force: also while values exist that it sealed.
+ * force: also while values exist that it sealed (of a version: never), or may
+ * exist on nodes that the keys are published to.
  */
 extern void pgseal_lifecycle_destroy(const char *name, const char *confirm, bool force);
-extern void pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *confirm);
+extern void pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *confirm,
+											 bool force);
 
 /* For the worker: hashes of keys due for rotation; ids of versions due for rewrap */
 extern List *pgseal_lifecycle_due_rotations(void);

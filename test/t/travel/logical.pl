@@ -162,12 +162,18 @@ catch_up();
 $subscriber->copy_keys($publisher, 'pub', 'copied');
 $publisher->copy_keys($publisher, 'pub', 'down');
 is_replicated('after re-encryption');
-# (its own row 1000 it would have to re-encrypt itself)
-is($subscriber->query('replicated', q{SELECT count(*) FROM people WHERE id <> 1000 AND
-	(NOT (pgseal.inspect(name)).current OR NOT (pgseal.inspect(age)).current)}), 0,
-	'the subscriber has only values under the new versions');
-is($subscriber->query('replicated', $retired), 't', 'and knows the old ones as retired');
-$publisher->query('pub', "SELECT pgseal.destroy_version('people', 1, 'people')");
+is($subscriber->query('replicated', $retired), 't', 'the subscriber knows the old versions as retired');
+# Its own row 1000 it re-encrypts itself, although the publisher has retired the version
+$subscriber->query('postgres', 'ALTER SYSTEM SET pgseal.worker_interval = 1');
+$subscriber->reload;
+ok($subscriber->poll_query_until('replicated', q{SELECT count(*) = 0 FROM people WHERE
+	NOT (pgseal.inspect(name)).current OR NOT (pgseal.inspect(age)).current}),
+	'and has only values under the new ones in the end');
+$publisher->fails_like('pub', "SELECT pgseal.destroy_version('people', 1, 'people')",
+	qr/2BP01: cannot destroy key "people": subscribers may need it.*key_version is published/s, 'destroy_version() on the publisher');
+$publisher->fails_like('pub', "SELECT pgseal.destroy_key('people', 'people')",
+	qr/2BP01: cannot destroy key "people": subscribers may need it.*key_version is published/s, 'destroy_key() on the publisher');
+$publisher->query('pub', "SELECT pgseal.destroy_version('people', 1, 'people', force => true)");
 catch_up();
 is($subscriber->query('replicated', 'SELECT count(name) FROM people WHERE pgseal.try_open(name) IS NULL'), 0,
 	'nothing is lost when the old version is destroyed');
