@@ -318,7 +318,9 @@ pgseal_recv(PG_FUNCTION_ARGS)
 	appendBinaryStringInfo(&bytes, pq_getmsgbytes(buf, buf->len - buf->cursor),
 						   buf->len - buf->cursor);
 	form = binary_form(type, &bytes, &value, &sqlstate);
-	if (form == FORM_DOUBTFUL && pgseal_sealed_input == PGSEAL_SEALED_INPUT_ON)
+	/* A subscriber needs no keys to take what its publisher has */
+	if (form == FORM_DOUBTFUL &&
+		(pgseal_sealed_input == PGSEAL_SEALED_INPUT_ON || source.replicated))
 		form = FORM_SEALED;
 	switch (form)
 	{

@@ -140,7 +140,7 @@ PgsealInputSource
 pgseal_sealed_input_source(const FmgrInfo *input_function)
 {
 	CopyFromState copy = calling_copy(input_function);
-	PgsealInputSource source = {false, false};
+	PgsealInputSource source = {false, false, false};
 
 	if (IsBinaryUpgrade)
 		source.taken = true;
@@ -155,6 +155,7 @@ pgseal_sealed_input_source(const FmgrInfo *input_function)
 		case PGSEAL_SEALED_INPUT_OFF:
 			break;
 	}
+	source.replicated = source.taken && IsLogicalWorker();
 	source.restores = source.taken && (copy == NULL || copy_restores(copy));
 	return source;
 }

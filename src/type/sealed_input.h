@@ -19,6 +19,7 @@ typedef struct PgsealInputSource
 {
 	bool		taken;			/* the sealed form is believed, */
 	bool		restores;		/* also under a key version that isn't known yet */
+	bool		replicated;		/* it comes from a publisher's column */
 } PgsealInputSource;
 
 extern PgsealInputSource pgseal_sealed_input_source(const FmgrInfo *input_function);
