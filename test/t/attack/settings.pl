@@ -104,8 +104,8 @@ $node->safe_psql('postgres', q{
 CREATE ROLE maker LOGIN;
 GRANT CREATE ON SCHEMA public TO maker;
 SELECT pgseal.create_key('there is one')});
-my $keys = q{SELECT (SELECT count(*) FROM pgseal.keys) + (SELECT count(*) FROM pgseal_internal.declared_key)};
-my $before = $node->safe_psql('postgres', $keys);
+my $made = q{SELECT (SELECT count(*) FROM pgseal.keys) + (SELECT count(*) FROM pgseal_internal.declared_key)};
+my $before = $node->safe_psql('postgres', $made);
 sub maker
 {
 	my ($sql) = @_;
@@ -123,7 +123,7 @@ foreach my $sql ('CREATE TABLE mk (x encrypted_text)', q{CREATE TEMP TABLE mk (x
 {
 	like(maker("BEGIN; $sql; COMMIT"), qr/$no_maker|there is no key for|does not exist|is not known|division by zero|permission denied to set/, "maker: $sql");
 }
-is($node->safe_psql('postgres', $keys), $before, 'no key was made or declared');
+is($node->safe_psql('postgres', $made), $before, 'no key was made or declared');
 $node->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER local_keyring TO maker');
 is(maker(q{CREATE TABLE mk (x encrypted_text('there is one')); INSERT INTO mk VALUES ('a')}), '', 'a key that exists may be named');
 $node->safe_psql('postgres', q{CREATE TABLE by_superuser (x encrypted_text); INSERT INTO by_superuser VALUES ('a'); CREATE DATABASE makers OWNER maker});
