@@ -90,12 +90,13 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN result;
 END \$\$;
 
--- Does an expression over plain columns use an encrypted type?
+-- Does an expression over plain columns use an encrypted type?  (What makes XML of
+-- queries is called through a function of ours, whatever the query has.)
 CREATE FUNCTION is_sealed(expression text) RETURNS bool LANGUAGE plpgsql AS \$\$
 DECLARE line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) SELECT ' || expression || ' FROM parity' LOOP
-		IF line ~ 'encrypted_|pgseal' THEN
+		IF regexp_replace(line, 'pgseal_internal\\.\\w+_to_xml', '', 'g') ~ 'encrypted_|pgseal' THEN
 			RETURN true;
 		END IF;
 	END LOOP;
