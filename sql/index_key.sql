@@ -71,7 +71,7 @@ EXPLAIN (COSTS OFF) EXECUTE by_city('C7');
 EXECUTE by_ssn('s7');
 EXECUTE by_city('C7');
 EXECUTE by_note('n7');
-SELECT count(*) FROM pgseal_internal.old_index;
+SELECT count(*) FROM pgseal_internal.old_index WHERE key = 'rotating';
 SELECT version, purpose, retired IS NOT NULL AS retired, destroyed IS NOT NULL AS destroyed
 	FROM pgseal.key_versions WHERE key = 'rotating' ORDER BY purpose, version;
 SELECT event FROM pgseal.events WHERE key = 'rotating' ORDER BY at, event;
