@@ -36,7 +36,7 @@ do
 	case $1 in
 		15|16|17|18) releases="$releases $1" ;;
 		upgrade)
-			upgrade=$(mktemp -d) && chmod 1777 "$upgrade" || exit 1
+			upgrade=$(mktemp -d) && chmod 0777 "$upgrade" || exit 1
 			trap 'rm -rf "$upgrade"' EXIT
 			;;
 		--) shift; break ;;

@@ -141,8 +141,8 @@ refers_to_tokens(Oid constraint)
 static char *
 names_of_index(Relation index, Relation rel)
 {
-	ListCell   *expr = list_head(pgseal_stored_index_expressions(index));
 	List	   *exprs = pgseal_stored_index_expressions(index);
+	ListCell   *expr = list_head(exprs);
 	StringInfoData names;
 	bool		found = false;
 
@@ -155,8 +155,6 @@ names_of_index(Relation index, Relation rel)
 
 		if (attnum == 0)
 		{
-			if (expr == NULL)
-				expr = list_head(exprs);
 			column = pgseal_stored_column(lfirst(expr));
 			found = found || has_tokens(lfirst(expr));
 			expr = lnext(exprs, expr);
