@@ -575,8 +575,19 @@ insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEn
 
 	if (found == NULL)
 		return 0;
-	sealer = pgseal_sealed_sealer(index, relation, 1);
-	node = lock_for(index, relation, found->id, &target, false, &buffer);
+	for (;;)
+	{
+		sealer = pgseal_sealed_sealer(index, relation, 1);
+		node = lock_for(index, relation, found->id, &target, false, &buffer);
+
+		/* On the way there, node keys may have been forgotten as a key was destroyed */
+		sealer.aead = pgseal_sealed_node_key_at_hand(index, sealer.key_version_id,
+													 sealer.generation);
+		if (sealer.aead != NULL)
+			break;
+		UnlockReleaseBuffer(buffer);
+		pgseal_sealed_free_node(node);
+	}
 	added = add_to_leaf(index, node, entries, num, &changed);
 	if (changed && !write_node(index, relation, buffer, &sealer, node))
 		added = 0;
