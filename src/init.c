@@ -30,7 +30,7 @@
 #include "keys/wakeup.h"
 #include "kms/counters.h"
 #include "kms/credentials.h"
-#include "life/worker.h"
+#include "life/launcher.h"
 #include "sealed/access.h"
 #include "search/hashindex.h"
 #include "search/lookup.h"
@@ -82,5 +82,5 @@ _PG_init(void)
 	pgseal_redact_init();
 	pgseal_redact_tokens_init();
 	pgseal_sort_spill_init();
-	pgseal_worker_init();
+	pgseal_launcher_init();
 }

@@ -23,7 +23,7 @@
 #include "keys/backend_keys.h"
 #include "keys/facts.h"
 #include "keys/made.h"
-#include "keys/shared_cache.h"
+#include "keys/seal_counts.h"
 #include "keys/wakeup.h"
 
 /* Seals reserved at a time: the first time, and at most */
@@ -206,7 +206,7 @@ reserve_seals(PgsealKey *key)
 	pgseal_made_note(version);
 	key->seals_reserve = key->seals_reserve == 0 ? RESERVE_SEALS_MIN :
 		Min(key->seals_reserve * 2, RESERVE_SEALS_MAX);
-	reserved = pgseal_keycache_reserve_seals(key->id, (uint64) version->seals,
+	reserved = pgseal_seal_counts_reserve(key->id, (uint64) version->seals,
 											 key->seals_reserve);
 	if (reserved > SEALS_LIMIT)
 		ereport(ERROR,
@@ -343,7 +343,7 @@ pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 	int			num_counts;
 	int			num_exhausted = 0;
 
-	while ((num_counts = pgseal_keycache_unsaved_seals(counts, lengthof(counts))) > 0)
+	while ((num_counts = pgseal_seal_counts_unsaved(counts, lengthof(counts))) > 0)
 	{
 		for (int i = 0; i < num_counts; i++)
 		{
@@ -351,7 +351,7 @@ pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 			if (counts[i].seals >= (uint64) pgseal_max_seals_per_key && num_exhausted < max)
 				out_exhausted[num_exhausted++] = counts[i].key_version_id;
 		}
-		pgseal_keycache_seals_saved(counts, num_counts);
+		pgseal_seal_counts_saved(counts, num_counts);
 		/* The next round may have one of them again */
 		CommandCounterIncrement();
 	}

@@ -7,8 +7,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_KEYCACHE_H
-#define PGSEAL_KEYCACHE_H
+#ifndef PGSEAL_SHARED_CACHE_H
+#define PGSEAL_SHARED_CACHE_H
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
@@ -52,18 +52,8 @@ typedef struct PgsealKeyStats
 	TimestampTz expires_at;
 } PgsealKeyStats;
 
-/* How many values one key version has sealed; of MyDatabaseId */
-typedef struct PgsealSealCount
-{
-	int64		key_version_id;
-	uint64		seals;
-} PgsealSealCount;
-
-/* _PG_init, while libraries are preloaded: installs the shared memory hooks */
+/* _PG_init, while libraries are preloaded: asks for the shared memory */
 extern void pgseal_keycache_init(void);
-
-/* False when the library was not preloaded: there is no shared memory */
-extern bool pgseal_keycache_attached(void);
 
 /*
  * Looks up a key of MyDatabaseId; waits (interruptibly) while another backend
@@ -133,9 +123,9 @@ extern bool pgseal_keycache_has(int64 key_version_id);
 
 /*
  * For the launcher: wipes what has expired, and returns up to max databases
- * with entries that are due or, if with_seals, with seal counts to be saved.
+ * with entries that are due
  */
-extern int	pgseal_keycache_due_databases(Oid *out_databases, int max, bool with_seals);
+extern int	pgseal_keycache_due_databases(Oid *out_databases, int max);
 
 /* Up to max entries of MyDatabaseId that are due */
 extern int	pgseal_keycache_due(int64 *out_key_version_ids, int max);
@@ -149,27 +139,9 @@ extern bool pgseal_keycache_claim_refresh(int64 key_version_id);
 /* When the next entry expires or falls due; 0 if none */
 extern TimestampTz pgseal_keycache_next_due(void);
 
-/*
- * Seal counts.  Reserves count seals under a key version and returns how many
- * have been reserved in all since first_known (the count that the catalog has,
- * used only to start a counter).  A counter lives apart from the key entries.
- * The result may be too high, never too low (see shared_cache.c).
- */
-extern uint64 pgseal_keycache_reserve_seals(int64 key_version_id, uint64 first_known, uint32 count);
-
-/* Up to max counts of MyDatabaseId that have grown since they were last saved */
-extern int	pgseal_keycache_unsaved_seals(PgsealSealCount *out_counts, int max);
-
-/*
- * These counts are in the catalog now (or their key version isn't any more).
- * If the transaction fails after all, the next reservation makes them unsaved
- * again.
- */
-extern void pgseal_keycache_seals_saved(const PgsealSealCount *counts, int num_counts);
-
 extern void pgseal_keycache_stats(PgsealCacheStats *out_stats);
 
 /* Of a key version of MyDatabaseId */
 extern void pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats);
 
-#endif							/* PGSEAL_KEYCACHE_H */
+#endif							/* PGSEAL_SHARED_CACHE_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * worker.h
- *	  The background worker.
+ *	  The worker of one database.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,11 +10,18 @@
 
 #include "base/compat.h"
 
-/* _PG_init, while libraries are preloaded: registers the launcher */
-extern void pgseal_worker_init(void);
+/* The library and the extension; the tests build these files under another */
+#ifndef PGSEAL_MODULE
+#define PGSEAL_MODULE "pgseal"
+#endif
 
-/* Entry points of the processes; the argument of main is a database's oid */
-extern PGDLLEXPORT void pgseal_worker_launcher_main(Datum arg);
+/* Entry point of the process; the argument is the database's oid */
 extern PGDLLEXPORT void pgseal_worker_main(Datum arg);
+
+/*
+ * The lock of a new connection to a database, until the end of the transaction;
+ * false when somebody is about to drop, rename, move or copy the database
+ */
+extern bool pgseal_worker_lock_database(Oid database);
 
 #endif							/* PGSEAL_WORKER_H */

@@ -21,13 +21,14 @@
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/settings.h"
+#include "keys/seal_counts.h"
 #include "keys/shared_cache.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
 #include "life/rewrap.h"
 #include "life/reencrypt.h"
 #include "keys/wakeup.h"
-#include "life/worker.h"
+#include "life/launcher.h"
 
 PG_MODULE_MAGIC;
 
@@ -44,7 +45,7 @@ _PG_init(void)
 	pgseal_guc_init();
 	pgseal_keycache_init();
 	pgseal_wakeup_init();
-	pgseal_worker_init();
+	pgseal_launcher_init();
 }
 
 static void
@@ -240,7 +241,7 @@ PG_FUNCTION_INFO_V1(cache_reserve);
 Datum
 cache_reserve(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(pgseal_keycache_reserve_seals(PG_GETARG_INT64(0), PG_GETARG_INT64(1),
+	PG_RETURN_INT64(pgseal_seal_counts_reserve(PG_GETARG_INT64(0), PG_GETARG_INT64(1),
 												  PG_GETARG_INT32(2)));
 }
 
@@ -326,7 +327,7 @@ int
 pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 {
 	PgsealSealCount *counts = palloc(UNSAVED_MAX * sizeof(PgsealSealCount));
-	int			num = pgseal_keycache_unsaved_seals(counts, UNSAVED_MAX);
+	int			num = pgseal_seal_counts_unsaved(counts, UNSAVED_MAX);
 
 	SPI_connect();
 	for (int i = 0; i < num; i++)
@@ -334,7 +335,7 @@ pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 							 " ON CONFLICT (id) DO UPDATE SET seals = greatest(s.seals, excluded.seals)",
 							 counts[i].key_version_id, counts[i].seals), false, 0);
 	SPI_finish();
-	pgseal_keycache_seals_saved(counts, num);
+	pgseal_seal_counts_saved(counts, num);
 	return 0;
 }
 
