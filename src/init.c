@@ -16,6 +16,7 @@
 #include "hooks/ddl.h"
 #include "hooks/functions.h"
 #include "hooks/hidden_parameters.h"
+#include "hooks/late_opening.h"
 #include "hooks/open_results.h"
 #include "hooks/parallel.h"
 #include "hooks/plain_callers.h"
@@ -82,5 +83,6 @@ _PG_init(void)
 	pgseal_redact_init();
 	pgseal_redact_tokens_init();
 	pgseal_sort_spill_init();
+	pgseal_late_opening_init();
 	pgseal_launcher_init();
 }

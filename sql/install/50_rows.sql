@@ -13,6 +13,19 @@ LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_ope
 CREATE FUNCTION pgseal_internal.open_rows_result(anyarray) RETURNS record[]
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_open_rows';
 
+-- What keeps opened values out of sorts (src/hooks/late_opening.c): VOLATILE, so that
+-- the planner evaluates what is in it last; and aggregates with a sealed result
+CREATE FUNCTION pgseal_internal.late(anyelement) RETURNS anyelement
+LANGUAGE C VOLATILE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'pgseal_late';
+CREATE FUNCTION pgseal_internal.sealed_larger(anyelement, anyelement) RETURNS anyelement
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_sealed_larger';
+CREATE FUNCTION pgseal_internal.sealed_smaller(anyelement, anyelement) RETURNS anyelement
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_sealed_smaller';
+CREATE AGGREGATE pgseal_internal.sealed_max(anyelement) (
+	SFUNC = pgseal_internal.sealed_larger, STYPE = anyelement, COMBINEFUNC = pgseal_internal.sealed_larger, PARALLEL = SAFE);
+CREATE AGGREGATE pgseal_internal.sealed_min(anyelement) (
+	SFUNC = pgseal_internal.sealed_smaller, STYPE = anyelement, COMBINEFUNC = pgseal_internal.sealed_smaller, PARALLEL = SAFE);
+
 -- What the planner calls for PostgreSQL's functions of these names: with the values
 -- of encrypted columns opened (src/hooks/plain_callers.c)
 CREATE FUNCTION pgseal_internal.query_to_xml(text, boolean, boolean, text) RETURNS xml

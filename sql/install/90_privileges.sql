@@ -13,7 +13,8 @@ BEGIN
 		SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p
 		WHERE p.pronamespace = 'pgseal_internal'::pg_catalog.regnamespace
 			AND (p.prosrc IN ('pgseal_in', 'pgseal_out', 'pgseal_recv', 'pgseal_send', 'pgseal_typmod_in',
-				'pgseal_typmod_out', 'pgseal_transition', 'pgseal_hash', 'pgseal_hash_extended',
+				'pgseal_typmod_out', 'pgseal_transition', 'pgseal_sealed_larger',
+				'pgseal_sealed_smaller', 'pgseal_hash', 'pgseal_hash_extended',
 				'pgseal_signature_in', 'pgseal_signature_out', 'pgseal_signature_recv', 'pgseal_signature_send')
 			OR 'pg_catalog.internal'::pg_catalog.regtype = ANY (p.proargtypes)
 			OR p.prosrc LIKE 'pgseal%validator')

@@ -10,6 +10,9 @@
  * aggregates.  It gets the caller's context, and so works with the aggregate's
  * memory as if it had been called directly.
  *
+ * max() and min() exist a second time with a sealed result (hooks/late_opening.c):
+ * one function for all types, which keeps the sealed value that is the larger one.
+ *
  * The SQL functions are not STRICT, because an encrypted value can't become
  * the first state of min() or sum() as it is; strictness is done here.
  *
@@ -25,6 +28,8 @@
 #include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_transition);
+PG_FUNCTION_INFO_V1(pgseal_sealed_larger);
+PG_FUNCTION_INFO_V1(pgseal_sealed_smaller);
 
 /* The state and the arguments; no aggregate that we forward has more */
 #define MAX_ARGUMENTS			4
@@ -113,4 +118,42 @@ pgseal_transition(PG_FUNCTION_ARGS)
 	if (call->isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(result);
+}
+
+/* Which of two sealed values stays: 1 the first, if it is the larger one; -1 the smaller */
+static Datum
+kept(FunctionCallInfo fcinfo, int sign)
+{
+	const PgsealType *type = pgseal_type_by_oid(get_fn_expr_argtype(fcinfo->flinfo, 0));
+	Datum		values[2];
+	int32		order;
+
+	/* Only what the planner calls knows the type */
+	if (type == NULL || !AggCheckCallContext(fcinfo, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an aggregate's function was called in non-aggregate context")));
+	for (int i = 0; i < 2; i++)
+	{
+		bool		isnull;
+
+		values[i] = pgseal_value_open(type, PG_GETARG_DATUM(i), PGSEAL_ACCESS_CHECKED, &isnull);
+		if (isnull)
+			PG_RETURN_NULL();	/* denied */
+	}
+	order = DatumGetInt32(FunctionCall2Coll((FmgrInfo *) &type->compare, PG_GET_COLLATION(),
+											values[0], values[1]));
+	PG_RETURN_DATUM(PG_GETARG_DATUM(sign * order > 0 ? 0 : 1));
+}
+
+Datum
+pgseal_sealed_larger(PG_FUNCTION_ARGS)
+{
+	return kept(fcinfo, 1);
+}
+
+Datum
+pgseal_sealed_smaller(PG_FUNCTION_ARGS)
+{
+	return kept(fcinfo, -1);
 }
