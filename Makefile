@@ -4,7 +4,7 @@
 #   make installcheck         regression tests against a running server
 #   make check-layers         who includes what, and what pgseal.so exports
 #   make soak                 ten minutes of sessions, rotations, faults and crashes
-#   make indent               pgindent, where pg_bsd_indent is found
+#   make indent               indents as PostgreSQL does, with pg_bsd_indent of 16 or later
 #   make parity               what the generator of sql/install/70_parity.sql makes
 #   make deb                  packages for the installed PostgreSQLs, in ..
 #   make test, demo, bench    all tests, a guided tour, benchmarks; in a

@@ -139,7 +139,7 @@ pgseal_rotate_key(PG_FUNCTION_ARGS)
 {
 	PreventCommandIfReadOnly("pgseal.rotate_key()");
 	PG_RETURN_INT32(pgseal_keyring_add_version(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-										   PGSEAL_PURPOSE_DATA, NULL));
+											   PGSEAL_PURPOSE_DATA, NULL));
 }
 
 /* rewrap(server) → how many; NULL: all servers */
@@ -414,7 +414,10 @@ pgseal_merge_key(PG_FUNCTION_ARGS)
 	tuple = trigger->tg_trigtuple;
 	desc = RelationGetDescr(trigger->tg_relation);
 
-	/* key: name, name_hash, server, ...; key_version: id, key, number, purpose, server, ... */
+	/*
+	 * key: name, name_hash, server, ...; key_version: id, key, number,
+	 * purpose, server, ...
+	 */
 	for (int i = 0; i < lengthof(values); i++)
 		values[i] = heap_getattr(tuple, i + 1, desc, &nulls[i]);
 	is_key = strcmp(RelationGetRelationName(trigger->tg_relation), "key") == 0;

@@ -247,17 +247,17 @@
  * json_build_object() are, and aggregates of their own
  */
 #if PG_VERSION_NUM >= 160000
-#define PGSEAL_CASE_JSON_AGGREGATES \
-	case F_JSON_OBJECT_AGG_STRICT: \
-	case F_JSON_OBJECT_AGG_UNIQUE: \
-	case F_JSON_OBJECT_AGG_UNIQUE_STRICT: \
-	case F_JSONB_OBJECT_AGG_STRICT: \
-	case F_JSONB_OBJECT_AGG_UNIQUE: \
-	case F_JSONB_OBJECT_AGG_UNIQUE_STRICT:
+#define pgseal_is_later_json_aggregate(function) \
+	((function) == F_JSON_OBJECT_AGG_STRICT || \
+	 (function) == F_JSON_OBJECT_AGG_UNIQUE || \
+	 (function) == F_JSON_OBJECT_AGG_UNIQUE_STRICT || \
+	 (function) == F_JSONB_OBJECT_AGG_STRICT || \
+	 (function) == F_JSONB_OBJECT_AGG_UNIQUE || \
+	 (function) == F_JSONB_OBJECT_AGG_UNIQUE_STRICT)
 #define pgseal_json_constructor_args(node) \
 	(IsA((node), JsonConstructorExpr) ? ((JsonConstructorExpr *) (node))->args : NIL)
 #else
-#define PGSEAL_CASE_JSON_AGGREGATES
+#define pgseal_is_later_json_aggregate(function) false
 #define pgseal_json_constructor_args(node) NIL
 #endif
 
@@ -273,7 +273,7 @@
 static inline int
 pgseal_call_input(FmgrInfo *input, char *text, Oid param, Datum *out_value)
 {
-	ErrorSaveContext error = {.type = T_ErrorSaveContext,.details_wanted = true};
+	ErrorSaveContext error = {.type = T_ErrorSaveContext, .details_wanted = true};
 
 	return InputFunctionCallSafe(input, text, param, -1, (Node *) &error, out_value) ?
 		0 : error.error_data->sqlerrcode;

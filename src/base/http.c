@@ -272,7 +272,8 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	if (request->ca_file)
 	{
 		SET(CURLOPT_CAINFO, request->ca_file);
-		SET(CURLOPT_CAPATH, NULL);	/* in place of the system's, not besides them */
+		SET(CURLOPT_CAPATH, NULL);	/* in place of the system's, not besides
+									 * them */
 	}
 	if (request->client_cert_file)
 	{

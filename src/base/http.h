@@ -52,9 +52,9 @@ typedef struct PgsealHttpRequest
 	PgsealSecretString body;	/* data is NULL when there is none */
 
 	/*
-	 * NULL: HTTP.  Else the body is sent over TLS as it is, and the reply is its
-	 * first message; method (a word for the log), path and headers aren't sent,
-	 * and the response has status 0 and no headers.
+	 * NULL: HTTP.  Else the body is sent over TLS as it is, and the reply is
+	 * its first message; method (a word for the log), path and headers aren't
+	 * sent, and the response has status 0 and no headers.
 	 */
 	PgsealMessageLength message_len;
 

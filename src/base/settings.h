@@ -49,16 +49,17 @@ typedef enum PgsealMakeKeys
 extern bool pgseal_transparent;
 extern int	pgseal_sealed_input;	/* PgsealSealedInput */
 extern bool pgseal_allow_decryption;
-extern int	pgseal_make_keys;		/* PgsealMakeKeys */
+extern int	pgseal_make_keys;	/* PgsealMakeKeys */
 extern int	pgseal_verify_rows; /* PgsealVerifyRows */
-extern int	pgseal_on_denied;		/* PgsealOnDenied */
-extern int	pgseal_sort_spill;		/* PgsealSortSpill */
+extern int	pgseal_on_denied;	/* PgsealOnDenied */
+extern int	pgseal_sort_spill;	/* PgsealSortSpill */
 extern char *pgseal_default_server;
 extern char *pgseal_keyring_file;	/* "" means <data directory>.keyring */
-extern int	pgseal_cache_size;		/* key versions */
-extern int	pgseal_cache_ttl;		/* seconds */
-extern int	pgseal_cache_grace;		/* seconds */
-extern int	pgseal_kms_timeout;		/* milliseconds, for one operation with all retries */
+extern int	pgseal_cache_size;	/* key versions */
+extern int	pgseal_cache_ttl;	/* seconds */
+extern int	pgseal_cache_grace; /* seconds */
+extern int	pgseal_kms_timeout; /* milliseconds, for one operation with all
+								 * retries */
 extern int	pgseal_max_seals_per_key;
 extern bool pgseal_compression;
 extern int	pgseal_worker_interval; /* seconds */

@@ -392,8 +392,8 @@ is_under_way(Oid relid)
 static Step
 begin(const Request *request)
 {
-	PgsealConversion conversion = {.relid = request->relid,.attnum = request->attnum,
-	.encrypts = request->encrypts,.caller = request->caller};
+	PgsealConversion conversion = {.relid = request->relid, .attnum = request->attnum,
+	.encrypts = request->encrypts, .caller = request->caller};
 	PgsealConversion now;
 	bool		again;
 
@@ -542,7 +542,7 @@ switch_over(Request *request)
 	PushActiveSnapshot(GetLatestSnapshot());
 
 	pgseal_convert_report(&state.conversion,
-				 state.conversion.encrypts ? "column_encrypted" : "column_decrypted");
+						  state.conversion.encrypts ? "column_encrypted" : "column_decrypted");
 	become_owner(&caller, request->relid);
 	(void) pgseal_convert_apply_changes(&state.conversion, 0);
 	CommandCounterIncrement();
@@ -635,7 +635,7 @@ static void
 call_convert(FunctionCallInfo fcinfo, bool encrypts)
 {
 	CallContext *call = (CallContext *) fcinfo->context;
-	Request		request = {.encrypts = encrypts,.caller = GetUserId()};
+	Request		request = {.encrypts = encrypts, .caller = GetUserId()};
 	const char *name = encrypts ? "pgseal.encrypt_column()" : "pgseal.decrypt_column()";
 
 	require_arguments(fcinfo, 2);

@@ -298,12 +298,12 @@ pgseal_convert_shape(const PgsealConversion *conversion)
 	MemoryContext context = CurrentMemoryContext;
 	char	   *digest;
 
+	/* old_index: tokens of an index key that is being replaced */
 	pgseal_query_begin(&session);
 	(void) pgseal_query("SELECT encode(sha256(convert_to(concat(" SHAPE_OF("$1") "," SHAPE_OF("$2") ","
 						"(SELECT string_agg((oid, xmin, tgenabled)::text, '' ORDER BY oid) FROM pg_trigger"
 						"  WHERE tgrelid IN ($1, $2) AND tgfoid IN"
 						"   ('pgseal_internal.note_change'::regproc, 'pgseal_internal.refuse_change'::regproc)),"
-						/* Tokens of an index key that is being replaced */
 						"(SELECT count(*) FROM pgseal_internal.old_index o JOIN pg_class c"
 						"  ON c.oid = o.index AND c.relfilenode = o.file"
 						"  JOIN pg_index ON indexrelid = c.oid WHERE indrelid = $2)), 'UTF8')), 'hex')", 2,

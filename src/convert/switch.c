@@ -179,7 +179,7 @@ change_type(const PgsealConversion *conversion, Oid relid)
 	AlterTableStmt *stmt = makeNode(AlterTableStmt);
 	AlterTableCmd *cmd = makeNode(AlterTableCmd);
 	PlannedStmt *planned = makeNode(PlannedStmt);
-	AlterTableUtilityContext context = {.pstmt = planned,.queryString = "",.relid = relid};
+	AlterTableUtilityContext context = {.pstmt = planned, .queryString = "", .relid = relid};
 	PgsealStorage before = pgseal_convert_storage(relid, conversion->attnum);
 	Oid			type;
 	int32		typmod;

@@ -293,7 +293,8 @@ complete_create(CreateStmt *stmt, PgsealKeyOwner *owner)
 typedef struct EncryptedReference
 {
 	Oid			relation;
-	const char *column;			/* out: an encrypted one that the expression names */
+	const char *column;			/* out: an encrypted one that the expression
+								 * names */
 } EncryptedReference;
 
 static bool
@@ -734,7 +735,7 @@ check_partition_key(Relation rel)
 							RelationGetRelationName(rel)),
 					 errhint("Use PARTITION BY HASH.")));
 		pgseal_refuse_without_usage(key->parttypmod[i] > 0 ? key->parttypmod[i] :
-					  pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
+									pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
 	}
 }
 

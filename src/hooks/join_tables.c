@@ -85,7 +85,11 @@ family_of(Oid relation, const char *column)
 
 			if (get_attnum(parent, column) == InvalidAttrNumber || list_member_oid(family, parent))
 				continue;
-			/* Not below what the user has named, so it isn't the user's to change */
+
+			/*
+			 * Not below what the user has named, so it isn't the user's to
+			 * change
+			 */
 			if (!pgseal_owns_table(parent, GetUserId()))
 				aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(parent)),
 							   get_rel_name(parent));

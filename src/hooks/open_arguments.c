@@ -49,10 +49,9 @@ prints_arguments(Oid function)
 		case F_JSONB_BUILD_OBJECT_ANY:
 		case F_JSON_OBJECT_AGG:
 		case F_JSONB_OBJECT_AGG:
-		PGSEAL_CASE_JSON_AGGREGATES
 			return true;
 		default:
-			return false;
+			return pgseal_is_later_json_aggregate(function);
 	}
 }
 

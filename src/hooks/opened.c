@@ -36,6 +36,7 @@ static const struct
 	const char *row;
 	const char *rows;
 }			function_names[] =
+
 {
 	[PGSEAL_OPEN_ARGUMENT] = {"open", "open_row", "open_rows"},
 	[PGSEAL_OPEN_RESULT] = {"open_result", "open_row_result", "open_rows_result"}

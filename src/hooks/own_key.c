@@ -119,10 +119,10 @@ choose_name(const PgsealKeyOwner *owner)
 			return pgseal_catalog_name(lfirst_int(lc));
 
 	/*
-	 * Its own already, though copies and partitions may share it.  Else a key of
-	 * this name is that of an earlier table, dropped (then it serves the new one,
-	 * whose rows may come from its dump) or renamed.  Or a name that has nothing
-	 * to do with it has the same hash.
+	 * Its own already, though copies and partitions may share it.  Else a key
+	 * of this name is that of an earlier table, dropped (then it serves the
+	 * new one, whose rows may come from its dump) or renamed.  Or a name that
+	 * has nothing to do with it has the same hash.
 	 */
 	for (int i = 2;; i++)
 	{

@@ -13,10 +13,12 @@
 /* A table, domain or composite type whose columns may want an own key */
 typedef struct PgsealKeyOwner
 {
-	RangeVar   *name;			/* of what is made or changed; NULL: nobody asks */
+	RangeVar   *name;			/* of what is made or changed; NULL: nobody
+								 * asks */
 	Oid			relation;		/* InvalidOid when it doesn't exist yet */
 	char	   *key;			/* NULL until asked for */
-	struct ParseState *statement;	/* in whose text errors point to the place, or NULL */
+	struct ParseState *statement;	/* in whose text errors point to the
+									 * place, or NULL */
 } PgsealKeyOwner;
 
 /*

@@ -70,7 +70,7 @@ remember(const char *source)
 
 	if (remembered == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(uint64),.entrysize = sizeof(uint64),.hcxt = TopMemoryContext};
+		HASHCTL		ctl = {.keysize = sizeof(uint64), .entrysize = sizeof(uint64), .hcxt = TopMemoryContext};
 
 		remembered = hash_create("pgseal statements with parameters", 64, &ctl,
 								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);

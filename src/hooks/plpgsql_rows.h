@@ -14,8 +14,10 @@
 
 typedef enum PgsealRowsGo
 {
-	PGSEAL_ROWS_STAY,			/* into the function's variables, or it isn't PL/pgSQL */
-	PGSEAL_ROWS_RETURNED,		/* to whom the function answers, in declared types */
+	PGSEAL_ROWS_STAY,			/* into the function's variables, or it isn't
+								 * PL/pgSQL */
+	PGSEAL_ROWS_RETURNED,		/* to whom the function answers, in declared
+								 * types */
 	PGSEAL_ROWS_FETCHED			/* to whom the function hands a cursor */
 } PgsealRowsGo;
 

@@ -56,7 +56,8 @@
 typedef struct Restatement
 {
 	Oid			relation;		/* of Vars that belong to no query */
-	List	   *queries;		/* around the present node, the innermost first */
+	List	   *queries;		/* around the present node, the innermost
+								 * first */
 	bool		changed;
 } Restatement;
 
@@ -357,7 +358,7 @@ actions_of(Oid relation, bool *out_selects)
 		*out_selects = ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_type == '1';
 		if (*out_selects)
 			actions = (List *) stringToNode(TextDatumGetCString(heap_getattr(tuple, Anum_pg_rewrite_ev_action,
-																			RelationGetDescr(rel), &isnull)));
+																			 RelationGetDescr(rel), &isnull)));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

@@ -97,7 +97,10 @@ raise_ctes(Query *outer, Query *inner)
 {
 	int			depth = 0;
 
-	/* CTEs refer to each other from their own level on, and all move up together */
+	/*
+	 * CTEs refer to each other from their own level on, and all move up
+	 * together
+	 */
 	query_tree_walker(inner, raise_cte_references, &depth,
 					  QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_CTE_SUBQUERIES);
 	outer->cteList = inner->cteList;

@@ -203,8 +203,7 @@ is_same(const PgsealSigning *a, const PgsealSigning *b)
  * The statements
  */
 
-static void
-run(const char *format,...) pg_attribute_printf(1, 2);
+static void run(const char *format,...) pg_attribute_printf(1, 2);
 
 static void
 run(const char *format,...)

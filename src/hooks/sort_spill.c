@@ -122,7 +122,7 @@ static void
 sort_spill_executor_run(PGSEAL_EXECUTOR_RUN_ARGS)
 {
 	int			limit = temp_file_limit;
-	ErrorContextCallback callback = {.callback = explain_limit,.previous = error_context_stack};
+	ErrorContextCallback callback = {.callback = explain_limit, .previous = error_context_stack};
 
 	if (pgseal_sort_spill == PGSEAL_SORT_SPILL_ALLOW || !OidIsValid(pgseal_extension_oid()) ||
 		!orders_encrypted(desc->planstate, NULL))

@@ -57,7 +57,8 @@ static PgsealKey *last_opened = NULL;
 static uint64 renewals = 0;		/* of pointers to keys, see PgsealLastKey */
 static uint64 followed_epoch = PG_UINT64_MAX;	/* of facts, by the keys */
 static uint64 unloaded_for = 0; /* generation of the shared cache */
-static TimestampTz first_expiry = DT_NOEND; /* of those that are loaded, at the earliest */
+static TimestampTz first_expiry = DT_NOEND; /* of those that are loaded, at
+											 * the earliest */
 static void (*forget_derived) (void) = NULL;
 
 /* Has no fact been forgotten since the keys followed? */

@@ -248,7 +248,7 @@ pgseal_slot_wipe(int32 i)
 void
 pgseal_slot_wipe_if_expired(int32 i, TimestampTz now)
 {
-	PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+	PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
 	if (slot->has_key && !pgseal_slot_is_usable(slot, now))
 	{
@@ -261,7 +261,7 @@ pgseal_slot_wipe_if_expired(int32 i, TimestampTz now)
 void
 pgseal_slot_free(int32 i)
 {
-	PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+	PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 	int32	   *link = bucket_of(slot->tag.database, slot->tag.key_version_id);
 
 	pgseal_slot_wipe(i);
@@ -289,7 +289,7 @@ evict_slot(TimestampTz now)
 
 	for (int i = 0; i < pgseal_cache_size && candidates < EVICTION_SAMPLE; i++)
 	{
-		PgsealCacheSlot  *slot = &pgseal_cache->slots[pgseal_cache->hand];
+		PgsealCacheSlot *slot = &pgseal_cache->slots[pgseal_cache->hand];
 		uint64		used_at = slot->has_key ? pg_atomic_read_u64(&slot->used_at) : 0;
 
 		if (!pgseal_slot_is_claimed(slot, now))
@@ -316,7 +316,7 @@ int32
 pgseal_slot_new(Oid database, int64 key_version_id, TimestampTz now)
 {
 	int32	   *bucket = bucket_of(database, key_version_id);
-	PgsealCacheSlot  *slot;
+	PgsealCacheSlot *slot;
 	int32		i;
 
 	if (pgseal_cache->free_head == PGSEAL_NO_SLOT && pgseal_cache->touched == pgseal_cache_size && !evict_slot(now))

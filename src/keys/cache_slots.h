@@ -36,8 +36,8 @@ typedef struct PgsealCacheSlot
 	TimestampTz expires_at;
 
 	/*
-	 * Nobody needs to fetch before this.  With a fresh key: when it falls due.
-	 * With a stale one or none: the end of the pause after a failure.
+	 * Nobody needs to fetch before this.  With a fresh key: when it falls
+	 * due. With a stale one or none: the end of the pause after a failure.
 	 */
 	TimestampTz retry_at;
 	pg_atomic_uint64 used_at;	/* last HIT; written under a shared lock */
@@ -47,7 +47,8 @@ typedef struct PgsealCacheSlot
 typedef struct PgsealCache
 {
 	pg_atomic_uint64 generation;
-	pg_atomic_uint64 taken;		/* keys, for whose sake the generation moved on */
+	pg_atomic_uint64 taken;		/* keys, for whose sake the generation moved
+								 * on */
 	pg_atomic_uint64 fills;
 	pg_atomic_uint64 hits;
 	pg_atomic_uint64 misses;
@@ -64,7 +65,7 @@ typedef struct PgsealCache
 	int32		used;
 	int32		hand;			/* where eviction goes on looking */
 	TimestampTz full_warned_at;
-	PgsealCacheSlot	slots[FLEXIBLE_ARRAY_MEMBER];
+	PgsealCacheSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } PgsealCache;
 
 /* Inherited from the postmaster; NULL when the library was not preloaded */

@@ -94,11 +94,11 @@ pgseal_catalog_is_relation(Oid relation)
 static void
 change_key(int32 hash, PgsealTableChange *change)
 {
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 
 	pgseal_table_begin(&lookup, "key", "key_name_hash_key", PGSEAL_CHANGE_LOCK,
-				 KEY_HASH, F_INT4EQ, Int32GetDatum(hash));
+					   KEY_HASH, F_INT4EQ, Int32GetDatum(hash));
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		pgseal_table_change_row(&lookup, tuple, change);
 	pgseal_table_end(&lookup);
@@ -109,7 +109,7 @@ static PgsealKeyRow *
 read_key(const char *index, AttrNumber attnum, RegProcedure equal, Datum value)
 {
 	PgsealKeyRow *row = NULL;
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 	bool		isnull;
 
@@ -182,7 +182,7 @@ pgseal_catalog_insert_key(const PgsealKeyRow *key)
 void
 pgseal_catalog_set_server(int32 hash, const char *server)
 {
-	PgsealTableChange		change = {0};
+	PgsealTableChange change = {0};
 
 	pgseal_table_keep_server(server);
 	pgseal_table_change_text(&change, KEY_SERVER, server);
@@ -194,13 +194,13 @@ change_interval(PgsealTableChange *change, AttrNumber attnum, const Interval *in
 {
 	if (interval != NULL)
 		pgseal_table_change_column(change, attnum, PointerGetDatum(interval),
-					  interval->month == 0 && interval->day == 0 && interval->time == 0);
+								   interval->month == 0 && interval->day == 0 && interval->time == 0);
 }
 
 void
 pgseal_catalog_set_schedule(int32 hash, const Interval *rotate_every, const Interval *rewrap_every)
 {
-	PgsealTableChange		change = {0};
+	PgsealTableChange change = {0};
 
 	change_interval(&change, KEY_ROTATE_EVERY, rotate_every);
 	change_interval(&change, KEY_REWRAP_EVERY, rewrap_every);
@@ -211,11 +211,11 @@ static char *
 declared_name(int32 hash)
 {
 	char	   *name = NULL;
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 
 	pgseal_table_begin(&lookup, "declared_key", "declared_key_pkey", AccessShareLock,
-				 DECLARED_HASH, F_INT4EQ, Int32GetDatum(hash));
+					   DECLARED_HASH, F_INT4EQ, Int32GetDatum(hash));
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		name = pgseal_table_text(&lookup, tuple, DECLARED_NAME);
 	pgseal_table_end(&lookup);
@@ -227,14 +227,14 @@ pgseal_catalog_is_own(int32 hash)
 {
 	PgsealKeyRow *key = pgseal_catalog_key(hash);
 	bool		own = false;
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 	bool		isnull;
 
 	if (key != NULL)
 		return key->own;
 	pgseal_table_begin(&lookup, "declared_key", "declared_key_pkey", AccessShareLock,
-				 DECLARED_HASH, F_INT4EQ, Int32GetDatum(hash));
+					   DECLARED_HASH, F_INT4EQ, Int32GetDatum(hash));
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		own = DatumGetBool(pgseal_table_column(&lookup, tuple, DECLARED_OWN, &isnull));
 	pgseal_table_end(&lookup);
@@ -308,18 +308,18 @@ pgseal_catalog_lock_columns(int32 hash, bool exclusive)
 bool
 pgseal_catalog_server_in_use(const char *server)
 {
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	bool		found;
 
 	pgseal_table_begin(&lookup, "key_version", "key_version_server_idx", AccessShareLock,
-				 VERSION_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
+					   VERSION_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
 	found = HeapTupleIsValid(systable_getnext(lookup.scan));
 	pgseal_table_end(&lookup);
 	if (found)
 		return true;
 
 	pgseal_table_begin(&lookup, "key", "key_server_idx", AccessShareLock,
-				 KEY_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
+					   KEY_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
 	found = HeapTupleIsValid(systable_getnext(lookup.scan));
 	pgseal_table_end(&lookup);
 	return found;
@@ -328,13 +328,13 @@ pgseal_catalog_server_in_use(const char *server)
 static void
 rename_in(const char *table, const char *index, AttrNumber attnum, const char *from, const char *to)
 {
-	PgsealTableChange		change = {0};
-	PgsealTableLookup		lookup;
+	PgsealTableChange change = {0};
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 
 	pgseal_table_change_text(&change, attnum, to);
 	pgseal_table_begin(&lookup, table, index, PGSEAL_CHANGE_LOCK,
-				 attnum, F_TEXTEQ, CStringGetTextDatum(from));
+					   attnum, F_TEXTEQ, CStringGetTextDatum(from));
 	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		pgseal_table_change_row(&lookup, tuple, &change);
 	pgseal_table_end(&lookup);

@@ -54,7 +54,8 @@ typedef struct PgsealVersionRow
 	bytea	   *wrapped;		/* NULL once destroyed */
 	int64		seals;			/* how many may have been made, at most */
 	bool		retired;		/* a full pass found no value under it */
-	bool		written_here;	/* by this transaction, which may yet roll back */
+	bool		written_here;	/* by this transaction, which may yet roll
+								 * back */
 } PgsealVersionRow;
 
 /*

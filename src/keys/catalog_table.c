@@ -83,7 +83,7 @@ pgseal_catalog_num_changes(void)
 
 void
 pgseal_table_begin(PgsealTableLookup *lookup, const char *table, const char *index, LOCKMODE lockmode,
-			 AttrNumber column, RegProcedure equal, Datum value)
+				   AttrNumber column, RegProcedure equal, Datum value)
 {
 	/* pg_upgrade makes a table, and what asks for it, before its indexes */
 	Oid			index_oid = IsBinaryUpgrade ? find_relation(index) : pgseal_table_oid(index);

@@ -30,11 +30,11 @@ literals_changed(const char *key)
 static void
 change_version(int64 id, PgsealTableChange *change)
 {
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 
 	pgseal_table_begin(&lookup, "key_version", "key_version_pkey", PGSEAL_CHANGE_LOCK,
-				 VERSION_ID, F_INT8EQ, Int64GetDatum(id));
+					   VERSION_ID, F_INT8EQ, Int64GetDatum(id));
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		pgseal_table_change_row(&lookup, tuple, change);
 	pgseal_table_end(&lookup);
@@ -68,11 +68,11 @@ PgsealVersionRow *
 pgseal_catalog_version(int64 id)
 {
 	PgsealVersionRow *row = NULL;
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 
 	pgseal_table_begin(&lookup, "key_version", "key_version_pkey", AccessShareLock,
-				 VERSION_ID, F_INT8EQ, Int64GetDatum(id));
+					   VERSION_ID, F_INT8EQ, Int64GetDatum(id));
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		row = read_version(&lookup, tuple);
 	pgseal_table_end(&lookup);
@@ -83,11 +83,11 @@ List *
 pgseal_catalog_versions(const char *key)
 {
 	List	   *rows = NIL;
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 
 	pgseal_table_begin(&lookup, "key_version", "key_version_key_idx", AccessShareLock,
-				 VERSION_KEY, F_TEXTEQ, CStringGetTextDatum(key));
+					   VERSION_KEY, F_TEXTEQ, CStringGetTextDatum(key));
 	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		rows = lappend(rows, read_version(&lookup, tuple));
 	pgseal_table_end(&lookup);
@@ -143,15 +143,15 @@ pgseal_catalog_insert_version(const PgsealVersionRow *version)
 void
 pgseal_catalog_raise_seals(int64 id, int64 seals)
 {
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 
 	pgseal_table_begin(&lookup, "key_version", "key_version_pkey", PGSEAL_CHANGE_LOCK,
-				 VERSION_ID, F_INT8EQ, Int64GetDatum(id));
+					   VERSION_ID, F_INT8EQ, Int64GetDatum(id));
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)) &&
 		pgseal_table_int64(&lookup, tuple, VERSION_SEALS) < seals)
 	{
-		PgsealTableChange		change = {0};
+		PgsealTableChange change = {0};
 
 		pgseal_table_change_column(&change, VERSION_SEALS, Int64GetDatum(seals), false);
 		pgseal_table_change_row(&lookup, tuple, &change);
@@ -171,22 +171,22 @@ same_bytes(const bytea *a, const bytea *b)
 bool
 pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const bytea *expected)
 {
-	PgsealTableChange		change = {0};
-	PgsealTableLookup		lookup;
+	PgsealTableChange change = {0};
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 	bool		found = false;
 
 	pgseal_table_keep_server(version->server);
 	pgseal_table_change_text(&change, VERSION_SERVER, version->server);
 	pgseal_table_change_column(&change, VERSION_PARENT, Int64GetDatum(version->parent_version),
-				  version->parent_version == 0);
+							   version->parent_version == 0);
 	pgseal_table_change_text(&change, VERSION_MASTER_KEY, version->master_key);
 	pgseal_table_change_column(&change, VERSION_WRAPPED, PointerGetDatum(version->wrapped),
-				  version->wrapped == NULL);
+							   version->wrapped == NULL);
 	pgseal_table_change_column(&change, VERSION_REWRAPPED, TimestampTzGetDatum(GetCurrentTimestamp()), false);
 
 	pgseal_table_begin(&lookup, "key_version", "key_version_pkey", PGSEAL_CHANGE_LOCK,
-				 VERSION_ID, F_INT8EQ, Int64GetDatum(version->id));
+					   VERSION_ID, F_INT8EQ, Int64GetDatum(version->id));
 	if (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)) &&
 		same_bytes(read_version(&lookup, tuple)->wrapped, expected))
 	{
@@ -200,7 +200,7 @@ pgseal_catalog_set_wrapping(const PgsealVersionRow *version, const bytea *expect
 void
 pgseal_catalog_retire_version(int64 id)
 {
-	PgsealTableChange		change = {0};
+	PgsealTableChange change = {0};
 
 	pgseal_table_change_column(&change, VERSION_RETIRED, TimestampTzGetDatum(GetCurrentTimestamp()), false);
 	change_version(id, &change);
@@ -209,7 +209,7 @@ pgseal_catalog_retire_version(int64 id)
 void
 pgseal_catalog_destroy_version(int64 id)
 {
-	PgsealTableChange		change = {0};
+	PgsealTableChange change = {0};
 
 	literals_changed(pgseal_catalog_version(id)->key);
 	pgseal_table_change_column(&change, VERSION_WRAPPED, (Datum) 0, true);
@@ -221,11 +221,11 @@ List *
 pgseal_catalog_server_versions(const char *server)
 {
 	List	   *rows = NIL;
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 
 	pgseal_table_begin(&lookup, "key_version", "key_version_server_idx", AccessShareLock,
-				 VERSION_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
+					   VERSION_SERVER, F_TEXTEQ, CStringGetTextDatum(server));
 	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 	{
 		bool		destroyed;
@@ -285,11 +285,11 @@ pgseal_catalog_num_children(const char *parent)
 	/* A living child has an index key version, which is made once */
 	foreach(lc, pgseal_catalog_versions(parent))
 	{
-		PgsealTableLookup		lookup;
+		PgsealTableLookup lookup;
 		HeapTuple	tuple;
 
 		pgseal_table_begin(&lookup, "key_version", "key_version_parent_idx", AccessShareLock,
-					 VERSION_PARENT, F_INT8EQ, Int64GetDatum(((PgsealVersionRow *) lfirst(lc))->id));
+						   VERSION_PARENT, F_INT8EQ, Int64GetDatum(((PgsealVersionRow *) lfirst(lc))->id));
 		while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 		{
 			bool		isnull;
@@ -307,16 +307,16 @@ pgseal_catalog_num_children(const char *parent)
 void
 pgseal_catalog_move_children(const char *parent, const char *server)
 {
-	PgsealTableChange		key_change = {0};
-	PgsealTableChange		version_change = {0};
+	PgsealTableChange key_change = {0};
+	PgsealTableChange version_change = {0};
 	PgsealKeyRow *key = pgseal_catalog_key(pgseal_catalog_name_hash(parent));
-	PgsealTableLookup		lookup;
+	PgsealTableLookup lookup;
 	HeapTuple	tuple;
 	ListCell   *lc;
 
 	pgseal_table_change_text(&key_change, KEY_SERVER, server);
 	pgseal_table_begin(&lookup, "key", "key_server_idx", PGSEAL_CHANGE_LOCK,
-				 KEY_SERVER, F_TEXTEQ, CStringGetTextDatum(key->server));
+					   KEY_SERVER, F_TEXTEQ, CStringGetTextDatum(key->server));
 	while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 	{
 		char	   *its_parent = pgseal_table_text(&lookup, tuple, KEY_PARENT);
@@ -330,7 +330,7 @@ pgseal_catalog_move_children(const char *parent, const char *server)
 	foreach(lc, pgseal_catalog_versions(parent))
 	{
 		pgseal_table_begin(&lookup, "key_version", "key_version_parent_idx", PGSEAL_CHANGE_LOCK,
-					 VERSION_PARENT, F_INT8EQ, Int64GetDatum(((PgsealVersionRow *) lfirst(lc))->id));
+						   VERSION_PARENT, F_INT8EQ, Int64GetDatum(((PgsealVersionRow *) lfirst(lc))->id));
 		while (HeapTupleIsValid(tuple = systable_getnext(lookup.scan)))
 			pgseal_table_change_row(&lookup, tuple, &version_change);
 		pgseal_table_end(&lookup);

@@ -235,7 +235,10 @@ pgseal_keyring_make_default(void)
 	if (!wanted)
 		return;
 
-	/* Nobody waits for it, and the keyring that belongs to the keys may be on its way */
+	/*
+	 * Nobody waits for it, and the keyring that belongs to the keys may be on
+	 * its way
+	 */
 	server = pgseal_kms_server(pgseal_default_server, true);
 	if (server != NULL && !pgseal_kms_is_uninitialized(server))
 		pgseal_keyring_prepare_literals();

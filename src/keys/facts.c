@@ -35,7 +35,8 @@ uint64		pgseal_facts_now = 0;
 static HTAB *infos = NULL;		/* of PgsealKeyInfo */
 static int64 ephemeral_id = 0;	/* of this backend's own key, 0: none */
 static uint64 facts_epoch = 0;	/* how often they were forgotten */
-static uint64 rollbacks = 0;	/* of what had changed the catalog or made keys */
+static uint64 rollbacks = 0;	/* of what had changed the catalog or made
+								 * keys */
 static uint64 changes_seen = 0; /* of the catalog, when a transaction ended */
 static bool made_is_kept = false;	/* by the commit that is under way */
 static Oid	version_relation = InvalidOid;
@@ -50,7 +51,11 @@ forget_facts_of_relation(Datum arg, Oid relid)
 {
 	if (relid == InvalidOid || relid == version_relation || version_relation == InvalidOid)
 		pgseal_facts_now = 0;
-	/* Plans hold literals under a version of the default key that isn't current now */
+
+	/*
+	 * Plans hold literals under a version of the default key that isn't
+	 * current now
+	 */
 	if (OidIsValid(key_relation) && (relid == InvalidOid || relid == key_relation))
 		ResetPlanCache();
 }
@@ -92,7 +97,10 @@ let_go_of_made(void)
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	/* A procedure goes on in another transaction, and so may a background worker */
+	/*
+	 * A procedure goes on in another transaction, and so may a background
+	 * worker
+	 */
 	bool		goes_on = ActivePortal != NULL || MyBackendType != B_BACKEND;
 
 	switch (event)

@@ -54,7 +54,8 @@ typedef struct PgsealKeyInfo
 {
 	int64		id;				/* hash key: must be first */
 	int32		key_hash;
-	Oid			server;			/* InvalidOid when there is no such server here */
+	Oid			server;			/* InvalidOid when there is no such server
+								 * here */
 	PgsealPurpose purpose;
 	bool		known;			/* it is in this database's catalog, */
 	bool		destroyed;		/* but its wrapped bytes are gone */

@@ -31,11 +31,13 @@ typedef struct MadeVersion
 {
 	PgsealVersionRow *version;
 	PgsealKeyRow *key;
-	PgsealVersionRow *index_version;	/* the key's, should it be gone as well */
+	PgsealVersionRow *index_version;	/* the key's, should it be gone as
+										 * well */
 } MadeVersion;
 
 static MemoryContext made_context = NULL;
-static List *made = NIL;		/* of MadeVersion, parents before their children */
+static List *made = NIL;		/* of MadeVersion, parents before their
+								 * children */
 
 static MadeVersion *
 find_made(int64 id)

@@ -142,7 +142,10 @@ seal_target(int32 key_hash, PgsealPurpose purpose)
 	if (target != NULL)
 		return target->id;
 
-	/* What an invalidation has overtaken is good for once, but isn't remembered */
+	/*
+	 * What an invalidation has overtaken is good for once, but isn't
+	 * remembered
+	 */
 	id = current_version(key_hash, purpose);
 	if (!pgseal_facts_is_ephemeral(id) && pgseal_facts_hold(epoch))
 	{
@@ -207,7 +210,7 @@ reserve_seals(PgsealKey *key)
 	key->seals_reserve = key->seals_reserve == 0 ? RESERVE_SEALS_MIN :
 		Min(key->seals_reserve * 2, RESERVE_SEALS_MAX);
 	reserved = pgseal_seal_counts_reserve(key->id, (uint64) version->seals,
-											 key->seals_reserve);
+										  key->seals_reserve);
 	if (reserved > SEALS_LIMIT)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

@@ -113,7 +113,7 @@ find_claimed(int64 key_version_id)
 static void
 abandon_claim(int32 i, TimestampTz now)
 {
-	PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+	PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
 	end_claim(slot);
 	if (slot->has_key)
@@ -167,7 +167,7 @@ static void
 take_key(int32 i, TimestampTz now,
 		 uint8 out_masked[PGSEAL_KEY_BYTES], uint64 *out_fill, TimestampTz *out_expires_at)
 {
-	PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+	PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
 	memcpy(out_masked, pgseal_cache_keys[i], PGSEAL_KEY_BYTES);
 	*out_fill = slot->fill;
@@ -228,7 +228,7 @@ pgseal_keycache_get(int64 key_version_id,
 	prepare_to_claim();
 	for (;;)
 	{
-		PgsealCacheSlot  *slot;
+		PgsealCacheSlot *slot;
 
 		now = GetCurrentTimestamp();
 		LWLockAcquire(pgseal_cache_lock, LW_EXCLUSIVE);
@@ -322,7 +322,7 @@ pgseal_keycache_publish(int64 key_version_id, const uint8 key[PGSEAL_KEY_BYTES])
 	i = find_claimed(key_version_id);
 	if (i != PGSEAL_NO_SLOT)
 	{
-		PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 		double		ttl = pgseal_cache_ttl * 1000.0;
 
 		expires_at = after(now, ttl);
@@ -360,7 +360,7 @@ pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status, const PgsealK
 	i = find_claimed(key_version_id);
 	if (i != PGSEAL_NO_SLOT)
 	{
-		PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
 		pgseal_slot_wipe_if_expired(i, now);
 		usable = unreachable && slot->has_key;
@@ -528,7 +528,7 @@ pgseal_keycache_due_databases(Oid *out_databases, int max)
 	LWLockAcquire(pgseal_cache_lock, LW_EXCLUSIVE);
 	for (int32 i = 0; i < pgseal_cache->touched; i++)
 	{
-		PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
 		if (!OidIsValid(slot->tag.database))
 			continue;
@@ -555,7 +555,7 @@ pgseal_keycache_due(int64 *out_key_version_ids, int max)
 	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
 	for (int32 i = 0; i < pgseal_cache->touched && num < max; i++)
 	{
-		PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
 		if (slot->tag.database == MyDatabaseId &&
 			is_refreshable(slot, now) && now >= slot->retry_at)
@@ -580,7 +580,7 @@ pgseal_keycache_claim_refresh(int64 key_version_id)
 	i = pgseal_slot_find(MyDatabaseId, key_version_id);
 	if (i != PGSEAL_NO_SLOT)
 	{
-		PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
 		claimed = is_refreshable(slot, now) && now >= slot->retry_at;
 		if (claimed)
@@ -602,7 +602,7 @@ pgseal_keycache_next_due(void)
 	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
 	for (int32 i = 0; i < pgseal_cache->touched; i++)
 	{
-		PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 		TimestampTz due;
 
 		if (!slot->has_key)
@@ -652,7 +652,7 @@ pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats)
 	i = pgseal_slot_find(MyDatabaseId, key_version_id);
 	if (i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key)
 	{
-		PgsealCacheSlot  *slot = &pgseal_cache->slots[i];
+		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
 		out_stats->cached = true;
 		out_stats->published_at = slot->published_at;

@@ -22,7 +22,8 @@ typedef enum PgsealCacheResult
 	PGSEAL_CACHE_HIT,			/* out_key holds the key */
 	PGSEAL_CACHE_CLAIMED,		/* the caller must fetch it, then publish(),
 								 * fail() or let abandon() run on error */
-	PGSEAL_CACHE_FAILED,		/* a recent fetch failed: out_status, out_error */
+	PGSEAL_CACHE_FAILED,		/* a recent fetch failed: out_status,
+								 * out_error */
 	PGSEAL_CACHE_FULL			/* no slot to be had: fetch without publishing */
 } PgsealCacheResult;
 

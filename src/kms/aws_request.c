@@ -115,7 +115,10 @@ pgseal_aws_judge_error(PgsealKmsError *out_error, int http_status,
 		len -= strlen("Exception");
 	code = pnstrdup(code, strcspn(code, ":"));
 
-	/* the signature's time: "Signature expired: ..." or "... not yet current: ..." */
+	/*
+	 * the signature's time: "Signature expired: ..." or "... not yet current:
+	 * ..."
+	 */
 	if ((strncmp(code, "InvalidSignature", len) == 0 ||
 		 strncmp(code, "SignatureDoesNotMatch", len) == 0) && len > 0 &&
 		message && (strstr(message, "expired") || strstr(message, "not yet current")))

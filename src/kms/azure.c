@@ -145,7 +145,11 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 
 	pgseal_kms_request_init(out_request, server, describe ? "GET" : "POST",
 							pgseal_kms_option(server, "vault_url"));
-	/* a kid of another vault can't be asked for: the newest version will refuse */
+
+	/*
+	 * a kid of another vault can't be asked for: the newest version will
+	 * refuse
+	 */
 	if (!wrap && !describe && kid)
 		key_path = kid;
 	out_request->path = psprintf("%s%s" API_VERSION, key_path,

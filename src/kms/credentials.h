@@ -18,11 +18,11 @@
 typedef enum PgsealCredentialResult
 {
 	PGSEAL_CREDENTIAL_HIT,		/* out_credential is set */
-	PGSEAL_CREDENTIAL_CLAIMED,	/* the caller logs in, then publishes, fails or
-								 * abandons; out_credential is the old one if
-								 * *out_version isn't 0 */
-	PGSEAL_CREDENTIAL_FAILED	/* a login has just failed: the verdict and the
-								 * error are set */
+	PGSEAL_CREDENTIAL_CLAIMED,	/* the caller logs in, then publishes, fails
+								 * or abandons; out_credential is the old one
+								 * if *out_version isn't 0 */
+	PGSEAL_CREDENTIAL_FAILED	/* a login has just failed: the verdict and
+								 * the error are set */
 } PgsealCredentialResult;
 
 /* _PG_init: draws the key that seals credentials, installs the hooks */

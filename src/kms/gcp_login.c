@@ -68,7 +68,10 @@ pgseal_gcp_build_service_account(PgsealHttpRequest *out_request, const PgsealKms
 	if (email == NULL || key == NULL || !begin_post(out_request, server, token_uri))
 		return false;
 
-	/* RFC 7519: base64url(header) "." base64url(claims) "." base64url(signature) */
+	/*
+	 * RFC 7519: base64url(header) "." base64url(claims) "."
+	 * base64url(signature)
+	 */
 	pgseal_secmem_init(&jwt);
 	pgseal_secmem_init(&part);
 	pgseal_secmem_append(&part, "{\"alg\":\"RS256\",\"typ\":\"JWT\"");

@@ -475,7 +475,11 @@ sync_path(const char *path, bool is_directory)
 	/* A directory that may be searched but not listed: as fsync_fname() does */
 	if (fd < 0)
 		return is_directory && errno == EACCES;
-	/* Some file systems have no fsync of directories; a read-only one has no need */
+
+	/*
+	 * Some file systems have no fsync of directories; a read-only one has no
+	 * need
+	 */
 	ok = fsync(fd) == 0 || errno == EROFS || (is_directory && (errno == EBADF || errno == EINVAL));
 	CloseTransientFile(fd);
 	return ok;

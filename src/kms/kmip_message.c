@@ -165,6 +165,7 @@ static const struct
 	const char *code;
 	const char *hint;
 }			reasons[] = {
+
 	/* the name may belong to another key by now */
 	{0x01, PGSEAL_VERDICT_RELOGIN, "item_not_found", CHECK_KEY},
 	{0x03, PGSEAL_VERDICT_RELOGIN, "authentication_not_successful", CHECK_CLIENT},

@@ -30,7 +30,8 @@ typedef enum PgsealKmsStatus
 {
 	PGSEAL_KMS_OK,
 	PGSEAL_KMS_UNREACHABLE,		/* no answer, throttled, 5xx: try again later */
-	PGSEAL_KMS_REFUSED,			/* the KMS said no: key disabled, no permission */
+	PGSEAL_KMS_REFUSED,			/* the KMS said no: key disabled, no
+								 * permission */
 	PGSEAL_KMS_INVALID			/* wrong key, damaged or foreign wrapped bytes */
 } PgsealKmsStatus;
 
@@ -70,16 +71,17 @@ typedef struct PgsealKmsWrapped
 {
 	uint8	   *bytes;			/* palloc'd */
 	size_t		len;
-	char	   *master_key;		/* palloc'd: what the KMS said it wrapped under
-								 * (ARN, versioned kid, "name:v3", fingerprint) */
+	char	   *master_key;		/* palloc'd: what the KMS said it wrapped
+								 * under (ARN, versioned kid, "name:v3",
+								 * fingerprint) */
 } PgsealKmsWrapped;
 
 /* Facts about the master key, for check() and the rewrap schedule */
 typedef struct PgsealKmsDescription
 {
 	char	   *newest_master_key;	/* palloc'd, comparable to
-									 * PgsealKmsWrapped.master_key; NULL if the
-									 * KMS doesn't tell */
+									 * PgsealKmsWrapped.master_key; NULL if
+									 * the KMS doesn't tell */
 	char	   *detail;			/* palloc'd, one sentence for a human */
 } PgsealKmsDescription;
 

@@ -46,7 +46,8 @@ typedef enum PgsealVerdict
 	PGSEAL_VERDICT_RETRY_ONCE,	/* may be lag between replicas; else invalid */
 	PGSEAL_VERDICT_RELOGIN,		/* credential expired or revoked; else refused */
 	PGSEAL_VERDICT_SKEWED,		/* our clock is off; else refused */
-	PGSEAL_VERDICT_UNREACHABLE, /* final: TLS, or an answer that makes no sense */
+	PGSEAL_VERDICT_UNREACHABLE, /* final: TLS, or an answer that makes no
+								 * sense */
 	PGSEAL_VERDICT_REFUSED,
 	PGSEAL_VERDICT_INVALID
 } PgsealVerdict;
@@ -86,11 +87,12 @@ typedef struct PgsealKmsCall
 	const PgsealKmsServer *server;
 	PgsealKmsError *error;
 	TimestampTz deadline;
-	int64		now;			/* seconds since 1970, corrected by the KMS's clock */
+	int64		now;			/* seconds since 1970, corrected by the KMS's
+								 * clock */
 	int64		server_time;	/* the KMS's, with its last reply; 0: unknown */
-	List	   *bases;			/* of char *: addresses to try in turn, and the
-								 * only ones that a 307 may lead to; NIL: none
-								 * but the request's own */
+	List	   *bases;			/* of char *: addresses to try in turn, and
+								 * the only ones that a 307 may lead to; NIL:
+								 * none but the request's own */
 } PgsealKmsCall;
 
 /*

@@ -34,6 +34,7 @@ extern void pgseal_ttlv_end(PgsealSecretString *out, size_t begin);
 extern void pgseal_ttlv_integer(PgsealSecretString *out, uint32 tag, int32 value);
 extern void pgseal_ttlv_enumeration(PgsealSecretString *out, uint32 tag, uint32 value);
 extern void pgseal_ttlv_boolean(PgsealSecretString *out, uint32 tag, bool value);
+
 /* In UTF-8 */
 extern void pgseal_ttlv_text(PgsealSecretString *out, uint32 tag, const char *value);
 extern void pgseal_ttlv_bytes(PgsealSecretString *out, uint32 tag, const uint8 *value, size_t len);

@@ -251,7 +251,7 @@ note_vacant(void)
 
 	if (vacant == NULL)
 	{
-		HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(Oid)};
+		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid)};
 
 		vacant = hash_create("pgseal vacant databases", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
@@ -303,7 +303,8 @@ visit_databases(Oid *next)
 	for (int i = 0; i < list_length(databases) && done; i++)
 	{
 		Oid			database = list_nth_oid(databases, i);
-		RunningWorker *place = free_place();	/* first, as it forgets those that ended */
+		RunningWorker *place = free_place();	/* first, as it forgets those
+												 * that ended */
 
 		if (database < *next || has_worker(database) ||
 			hash_search(vacant, &database, HASH_FIND, NULL) != NULL)

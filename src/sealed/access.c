@@ -112,7 +112,7 @@ insert_keys(PgsealSealedIndex *index, Relation relation, uint64 tid, StringInfo 
 {
 	for (int i = 0, len; i < keys->len; i += len)
 	{
-		PgsealSealedEntry entry = {.key = (uint8 *) keys->data + i,.tid = tid};
+		PgsealSealedEntry entry = {.key = (uint8 *) keys->data + i, .tid = tid};
 
 		entry.key_len = len = pgseal_sealed_key_len(index, entry.key);
 		pgseal_sealed_insert(index, relation, &entry, 1);

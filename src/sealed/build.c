@@ -56,7 +56,7 @@ typedef struct Run
 	uint8	   *record;
 	size_t		record_len;
 	size_t		offset;
-	Row		item;
+	Row			item;
 } Run;
 
 /* A node, encoded, in memory or in the temporary file */
@@ -84,7 +84,7 @@ typedef struct Build
 	double		num_tuples;
 
 	Arena		arena;
-	Row	   *items;
+	Row		   *items;
 	int64		num_items;
 	int64		max_items;
 	PgsealSpill *spill;
@@ -143,8 +143,8 @@ arena_reset(Arena *arena)
 static int
 compare_items(const void *a, const void *b, void *index)
 {
-	const Row *left = a;
-	const Row *right = b;
+	const Row  *left = a;
+	const Row  *right = b;
 
 	return pgseal_sealed_compare(index, left->key, left->tid, right->key, right->tid);
 }
@@ -592,7 +592,10 @@ pgseal_sealed_build(Relation heap, Relation relation, struct IndexInfo *info)
 	MemoryContext caller;
 	Build	   *build;
 
-	/* There are no keys yet, and the old index's file takes the place of this one */
+	/*
+	 * There are no keys yet, and the old index's file takes the place of this
+	 * one
+	 */
 	if (IsBinaryUpgrade)
 		return result;
 

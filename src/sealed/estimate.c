@@ -179,7 +179,11 @@ share_before(PgsealSealedIndex *sealed, Relation relation, const Comparison *com
 	if (!pgseal_sealed_make_argument(&bound.probes[0], &sealed->columns[0],
 									 comparison->constant->consttype, comparison->constant->constvalue))
 		return 0.5;
-	/* Behind equal values for > and <=; in a descending column it is the other way */
+
+	/*
+	 * Behind equal values for > and <=; in a descending column it is the
+	 * other way
+	 */
 	bound.side = strategy == BTGreaterStrategyNumber || strategy == BTLessEqualStrategyNumber ? 1 : -1;
 	if (sealed->columns[0].descending)
 		bound.side = -bound.side;
@@ -255,7 +259,7 @@ static double
 share_of_prefix(PgsealSealedIndex *sealed, Relation relation, StrategyNumber strategy,
 				const Const *constant, Oid collation)
 {
-	PgsealSealedBound bound = {.num_columns = 1,.side = -1};
+	PgsealSealedBound bound = {.num_columns = 1, .side = -1};
 	PgsealSealedProbe *probe = &bound.probes[0];
 	bool		exact;
 	double		total;

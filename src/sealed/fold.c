@@ -97,8 +97,8 @@ pgseal_fold(uint32 out_codes[PGSEAL_FOLDED_CODES], const char *character, int le
 	char	   *lower;
 
 	/*
-	 * Without an encoding nobody knows what lower() does to a byte, and which of
-	 * them is the dotless i
+	 * Without an encoding nobody knows what lower() does to a byte, and which
+	 * of them is the dotless i
 	 */
 	if (GetDatabaseEncoding() == PG_SQL_ASCII &&
 		(bytes >= 0x80 || bytes == 'i' || bytes == 'I'))

@@ -292,7 +292,8 @@ read_anchor(Parser *parser, Branch *branch, int depth, bool begins, char anchor)
 static void
 parse_branch(Parser *parser, PgsealTermQuery *out_query, int depth)
 {
-	Branch		branch = {.query.num = 1};	/* one alternative that asks for nothing */
+	Branch		branch = {.query.num = 1};	/* one alternative that asks for
+											 * nothing */
 	const char *start = parser->next;
 
 	while (!parser->given_up && parser->next < parser->end && *parser->next != '|' &&
@@ -304,7 +305,8 @@ parse_branch(Parser *parser, PgsealTermQuery *out_query, int depth)
 		if (strchr("\\[(.^$", character) == NULL)
 		{
 			if (strchr("*+?{", character) != NULL)
-				parser->given_up = true;	/* quantifies nothing that was read */
+				parser->given_up = true;	/* quantifies nothing that was
+											 * read */
 			else
 				read_character(parser, &branch);
 			continue;
@@ -362,7 +364,10 @@ pgseal_trigrams_of_regex(PgsealTermQuery *out_query, const char *pattern, int le
 	text	   *compiled = cstring_to_text_with_len(pattern, len);
 	bool		exact;
 
-	/* One that is wrong is an error, also where no row would have to be compared */
+	/*
+	 * One that is wrong is an error, also where no row would have to be
+	 * compared
+	 */
 	(void) regexp_fixed_prefix(compiled, ignore_case, collation, &exact);
 	pgseal_wipe(VARDATA_ANY(compiled), len);
 	pfree(compiled);

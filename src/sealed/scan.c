@@ -39,7 +39,8 @@
 typedef struct Condition
 {
 	int			column;
-	StrategyNumber strategy;	/* 0: IS NULL, 6 prefix, else btree's; in the index's order */
+	StrategyNumber strategy;	/* 0: IS NULL, 6 prefix, else btree's; in the
+								 * index's order */
 	PgsealSealedProbe probe;
 	bool		is_not_null;
 } Condition;

@@ -88,8 +88,8 @@ typedef enum PgsealSealedOrder
 {
 	PGSEAL_SEALED_BY_BYTES,		/* memcmp(), then length */
 	PGSEAL_SEALED_BY_COLLATION, /* characters in the server's encoding */
-	PGSEAL_SEALED_BY_FUNCTION	/* the inside of a varlena or of a struct, by the
-								 * base type's comparison */
+	PGSEAL_SEALED_BY_FUNCTION	/* the inside of a varlena or of a struct, by
+								 * the base type's comparison */
 } PgsealSealedOrder;
 
 typedef struct PgsealSealedColumn
@@ -113,7 +113,8 @@ typedef struct PgsealSealedIndex
 	int			slots;			/* in a block */
 	int			node_bytes;		/* of an opened node */
 	int			max_key_bytes;
-	uint32		root;			/* or a former one, which leads to all of its level */
+	uint32		root;			/* or a former one, which leads to all of its
+								 * level */
 	uint32		root_level;
 	uint32		generation;		/* of node keys, for sealing */
 	uint32		seals_left;		/* of those reserved under it */
@@ -221,7 +222,8 @@ typedef struct PgsealSealedNode
 	int			level;
 	uint32		left;			/* PGSEAL_SEALED_NO_NODE: none */
 	uint32		right;
-	PgsealSealedEntry low;		/* the first that it is for; key NULL: no limit */
+	PgsealSealedEntry low;		/* the first that it is for; key NULL: no
+								 * limit */
 	PgsealSealedEntry high;		/* the first that it isn't for any more */
 	int			num_entries;
 	PgsealSealedEntry *entries;

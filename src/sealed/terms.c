@@ -68,7 +68,7 @@ paths_of_document(PgsealTerms *out_terms, Datum value)
 {
 	int32		num = 0;
 	Datum	   *paths = (Datum *) DatumGetPointer(DirectFunctionCall2(gin_extract_jsonb_path, value,
-																	   PointerGetDatum(&num)));
+																	  PointerGetDatum(&num)));
 
 	add_datums(out_terms, paths, num);
 }

@@ -54,7 +54,8 @@ elsewhere(const PgsealSealedIndex *index, const PgsealSealedNode *node, const Ta
 static int
 position_of(const PgsealSealedIndex *index, const PgsealSealedNode *node, const Target *target)
 {
-	int			low = node->level > 0 ? 1 : 0;	/* the first child's begins before everything */
+	int			low = node->level > 0 ? 1 : 0;	/* the first child's begins
+												 * before everything */
 	int			high = node->num_entries;
 
 	while (low < high)
@@ -416,7 +417,8 @@ typedef enum Outcome
 {
 	DONE,
 	SPLIT,
-	KEY_MISSING					/* nothing has happened: a node's key isn't at hand */
+	KEY_MISSING					/* nothing has happened: a node's key isn't at
+								 * hand */
 } Outcome;
 
 typedef struct Splitting
@@ -541,7 +543,10 @@ add_to_leaf(const PgsealSealedIndex *index, PgsealSealedNode *leaf,
 			break;
 		position = position_of(index, leaf, &target);
 
-		/* It is there already when a row's place was given to it twice, as after a crash */
+		/*
+		 * It is there already when a row's place was given to it twice, as
+		 * after a crash
+		 */
 		if (position < leaf->num_entries &&
 			compare_target(index, &leaf->entries[position], &target) == 0)
 			continue;
@@ -580,7 +585,10 @@ insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEn
 		sealer = pgseal_sealed_sealer(index, relation, 1);
 		node = lock_for(index, relation, found->id, &target, false, &buffer);
 
-		/* On the way there, node keys may have been forgotten as a key was destroyed */
+		/*
+		 * On the way there, node keys may have been forgotten as a key was
+		 * destroyed
+		 */
 		sealer.aead = pgseal_sealed_node_key_at_hand(index, sealer.key_version_id,
 													 sealer.generation);
 		if (sealer.aead != NULL)

@@ -166,14 +166,17 @@ IndexBulkDeleteResult *
 pgseal_sealed_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 						 IndexBulkDeleteCallback callback, void *callback_state)
 {
-	Pass		pass = {.relation = info->index,.callback = callback,
+	Pass		pass = {.relation = info->index, .callback = callback,
 	.callback_state = callback_state};
 
 	if (stats == NULL)
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 	pgseal_sealed_get(&pass.index, info->index);
 
-	/* Nobody can read it any more, and the rows' places may be given to others */
+	/*
+	 * Nobody can read it any more, and the rows' places may be given to
+	 * others
+	 */
 	if (pgseal_sealed_is_destroyed(&pass.index))
 		return stats;
 	pgseal_pending_flush(&pass.index, info->index);
@@ -188,7 +191,10 @@ pgseal_sealed_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
 	Pass		pass = {.relation = info->index};
 
-	/* A worker of autovacuum that only analyzes does this, too, as for GIN's pending list */
+	/*
+	 * A worker of autovacuum that only analyzes does this, too, as for GIN's
+	 * pending list
+	 */
 	if (info->analyze_only && !pgseal_is_autovacuum_worker())
 		return stats;
 	pgseal_sealed_get(&pass.index, info->index);
@@ -197,7 +203,10 @@ pgseal_sealed_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	if (info->analyze_only)
 		return stats;
 
-	/* While an index key is replaced, VACUUM brings the nodes under the new one */
+	/*
+	 * While an index key is replaced, VACUUM brings the nodes under the new
+	 * one
+	 */
 	if (stats == NULL && pgseal_keyring_num_index_versions(pass.index.key_hash) > 1)
 	{
 		stats = palloc0(sizeof(IndexBulkDeleteResult));

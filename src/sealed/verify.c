@@ -211,7 +211,8 @@ pgseal_verify_index(PG_FUNCTION_ARGS)
 	check_leaves(&findings);
 	pgseal_as_owner_begin(&caller, heap->rd_rel->relowner);
 	info = BuildIndexInfo(findings.relation);
-	info->ii_Concurrent = true; /* only rows that are visible to this statement */
+	info->ii_Concurrent = true; /* only rows that are visible to this
+								 * statement */
 	(void) table_index_build_scan(heap, findings.relation, info, true, false, check_row,
 								  &findings, NULL);
 	pgseal_as_owner_end(&caller);

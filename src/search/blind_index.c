@@ -44,7 +44,8 @@ typedef struct Argument
 	const PgsealType *type;
 	bool		sealed;			/* or of the base type */
 	PgsealAccess access;
-	Oid			table;			/* in whose stored expression the call is, or InvalidOid, */
+	Oid			table;			/* in whose stored expression the call is, or
+								 * InvalidOid, */
 	Oid			owner;			/* who owns that, */
 	Oid			allowed_server; /* and has USAGE on this one */
 } Argument;

@@ -16,7 +16,8 @@
 typedef struct PgsealExtension
 {
 	List	   *rtable;			/* of the query at hand */
-	bool		is_planned;		/* it has been simplified: only = is left to do */
+	bool		is_planned;		/* it has been simplified: only = is left to
+								 * do */
 	bool		extended;		/* anything at all */
 } PgsealExtension;
 

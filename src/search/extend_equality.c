@@ -78,7 +78,7 @@ find_targets(List *rtable, List *args, const bool encrypted[2], Oid collation,
 bool
 pgseal_lookup_beside(PlannerInfo *root, List *args, Oid collation)
 {
-	PgsealLookup		targets[2];
+	PgsealLookup targets[2];
 	bool		found[2];
 	bool		encrypted[2];
 
@@ -166,7 +166,7 @@ pgseal_extend_equality(List *rtable, OpExpr *sealed_equality)
 	Oid			types[2];
 	OpExpr	   *equality = without_seals(sealed_equality, types);
 	List	   *clauses = NIL;
-	PgsealLookup		targets[2];
+	PgsealLookup targets[2];
 	bool		found[2];
 	bool		encrypted[2];
 	Node	   *left;

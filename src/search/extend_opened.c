@@ -177,7 +177,7 @@ pgseal_extend_opened(OpExpr *equality, PgsealExtension *extension)
 		Node	   *column = pgseal_type_by_oid(exprType(arg)) != NULL ? arg : opened_column(arg);
 		Node	   *value = list_nth(equality->args, 1 - side);
 		const PgsealType *type;
-		PgsealLookup		target;
+		PgsealLookup target;
 
 		if (column == NULL || pgseal_depends_on_outer_row((Node *) equality->args, NULL) ||
 			bms_overlap(pull_varnos(NULL, column), pull_varnos(NULL, value)))
@@ -227,7 +227,7 @@ pgseal_extend_not_distinct(DistinctExpr *distinct, PgsealExtension *extension)
 	{
 		Node	   *column = list_nth(equality->args, side);
 		Node	   *value = pgseal_without_seal(list_nth(equality->args, 1 - side));
-		PgsealLookup		target;
+		PgsealLookup target;
 
 		if (!pgseal_lookup_target(extension->rtable, column, equality->inputcollid, &target))
 			continue;

@@ -188,7 +188,7 @@ find_blind_index(Oid relation, AttrNumber attnum, Oid collation, PgsealBlindInde
 	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		PgsealBlindIndex	candidate;
+		PgsealBlindIndex candidate;
 
 		if (index->rd_index->indisvalid &&
 			index_has_blind_index(table, index, attnum, &candidate) &&

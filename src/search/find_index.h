@@ -27,7 +27,7 @@ typedef struct Target
 	Node	   *column;
 	int32		typmod;			/* whose tokens the index holds */
 	int			num_versions;	/* of the index key */
-	PgsealBlindIndex	index;
+	PgsealBlindIndex index;
 } PgsealLookup;
 
 /* Is this side of a comparison an indexed column of the query? */

@@ -83,7 +83,8 @@ may_use_key(int32 hash)
 	if (hash == PGSEAL_TYPMOD_NONE)
 		hash = pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY);
 	key = pgseal_catalog_key(hash);
-	return key == NULL || has_usage(key->server);	/* nothing is sealed under none */
+	return key == NULL || has_usage(key->server);	/* nothing is sealed under
+													 * none */
 }
 
 static bool

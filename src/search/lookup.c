@@ -173,7 +173,7 @@ extend_query(Query *query, PgsealExtension *extension)
 static bool
 extend_queries(Node *node, void *context)
 {
-	PgsealExtension  *extension = context;
+	PgsealExtension *extension = context;
 
 	if (node == NULL)
 		return false;
@@ -216,7 +216,7 @@ has_extensible(Node *node, void *context)
 static PlannedStmt *
 lookup_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	PgsealExtension	extension = {0};
+	PgsealExtension extension = {0};
 	PlannedStmt *plan;
 
 	pgseal_unopen_comparisons(parse);
@@ -259,7 +259,7 @@ is_first_table(const PlannerInfo *root, const RelOptInfo *rel)
 static void
 lookup_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
 {
-	PgsealExtension	extension = {.is_planned = true};
+	PgsealExtension extension = {.is_planned = true};
 
 	if (prev_get_relation_info)
 		prev_get_relation_info(root, relation, inhparent, rel);

@@ -28,7 +28,8 @@
 
 typedef struct PgsealSignedColumn
 {
-	char	   *label;			/* its name and type when it began to be signed */
+	char	   *label;			/* its name and type when it began to be
+								 * signed */
 	char	   *type_label;
 	char	   *name;			/* now */
 	AttrNumber	attnum;
@@ -41,7 +42,8 @@ typedef struct PgsealSigning
 	char	   *table_label;	/* schema.table when it began to be signed */
 	char	   *key;
 	int32		key_hash;
-	bool		writers;		/* who may write, signs; else USAGE is needed, too */
+	bool		writers;		/* who may write, signs; else USAGE is needed,
+								 * too */
 	uint8		definition;		/* counts changes of what is signed */
 	AttrNumber	signature;		/* the column that has the signature */
 	int			num_columns;

@@ -140,7 +140,7 @@ estimate_distinct(uint64 *hashes, int num_values, int num_sampled, double num_ro
 		i = same;
 	}
 	if (num_once == num_values)
-		return -1.0 * num_values / num_sampled;	/* a key of the table */
+		return -1.0 * num_values / num_sampled; /* a key of the table */
 	if (num_once == 0)
 		return num_distinct;	/* the sample has them all */
 

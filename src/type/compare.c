@@ -50,7 +50,7 @@ PG_FUNCTION_INFO_V1(pgseal_hash_extended);
 typedef struct Operands
 {
 	const PgsealType *type;		/* of the encrypted one */
-	const PgsealType *types[2];	/* NULL: it isn't encrypted */
+	const PgsealType *types[2]; /* NULL: it isn't encrypted */
 	bool		sealed[2];		/* or of the base type */
 	Oid			base[2];		/* what is compared */
 	FmgrInfo   *compare;		/* NULL: not known yet */

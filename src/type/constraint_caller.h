@@ -27,7 +27,8 @@ extern PgsealCopying pgseal_copying;
 /* In whose CHECK constraint a call is */
 typedef struct PgsealConstraint
 {
-	Oid			table;			/* whose owner counts, or InvalidOid: it is the user */
+	Oid			table;			/* whose owner counts, or InvalidOid: it is
+								 * the user */
 	bool		strict;			/* it must not be told NULL, which would pass */
 } PgsealConstraint;
 

@@ -263,7 +263,8 @@ typedef enum BinaryForm
 {
 	FORM_SEALED,
 	FORM_PLAIN,					/* out_value is the value */
-	FORM_INVALID,				/* for the base type: out_sqlstate; and it is not sealed */
+	FORM_INVALID,				/* for the base type: out_sqlstate; and it is
+								 * not sealed */
 	FORM_DOUBTFUL
 } BinaryForm;
 

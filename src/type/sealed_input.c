@@ -173,7 +173,11 @@ pgseal_sealed_input_check(PgsealInputSource source, const PgsealType *type,
 						errmsg("sealed values are not taken as input here"),
 						errhint("See the setting pgseal.sealed_input."),
 						errhidestmt(true)));
-	/* pg_upgrade makes definitions as they were, and before there are keys to look at */
+
+	/*
+	 * pg_upgrade makes definitions as they were, and before there are keys to
+	 * look at
+	 */
 	if (IsBinaryUpgrade)
 		return true;
 	pgseal_value_header(&envelope, PointerGetDatum(sealed));

@@ -18,7 +18,8 @@
 typedef struct PgsealInputSource
 {
 	bool		taken;			/* the sealed form is believed, */
-	bool		restores;		/* also under a key version that isn't known yet */
+	bool		restores;		/* also under a key version that isn't known
+								 * yet */
 	bool		replicated;		/* it comes from a publisher's column */
 } PgsealInputSource;
 

@@ -102,7 +102,8 @@ typedef struct SortState
 	FmgrInfo	hash;
 	OpenedSet  *opened;			/* NULL after its memory context was emptied */
 	bool		tied;			/* the last comparison of abbreviated keys */
-	CacheEntry *cache;			/* CACHE_ENTRIES, by the first byte of the nonce */
+	CacheEntry *cache;			/* CACHE_ENTRIES, by the first byte of the
+								 * nonce */
 } SortState;
 
 static void

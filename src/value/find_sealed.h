@@ -18,8 +18,10 @@ typedef enum PgsealShapeKind
 {
 	PGSEAL_SHAPE_VALUE,			/* a sealed value */
 	PGSEAL_SHAPE_ARRAY,			/* of members[0] */
-	PGSEAL_SHAPE_ROW,			/* a composite value: members by column or NULL */
-	PGSEAL_SHAPE_OPAQUE			/* has sealed values where we can't get at them */
+	PGSEAL_SHAPE_ROW,			/* a composite value: members by column or
+								 * NULL */
+	PGSEAL_SHAPE_OPAQUE			/* has sealed values where we can't get at
+								 * them */
 } PgsealShapeKind;
 
 /* How the values of a type hold sealed values; domains are seen through */

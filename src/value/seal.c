@@ -402,7 +402,10 @@ pgseal_value_reseal(const PgsealType *type, struct varlena *sealed, int32 typmod
 		(typmod == PGSEAL_TYPMOD_ANY || !info->known || info->key_hash == typmod))
 		return sealed;
 
-	/* Within its key it need not be decoded, which the database's encoding may not allow */
+	/*
+	 * Within its key it need not be decoded, which the database's encoding
+	 * may not allow
+	 */
 	if (!info->ephemeral && info->key_hash == typmod)
 	{
 		result = pgseal_value_renew(PointerGetDatum(sealed));
