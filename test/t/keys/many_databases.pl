@@ -1,6 +1,6 @@
 # A server with more databases than the launcher has places for workers: each is
 # visited once, those without the extension only once at all, and an invalid one
-# never.
+# never; also where there are more than the launcher looks at in one round (512).
 
 use strict;
 use warnings;
@@ -77,6 +77,45 @@ ok($node->poll_query_until('empty_5', q{SELECT bool_and((pgseal.inspect(v)).curr
 $node->restart;
 $node->safe_psql('empty_5', q{SELECT pgseal.rotate_key('public.t')});
 ok($node->poll_query_until('empty_5', q{SELECT bool_and((pgseal.inspect(v)).current) FROM t}), 'also after a restart');
+
+# 600 databases more.  Making them would take minutes and gigabytes: these share the
+# files of one, which nobody changes.
+my $empty = $node->safe_psql('postgres', q{SELECT oid FROM pg_database WHERE datname = 'empty_1'});
+$node->safe_psql('postgres', q{
+	SET allow_system_table_mods = on;
+	INSERT INTO pg_database SELECT (jsonb_populate_record(d, jsonb_build_object('oid', 4000000000 + i, 'datname', 'many_' || i))).*
+		FROM pg_database d, generate_series(1, 600) i WHERE datname = 'empty_1'});
+$node->stop;
+for my $i (1 .. 600)
+{
+	symlink($empty, $node->data_dir . '/base/' . (4_000_000_000 + $i)) or die "symlink: $!";
+}
+my $last = 4_000_000_601;
+$from = now();
+$node->start;
+$node->safe_psql('postgres', "CREATE DATABASE last OID $last");
+$node->safe_psql('last', q{
+	CREATE EXTENSION pgseal;
+	CREATE TABLE t (v encrypted_text);
+	INSERT INTO t SELECT 'v' || i FROM generate_series(1, 50) i});
+$node->restart;
+for my $round (1, 2)
+{
+	$node->safe_psql('last', q{SELECT pgseal.rotate_key('public.t')});
+	ok($node->poll_query_until('last', q{SELECT bool_and((pgseal.inspect(v)).current) FROM t}),
+		"behind 600 others, a database is served, round $round");
+}
+my $unvisited = q{SELECT count(*) FROM generate_series(4000000001, 4000000600) AS i WHERE i <> ALL ('{%s}')};
+for (1 .. 180)
+{
+	$starts = starts($from);
+	last if $node->safe_psql('postgres', sprintf($unvisited, join(',', keys %$starts))) == 0;
+	sleep 1;
+}
+is($node->safe_psql('postgres', sprintf($unvisited, join(',', keys %$starts))), 0, 'and every one is visited');
+$from = now();
+sleep 8;
+is(scalar(grep { $_ != $last && $_ > 4_000_000_000 } keys %{ starts($from) }), 0, 'once');
 
 $node->stop;
 done_testing();

@@ -1,0 +1,144 @@
+# A key that was destroyed, has expired or was refused is nowhere in the memory of
+# a session that doesn't use it: read from the memory of the process, as its own
+# operating system user may where pgseal.core_dumps lets him.
+#
+# Needs the extension in test/module_kms, installed: it unwraps the keys that are
+# looked for, in another server with the same keyring; Linux.
+
+use strict;
+use warnings;
+
+use Digest::SHA qw(hmac_sha256);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
+
+sub start_node
+{
+	my ($name, $library) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init;
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = '$library'\npgseal.keyring_file = '$keyring'\nfsync = off");
+	$node->append_conf('postgresql.conf', "pgseal.core_dumps = on\npgseal.worker_interval = 1\nmax_prepared_transactions = 2")
+		if $name eq 'main';
+	$node->start;
+	return $node;
+}
+
+my $node = start_node('main', 'pgseal');
+my @names = qw(stays destroyed prepared expires);
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION pgseal; CREATE TABLE t (name text, a encrypted_text('*')); CREATE INDEX ON t (blind_index(a));
+	SELECT pgseal.create_key(k) FROM unnest('{stays,destroyed,prepared,expires}'::text[]) k;
+	INSERT INTO t SELECT k, pgseal.seal('secret of ' || k, k) FROM unnest('{stays,destroyed,prepared,expires}'::text[]) k});
+
+# The keys themselves, by a second implementation of their derivation
+my $unwrapper = start_node('unwrapper', 'pgseal_kms_test');
+$unwrapper->safe_psql('postgres', qq{CREATE EXTENSION pgseal_kms_test;
+	CREATE SERVER s FOREIGN DATA WRAPPER local_keyring OPTIONS (file '$keyring')});
+
+sub key_bytes
+{
+	my ($name, $purpose) = @_;
+	my ($id, $wrapped, $master_key) = split /\|/, $node->safe_psql('postgres', qq{SELECT id, encode(wrapped, 'hex'), master_key
+		FROM pgseal.key_version WHERE key = '$name' AND purpose = '$purpose'});
+	my $word = { d => 'data', i => 'index' }->{$purpose};
+	my $secret = pack('H*', $unwrapper->safe_psql('postgres',
+		qq{SELECT encode(kms_unwrap('s', '$name', '$word', $id, '\\x$wrapped', '$master_key'), 'hex')}));
+	return hmac_sha256("pgseal key v1\0$purpose" . pack('q>', $id) . "\1", hmac_sha256($secret, "\0" x 32));
+}
+my %key = map { $_ => key_bytes($_, 'd') } @names;
+$unwrapper->stop;
+
+# How often the bytes of a key are in writable memory of a process, shared memory included
+sub occurrences
+{
+	my ($pid, $bytes) = @_;
+	my $found = 0;
+
+	open(my $maps, '<', "/proc/$pid/maps") or die "maps: $!";
+	open(my $memory, '<:raw', "/proc/$pid/mem") or die "memory of process $pid can't be read: $!";
+	while (my $line = <$maps>)
+	{
+		my ($from, $to) = map { hex } $line =~ /^(\w+)-(\w+) rw/ or next;
+		my ($overlap, $part) = ('', '');
+
+		sysseek($memory, $from, 0) or next;
+		while ($from < $to && sysread($memory, $part, $to - $from < 2**20 ? $to - $from : 2**20))
+		{
+			$from += length $part;
+			$found += () = ($overlap . $part) =~ /\Q$bytes\E/g;
+			$overlap = substr($part, -31);
+		}
+	}
+	return $found;
+}
+
+sub leaves
+{
+	my ($session, $name, $what) = @_;
+	my $end = time + 180;
+	my $left = 1;
+
+	while ($left && time < $end)
+	{
+		$left = occurrences($session->{pid}, $key{$name});
+		sleep 0.2 if $left;
+	}
+	return is($left, 0, $what);
+}
+
+my $opens = q{SELECT count(pgseal.try_open(a)) FROM t};
+
+sub session
+{
+	my ($begin) = @_;
+	my $session = $node->background_psql('postgres');
+	$session->{pid} = $session->query_safe('SELECT pg_backend_pid()');
+	$session->query_safe("$begin; $opens; SELECT blind_index(a) FROM t");
+	return $session;
+}
+
+my %sessions = (
+	idle => session('SELECT 1'),
+	'idle in a transaction' => session('BEGIN'),
+	'with a prepared statement' => session('PREPARE p AS SELECT pgseal.try_open(a) FROM t; EXECUTE p'));
+
+sub holds
+{
+	my ($how, $name) = @_;
+	$sessions{$how}->query_safe($how =~ /statement/ ? 'EXECUTE p' : $opens);
+	return cmp_ok(occurrences($sessions{$how}{pid}, $key{$name}), '>', 0, "$how: key \"$name\" is in memory");
+}
+
+for my $name (qw(destroyed prepared))
+{
+	my $destroy = "SELECT pgseal.destroy_key('$name', '$name', force => true)";
+
+	holds($_, $name) for sort keys %sessions;
+	$node->safe_psql('postgres', $name eq 'destroyed' ? $destroy : "BEGIN; $destroy; PREPARE TRANSACTION 'x'");
+	$node->safe_psql('postgres', "COMMIT PREPARED 'x'") if $name eq 'prepared';
+	leaves($sessions{$_}, $name, "$_: it is not, when it was $name" . ($name eq 'prepared' ? ' to be destroyed' : '')) for sort keys %sessions;
+	holds($_, 'stays') for sort keys %sessions;
+}
+$_->query_safe('SELECT 1') for values %sessions;
+$_->quit for values %sessions;
+
+# With its keyring away, an expired key goes as well
+$node->append_conf('postgresql.conf', "pgseal.cache_ttl = 5\npgseal.cache_grace = 0");
+$node->restart;
+my $expiring = session('SELECT 1');
+cmp_ok(occurrences($expiring->{pid}, $key{$_}), '>', 0, "key \"$_\" is in memory") for qw(stays expires);
+rename($keyring, "$keyring.away");
+leaves($expiring, 'expires', 'an expired key is not, in an idle session');
+leaves($expiring, 'stays', 'nor another');
+rename("$keyring.away", $keyring);
+ok($node->poll_query_until('postgres', 'SELECT count(pgseal.try_open(a)) = 2 FROM t'), 'the keyring is back');
+is($expiring->query_safe($opens), 2, 'and the session fetches them again');
+$expiring->quit;
+
+$node->stop;
+done_testing();
