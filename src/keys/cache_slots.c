@@ -38,6 +38,8 @@
 
 /* Of how many entries the least recently used is evicted */
 #define EVICTION_SAMPLE			16
+/* What else the server locks (the mask, credentials), in kB, at most */
+#define LOCKED_BESIDES			1024
 
 PgsealCache *pgseal_cache = NULL;
 LWLock	   *pgseal_cache_lock;
@@ -113,7 +115,7 @@ protect_keys(void)
 				 errmsg("pgseal: could not lock the key cache into memory: %m"),
 				 errdetail("The masked keys may be written to swap space."),
 				 errhint("Raise the limit of locked memory (RLIMIT_MEMLOCK: LimitMEMLOCK= of the systemd unit, or ulimit -l) to at least %zu kB.",
-						 (size_t) keys_bytes() / 1024 + 1)));
+						 (size_t) keys_bytes() / 1024 + LOCKED_BESIDES)));
 
 	/* Huge pages can't be split, but aren't dumped by default either */
 	if (madvise(pgseal_cache_keys, keys_bytes(), MADV_DONTDUMP) != 0)

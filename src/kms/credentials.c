@@ -27,6 +27,7 @@
 #include "postgres.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -49,7 +50,6 @@
 #define BREAKER_THRESHOLD		3	/* operations without an answer */
 #define BREAKER_FIRST_MS		1000
 #define BREAKER_MAX_MS			5000
-#define PAGE_BYTES				4096
 #define TRANCHE					"pgseal_kms"
 
 typedef struct CredentialSlot
@@ -107,10 +107,17 @@ static PgsealAead *sealing_aead = NULL;
  * Shared memory
  * ----------
  */
+/* Whole pages, which no other shared data shares */
+static size_t
+shared_bytes(void)
+{
+	return TYPEALIGN(sysconf(_SC_PAGESIZE), sizeof(Shared));
+}
+
 static void
 request_memory(void)
 {
-	RequestAddinShmemSpace(TYPEALIGN(PAGE_BYTES, sizeof(Shared)) + PAGE_BYTES);
+	RequestAddinShmemSpace(shared_bytes() + sysconf(_SC_PAGESIZE));
 	RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
@@ -123,12 +130,12 @@ wipe_memory(int code, Datum arg)
 static void
 attach_memory(void)
 {
-	size_t		size = TYPEALIGN(PAGE_BYTES, sizeof(Shared));
+	size_t		size = shared_bytes();
 	char	   *memory;
 	bool		found;
 
-	memory = ShmemInitStruct("pgseal kms", size + PAGE_BYTES, &found);
-	shared = (Shared *) TYPEALIGN(PAGE_BYTES, memory);
+	memory = ShmemInitStruct("pgseal kms", size + sysconf(_SC_PAGESIZE), &found);
+	shared = (Shared *) TYPEALIGN(sysconf(_SC_PAGESIZE), memory);
 	lock = &GetNamedLWLockTranche(TRANCHE)->lock;
 	if (!found)
 	{

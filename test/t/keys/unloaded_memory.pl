@@ -7,6 +7,7 @@
 
 use strict;
 use warnings;
+no warnings qw(portable);
 
 use Digest::SHA qw(hmac_sha256);
 use PostgreSQL::Test::Cluster;
@@ -51,6 +52,11 @@ sub key_bytes
 	return hmac_sha256("pgseal key v1\0$purpose" . pack('q>', $id) . "\1", hmac_sha256($secret, "\0" x 32));
 }
 my %key = map { $_ => key_bytes($_, 'd') } @names;
+
+# Of an index key there is the state of SHA-256 that has taken in the inner padded key
+my $padded = key_bytes('stays', 'i') . "\0" x 32;
+my ($state) = Digest::SHA->new(256)->add($padded ^ "\x36" x 64)->getstate =~ /^H:(\S+)$/m;
+$key{'index key'} = pack('L*', map { hex } split /:/, $state);
 $unwrapper->stop;
 
 # How often the bytes of a key are in writable memory of a process, shared memory included
@@ -124,7 +130,25 @@ for my $name (qw(destroyed prepared))
 	leaves($sessions{$_}, $name, "$_: it is not, when it was $name" . ($name eq 'prepared' ? ' to be destroyed' : '')) for sort keys %sessions;
 	holds($_, 'stays') for sort keys %sessions;
 }
-$_->query_safe('SELECT 1') for values %sessions;
+# An index key that was replaced
+sub holds_index_key
+{
+	my ($how) = @_;
+	$sessions{$how}->query_safe(q{SELECT blind_index('x'::text, key => 'stays')});
+	return cmp_ok(occurrences($sessions{$how}{pid}, $key{'index key'}), '>', 0, "$how: the index key is in memory");
+}
+$sessions{'idle in a transaction'}->query_safe('COMMIT');
+holds_index_key($_) for sort keys %sessions;
+$node->safe_psql('postgres', q{DELETE FROM t WHERE name IN ('destroyed', 'prepared')});
+$node->safe_psql('postgres', q{SELECT pgseal.rotate_index_key('stays')});
+$node->safe_psql('postgres', 'REINDEX TABLE t');
+# Both versions are looked for by lookups, until the old one is retired
+$_->query_safe(q{SELECT count(*) FROM t WHERE a = 'secret of stays'}) for values %sessions;
+my $used = 'SELECT used FROM pgseal.stat_cache';
+my $before = $node->safe_psql('postgres', $used);
+is($node->safe_psql('postgres', qq{SELECT pgseal.retire_index_key('stays'); $used}), "1\n" . ($before - 1),
+	'retire_index_key() takes it from the shared cache');
+leaves($sessions{$_}, 'index key', "$_: and from sessions") for sort keys %sessions;
 $_->quit for values %sessions;
 
 # With its keyring away, an expired key goes as well
