@@ -29,6 +29,10 @@
  * Nobody queues for long behind an exclusive lock that we wait for: it is tried
  * for LOCK_TIMEOUT, and again after a pause in which others get their turn.
  *
+ * Writers may change more rows than one session can copy.  Then it only catches up,
+ * and if that isn't enough, they have to take turns with it: while it applies some
+ * of their changes, they wait.  Otherwise it would never end.
+ *
  * Locks are taken in this order: the key's, the table's, the row of
  * pgseal_internal.conversion.  The last of them is what keeps two sessions from doing the
  * same step; each may do the next.
@@ -88,6 +92,15 @@ PG_FUNCTION_INFO_V1(pgseal_cancel_conversion);
 #define CHANGES_PER_STEP		5000
 #define CHANGES_AT_SWITCH		500
 
+/*
+ * After LATE_STEPS that left more than they should, writers take turns with us, until
+ * CALM_STEPS more than that didn't.  A turn is for so many changes, and twice as many
+ * as long as that isn't what came in between; so is the piece of work in it.
+ */
+#define LATE_STEPS				3
+#define CALM_STEPS				100
+#define CHANGES_PER_TURN		1000
+
 typedef enum Step
 {
 	STEP_MORE,
@@ -105,6 +118,9 @@ typedef struct Request
 	const char *key;			/* NULL: the table's own */
 	Oid			caller;
 	TransactionId switched;		/* the transaction that did it */
+	bool		behind;			/* the last step left changes */
+	int			late_steps;		/* so many more did than didn't */
+	int64		turn;			/* changes for which writers wait */
 } Request;
 
 /*
@@ -137,7 +153,7 @@ pause_for(int milliseconds)
 }
 
 static bool
-try_lock(Oid relid, Oid copy)
+try_lock(LOCKMODE mode, Oid relid, Oid copy)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -151,9 +167,9 @@ try_lock(Oid relid, Oid copy)
 
 		(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-		LockRelationOid(relid, AccessExclusiveLock);
+		LockRelationOid(relid, mode);
 		if (OidIsValid(copy))
-			LockRelationOid(copy, AccessExclusiveLock);
+			LockRelationOid(copy, mode);
 		AtEOXact_GUC(true, guc_level);
 		ReleaseCurrentSubTransaction();
 	}
@@ -178,7 +194,7 @@ try_lock(Oid relid, Oid copy)
 static void
 lock_patiently(Oid relid)
 {
-	while (!try_lock(relid, InvalidOid))
+	while (!try_lock(AccessExclusiveLock, relid, InvalidOid))
 		pause_for(LOCK_PAUSE);
 	AcceptInvalidationMessages();
 }
@@ -450,44 +466,94 @@ next_phase(PgsealConvertState *state)
 		state->blocks = blocks_of(state->conversion.relid);
 }
 
-/* The next piece of the present phase; STEP_SWITCH when all is ready for it */
-static Step
-work_on(PgsealConvertState *state)
+static bool
+is_late(const Request *request)
+{
+	return request->late_steps >= LATE_STEPS;
+}
+
+static void
+note_progress(Request *request, bool behind)
+{
+	request->behind = behind;
+	if (is_late(request))
+		request->turn = behind ? request->turn * 2 : Max(request->turn / 2, CHANGES_PER_TURN);
+	else
+		request->turn = CHANGES_PER_TURN;
+	if (!behind)
+		request->late_steps = Max(request->late_steps - 1, 0);
+	else if (++request->late_steps >= LATE_STEPS)
+		request->late_steps = LATE_STEPS + CALM_STEPS;
+}
+
+/* A piece of the present phase; how many rows it copied and verified */
+static void
+work_on_phase(PgsealConvertState *state, BlockNumber batch, int64 *out_copied,
+			  int64 *out_verified)
 {
 	const PgsealConversion *conversion = &state->conversion;
 	BlockNumber from = state->next_block;
-	BlockNumber end = Min(state->blocks, state->next_block + pgseal_reencrypt_batch);
+	BlockNumber end = state->blocks - from > batch ? from + batch : state->blocks;
+
+	if (strcmp(state->phase, "copying") == 0)
+		*out_copied = pgseal_convert_copy_blocks(conversion, from, end);
+	else
+		*out_verified = pgseal_convert_verify_blocks(conversion,
+													 strcmp(state->phase, "verifying copy") == 0,
+													 from, end);
+	if (end < state->blocks)
+		state->next_block = end;
+	else
+		next_phase(state);
+}
+
+/*
+ * The next step; STEP_SWITCH when all is ready for it.  While changes come in faster
+ * than they are applied, nothing else is done.
+ */
+static Step
+work_on(Request *request, PgsealConvertState *state)
+{
+	bool		switching = strcmp(state->phase, "switching") == 0;
+	bool		late = is_late(request);
+	int64		most = late ? request->turn : CHANGES_PER_STEP;
+	int64		turns = late ? request->turn / CHANGES_PER_TURN : 1;
 	int64		copied = 0;
 	int64		verified = 0;
 	int64		applied;
-	bool		switching = strcmp(state->phase, "switching") == 0;
 	PgsealCaller caller;
 
-	become_owner(&caller, conversion->relid);
-
-	if (strcmp(state->phase, "copying") == 0)
-		copied = pgseal_convert_copy_blocks(conversion, from, end);
-	else if (!switching)
-		verified = pgseal_convert_verify_blocks(conversion,
-												strcmp(state->phase, "verifying copy") == 0,
-												from, end);
-	applied = pgseal_convert_apply_changes(conversion, CHANGES_PER_STEP);
+	become_owner(&caller, state->conversion.relid);
+	if (!switching && !request->behind)
+		work_on_phase(state, Min(pgseal_reencrypt_batch * turns, MaxBlockNumber), &copied,
+					  &verified);
+	applied = pgseal_convert_apply_changes(&state->conversion, most);
 	pgseal_as_owner_end(&caller);
 
-	if (!switching && end < state->blocks)
-		state->next_block = end;
-	else if (!switching)
-		next_phase(state);
+	/* What comes in before the next turn is few enough for the switch */
+	note_progress(request, applied == most ||
+				  (switching && !late && applied > CHANGES_AT_SWITCH));
 	pgseal_convert_save(state, copied, applied, verified);
-	return switching && applied <= CHANGES_AT_SWITCH ? STEP_SWITCH : STEP_MORE;
+	return switching && !request->behind ? STEP_SWITCH : STEP_MORE;
+}
+
+/* Their turn comes between two steps; readers don't wait */
+static void
+let_writers_wait(Oid relid)
+{
+	PopActiveSnapshot();
+	(void) try_lock(ShareLock, relid, InvalidOid);
+	PushActiveSnapshot(GetLatestSnapshot());
 }
 
 static Step
-go_on(const Request *request)
+go_on(Request *request)
 {
 	PgsealConvertState state;
 
 	LockRelationOid(request->relid, AccessShareLock);
+	if (is_late(request))
+		let_writers_wait(request->relid);
 	check_owner(request->relid);
 	check_column(request->relid, request->attnum);
 	if (!pgseal_convert_load(&state, request->relid, true))
@@ -508,7 +574,7 @@ go_on(const Request *request)
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (strcmp(pgseal_convert_shape(&state.conversion), state.shape) != 0)
 		return STEP_BEGIN;
-	return work_on(&state);
+	return work_on(request, &state);
 }
 
 static Step
@@ -526,7 +592,7 @@ switch_over(Request *request)
 	if (state.conversion.new_typmod > 0)
 		pgseal_catalog_lock_columns(state.conversion.new_typmod, false);
 	/* What changes while we wait is applied before the table is locked */
-	locked = try_lock(request->relid, copy);
+	locked = try_lock(AccessExclusiveLock, request->relid, copy);
 	if (!locked)
 		pause_for(LOCK_PAUSE);
 	AcceptInvalidationMessages();
@@ -565,7 +631,7 @@ rewrite_statistics(TransactionId switched)
 	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
 
 	table_close(rel, AccessShareLock);
-	if (!TransactionIdFollows(horizon, switched) || !try_lock(StatisticRelationId, InvalidOid))
+	if (!TransactionIdFollows(horizon, switched) || !try_lock(AccessExclusiveLock, StatisticRelationId, InvalidOid))
 		return false;
 	PushActiveSnapshot(GetLatestSnapshot());
 	pgseal_rewrite_table(StatisticRelationId);

@@ -11,18 +11,22 @@
  * invalidations where the session is idle in a transaction.  Whoever is at work
  * has its own end of transaction.
  *
- * What was taken away is unloaded at once.  (The signal is sent twice: the first
- * may come before the invalidation, which the committing process sends last.)
- * What has expired, a twentieth of the time to live later at most, so that many
- * keys that nobody uses don't keep many sessions awake.
+ * Where there is nothing to read, nothing is called either.  So an invalidation of
+ * a shared catalog that nobody has in mind, sent first, sees to it that there is.
+ *
+ * What was taken away is unloaded at once.  What has expired, a twentieth of the
+ * time to live later at most, so that many keys that nobody uses don't keep many
+ * sessions awake.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_shdescription.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "storage/procsignal.h"
+#include "storage/sinval.h"
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
@@ -32,10 +36,22 @@
 /* Neither a BackendId nor, since 17, a ProcNumber: the signal finds its slot by the pid */
 #define BY_PID		(-1)
 
+static void
+send_invalidation(void)
+{
+	SharedInvalidationMessage message = {0};
+
+	message.rc.id = SHAREDINVALRELCACHE_ID;
+	message.rc.dbId = InvalidOid;	/* shared */
+	message.rc.relId = SharedDescriptionRelationId;
+	SendSharedInvalidMessages(&message, 1);
+}
+
 /* Read without a lock: a signal for a process that is gone finds no slot */
 static void
 wake_processes(void)
 {
+	send_invalidation();
 	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
 	{
 		const PGPROC *proc = &ProcGlobal->allProcs[i];
@@ -46,25 +62,22 @@ wake_processes(void)
 	}
 }
 
-bool
+void
 pgseal_idle_wake(void)
 {
 	static uint64 taken_seen = 0;
 	static uint64 expirations_seen = 0;
 	static TimestampTz woken_at = 0;
-	static bool again = false;
 	uint64		taken = pgseal_keycache_taken();
 	uint64		expirations = pgseal_keycache_expirations();
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (taken == taken_seen && !again &&
+	if (taken == taken_seen &&
 		(expirations == expirations_seen ||
 		 !TimestampDifferenceExceeds(woken_at, now, pgseal_cache_ttl * 1000 / 20)))
-		return false;
-	again = taken != taken_seen;
+		return;
 	taken_seen = taken;
 	expirations_seen = expirations;
 	woken_at = now;
 	wake_processes();
-	return again;
 }

@@ -10,8 +10,8 @@
 
 /*
  * For the launcher, in each of its rounds: wakes idle processes if there is
- * something to unload.  True when another round should follow soon.
+ * something to unload.
  */
-extern bool pgseal_idle_wake(void);
+extern void pgseal_idle_wake(void);
 
 #endif							/* PGSEAL_IDLE_H */

@@ -384,17 +384,16 @@ pgseal_launcher_main(Datum arg)
 	{
 		TimestampTz now = GetCurrentTimestamp();
 		int64		interval = pgseal_worker_interval * INT64CONST(1000);
-		bool		soon;
 
 		note_vacant();
 		if (do_round(now >= next_interval) && now >= next_interval)
 			next_interval = TimestampTzPlusMilliseconds(now, interval);
 		if (now >= next_visit && !RecoveryInProgress() && visit_databases(&visit_next))
 			next_visit = TimestampTzPlusMilliseconds(now, interval * INTERVALS_PER_VISIT);
-		soon = pgseal_idle_wake();
+		pgseal_idle_wake();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 soon ? ROUND_MIN : sleep_time(next_interval), wait_event);
+						 sleep_time(next_interval), wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 

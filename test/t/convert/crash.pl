@@ -83,7 +83,7 @@ for my $name (sort keys %script)
 sub start_load
 {
 	return IPC::Run::start(
-		[ 'pgbench', '-n', '-T', 600, '-c', 4, '-j', 4, '-M', $_[0], @files,
+		[ 'pgbench', '-n', '-T', 3600, '-c', 4, '-j', 4, '-M', $_[0], @files,
 		  '-h', $node->host, '-p', $node->port, 'postgres' ],
 		'>', '/dev/null', '2>', '/dev/null');
 }

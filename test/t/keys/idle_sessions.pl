@@ -44,10 +44,10 @@ sub idle
 
 sub begin_watch { $offset{ $_->{pid} } = -s $_->{server}->logfile for @_; return; }
 
-sub unloads_within
+sub unloads_soon
 {
-	my ($idle, $seconds, $name) = @_;
-	my $end = time + $seconds;
+	my ($idle, $name) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	while (time < $end)
@@ -64,8 +64,8 @@ my $inside = idle($node, 'BEGIN');
 
 begin_watch($outside, $inside);
 $node->safe_psql('postgres', q{SELECT pgseal.destroy_key('a', 'a', force => true)});
-unloads_within($outside, 3, 'a key is destroyed: an idle session unloads it');
-unloads_within($inside, 3, 'and so does one that is idle in a transaction');
+unloads_soon($outside, 'a key is destroyed: an idle session unloads it');
+unloads_soon($inside, 'and so does one that is idle in a transaction');
 like($inside->{session}->query(q{SELECT a FROM t WHERE k = 'b'}), qr/secret of b/, 'which goes on with the others');
 
 $outside->{session}->query_safe(q{SELECT a FROM t WHERE k <> 'a'});
@@ -76,12 +76,12 @@ my $used = q{SELECT used FROM pgseal.stat_cache};
 my $before = $node->safe_psql('postgres', $used);
 is($node->safe_psql('postgres', qq{COMMIT PREPARED 'x'; $used}), $before - 1,
 	'COMMIT PREPARED takes the keys from the shared cache at once');
-unloads_within($outside, 3, 'and from an idle session');
+unloads_soon($outside, 'and from an idle session');
 
 begin_watch($outside);
 $outside->{session}->query_safe(q{SELECT a FROM t WHERE k = 'person'});
 $node->safe_psql('postgres', q{SELECT pgseal.destroy_key('person', 'person', force => true)});
-unloads_within($outside, 3, 'a child key, which is in no shared cache');
+unloads_soon($outside, 'a child key, which is in no shared cache');
 isnt($node->psql('postgres', q{SELECT a FROM t WHERE k = 'person'}), 0, 'is gone');
 
 # On a standby
@@ -95,7 +95,7 @@ is($there->query_safe(q{SELECT a FROM t WHERE k = 'c'}), 'secret of c', 'a stand
 $there = { session => $there, pid => $pid, server => $standby };
 begin_watch($there);
 $node->safe_psql('postgres', q{SELECT pgseal.destroy_key('c', 'c', force => true)});
-unloads_within($there, 10, 'an idle session of a standby unloads what the primary has destroyed');
+unloads_soon($there, 'an idle session of a standby unloads what the primary has destroyed');
 $there->{session}->quit;
 
 # Expiry, with nobody who uses the key
@@ -106,7 +106,7 @@ $node->restart;
 $outside->{session} = undef;
 $outside = idle($node, 'BEGIN READ ONLY; COMMIT; SELECT 1 WHERE false; DELETE FROM t WHERE k <> \'d\'');
 begin_watch($outside);
-unloads_within($outside, 15, 'an expired key leaves an idle session');
+unloads_soon($outside, 'an expired key leaves an idle session');
 is($outside->{session}->query_safe(q{SELECT a FROM t}), 'secret of d', 'which fetches it again');
 $outside->{session}->quit;
 
