@@ -62,7 +62,7 @@ my @changes = (
 sub start_load
 {
 	return IPC::Run::start(
-		[ 'pgbench', '-n', '-T', 600, '-c', 4, '-f', $script,
+		[ 'pgbench', '-n', '-T', 3600, '-c', 4, '-f', $script,
 		  '-h', $node->host, '-p', $node->port, 'postgres' ],
 		'>', '/dev/null', '2>', '/dev/null');
 }

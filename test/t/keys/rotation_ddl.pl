@@ -83,7 +83,7 @@ sub run_load
 	my ($name, $clients, $file, $out) = @_;
 
 	return IPC::Run::start(
-		[ 'pgbench', '-n', '-T', 300, '-c', $clients, '-j', $clients, '-f', $file,
+		[ 'pgbench', '-n', '-T', 3600, '-c', $clients, '-j', $clients, '-f', $file,
 		  '-h', $node->host, '-p', $node->port, 'postgres' ],
 		'>', '/dev/null', '2>', $out);
 }
