@@ -26,8 +26,7 @@
  * disabled) changes the digest that each step compares; then the conversion
  * begins anew.
  *
- * Nobody queues for long behind an exclusive lock that we wait for: it is tried
- * for LOCK_TIMEOUT, and again after a pause in which others get their turn.
+ * Nobody queues for long behind an exclusive lock that we wait for (brief_lock.h).
  *
  * Writers may change more rows than one session can copy.  Then it only catches up,
  * and if that isn't enough, they have to take turns with it: while it applies some
@@ -69,6 +68,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/as_owner.h"
+#include "base/brief_lock.h"
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
@@ -81,11 +81,7 @@ PG_FUNCTION_INFO_V1(pgseal_encrypt_column);
 PG_FUNCTION_INFO_V1(pgseal_decrypt_column);
 PG_FUNCTION_INFO_V1(pgseal_cancel_conversion);
 
-/* How long others may queue behind us, and how long we let them go first, ms */
-#define LOCK_TIMEOUT			"300ms"
-#define LOCK_PAUSE				700
-
-/* So often it is tried to rewrite pg_statistic, LOCK_PAUSE between */
+/* So often it is tried to rewrite pg_statistic, PGSEAL_LOCK_PAUSE between */
 #define STATISTICS_TRIES		10
 
 /* Changes applied in one transaction; so many may be left to the switch */
@@ -152,50 +148,12 @@ pause_for(int milliseconds)
 	CHECK_FOR_INTERRUPTS();
 }
 
-static bool
-try_lock(LOCKMODE mode, Oid relid, Oid copy)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool locked = true;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		int			guc_level = NewGUCNestLevel();
-
-		(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-		LockRelationOid(relid, mode);
-		if (OidIsValid(copy))
-			LockRelationOid(copy, mode);
-		AtEOXact_GUC(true, guc_level);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		int			code = geterrcode();
-
-		MemoryContextSwitchTo(context);
-		if (code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		locked = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return locked;
-}
-
 /* Exclusively, without keeping others waiting for long. */
 static void
 lock_patiently(Oid relid)
 {
-	while (!try_lock(AccessExclusiveLock, relid, InvalidOid))
-		pause_for(LOCK_PAUSE);
+	while (!pgseal_try_lock(list_make1_oid(relid), AccessExclusiveLock, NULL))
+		pause_for(PGSEAL_LOCK_PAUSE);
 	AcceptInvalidationMessages();
 }
 
@@ -542,7 +500,7 @@ static void
 let_writers_wait(Oid relid)
 {
 	PopActiveSnapshot();
-	(void) try_lock(ShareLock, relid, InvalidOid);
+	(void) pgseal_try_lock(list_make1_oid(relid), ShareLock, NULL);
 	PushActiveSnapshot(GetLatestSnapshot());
 }
 
@@ -592,9 +550,9 @@ switch_over(Request *request)
 	if (state.conversion.new_typmod > 0)
 		pgseal_catalog_lock_columns(state.conversion.new_typmod, false);
 	/* What changes while we wait is applied before the table is locked */
-	locked = try_lock(AccessExclusiveLock, request->relid, copy);
+	locked = pgseal_try_lock(list_make2_oid(request->relid, copy), AccessExclusiveLock, NULL);
 	if (!locked)
-		pause_for(LOCK_PAUSE);
+		pause_for(PGSEAL_LOCK_PAUSE);
 	AcceptInvalidationMessages();
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (!locked)
@@ -631,7 +589,8 @@ rewrite_statistics(TransactionId switched)
 	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
 
 	table_close(rel, AccessShareLock);
-	if (!TransactionIdFollows(horizon, switched) || !try_lock(AccessExclusiveLock, StatisticRelationId, InvalidOid))
+	if (!TransactionIdFollows(horizon, switched) ||
+		!pgseal_try_lock(list_make1_oid(StatisticRelationId), AccessExclusiveLock, NULL))
 		return false;
 	PushActiveSnapshot(GetLatestSnapshot());
 	pgseal_rewrite_table(StatisticRelationId);
@@ -647,7 +606,7 @@ forget_statistics(TransactionId switched)
 		next_transaction();
 		if (rewrite_statistics(switched))
 			return;
-		pause_for(LOCK_PAUSE);
+		pause_for(PGSEAL_LOCK_PAUSE);
 	}
 	ereport(NOTICE,
 			(errmsg("dead rows of pg_statistic may still have values of the column"),

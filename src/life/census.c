@@ -30,6 +30,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/brief_lock.h"
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "life/census.h"
@@ -154,37 +155,36 @@ is_readable(const PgsealHolder *holder)
 }
 
 /*
- * The tables that may hold values of the key, locked.  While we wait for a
- * lock, who had it may have put values into a table that is new, so this goes on
- * until there is none.
+ * The tables that may hold values of the key, locked; nobody queues for long behind
+ * that.  Meanwhile, who had one locked may have put values into a table that is new,
+ * so this goes on until there is none.
  */
 static List *
 lock_holders(int32 key_hash, LOCKMODE lockmode)
 {
 	List	   *locked = NIL;
 	List	   *holders;
-	bool		any_new = true;
+	List	   *new;
 	ListCell   *lc;
 
-	while (any_new)
+	do
 	{
-		any_new = false;
 		AcceptInvalidationMessages();
-		holders = NIL;
+		holders = new = NIL;
 		foreach(lc, pgseal_signed_holders())
-			if (pgseal_shape_may_hold(lfirst(lc), key_hash))
-				holders = lappend(holders, lfirst(lc));
-		foreach(lc, holders)
 		{
 			PgsealHolder *holder = lfirst(lc);
 
-			if (!is_readable(holder) || list_member_oid(locked, holder->relid))
+			if (!pgseal_shape_may_hold(holder, key_hash))
 				continue;
-			LockRelationOid(holder->relid, lockmode);
-			locked = lappend_oid(locked, holder->relid);
-			any_new = true;
+			holders = lappend(holders, holder);
+			if (is_readable(holder) && !list_member_oid(locked, holder->relid))
+				new = lappend_oid(new, holder->relid);
 		}
-	}
+		if (new != NIL)
+			pgseal_lock_briefly(new, lockmode);
+		locked = list_concat(locked, new);
+	} while (new != NIL);
 	return holders;
 }
 

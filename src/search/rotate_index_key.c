@@ -14,8 +14,8 @@
  *
  * No lookup may miss: whoever has planned with one version in mind, or would
  * still write under the old one alone, holds a lock on the table; step 1 and 3
- * take the tables exclusively, for a moment, as ALTER TABLE would, and PostgreSQL
- * lets nobody touch them again who hasn't heard of the change.  A lock on the
+ * take the tables exclusively, for a moment (brief_lock.h), and PostgreSQL lets
+ * nobody touch them again who hasn't heard of the change.  A lock on the
  * key keeps new tables from appearing meanwhile (ddl.c).
  *
  * Uniqueness may not be lost: a unique index with tokens of two versions would
@@ -53,6 +53,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/brief_lock.h"
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "keys/drop.h"
@@ -88,16 +89,6 @@ tables_of_key(int32 key_hash)
 		tables = lappend_oid(tables, (Oid) pgseal_query_int64(i, 1));
 	pgseal_query_end(&session);
 	return tables;
-}
-
-static void
-lock_tables(List *tables)
-{
-	ListCell   *lc;
-
-	foreach(lc, tables)
-		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
-	AcceptInvalidationMessages();
 }
 
 /* Does it hold tokens of this key?  Those of a '*' column may be of any. */
@@ -355,7 +346,7 @@ pgseal_rotate_index_key(PG_FUNCTION_ARGS)
 				 errmsg("the index key of key \"%s\" is already being replaced", name),
 				 errhint("Finish with pgseal.retire_index_key().")));
 	tables = tables_of_key(hash);
-	lock_tables(tables);
+	pgseal_lock_briefly(tables, AccessExclusiveLock);
 	foreach(lc, tables)
 	{
 		Relation	table = table_open(lfirst_oid(lc), NoLock);
@@ -496,7 +487,7 @@ pgseal_retire_index_key(PG_FUNCTION_ARGS)
 					check_generated_column(table, i, current);
 		table_close(table, NoLock);
 	}
-	lock_tables(tables);
+	pgseal_lock_briefly(tables, AccessExclusiveLock);
 
 	forget_indexes(name);
 	for_each_from(lc, versions, 1)
