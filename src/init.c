@@ -36,6 +36,7 @@
 #include "search/hashindex.h"
 #include "search/lookup.h"
 #include "search/stored_tokens.h"
+#include "signed/ledger.h"
 #include "signed/verify.h"
 #include "value/basetype.h"
 #include "value/seal.h"
@@ -69,6 +70,7 @@ _PG_init(void)
 	pgseal_lookup_init();
 	pgseal_stored_init();
 	pgseal_verify_init();
+	pgseal_ledger_record_init();
 	pgseal_transparent_init();
 	pgseal_parallel_init();
 	pgseal_hidden_parameters_init();

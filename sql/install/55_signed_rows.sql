@@ -62,6 +62,36 @@ CREATE FUNCTION pgseal.sign_row() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_sign_row';
 COMMENT ON FUNCTION pgseal.sign_row IS 'trigger function that signs rows; pgseal.sign_table() makes the trigger';
 
+CREATE FUNCTION pgseal.record_row() RETURNS trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_record_row';
+COMMENT ON FUNCTION pgseal.record_row IS 'trigger function that records rows in the ledger of their table; pgseal.sign_table() makes the trigger';
+
+-- The records of ledgers (ledger_store.c): changes by transactions, totals, digests.
+-- A dump has them as it has the rows.
+CREATE TABLE pgseal.ledger (
+	ledger         int8 NOT NULL,
+	kind           "char" NOT NULL,
+	number         int8 NOT NULL,
+	key_version_id int8,
+	record         bytea NOT NULL,
+	PRIMARY KEY (ledger, kind, number)
+);
+CREATE INDEX ledger_key_version_id_idx ON pgseal.ledger (key_version_id);
+COMMENT ON TABLE pgseal.ledger IS 'which rows there must be in signed tables, sealed';
+SELECT pg_catalog.pg_extension_config_dump('pgseal.ledger', '');
+GRANT SELECT, INSERT ON pgseal.ledger TO pg_database_owner;
+
+-- Those that replication brings are of the publisher's tables: rows are recorded as they come
+CREATE FUNCTION pgseal_internal.keep_ledger() RETURNS trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'pgseal_keep_ledger';
+REVOKE ALL ON FUNCTION pgseal_internal.keep_ledger() FROM PUBLIC;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON pgseal.ledger
+	FOR EACH ROW EXECUTE FUNCTION pgseal_internal.keep_ledger();
+ALTER TABLE pgseal.ledger ENABLE ALWAYS TRIGGER guard;
+CREATE TRIGGER guard_all BEFORE TRUNCATE ON pgseal.ledger
+	FOR EACH STATEMENT EXECUTE FUNCTION pgseal_internal.keep_ledger();
+ALTER TABLE pgseal.ledger ENABLE ALWAYS TRIGGER guard_all;
+
 -- What the planner puts on the rows of a signed table.  The cost lets it come last.
 CREATE FUNCTION pgseal_internal.verify_row_support(internal) RETURNS internal
 LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'pgseal_verify_row_support';

@@ -64,12 +64,6 @@ GRANT SELECT ON pgseal.progress_reencrypt TO PUBLIC;
 -- Is all well?
 --
 
-CREATE FUNCTION pgseal.verify_table("table" regclass, OUT "column" name, OUT sealed int8,
-	OUT stale int8, OUT broken int8) RETURNS SETOF record
-LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_verify_table';
-REVOKE ALL ON FUNCTION pgseal.verify_table FROM PUBLIC;
-COMMENT ON FUNCTION pgseal.verify_table IS 'opens every value of a table, and verifies every signed row: how many there are, are under an old key version, do not open or verify';
-
 CREATE FUNCTION pgseal.check(OUT object text, OUT status text, OUT detail text) RETURNS SETOF record
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_check';
 REVOKE ALL ON FUNCTION pgseal.check FROM PUBLIC;

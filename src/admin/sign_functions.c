@@ -17,10 +17,11 @@
 PG_FUNCTION_INFO_V1(pgseal_sign_table);
 PG_FUNCTION_INFO_V1(pgseal_unsign_table);
 
-/* sign_table(table regclass, columns text[], key text, signers text) → int8 */
+/* sign_table(table regclass, columns text[], key text, signers text, ledger bool) → int8 */
 Datum
 pgseal_sign_table(PG_FUNCTION_ARGS)
 {
+	PgsealSignTable wish = {0};
 	char	   *signers;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(3))
@@ -32,10 +33,12 @@ pgseal_sign_table(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("signers must be usage or writers")));
-	PG_RETURN_INT64(pgseal_sign_table_rows(PG_GETARG_OID(0),
-										   PG_ARGISNULL(1) ? NULL : PG_GETARG_ARRAYTYPE_P(1),
-										   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)),
-										   strcmp(signers, "writers") == 0));
+	wish.columns = PG_ARGISNULL(1) ? NULL : PG_GETARG_ARRAYTYPE_P(1);
+	wish.key = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	wish.writers = strcmp(signers, "writers") == 0;
+	wish.ledger = PG_ARGISNULL(4) ? PGSEAL_LEDGER_AS_BEFORE :
+		PG_GETARG_BOOL(4) ? PGSEAL_LEDGER_YES : PGSEAL_LEDGER_NO;
+	PG_RETURN_INT64(pgseal_sign_table_rows(PG_GETARG_OID(0), &wish));
 }
 
 /* unsign_table(table regclass, confirm text) */

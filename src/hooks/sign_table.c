@@ -33,6 +33,7 @@
 #include "hooks/own_key.h"
 #include "hooks/refuse.h"
 #include "hooks/sign_table.h"
+#include "hooks/signed_ledger.h"
 #include "keys/keyring.h"
 #include "signed/sign_rows.h"
 
@@ -288,29 +289,48 @@ sign_all(List *relids, List *olds)
 	return num_signed;
 }
 
-int64
-pgseal_sign_table_rows(Oid relid, ArrayType *columns, const char *key, bool writers)
+/* The ledger is begun, ended or goes on, when all rows are signed */
+static void
+update_ledger(List *relids, const PgsealSigning *old, const PgsealSigning *new,
+			  const PgsealSignTable *wish)
 {
-	PgsealSigning signing = {.writers = writers};
+	bool		has = old != NULL && old->ledger != PGSEAL_NO_LEDGER;
+
+	if (has && wish->ledger == PGSEAL_LEDGER_NO)
+		pgseal_signed_ledger_end(relids);
+	else if (has)
+		pgseal_signed_ledger_renew(relids, old->ledger, new->key_hash);
+	else if (wish->ledger == PGSEAL_LEDGER_YES)
+		pgseal_signed_ledger_begin(relids, new->key_hash);
+}
+
+int64
+pgseal_sign_table_rows(Oid relid, const PgsealSignTable *wish)
+{
+	PgsealSigning signing = {.writers = wish->writers};
 	List	   *relids = lock_tables(relid);
 	List	   *olds = NIL;
 	PgsealSigning *old;
 	Relation	rel;
 	ListCell   *lc;
+	int64		num_signed;
 
 	signing.table_label = table_name(relid);
 	foreach(lc, relids)
 		olds = lappend(olds, signing_of(lfirst_oid(lc)));
 	old = linitial(olds);
-	signing.key = choose_key(relid, key == NULL && old != NULL ? old->key : key);
+	signing.key = choose_key(relid, wish->key == NULL && old != NULL ? old->key : wish->key);
+	signing.key_hash = pgseal_catalog_key_hash(signing.key);
 	ensure_signature_column(relid);
 	rel = table_open(relid, NoLock);
-	choose_columns(&signing, rel, columns);
+	choose_columns(&signing, rel, wish->columns);
 	table_close(rel, NoLock);
 	signing.definition = old == NULL ? 1 : is_same(old, &signing) ? old->definition :
 		old->definition % PG_UINT8_MAX + 1;
 	make_trigger(relid, &signing);
-	return sign_all(relids, olds);
+	num_signed = sign_all(relids, olds);
+	update_ledger(relids, old, &signing, wish);
+	return num_signed;
 }
 
 /* Also where the trigger doesn't fit the table any more */
@@ -327,10 +347,18 @@ has_trigger(Oid relid)
 void
 pgseal_unsign_table_rows(Oid relid)
 {
-	(void) lock_tables(relid);
+	List	   *relids = lock_tables(relid);
+	Relation	rel;
+	bool		has_ledger;
+
 	if (!has_trigger(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows of table \"%s\" are not signed", get_rel_name(relid))));
+	rel = table_open(relid, NoLock);
+	has_ledger = pgseal_ledger_of_relation(rel) != PGSEAL_NO_LEDGER;
+	table_close(rel, NoLock);
+	if (has_ledger)
+		pgseal_signed_ledger_end(relids);
 	run("DROP TRIGGER " PGSEAL_SIGN_TRIGGER " ON %s", table_name(relid));
 }

@@ -11,12 +11,25 @@
 #include "postgres.h"
 #include "utils/array.h"
 
+typedef struct PgsealSignTable
+{
+	ArrayType  *columns;		/* NULL: all but generated ones */
+	const char *key;			/* NULL: as before, or the table's own */
+	bool		writers;		/* who may write, signs */
+	enum
+	{
+		PGSEAL_LEDGER_AS_BEFORE,
+		PGSEAL_LEDGER_NO,
+		PGSEAL_LEDGER_YES
+	}			ledger;
+} PgsealSignTable;
+
 /*
  * Signs the rows of a table and of its partitions from now on, and those that are
- * there; returns how many.  columns NULL: all but generated ones; key NULL: the
- * table's own.  42501 unless the current user owns the table and may use the key.
+ * there; returns how many.  42501 unless the current user owns the table and may use
+ * the key.
  */
-extern int64 pgseal_sign_table_rows(Oid relid, ArrayType *columns, const char *key, bool writers);
+extern int64 pgseal_sign_table_rows(Oid relid, const PgsealSignTable *wish);
 
 extern void pgseal_unsign_table_rows(Oid relid);
 

@@ -47,6 +47,7 @@
 #include "base/extension.h"
 #include "hooks/refuse.h"
 #include "hooks/sign_table.h"
+#include "hooks/signed_ledger.h"
 #include "hooks/signed_tables.h"
 #include "keys/keyring.h"
 #include "signed/signing.h"
@@ -170,11 +171,15 @@ static void
 trigger_made(CreateTrigStmt *stmt)
 {
 	Oid			relid = table_named(stmt->relation);
+	Oid			function;
 
 	if (!OidIsValid(relid))
 		return;
-	if (LookupFuncName(stmt->funcname, 0, NULL, true) == pgseal_signing_function())
+	function = LookupFuncName(stmt->funcname, 0, NULL, true);
+	if (function == pgseal_signing_function())
 		check_right_to_sign(relid);
+	if (function == pgseal_ledger_function() && stmt->row)
+		pgseal_signed_ledger_check(relid);
 	check_with_partitions(relid);
 }
 
@@ -331,13 +336,16 @@ has_signature_unsigned(Oid relid)
 static void
 table_made(CreateStmt *stmt)
 {
+	PgsealSignTable as_usual = {0};
 	Oid			relid = table_to_be(stmt);
 	ListCell   *lc;
 
 	foreach(lc, stmt->inhRelations)
 		check_named_table(lfirst_node(RangeVar, lc));
 	if (OidIsValid(relid) && check_function_bodies && has_signature_unsigned(relid))
-		(void) pgseal_sign_table_rows(relid, NULL, NULL, false);
+		(void) pgseal_sign_table_rows(relid, &as_usual);
+	else if (OidIsValid(relid) && stmt->partbound != NULL)
+		pgseal_signed_ledger_joined(relid, false);
 }
 
 /*
@@ -360,13 +368,19 @@ after_alter(AlterTableStmt *stmt)
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-		Oid			partition = cmd->subtype == AT_AttachPartition ?
+		Oid			partition = cmd->subtype == AT_AttachPartition ||
+			cmd->subtype == AT_DetachPartition || cmd->subtype == AT_DetachPartitionFinalize ?
 			table_named(((PartitionCmd *) cmd->def)->name) : InvalidOid;
 
 		if (cmd->subtype == AT_AddInherit)
 			check_named_table((RangeVar *) cmd->def);
-		else if (OidIsValid(partition))
+		else if (OidIsValid(partition) && cmd->subtype == AT_AttachPartition)
+		{
 			check_with_partitions(partition);
+			pgseal_signed_ledger_joined(partition, true);
+		}
+		else if (OidIsValid(partition))
+			pgseal_signed_ledger_left(partition);
 	}
 }
 
@@ -408,6 +422,7 @@ concerns_us(Node *stmt)
 				!OidIsValid(table_to_be((CreateStmt *) stmt));
 		case T_CreateTrigStmt:
 		case T_AlterTableStmt:
+		case T_DropStmt:
 			return true;
 		case T_RenameStmt:
 			return ((RenameStmt *) stmt)->renameType == OBJECT_COLUMN ||
@@ -418,6 +433,38 @@ concerns_us(Node *stmt)
 }
 
 static void
+pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params,
+		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
+								dest, qc);
+}
+
+/* The ledgers that end with it are known meanwhile */
+static void
+pass_on_drop(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+			 ProcessUtilityContext context, ParamListInfo params,
+			 QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	List	   *ending = pgseal_signed_ledger_ended_by((DropStmt *) pstmt->utilityStmt);
+
+	ending = pgseal_signed_ledger_ending(ending);
+	PG_TRY();
+	{
+		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		(void) pgseal_signed_ledger_ending(ending);
+	}
+	PG_END_TRY();
+}
+
+static void
 signed_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 					   ProcessUtilityContext context, ParamListInfo params,
 					   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
@@ -425,6 +472,11 @@ signed_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 	bool		ours = concerns_us(pstmt->utilityStmt) && !IsBinaryUpgrade && !XactReadOnly &&
 		OidIsValid(pgseal_extension_oid());
 
+	if (ours && IsA(pstmt->utilityStmt, DropStmt))
+	{
+		pass_on_drop(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		return;
+	}
 	/* What PostgreSQL makes of the statement as it runs is its own */
 	if (ours)
 	{
@@ -433,11 +485,7 @@ signed_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		read_only_tree = false;
 		before_statement(pstmt->utilityStmt);
 	}
-	if (prev_process_utility)
-		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
-								dest, qc);
+	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	if (ours)
 		after_statement(pstmt->utilityStmt);
 }
@@ -445,6 +493,7 @@ signed_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 void
 pgseal_signed_tables_init(void)
 {
+	pgseal_signed_ledger_init();
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = signed_process_utility;
 }

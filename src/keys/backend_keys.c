@@ -105,10 +105,12 @@ unload_key(PgsealKey *key)
 	pgseal_hmac_free(key->hmac);
 	pgseal_aead_free(key->wrapper);
 	pgseal_hmac_free(key->signer);
+	pgseal_aead_free(key->ledger);
 	key->aead = NULL;
 	key->hmac = NULL;
 	key->wrapper = NULL;
 	key->signer = NULL;
+	key->ledger = NULL;
 }
 
 /* Makes room; the backend's own key must stay, nobody else has it. */
@@ -421,30 +423,57 @@ pgseal_backend_key(int64 id)
 }
 
 /*
- * Besides sealing, a version wraps the versions of child keys and signs rows.  The
- * keys for that are derived from the version's key, not from the secret, which
- * nobody keeps.
+ * Besides sealing, a version wraps the versions of child keys, signs rows, and seals
+ * the records of their ledgers.  The keys for that are derived from the version's
+ * key, not from the secret, which nobody keeps.
  */
+typedef enum DerivedUse
+{
+	DERIVED_WRAPPER,
+	DERIVED_SIGNER,
+	DERIVED_LEDGER
+} DerivedUse;
+
+static bool
+has_context(const PgsealKey *key, DerivedUse use)
+{
+	return use == DERIVED_WRAPPER ? key->wrapper != NULL :
+		use == DERIVED_SIGNER ? key->signer != NULL : key->ledger != NULL;
+}
+
+static void
+make_context(PgsealKey *key, DerivedUse use, const uint8 derived[PGSEAL_KEY_BYTES])
+{
+	switch (use)
+	{
+		case DERIVED_WRAPPER:
+			key->wrapper = pgseal_aead_new(derived);
+			break;
+		case DERIVED_SIGNER:
+			key->signer = pgseal_hmac_new(derived, PGSEAL_KEY_BYTES);
+			break;
+		case DERIVED_LEDGER:
+			key->ledger = pgseal_aead_new(derived);
+			break;
+	}
+}
+
 static PgsealKey *
-derive_context(int64 id, const char *label, size_t label_len, bool signs)
+derive_context(int64 id, const char *label, size_t label_len, DerivedUse use)
 {
 	PgsealKey  *key = NULL;
 	uint8		material[PGSEAL_KEY_BYTES];
 	uint8		derived[PGSEAL_KEY_BYTES];
 	TimestampTz expires_at;
-	bool		derives;
 
 	PG_TRY();
 	{
 		obtain_key(pgseal_backend_key_version(id), material, &expires_at);
 		/* After that: the parent's key may have taken its place */
 		key = pgseal_backend_key(id);
-		derives = pgseal_hkdf_sha256(derived, sizeof(derived), material, sizeof(material),
-									 NULL, 0, (const uint8 *) label, label_len);
-		if (derives && signs)
-			key->signer = pgseal_hmac_new(derived, sizeof(derived));
-		else if (derives)
-			key->wrapper = pgseal_aead_new(derived);
+		if (pgseal_hkdf_sha256(derived, sizeof(derived), material, sizeof(material),
+							   NULL, 0, (const uint8 *) label, label_len))
+			make_context(key, use, derived);
 	}
 	PG_FINALLY();
 	{
@@ -452,7 +481,7 @@ derive_context(int64 id, const char *label, size_t label_len, bool signs)
 		pgseal_wipe(derived, sizeof(derived));
 	}
 	PG_END_TRY();
-	if (signs ? key->signer == NULL : key->wrapper == NULL)
+	if (!has_context(key, use))
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not set up a cipher context")));
@@ -466,7 +495,7 @@ pgseal_keyring_wrapper(int64 id)
 	PgsealKey  *key = pgseal_backend_key(id);
 
 	if (key->wrapper == NULL)
-		key = derive_context(id, label, sizeof(label), false);
+		key = derive_context(id, label, sizeof(label), DERIVED_WRAPPER);
 	return key->wrapper;
 }
 
@@ -476,8 +505,18 @@ pgseal_keyring_signer(PgsealKey *key)
 	static const char label[] = "pgseal row v1";
 
 	if (key->signer == NULL)
-		key = derive_context(key->id, label, sizeof(label), true);
+		key = derive_context(key->id, label, sizeof(label), DERIVED_SIGNER);
 	return key->signer;
+}
+
+PgsealAead *
+pgseal_keyring_ledger(PgsealKey *key)
+{
+	static const char label[] = "pgseal ledger v1";
+
+	if (key->ledger == NULL)
+		key = derive_context(key->id, label, sizeof(label), DERIVED_LEDGER);
+	return key->ledger;
 }
 
 bool

@@ -31,6 +31,7 @@ typedef struct PgsealKey
 	PgsealHmac *hmac;			/* PGSEAL_PURPOSE_INDEX, or NULL: not loaded */
 	PgsealAead *wrapper;		/* of child keys, or NULL: not needed yet */
 	PgsealHmac *signer;			/* of rows, or NULL: not needed yet */
+	PgsealAead *ledger;			/* seals records of ledgers of rows, or NULL: not needed yet */
 
 	/* While all of this holds, the key may be used without asking anybody */
 	uint64		generation;		/* of the shared cache */
@@ -140,6 +141,9 @@ extern PgsealAead *pgseal_keyring_wrapper(int64 id);
  * just given.  Good until the next call into keyring.c.
  */
 extern PgsealHmac *pgseal_keyring_signer(PgsealKey *key);
+
+/* What seals the records of ledgers, in the same way */
+extern PgsealAead *pgseal_keyring_ledger(PgsealKey *key);
 
 /*
  * Makes a key with a data and an index key version, durable with the current

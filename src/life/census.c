@@ -281,6 +281,21 @@ find_constants(Census *census, int64 id)
 	}
 }
 
+/* Records of ledgers are lost with a version, too */
+static void
+count_records(Census *census, int64 id)
+{
+	int64		num;
+
+	(void) pgseal_query("SELECT pg_catalog.count(*) FROM pgseal.ledger WHERE key_version_id = $1", 1,
+						INT8OID, Int64GetDatum(id));
+	num = pgseal_query_int64(0, 1);
+	if (num == 0)
+		return;
+	census->out->values += num;
+	add_place(census, psprintf("ledgers of signed tables: " INT64_FORMAT " records", num));
+}
+
 void
 pgseal_census_take(PgsealCensus *out_census, int32 key_hash, const int64 *ids, int num,
 				   LOCKMODE lockmode)
@@ -295,7 +310,10 @@ pgseal_census_take(PgsealCensus *out_census, int32 key_hash, const int64 *ids, i
 		look_into(&census, lfirst(lc));
 	pgseal_query_begin(&session);
 	for (int i = 0; i < num; i++)
+	{
+		count_records(&census, ids[i]);
 		find_constants(&census, ids[i]);
+	}
 	pgseal_query_end(&session);
 	out_census->places = census.places.data;
 }

@@ -25,6 +25,9 @@
  * another node has found in its tables; so each node also notes its own findings, in
  * pgseal_internal.retired_here, and goes through its tables until it has.
  *
+ * So are the totals of ledgers of signed tables, and the records that aren't in them,
+ * before a round ends (signed/ledger.c).
+ *
  * Child keys that an old version of their parent wraps are wrapped by the
  * current one before the tables' turn.
  *
@@ -61,6 +64,7 @@
 #include "life/reencrypt.h"
 #include "life/reencrypt_table.h"
 #include "life/rewrap.h"
+#include "signed/ledger.h"
 #include "signed/signed_holders.h"
 
 /* Child keys rewrapped in one transaction */
@@ -483,6 +487,28 @@ finish_version(int64 id, const char *key, bool retired, int64 found, const char 
 						INT4OID, Int32GetDatum(PAUSE_DOUBLINGS));
 }
 
+/*
+ * The records of ledgers under an old version are of finished transactions by now:
+ * the totals take them in and are sealed anew.  What can't be read stays.
+ */
+static void
+fold_ledgers(void)
+{
+	uint64		num = pgseal_query("SELECT DISTINCT l.ledger FROM pgseal.ledger l"
+								   " JOIN pgseal_internal.rotation r USING (key_version_id)"
+								   " WHERE r.in_round", 0);
+	SPITupleTable *ledgers = SPI_tuptable;
+
+	for (uint64 i = 0; i < num; i++)
+	{
+		SPI_tuptable = ledgers;
+		(void) pgseal_ledger_fold(pgseal_query_int64(i, 1));
+	}
+	(void) pgseal_query("UPDATE pgseal_internal.rotation r SET found = found +"
+						" (SELECT count(*) FROM pgseal.ledger l WHERE l.key_version_id = r.key_version_id)"
+						" WHERE in_round", 0);
+}
+
 static void
 finish_round(void)
 {
@@ -538,7 +564,10 @@ step(void)
 							  (BlockNumber) pgseal_query_int64(0, 3),
 							  pgseal_query_int64(0, 4) != 0);
 	if (!note_tables(keys_in_round()))
+	{
+		fold_ledgers();
 		finish_round();
+	}
 	return PGSEAL_REENCRYPT_MORE;
 }
 

@@ -46,6 +46,7 @@
 #include "base/compat.h"
 #include "keys/keyring.h"
 #include "life/reencrypt_table.h"
+#include "signed/ledger.h"
 #include "signed/signing.h"
 #include "value/seal.h"
 
@@ -337,6 +338,9 @@ replace_row(Replacer *replacer, TupleTableSlot *row)
 	if (pgseal_needs_index_entries(update_indexes))
 		pgseal_insert_index_entries(replacer->result_rel, replacer->renewed, replacer->estate,
 									update_indexes);
+	if (replacer->signing != NULL && replacer->signing->ledger != PGSEAL_NO_LEDGER)
+		pgseal_ledger_record(replacer->signing->ledger, replacer->signing->key_hash,
+							 signature_of(replacer, replacer->locked), &signature);
 }
 
 /*

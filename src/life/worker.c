@@ -4,7 +4,7 @@
  *	  The worker of one database: what has to be done without a user asking.
  *
  * A worker does what is due in its database and exits: seal counts, rotation of
- * keys that are due, rewrapping, re-encryption.  Each piece of work is a
+ * keys that are due, rewrapping, ledgers of signed tables, re-encryption.  Each piece of work is a
  * transaction of its own; one that fails is logged and doesn't stop the others.
  * Long work goes on for some seconds at a time, so that every database gets its
  * turn.
@@ -42,6 +42,7 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "base/spi_query.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
 #include "keys/shared_cache.h"
@@ -50,6 +51,7 @@
 #include "life/rewrap.h"
 #include "life/step_limit.h"
 #include "life/worker.h"
+#include "signed/ledger.h"
 
 /* How long a worker goes on with long work, in ms */
 #define SLICE					3000
@@ -238,6 +240,47 @@ follow_schedules(void)
 		(void) run("rewrap key version", pgseal_lifecycle_rewrap_version, due_rewraps[i]);
 }
 
+/*
+ * Ledgers of signed tables, whose totals take in what transactions have recorded;
+ * if their keys are here
+ */
+static int64 *unfolded = NULL;
+static uint64 num_unfolded = 0;
+
+static void
+look_for_ledgers(int64 unused)
+{
+	PgsealQuerySession session;
+
+	pgseal_query_begin(&session);
+	num_unfolded = pgseal_query("SELECT DISTINCT c.ledger FROM pgseal.ledger c"
+								" JOIN pgseal.ledger t USING (ledger)"
+								" JOIN pgseal.key_version v ON v.id = t.key_version_id"
+								" WHERE c.kind = 'c' AND t.kind = 't' AND v.wrapped IS NOT NULL", 0);
+	unfolded = MemoryContextAllocHuge(TopMemoryContext, Max(num_unfolded, 1) * sizeof(int64));
+	for (uint64 i = 0; i < num_unfolded; i++)
+		unfolded[i] = pgseal_query_int64(i, 1);
+	pgseal_query_end(&session);
+}
+
+static void
+fold_ledger(int64 ledger)
+{
+	if (!pgseal_ledger_fold(ledger))
+		ereport(LOG,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("pgseal: event=ledger_broken ledger=" INT64_FORMAT, ledger)));
+}
+
+static void
+fold_ledgers(void)
+{
+	if (!run("look for ledgers", look_for_ledgers, 0))
+		return;
+	for (uint64 i = 0; i < num_unfolded; i++)
+		(void) run("fold ledger", fold_ledger, unfolded[i]);
+}
+
 static void
 drop_destroyed(int64 unused)
 {
@@ -387,6 +430,7 @@ pgseal_worker_main(Datum arg)
 			(void) run("rotate the key of version", rotate_exhausted, exhausted[i]);
 		(void) run("make the default key", make_default_key, 0);
 		follow_schedules();
+		fold_ledgers();
 		pgseal_step_limit_init(leave_out_overrun);
 		reencrypt();
 	}

@@ -21,6 +21,7 @@
 
 #include "base/as_owner.h"
 #include "base/compat.h"
+#include "signed/ledger.h"
 #include "signed/sign_rows.h"
 
 /* What is needed to replace rows of one table */
@@ -105,6 +106,8 @@ sign_row(Replacer *replacer, TupleTableSlot *row)
 		return;
 	pgseal_signing_sign(replacer->new, &signature, counter, &body);
 	replace(replacer, row, &signature);
+	if (replacer->new->ledger != PGSEAL_NO_LEDGER)
+		pgseal_ledger_record(replacer->new->ledger, replacer->new->key_hash, present, &signature);
 }
 
 static void

@@ -28,7 +28,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_proc.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -46,43 +45,8 @@
 #define MAC_LABEL				"pgseal row 1"
 
 /*
- * The trigger
+ * The arguments
  */
-
-Oid
-pgseal_signing_function(void)
-{
-	oidvector  *no_types = buildoidvector(NULL, 0);
-
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("sign_row"),
-						   PointerGetDatum(no_types), ObjectIdGetDatum(pgseal_schema()));
-}
-
-const Trigger *
-pgseal_signing_trigger(Relation rel)
-{
-	Oid			function;
-
-	if (rel->trigdesc == NULL || !rel->trigdesc->trig_insert_before_row ||
-		!OidIsValid(pgseal_extension_oid()))
-		return NULL;
-	function = pgseal_signing_function();
-	for (int i = 0; i < rel->trigdesc->numtriggers; i++)
-		if (rel->trigdesc->triggers[i].tgfoid == function)
-			return &rel->trigdesc->triggers[i];
-	return NULL;
-}
-
-AttrNumber
-pgseal_signing_column(TupleDesc desc)
-{
-	Oid			type = pgseal_signature_type();
-
-	for (int i = 0; i < desc->natts; i++)
-		if (TupleDescAttr(desc, i)->atttypid == type && !TupleDescAttr(desc, i)->attisdropped)
-			return i + 1;
-	return InvalidAttrNumber;
-}
 
 pg_noreturn static void
 unfit(Relation rel, const char *detail)
@@ -154,6 +118,7 @@ pgseal_signing_read(Relation rel, const Trigger *trigger)
 	signing->signature = pgseal_signing_column(RelationGetDescr(rel));
 	if (signing->signature == InvalidAttrNumber)
 		unfit(rel, "It has no column of type row_signature.");
+	signing->ledger = pgseal_ledger_of_relation(rel);
 	for (int i = 0; i < num; i += PGSEAL_SIGN_ARGUMENTS_OF_COLUMN)
 		read_column(signing, rel, arguments + PGSEAL_SIGN_ARGUMENTS_OF_TABLE + i);
 

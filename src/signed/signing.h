@@ -10,14 +10,11 @@
 
 #include "access/tupdesc.h"
 #include "lib/stringinfo.h"
-#include "utils/reltrigger.h"
 #include "utils/relcache.h"
 
 #include "signed/canonical.h"
 #include "signed/row_signature.h"
-
-/* Last of the triggers of its kind, which fire in the order of their names */
-#define PGSEAL_SIGN_TRIGGER			"zz_pgseal_sign"
+#include "signed/signed_triggers.h"
 
 /* Of its arguments, so many are about the table, then so many about each column */
 #define PGSEAL_SIGN_ARGUMENTS_OF_TABLE	4
@@ -46,6 +43,7 @@ typedef struct PgsealSigning
 								 * too */
 	uint8		definition;		/* counts changes of what is signed */
 	AttrNumber	signature;		/* the column that has the signature */
+	int64		ledger;			/* or PGSEAL_NO_LEDGER */
 	int			num_columns;
 	PgsealSignedColumn columns[PGSEAL_SIGNED_COLUMNS_MAX];
 
@@ -62,15 +60,6 @@ typedef enum PgsealSignatureStatus
 	PGSEAL_SIGNATURE_OLD,		/* made when other columns were signed */
 	PGSEAL_SIGNATURE_FORGED		/* not of this row as it is, under this key */
 } PgsealSignatureStatus;
-
-/* The trigger's function, sign_row() */
-extern Oid	pgseal_signing_function(void);
-
-/* The trigger that signs the rows of an open relation; NULL when there is none */
-extern const Trigger *pgseal_signing_trigger(Relation rel);
-
-/* The column of a type row_signature; InvalidAttrNumber when there is none */
-extern AttrNumber pgseal_signing_column(TupleDesc desc);
 
 /*
  * What the trigger's arguments say, for the relation that has it.  Errors: 42P17
