@@ -133,7 +133,8 @@ visit_all(Pass *pass, BufferAccessStrategy strategy)
 
 	while (id < num)
 	{
-		uint32		end = Min(id + pass->index.slots, num);
+		/* Of one block, also where the one before ended in the midst of it */
+		uint32		end = Min((id / pass->index.slots + 1) * pass->index.slots, num);
 
 		pgseal_vacuum_delay_point();
 		visit_block(pass, id, end, strategy);

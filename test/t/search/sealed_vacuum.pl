@@ -1,0 +1,69 @@
+# VACUUM of a sealed index that grows meanwhile, by more than a block.
+#
+# VACUUM counts the nodes, visits them block by block, and counts again at the end: the
+# last block it has seen in part, and what has come since begins in the midst of it.
+# It is made slow, and rows come while it is known to be in the index.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('sealed_vacuum');
+$node->init;
+$node->append_conf('postgresql.conf', <<CONF);
+shared_preload_libraries = 'pgseal'
+jit = off
+fsync = off
+autovacuum = off
+CONF
+$node->start;
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION pgseal;
+CREATE FUNCTION some_text() RETURNS text LANGUAGE sql VOLATILE AS
+$$SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 16)$$;
+CREATE TABLE t (id int, v encrypted_text) WITH (autovacuum_enabled = off);
+-- Many blocks of the index to few of the table
+CREATE INDEX t_v ON t USING sealed (v sealed_trgm_ops) WITH (node_size = 1024, pending_pages = 0);
+INSERT INTO t SELECT g, some_text() FROM generate_series(1, 120) g;
+SQL
+
+sub in_index
+{
+	return $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_progress_vacuum WHERE phase = 'vacuuming indexes'") eq '1';
+}
+
+# True when VACUUM was in the index before the first row came and after the last
+sub grow_beside_vacuum
+{
+	my ($round, $delay) = @_;
+	my ($out, $err) = ('', '');
+	my $began = 0;
+
+	$node->safe_psql('postgres', "DELETE FROM t WHERE id % 100 = $round");
+	my $vacuum = IPC::Run::start(
+		[ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', "SET vacuum_cost_delay = $delay", '-c', 'SET vacuum_cost_limit = 1', '-c', 'VACUUM (INDEX_CLEANUP on) t', '-c', "SELECT 'done'" ],
+		'>', \$out, '2>', \$err);
+	$vacuum->pump_nb until $began = in_index() or $out =~ /done/ or $err ne '';
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT g, some_text() FROM generate_series(1, 15) g');
+	my $lasted = in_index();
+	$vacuum->finish;
+	is($err, '', "round $round: no error in VACUUM");
+	is($node->safe_psql('postgres', "SELECT misplaced, missing FROM pgseal.verify_index('t_v')"), '0|0', "round $round: the index is sound");
+	return $began && $lasted;
+}
+
+my $met = 0;
+my $delay = 10;
+for my $round (1 .. 12)
+{
+	if (grow_beside_vacuum($round, $delay)) { $met++; }
+	elsif ($delay < 80) { $delay *= 2; }
+	last if $met >= 2;
+}
+ok($met >= 1, 'rows came while VACUUM was in the index');
+
+$node->stop;
+done_testing();
