@@ -299,7 +299,7 @@ CREATE TRIGGER zz_pgseal_sign BEFORE INSERT OR UPDATE ON mine FOR EACH ROW EXECU
 SELECT pgseal.tampered_rows('accounts');
 SELECT pgseal.sign_table('accounts');
 SELECT pgseal.unsign_table('accounts', 'accounts');
-SELECT pgseal_internal.verify_row(0, NULL, 1);
+SELECT pgseal_internal.verify_row('accounts', NULL, 1);
 SELECT pgseal.sign_row();
 RESET ROLE;
 SELECT behind('accounts', $$UPDATE accounts SET owner = 'mallory' WHERE id = 5$$);

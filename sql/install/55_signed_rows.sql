@@ -95,7 +95,7 @@ ALTER TABLE pgseal.ledger ENABLE ALWAYS TRIGGER guard_all;
 -- What the planner puts on the rows of a signed table.  The cost lets it come last.
 CREATE FUNCTION pgseal_internal.verify_row_support(internal) RETURNS internal
 LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'pgseal_verify_row_support';
-CREATE FUNCTION pgseal_internal.verify_row(oid, row_signature, VARIADIC "any") RETURNS bool
+CREATE FUNCTION pgseal_internal.verify_row(regclass, row_signature, VARIADIC "any") RETURNS bool
 LANGUAGE C STABLE PARALLEL SAFE COST 50 SUPPORT pgseal_internal.verify_row_support
 AS 'MODULE_PATHNAME', 'pgseal_verify_row';
 COMMENT ON FUNCTION pgseal_internal.verify_row IS 'an error unless the signature is one of the row';

@@ -4,7 +4,7 @@
  *	  Rows are verified as they are read.
  *
  * Where the planner asks what it is to know of a table, a condition is put on
- * the rows of one that is signed: verify_row(tableoid, signature, columns ...).
+ * the rows of one that is signed: verify_row(table, signature, columns ...).
  * It is evaluated where the table is scanned, on the rows that all else lets
  * pass (it has the highest cost, and the highest security level, so that row
  * security comes first), whatever the plan is: indexes are used as before, views
@@ -16,7 +16,9 @@
  * comes; nobody changes it while the table is locked for reading.
  *
  * Of a partitioned table the planner hands the condition on to the partitions,
- * which have the same trigger.  A table that is read as a branch of UNION ALL, or
+ * which have the same trigger: it goes on to be about the partitioned table.  (A
+ * row's tableoid would not do: it is 0 where a row is looked at once more because
+ * another session has changed it.)  A table that is read as a branch of UNION ALL, or
  * a signed partition of an unsigned table, takes conditions only from the list
  * in which row security leaves them for such a table, so it is put there.
  *
@@ -29,7 +31,6 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
@@ -118,7 +119,7 @@ needed_columns(const PgsealSigning *signing, Relation rel)
 static Oid
 verify_function(void)
 {
-	Oid			types[3] = {OIDOID, pgseal_signature_type(), ANYOID};
+	Oid			types[3] = {REGCLASSOID, pgseal_signature_type(), ANYOID};
 
 	return pgseal_internal_function("verify_row", 3, types);
 }
@@ -142,7 +143,8 @@ condition_on(Relation rel, Index varno)
 
 	if (signing == NULL)
 		return NULL;
-	args = list_make2(makeVar(varno, TableOidAttributeNumber, OIDOID, -1, InvalidOid, 0),
+	args = list_make2(makeConst(REGCLASSOID, -1, InvalidOid, sizeof(Oid),
+								ObjectIdGetDatum(RelationGetRelid(rel)), false, true),
 					  column_of(varno, rel, signing->signature));
 	foreach(lc, needed_columns(signing, rel))
 		args = lappend(args, column_of(varno, rel, lfirst_int(lc)));
@@ -389,7 +391,7 @@ report(FunctionCallInfo fcinfo, Verifier *verifier)
 }
 
 /*
- * verify_row(tableoid oid, row_signature, VARIADIC "any") → bool: true, or an
+ * verify_row("table" regclass, row_signature, VARIADIC "any") → bool: true, or an
  * error.  In no schema that anybody may use: it would tell whether a guess at a
  * column that one may not read is right.
  */
