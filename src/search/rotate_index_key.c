@@ -59,6 +59,7 @@
 #include "keys/drop.h"
 #include "keys/keyring.h"
 #include "search/stored_tokens.h"
+#include "search/token_constants.h"
 #include "sealed/access.h"
 
 PG_FUNCTION_INFO_V1(pgseal_rotate_index_key);
@@ -355,6 +356,7 @@ pgseal_rotate_index_key(PG_FUNCTION_ARGS)
 		sort_indexes(table, hash, &rebuild, &remember);
 		table_close(table, NoLock);
 	}
+	pgseal_refuse_token_constants(name, hash);
 
 	number = pgseal_keyring_add_version(name, PGSEAL_PURPOSE_INDEX, NULL);
 	CommandCounterIncrement();

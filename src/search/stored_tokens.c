@@ -129,7 +129,7 @@ pgseal_stored_typmod(Node *column)
 	int32		typmod = exprTypmod(inner);
 
 	/* A domain's own type modifier stands in pg_type only */
-	if (typmod == PGSEAL_TYPMOD_NONE && IsA(inner, Var))
+	if (typmod == PGSEAL_TYPMOD_NONE && (IsA(inner, Var) || IsA(inner, CoerceToDomain)))
 		getBaseTypeAndTypmod(exprType(inner), &typmod);
 	return typmod;
 }
@@ -176,23 +176,47 @@ pgseal_stored_column(Node *expr)
 	return (Var *) column;
 }
 
+/* A copy with its arguments in their places */
+static FuncExpr *
+with_sorted_arguments(const FuncExpr *call)
+{
+	FuncExpr   *copy = copyObject(unconstify(FuncExpr *, call));
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", call->funcid);
+	copy->args = expand_function_arguments(copy->args, false, copy->funcresulttype, tuple);
+	ReleaseSysCache(tuple);
+	return copy;
+}
+
+static bool
+is_call(Node *expr)
+{
+	FuncExpr   *call = (FuncExpr *) expr;
+
+	return IsA(expr, FuncExpr) && call->funcresulttype == BYTEAOID && call->args != NIL &&
+		is_blind_index_function(call->funcid);
+}
+
+FuncExpr *
+pgseal_stored_any_call(Node *expr)
+{
+	return is_call(expr) ? with_sorted_arguments((FuncExpr *) expr) : NULL;
+}
+
+bool
+pgseal_stored_is_of_value(FuncExpr *call)
+{
+	return pgseal_type_by_oid(getBaseType(exprType(first_argument(call)))) != NULL;
+}
+
 FuncExpr *
 pgseal_stored_value_call(Node *expr)
 {
-	FuncExpr   *call = (FuncExpr *) expr;
-	HeapTuple	tuple;
-
-	if (!IsA(expr, FuncExpr) || call->funcresulttype != BYTEAOID || call->args == NIL ||
-		pgseal_type_by_oid(getBaseType(exprType(first_argument(call)))) == NULL ||
-		!is_blind_index_function(call->funcid))
+	if (!is_call(expr) || !pgseal_stored_is_of_value((FuncExpr *) expr))
 		return NULL;
-	call = copyObject(call);
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", call->funcid);
-	call->args = expand_function_arguments(call->args, false, call->funcresulttype, tuple);
-	ReleaseSysCache(tuple);
-	return call;
+	return with_sorted_arguments((FuncExpr *) expr);
 }
 
 FuncExpr *

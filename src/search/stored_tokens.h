@@ -32,7 +32,13 @@ extern Var *pgseal_stored_column(Node *expr);
 /* A copy of such a call with its arguments in their places; NULL for all else */
 extern FuncExpr *pgseal_stored_call(Node *expr);
 
-/* The same of blind_index() of any encrypted value */
+/* A call of blind_index() of whatever, its arguments in their places; NULL for all else */
+extern FuncExpr *pgseal_stored_any_call(Node *expr);
+
+/* Of an encrypted value, or of a plain one? */
+extern bool pgseal_stored_is_of_value(FuncExpr *call);
+
+/* A call of blind_index() of any encrypted value */
 extern FuncExpr *pgseal_stored_value_call(Node *expr);
 
 /* The type modifier of that column */

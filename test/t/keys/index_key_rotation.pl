@@ -86,5 +86,50 @@ CREATE TRIGGER tr BEFORE UPDATE ON c FOR EACH ROW WHEN (NEW.id > 0 AND blind_ind
 is(query($rotate), 2, 'tokens and tokens follow');
 refused(q{INSERT INTO c VALUES (2, 'x', 'x')}, qr/violates check constraint "differ"/, 'and hold');
 
+# Constants that are tokens, wherever expressions are stored: all of them are named,
+# and what compares tokens with tokens, or another key's, isn't
+query(q{SELECT pgseal.create_key('s'); SELECT pgseal.create_key('other');
+CREATE TABLE s (id int, a encrypted_text('s'), b encrypted_text('s'), o encrypted_text('other'), plain bytea,
+	token bytea GENERATED ALWAYS AS (blind_index(a)) STORED);
+INSERT INTO s (id, a, b) VALUES (1, 'a', 'b')});
+my %stored = (
+	'domain' => [ q{CREATE DOMAIN dom AS encrypted_text('s') CHECK (blind_index(VALUE) <> '\x0102'::bytea)}, 'constraint dom_check', 'DROP DOMAIN dom' ],
+	'check of a generated column' => [ q{ALTER TABLE s ADD CONSTRAINT con CHECK (token <> '\x77')}, 'constraint con on table public.s', 'ALTER TABLE s DROP CONSTRAINT con' ],
+	'policy' => [ q{CREATE POLICY p ON s USING (token <> '\x01')}, 'policy p on table public.s', 'DROP POLICY p ON s' ],
+	'policy with a subquery' => [ q{CREATE POLICY p ON s WITH CHECK (id IN (SELECT id FROM s x WHERE blind_index(x.a) = '\x02'))}, 'policy p on table public.s', 'DROP POLICY p ON s' ],
+	'rule' => [ q{CREATE RULE r AS ON INSERT TO s WHERE blind_index(new.a) = '\x01' DO INSTEAD NOTHING}, 'rule r on table public.s', 'DROP RULE r ON s' ],
+	'action of a rule' => [ q{CREATE RULE r AS ON DELETE TO s DO ALSO UPDATE s SET id = 1 WHERE token = '\x01'}, 'rule r on table public.s', 'DROP RULE r ON s' ],
+	'function' => [ q{CREATE FUNCTION body() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM s WHERE token = '\x01'; END}, 'function public.body()', 'DROP FUNCTION body' ],
+	'index' => [ q{CREATE INDEX part ON s (id) WHERE blind_index(a) = '\x01'}, 'index public.part', 'DROP INDEX part' ],
+	'index of a generated column' => [ q{CREATE INDEX part ON s (id) WHERE token = '\x01'}, 'index public.part', 'DROP INDEX part' ],
+	'view on a materialized view' => [ q{CREATE MATERIALIZED VIEW mv AS SELECT token AS t FROM s; CREATE VIEW v AS SELECT * FROM mv WHERE t = '\x01'}, 'view public.v', 'DROP MATERIALIZED VIEW mv CASCADE' ],
+	map { my ($what, $query) = @$_; ("view: $what" => [ "CREATE VIEW v AS $query", 'view public.v', 'DROP VIEW v' ]) }
+	[ 'condition', q{SELECT id FROM s WHERE blind_index(a) = '\x01'} ],
+	[ 'list', q{SELECT id FROM s WHERE token IN ('\x01', '\x02')} ],
+	[ 'subquery', q{SELECT id FROM (SELECT s.id, s.token FROM s JOIN s s2 USING (token)) j WHERE starts_with(encode(j.token, 'hex'), '01')} ],
+	[ 'WITH and VALUES', q{WITH x AS (SELECT id, token AS t FROM s) SELECT id FROM x JOIN (VALUES ('\x01'::bytea)) y(t) ON x.t = y.t} ],
+	[ 'recursive', q{WITH RECURSIVE x AS (SELECT token AS t, 1 AS n FROM s UNION ALL SELECT t, n + 1 FROM x WHERE n < 3) SELECT * FROM x WHERE t = '\x01'} ],
+	[ 'IN', q{SELECT id FROM s WHERE blind_index(a) IN (SELECT '\x01'::bytea)} ],
+	[ 'CASE', q{SELECT CASE token WHEN '\x01' THEN 1 ELSE 2 END FROM s} ],
+	[ 'row', q{SELECT id FROM s WHERE (id, token) = (1, '\x01'::bytea)} ],
+	[ 'plaintext', q{SELECT blind_index('x'::text, 's') = '\x01' AS y} ]);
+$rotate = q{BEGIN; SELECT pgseal.rotate_index_key('s'); ROLLBACK};
+for my $what (sort keys %stored)
+{
+	my ($create, $name, $drop) = @{ $stored{$what} };
+
+	query($create);
+	refused($rotate, qr/compare its tokens with constants\nDETAIL:[^\n]*\n\Q$name\E\nHINT/, $what);
+	query($drop);
+}
+query(q{CREATE VIEW fine1 AS SELECT id, encode(blind_index(a), 'hex') AS t, a = 'x' AS same FROM s WHERE id > 5;
+CREATE VIEW fine2 AS SELECT s.id FROM s JOIN s s2 ON s.token = blind_index(s2.b) WHERE s.id = 7;
+CREATE VIEW fine3 AS SELECT id FROM s WHERE blind_index(o) = '\x01';
+CREATE VIEW fine4 AS SELECT id FROM s WHERE blind_index(a) = blind_index('x'::text, 's') AND plain = '\x01';
+CREATE VIEW fine5 AS SELECT encode(token, 'hex') = encode(blind_index(b), 'hex') FROM s;
+CREATE DOMAIN fine6 AS encrypted_text('s') CHECK (blind_index(VALUE) IS NOT NULL);
+CREATE INDEX fine7 ON s (token) WHERE id > 1});
+is(query(q{SELECT pgseal.rotate_index_key('s')}), 2, 'and nothing else is in the way');
+
 $node->stop;
 done_testing();
