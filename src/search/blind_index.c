@@ -60,12 +60,10 @@ check_owner(Argument *arg, Oid server)
 	arg->allowed_server = server;
 }
 
-/* The column's own key may be on another server than that of the value */
 static void
-check_owner_of_column(Argument *arg, Node *call)
+check_owner_of_key(Argument *arg, int32 key_hash)
 {
-	int32		typmod = pgseal_stored_typmod(linitial(((FuncExpr *) call)->args));
-	PgsealKeyRow *key = typmod > 0 ? pgseal_catalog_key(typmod) : NULL;
+	PgsealKeyRow *key = OidIsValid(arg->owner) && key_hash > 0 ? pgseal_catalog_key(key_hash) : NULL;
 
 	if (key != NULL)
 		check_owner(arg, get_foreign_server_oid(key->server, false));
@@ -98,8 +96,10 @@ argument(FunctionCallInfo fcinfo)
 			pgseal_relation_owner(argument->table) : InvalidOid;
 		argument->access = OidIsValid(argument->owner) ?
 			PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
+
+		/* The column's own key may be on another server than that of the value */
 		if (OidIsValid(argument->owner))
-			check_owner_of_column(argument, fcinfo->flinfo->fn_expr);
+			check_owner_of_key(argument, pgseal_stored_typmod(linitial(((FuncExpr *) fcinfo->flinfo->fn_expr)->args)));
 		fcinfo->flinfo->fn_extra = argument;
 	}
 	return argument;
@@ -110,13 +110,15 @@ argument(FunctionCallInfo fcinfo)
  * user may not know it
  */
 static bytea *
-token_of(FunctionCallInfo fcinfo, const Argument *arg, Datum value, int32 key_hash,
+token_of(FunctionCallInfo fcinfo, Argument *arg, Datum value, int32 key_hash,
 		 const PgsealTokenForm *form)
 {
 	StringInfoData canonical;
 	PgsealKey  *key;
 	bytea	   *token;
 
+	/* It may be another key than that of the value, or of the column */
+	check_owner_of_key(arg, key_hash);
 	initStringInfo(&canonical);
 	pgseal_token_canonical(&canonical, arg->type, value, form->normalizer, PG_GET_COLLATION());
 	key = pgseal_keyring_index(key_hash, arg->access);
@@ -207,7 +209,7 @@ pgseal_blind_index_bits(PG_FUNCTION_ARGS)
 Datum
 pgseal_blind_index_of_plaintext(PG_FUNCTION_ARGS)
 {
-	const Argument *arg = argument(fcinfo);
+	Argument   *arg = argument(fcinfo);
 	PgsealTokenForm form = {"", PGSEAL_TOKEN_BITS_MAX};
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	int32		hash = pgseal_catalog_key_hash(name);
@@ -295,7 +297,7 @@ array_result(ArrayBuildState *state)
 Datum
 pgseal_token(PG_FUNCTION_ARGS)
 {
-	const Argument *arg = argument(fcinfo);
+	Argument   *arg = argument(fcinfo);
 	PgsealTokenForm form = planned_form(fcinfo);
 	bool		isnull;
 	Datum		value = plain_value(arg, PG_GETARG_DATUM(0), &isnull);
