@@ -43,6 +43,7 @@ typedef struct Argument
 {
 	const PgsealType *type;
 	bool		sealed;			/* or of the base type */
+	bool		strict;			/* who may not know the token must not get NULL */
 	PgsealAccess access;
 	Oid			table;			/* in whose stored expression the call is, or
 								 * InvalidOid, */
@@ -92,6 +93,7 @@ argument(FunctionCallInfo fcinfo)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("no encrypted type belongs to type %s", format_type_be(type))));
 		argument->table = pgseal_stored_table(fcinfo->flinfo->fn_expr);
+		argument->strict = pgseal_stored_is_strict(fcinfo->flinfo->fn_expr);
 		argument->owner = OidIsValid(argument->table) ?
 			pgseal_relation_owner(argument->table) : InvalidOid;
 		argument->access = OidIsValid(argument->owner) ?
@@ -105,24 +107,32 @@ argument(FunctionCallInfo fcinfo)
 	return argument;
 }
 
+static void
+report_denied(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to check a constraint on encrypted values")));
+}
+
 /*
  * The token of a value under the newest index key of a key, NULL when the
  * user may not know it
  */
 static bytea *
-token_of(FunctionCallInfo fcinfo, Argument *arg, Datum value, int32 key_hash,
+token_of(FunctionCallInfo fcinfo, const Argument *arg, Datum value, int32 key_hash,
 		 const PgsealTokenForm *form)
 {
 	StringInfoData canonical;
 	PgsealKey  *key;
 	bytea	   *token;
 
-	/* It may be another key than that of the value, or of the column */
-	check_owner_of_key(arg, key_hash);
 	initStringInfo(&canonical);
 	pgseal_token_canonical(&canonical, arg->type, value, form->normalizer, PG_GET_COLLATION());
 	key = pgseal_keyring_index(key_hash, arg->access);
 	token = key ? pgseal_token_make(key, arg->type, form, &canonical) : NULL;
+	if (token == NULL && arg->strict)
+		report_denied();
 	pgseal_wipe(canonical.data, canonical.len);
 	pfree(canonical.data);
 	return token;
@@ -151,6 +161,8 @@ token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 	if (info->known && OidIsValid(info->server))
 		check_owner(arg, info->server);
 	value = pgseal_value_open(arg->type, PG_GETARG_DATUM(0), arg->access, &isnull);
+	if (isnull && arg->strict)
+		report_denied();
 	return isnull ? NULL : token_of(fcinfo, arg, value, key_hash, form);
 }
 
@@ -223,6 +235,7 @@ pgseal_blind_index_of_plaintext(PG_FUNCTION_ARGS)
 	if (PG_NARGS() > 3)
 		form.bits = PG_GETARG_INT32(3);
 	pgseal_token_check_form(&form);
+	check_owner_of_key(arg, hash);
 	token = token_of(fcinfo, arg, PG_GETARG_DATUM(0), hash, &form);
 	if (token == NULL)
 		PG_RETURN_NULL();
@@ -297,7 +310,7 @@ array_result(ArrayBuildState *state)
 Datum
 pgseal_token(PG_FUNCTION_ARGS)
 {
-	Argument   *arg = argument(fcinfo);
+	const Argument *arg = argument(fcinfo);
 	PgsealTokenForm form = planned_form(fcinfo);
 	bool		isnull;
 	Datum		value = plain_value(arg, PG_GETARG_DATUM(0), &isnull);

@@ -56,6 +56,7 @@
 #include "keys/catalog.h"
 #include "search/stored_tokens.h"
 #include "value/basetype.h"
+#include "value/owner_usage.h"
 
 static get_relation_stats_hook_type prev_relation_stats = NULL;
 static get_index_stats_hook_type prev_index_stats = NULL;
@@ -430,6 +431,8 @@ keep_no_statistics(Oid relation, AttrNumber attnum)
  * there, so the table's OID is put where a call says how it was written.  Nothing
  * compares that, and what isn't one of its few values is written as a call.
  */
+#define MARK_OF_USER	((Oid) (FirstNormalObjectId - 1))
+
 static bool
 mark_walker(Node *node, void *context)
 {
@@ -439,19 +442,42 @@ mark_walker(Node *node, void *context)
 		return false;
 	if (IsA(node, FuncExpr) && call->funcresulttype == BYTEAOID &&
 		(call->funcformat == COERCE_EXPLICIT_CALL ||
-		 (Oid) call->funcformat >= FirstNormalObjectId) &&
+		 (Oid) call->funcformat >= MARK_OF_USER) &&
 		is_blind_index_function(call->funcid))
 		call->funcformat = (CoercionForm) *(Oid *) context;
 	return expression_tree_walker(node, mark_walker, context);
 }
 
+static Oid
+mark_of(Node *expr)
+{
+	return expr != NULL && IsA(expr, FuncExpr) ? (Oid) ((FuncExpr *) expr)->funcformat : InvalidOid;
+}
+
 Oid
 pgseal_stored_table(Node *expr)
 {
-	Oid			mark = expr != NULL && IsA(expr, FuncExpr) ?
-		(Oid) ((FuncExpr *) expr)->funcformat : InvalidOid;
+	return mark_of(expr) >= FirstNormalObjectId ? mark_of(expr) : InvalidOid;
+}
 
-	return mark >= FirstNormalObjectId ? mark : InvalidOid;
+bool
+pgseal_stored_is_strict(Node *expr)
+{
+	return mark_of(expr) == MARK_OF_USER;
+}
+
+/*
+ * A constraint that compares columns would answer guesses of who may write both, as
+ * type/constraint_caller.c has it; so its tokens take the user's privilege, and without
+ * it are an error and never NULL, which would pass.
+ */
+static bool
+looks_at_one_column(Node *expr)
+{
+	Bitmapset  *columns = NULL;
+
+	pull_varattnos(expr, 1, &columns);
+	return bms_num_members(columns) == 1;
 }
 
 /* Marks the expression in a column of a row that was just made */
@@ -469,7 +495,10 @@ mark_expression(Oid catalog, HeapTuple row, AttrNumber column, Oid table)
 
 	if (pgseal_stored_has_tokens(expr, PGSEAL_TYPMOD_NONE))
 	{
-		mark_walker(expr, &table);
+		Oid			mark = catalog != ConstraintRelationId || looks_at_one_column(expr) ?
+			table : MARK_OF_USER;
+
+		mark_walker(expr, &mark);
 		values[column - 1] = CStringGetTextDatum(nodeToString(expr));
 		replace[column - 1] = true;
 		row = heap_modify_tuple(row, desc, values, nulls, replace);
@@ -491,6 +520,13 @@ created_row(Oid catalog, Oid index, AttrNumber oid_column, Oid object,
 
 	table_close(rel, AccessShareLock);
 	return row;
+}
+
+/* Does the table's owner make it, or who has his rights?  TRIGGER is another privilege. */
+static bool
+is_of_owner(Oid table)
+{
+	return has_privs_of_role(GetUserId(), pgseal_relation_owner(table));
 }
 
 void
@@ -532,7 +568,7 @@ pgseal_stored_mark(Oid catalog, Oid object, int sub_id)
 		case TriggerRelationId:
 			row = created_row(catalog, TriggerOidIndexId, Anum_pg_trigger_oid, object,
 							  InvalidAttrNumber, 0);
-			if (row != NULL)
+			if (row != NULL && is_of_owner(((Form_pg_trigger) GETSTRUCT(row))->tgrelid))
 				mark_expression(catalog, row, Anum_pg_trigger_tgqual,
 								((Form_pg_trigger) GETSTRUCT(row))->tgrelid);
 			break;

@@ -60,6 +60,9 @@ extern Oid	pgseal_stored_foreign_call(Node *expr, int32 key_hash);
 /* The table in whose stored expression this call is; InvalidOid in a query */
 extern Oid	pgseal_stored_table(Node *expr);
 
+/* Is it in a constraint for which the user must have the privilege? */
+extern bool pgseal_stored_is_strict(Node *expr);
+
 /*
  * From the object access hook: what was just made is known to be of its table.  And
  * for partition keys, which have no such hook, after the statement.

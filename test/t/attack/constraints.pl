@@ -103,11 +103,43 @@ for my $null ('', "SET pgseal.on_denied = 'null'; ")
 	}
 }
 
+# The same by tokens; and tokens of a guess under a key of a server that the owner may not use
+$node->safe_psql('postgres', q{
+CREATE SERVER mine FOREIGN DATA WRAPPER local_keyring; GRANT USAGE ON FOREIGN SERVER mine TO e;
+SELECT pgseal.create_key('mine', server => 'mine'), pgseal.create_key('pay');
+CREATE TABLE paid (id int, salary encrypted_int4('pay'), t bytea GENERATED ALWAYS AS (blind_index(salary)) STORED);
+INSERT INTO paid (id, salary) VALUES (1, 1000);
+GRANT SELECT ON paid TO e, w;
+CREATE TABLE t1 (low encrypted_int4('pay'), high encrypted_int4('pay'), CHECK (blind_index(low) <> blind_index(high)));
+CREATE TABLE t2 (low encrypted_int4('pay'), high bytea, CHECK (blind_index(low) <> high));
+CREATE TABLE t3 (low encrypted_int4('pay'), CHECK (blind_index(low) IS NOT NULL));
+CREATE TABLE any_key (x encrypted_int4('*'), y encrypted_int4('*'));
+GRANT INSERT ON t1, t2, t3, any_key TO w; GRANT INSERT, TRIGGER ON any_key TO e});
+as('e', q{
+CREATE TABLE e.o (x encrypted_int4('mine'), CHECK (blind_index(x) IS NULL OR blind_index(1000, 'pay') <> '\x00'));
+CREATE TABLE e.p (g int, x encrypted_int4('mine') CHECK (blind_index(x) IS NULL), y int DEFAULT length(blind_index(1000, 'pay')))});
+for my $null ('', "SET pgseal.on_denied = 'null'; ")
+{
+	like(as('w', "${null}INSERT INTO t1 SELECT salary, 1000 FROM paid"), qr/permission denied/, "${null}a constraint that compares tokens of columns");
+	like(as('w', "${null}INSERT INTO t2 SELECT salary, t FROM paid"), qr/permission denied/, "${null}or with tokens in a column");
+	like(as('w', "${null}COPY t1 FROM STDIN;\n1000\t1000\n\\.\n"), qr/permission denied/, "${null}by COPY");
+	is(as('w', "${null}INSERT INTO t3 SELECT salary FROM paid"), '', "${null}one of a single column lets a writer write");
+	like(as('e', "${null}INSERT INTO e.o VALUES (1)"), $denied, "${null}a token of a guess in a constraint of one's own");
+	unlike(as('e', "${null}INSERT INTO e.p (g) VALUES (1) RETURNING y"), qr/17/, "${null}and in a default");
+}
+
 # The condition of a trigger that somebody with TRIGGER has made, evaluated where constraints are
 $node->safe_psql('postgres', q{CREATE TABLE watched (x encrypted_int4, CHECK (x > 0)); GRANT INSERT, TRIGGER ON watched TO e});
 as('e', q{
 CREATE FUNCTION e.fired() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'fired'; RETURN NEW; END$$;
 CREATE TRIGGER fired BEFORE INSERT ON watched FOR EACH ROW WHEN (NEW.x = 50) EXECUTE FUNCTION e.fired()});
+as('e', q{
+CREATE TRIGGER guess BEFORE INSERT ON any_key FOR EACH ROW WHEN (blind_index(NEW.x) = blind_index(1000, 'pay')) EXECUTE FUNCTION e.fired()});
+like(as('e', 'INSERT INTO any_key SELECT salary, salary FROM paid'), $denied, "tokens in the condition of somebody else's trigger");
+as('e', q{
+DROP TRIGGER guess ON any_key;
+CREATE TRIGGER guess BEFORE INSERT ON any_key FOR EACH ROW WHEN (blind_index(NEW.x) = blind_index(NEW.y)) EXECUTE FUNCTION e.fired()});
+unlike(as('e', 'INSERT INTO any_key SELECT salary, salary FROM paid'), qr/fired/, 'or of two columns');
 for my $null ('', "SET pgseal.on_denied = 'null'; ")
 {
 	unlike(as('e', "${null}COPY watched FROM STDIN;\n50\n\\.\n"), qr/fired/, "${null}a trigger's condition by COPY");
