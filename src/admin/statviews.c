@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "keys/shared_cache.h"
 #include "kms/counters.h"
@@ -73,9 +74,9 @@ pgseal_key_stats(PG_FUNCTION_ARGS)
 	pgseal_keycache_key_stats(PG_GETARG_INT64(0), &stats);
 	values[0] = Int64GetDatum(stats.seals);
 	values[1] = BoolGetDatum(stats.cached);
-	values[2] = TimestampTzGetDatum(stats.published_at);
-	values[3] = TimestampTzGetDatum(stats.used_at);
-	values[4] = TimestampTzGetDatum(stats.expires_at);
+	values[2] = TimestampTzGetDatum(pgseal_clock_time(stats.published_at));
+	values[3] = TimestampTzGetDatum(pgseal_clock_time(stats.used_at));
+	values[4] = TimestampTzGetDatum(pgseal_clock_time(stats.expires_at));
 	nulls[2] = nulls[3] = nulls[4] = !stats.cached;
 	return return_row(fcinfo, values, nulls);
 }

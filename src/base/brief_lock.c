@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "base/brief_lock.h"
+#include "base/clock.h"
 #include "base/compat.h"
 
 /* How long others may queue behind us, in ms; no longer than the user would wait */
@@ -94,13 +95,13 @@ let_others_go_first(void)
 void
 pgseal_lock_briefly(const List *relations, LOCKMODE mode)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+	TimestampTz end = TimestampTzPlusMilliseconds(pgseal_clock(),
 												  LockTimeout > 0 ? LockTimeout : PATIENCE);
 	Oid			busy;
 
 	while (!pgseal_try_lock(relations, mode, &busy))
 	{
-		if (GetCurrentTimestamp() >= end)
+		if (pgseal_clock() >= end)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("could not lock table \"%s\", which others use", get_rel_name(busy)),

@@ -40,6 +40,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/http.h"
@@ -197,7 +198,7 @@ on_timer(CURLM *multi_arg, long timeout_ms, void *arg)
 	if (current != NULL)
 	{
 		current->timer_set = timeout_ms >= 0;
-		current->timer_at = GetCurrentTimestamp() + timeout_ms * INT64CONST(1000);
+		current->timer_at = pgseal_clock() + timeout_ms * INT64CONST(1000);
 	}
 	return 0;
 }
@@ -357,7 +358,7 @@ wait_and_drive(Exchange *exchange)
 	}
 
 	if (exchange->timer_set)
-		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), exchange->timer_at);
+		timeout_ms = TimestampDifferenceMilliseconds(pgseal_clock(), exchange->timer_at);
 
 	num_events = WaitEventSetWait(exchange->wait_set, timeout_ms, events, lengthof(events),
 								  pgseal_http_wait_event());
@@ -377,7 +378,7 @@ wait_and_drive(Exchange *exchange)
 									 (events[i].events & WL_SOCKET_WRITEABLE ? CURL_CSELECT_OUT : 0),
 									 &running);
 	}
-	if (exchange->timer_set && exchange->timer_at <= GetCurrentTimestamp())
+	if (exchange->timer_set && exchange->timer_at <= pgseal_clock())
 	{
 		exchange->timer_set = false;
 		curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -430,7 +431,7 @@ end_exchange(Exchange *exchange)
 static CURLcode
 wait_for_socket(curl_socket_t fd, int what, TimestampTz deadline)
 {
-	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	long		left = TimestampDifferenceMilliseconds(pgseal_clock(), deadline);
 
 	if (left <= 0)
 		return CURLE_OPERATION_TIMEDOUT;
@@ -539,7 +540,7 @@ classify(const Exchange *exchange, CURLcode code)
 static pg_noinline CURLcode
 perform(Exchange *exchange, long *out_status, const PgsealHttpRequest *request, int timeout_ms)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(pgseal_clock(), timeout_ms);
 	CURLcode	code = CURLE_FAILED_INIT;
 	bool		ready;
 

@@ -28,8 +28,6 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
 #include "foreign/foreign.h"
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -38,6 +36,7 @@
 #include "utils/inval.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/no_core_dump.h"
 #include "base/random.h"
@@ -132,20 +131,6 @@ unload_all_keys(void)
 	}
 }
 
-/* The time, some ms late, at a small part of the cost where the system can */
-static inline TimestampTz
-coarse_now(void)
-{
-#ifdef CLOCK_REALTIME_COARSE
-	struct timespec now;
-
-	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0)
-		return (now.tv_sec - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY) *
-			USECS_PER_SEC + now.tv_nsec / 1000;
-#endif
-	return GetCurrentTimestamp();
-}
-
 /* Only where nobody holds a pointer to a key */
 static void
 unload_unusable_keys(void)
@@ -158,7 +143,7 @@ unload_unusable_keys(void)
 
 	if (keys == NULL)
 		return;
-	now = coarse_now();
+	now = pgseal_clock_coarse();
 	if (unloaded_for == generation && first_expiry > now)
 		return;
 	unloaded_for = generation;
@@ -310,7 +295,7 @@ obtain_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
 				break;
 			case PGSEAL_CACHE_FULL:
 				status = pgseal_material_fetch(version, out_key, &error);
-				*out_expires_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+				*out_expires_at = TimestampTzPlusMilliseconds(pgseal_clock(),
 															  INT64CONST(1000) * pgseal_cache_ttl);
 				break;
 		}
@@ -411,7 +396,7 @@ is_usable(const PgsealKey *key)
 		return false;
 	if (key->ephemeral)
 		return true;
-	return key->generation == pgseal_keycache_generation() && key->expires_at > coarse_now();
+	return key->generation == pgseal_keycache_generation() && key->expires_at > pgseal_clock_coarse();
 }
 
 PgsealKey *

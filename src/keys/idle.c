@@ -29,6 +29,7 @@
 #include "storage/sinval.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "keys/idle.h"
 #include "keys/shared_cache.h"
@@ -70,7 +71,7 @@ pgseal_idle_wake(void)
 	static TimestampTz woken_at = 0;
 	uint64		taken = pgseal_keycache_taken();
 	uint64		expirations = pgseal_keycache_expirations();
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 
 	if (taken == taken_seen &&
 		(expirations == expirations_seen ||

@@ -18,6 +18,7 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/settings.h"
 #include "keys/backend_keys.h"
@@ -177,7 +178,7 @@ static void
 ask_for_rotation(void)
 {
 	static TimestampTz asked_at = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 
 	if (TimestampDifferenceExceeds(asked_at, now, 1000))
 	{

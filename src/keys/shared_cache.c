@@ -42,6 +42,7 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/settings.h"
 #include "keys/cache_slots.h"
@@ -126,7 +127,7 @@ abandon_claim(int32 i, TimestampTz now)
 static void
 abandon_all_claims(int code, Datum arg)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 
 	if (num_claims <= 0)
 		return;
@@ -214,7 +215,7 @@ pgseal_keycache_get(int64 key_version_id,
 	if (!pgseal_cache)
 		return PGSEAL_CACHE_FULL;
 
-	now = GetCurrentTimestamp();
+	now = pgseal_clock();
 	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
 	i = pgseal_slot_find(MyDatabaseId, key_version_id);
 	if (i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key && now < pgseal_cache->slots[i].expires_at)
@@ -230,7 +231,7 @@ pgseal_keycache_get(int64 key_version_id,
 	{
 		PgsealCacheSlot *slot;
 
-		now = GetCurrentTimestamp();
+		now = pgseal_clock();
 		LWLockAcquire(pgseal_cache_lock, LW_EXCLUSIVE);
 
 		i = pgseal_slot_find(MyDatabaseId, key_version_id);
@@ -302,7 +303,7 @@ pgseal_keycache_get(int64 key_version_id,
 TimestampTz
 pgseal_keycache_publish(int64 key_version_id, const uint8 key[PGSEAL_KEY_BYTES])
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 	TimestampTz expires_at = now;
 	uint8		masked[PGSEAL_KEY_BYTES];
 	uint64		fill;
@@ -346,7 +347,7 @@ pgseal_keycache_publish(int64 key_version_id, const uint8 key[PGSEAL_KEY_BYTES])
 bool
 pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status, const PgsealKmsError *error)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 	bool		unreachable = status == PGSEAL_KMS_UNREACHABLE;
 	bool		usable = false;
 	int32		i;
@@ -393,7 +394,7 @@ pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status, const PgsealK
 void
 pgseal_keycache_abandon(int64 key_version_id)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 	int32		i;
 
 	if (!pgseal_cache)
@@ -471,7 +472,7 @@ pgseal_keycache_has(int64 key_version_id)
 	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
 	i = pgseal_slot_find(MyDatabaseId, key_version_id);
 	has = i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key &&
-		GetCurrentTimestamp() < pgseal_cache->slots[i].expires_at;
+		pgseal_clock() < pgseal_cache->slots[i].expires_at;
 	LWLockRelease(pgseal_cache_lock);
 	return has;
 }
@@ -519,7 +520,7 @@ pgseal_keycache_keys(int64 *out_key_version_ids, int max)
 int
 pgseal_keycache_due_databases(Oid *out_databases, int max)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 	int			num = 0;
 
 	if (!pgseal_cache)
@@ -546,7 +547,7 @@ pgseal_keycache_due_databases(Oid *out_databases, int max)
 int
 pgseal_keycache_due(int64 *out_key_version_ids, int max)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 	int			num = 0;
 
 	if (!pgseal_cache)
@@ -568,7 +569,7 @@ pgseal_keycache_due(int64 *out_key_version_ids, int max)
 bool
 pgseal_keycache_claim_refresh(int64 key_version_id)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 	bool		claimed = false;
 	int32		i;
 
@@ -593,7 +594,7 @@ pgseal_keycache_claim_refresh(int64 key_version_id)
 TimestampTz
 pgseal_keycache_next_due(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 	TimestampTz next = 0;
 
 	if (!pgseal_cache)

@@ -37,6 +37,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/settings.h"
@@ -249,7 +250,7 @@ try_get(PgsealCredentialResult *out_result, CredentialSlot **out_slot, const uin
 		PgsealCredential *out_credential, uint64 *out_version,
 		PgsealVerdict *out_verdict, PgsealKmsError *out_error, int64 now)
 {
-	TimestampTz at = GetCurrentTimestamp();
+	TimestampTz at = pgseal_clock();
 	CredentialSlot *slot = find_slot(key);
 	bool		valid;
 	bool		fresh;
@@ -315,7 +316,7 @@ pgseal_credential_get(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES],
 		if (done)
 			break;
 
-		at = GetCurrentTimestamp();
+		at = pgseal_clock();
 		if (at >= deadline)
 		{
 			result = PGSEAL_CREDENTIAL_FAILED;
@@ -387,7 +388,7 @@ pgseal_credential_fail(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES],
 	slot = end_claim(key);
 	if (slot != NULL)
 	{
-		slot->failed_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILURE_MEMORY_MS);
+		slot->failed_until = TimestampTzPlusMilliseconds(pgseal_clock(), FAILURE_MEMORY_MS);
 		slot->verdict = verdict;
 		slot->error = *error;
 		ConditionVariableBroadcast(&slot->changed);
@@ -457,7 +458,7 @@ find_endpoint(const uint8 *key, bool make)
 bool
 pgseal_endpoint_allowed(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES])
 {
-	TimestampTz at = GetCurrentTimestamp();
+	TimestampTz at = pgseal_clock();
 	Endpoint   *endpoint;
 	bool		allowed = true;
 
@@ -495,7 +496,7 @@ pgseal_endpoint_answered(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES], bool answ
 
 		/* half of it is left to chance */
 		pause_ms = pause_ms / 2 + pg_prng_double(&pg_global_prng_state) * pause_ms / 2;
-		endpoint->closed_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+		endpoint->closed_until = TimestampTzPlusMilliseconds(pgseal_clock(), pause_ms);
 	}
 	LWLockRelease(lock);
 }

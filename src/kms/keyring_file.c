@@ -59,6 +59,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/http.h"
@@ -507,7 +508,7 @@ pgseal_local_sync(PgsealKmsError *out_error, const char *file)
 static PgsealKmsStatus
 lock_file(int *out_fd, PgsealKmsError *out_error, const char *file)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pgseal_kms_timeout);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(pgseal_clock(), pgseal_kms_timeout);
 	char	   *lock = psprintf("%s.lock", file);
 	int			fd = OpenTransientFilePerm(lock, O_RDWR | O_CREAT | O_NOFOLLOW, S_IRUSR | S_IWUSR);
 
@@ -523,7 +524,7 @@ lock_file(int *out_fd, PgsealKmsError *out_error, const char *file)
 			CloseTransientFile(fd);
 			return status;
 		}
-		if (GetCurrentTimestamp() >= deadline)
+		if (pgseal_clock() >= deadline)
 		{
 			CloseTransientFile(fd);
 			return fail(out_error, PGSEAL_KMS_UNREACHABLE, "keyring_locked", NULL,

@@ -35,6 +35,7 @@
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/http.h"
 #include "base/settings.h"
@@ -130,7 +131,7 @@ start_child(Child *out_child, const char *command)
 static bool
 wait_until(TimestampTz deadline, int fd)
 {
-	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	long		left = TimestampDifferenceMilliseconds(pgseal_clock(), deadline);
 
 	if (left <= 0)
 		return false;
@@ -158,7 +159,7 @@ fail_timeout(PgsealKmsError *out_error)
 static PgsealKmsStatus
 read_child(PgsealKeyring *out_keyring, PgsealKmsError *out_error, Child *child)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pgseal_kms_timeout);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(pgseal_clock(), pgseal_kms_timeout);
 	int			exit_status;
 	pid_t		ended;
 

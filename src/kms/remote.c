@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/settings.h"
@@ -64,17 +65,17 @@ worth_a_retry(PgsealVerdict verdict, int attempt)
 static long
 time_left(const PgsealKmsCall *call)
 {
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), call->deadline);
+	return TimestampDifferenceMilliseconds(pgseal_clock(), call->deadline);
 }
 
 static void
 sleep_interruptibly(long milliseconds)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+	TimestampTz until = TimestampTzPlusMilliseconds(pgseal_clock(), milliseconds);
 
 	for (;;)
 	{
-		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+		long		left = TimestampDifferenceMilliseconds(pgseal_clock(), until);
 
 		if (left <= 0)
 			break;
@@ -446,7 +447,7 @@ operate(const PgsealKmsServer *server, const PgsealKmsOp *op,
 		PgsealKmsReply *reply;
 
 		MemoryContextSwitchTo(call_context);
-		call.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pgseal_kms_timeout);
+		call.deadline = TimestampTzPlusMilliseconds(pgseal_clock(), pgseal_kms_timeout);
 		if (remote_provider(server)->bases)
 			call.bases = remote_provider(server)->bases(server);
 		reply = pgseal_secmem_alloc(sizeof(PgsealKmsReply));

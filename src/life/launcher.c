@@ -37,6 +37,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "keys/idle.h"
 #include "keys/seal_counts.h"
@@ -197,9 +198,9 @@ start_worker(RunningWorker *place, Oid database)
 
 	if (started)
 		place->database = database;
-	else if (TimestampDifferenceExceeds(logged_at, GetCurrentTimestamp(), NO_WORKER_LOG_PAUSE))
+	else if (TimestampDifferenceExceeds(logged_at, pgseal_clock(), NO_WORKER_LOG_PAUSE))
 	{
-		logged_at = GetCurrentTimestamp();
+		logged_at = pgseal_clock();
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("pgseal: no background worker slot is free for database %u", database),
@@ -329,7 +330,7 @@ visit_databases(Oid *next)
 static long
 sleep_time(TimestampTz next_interval)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = pgseal_clock();
 	TimestampTz next_due = pgseal_keycache_next_due();
 	long		sleep = pgseal_cache_ttl * 1000L / ROUNDS_PER_TTL;
 
@@ -382,7 +383,7 @@ pgseal_launcher_main(Datum arg)
 
 	while (!ShutdownRequestPending)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz now = pgseal_clock();
 		int64		interval = pgseal_worker_interval * INT64CONST(1000);
 
 		note_vacant();

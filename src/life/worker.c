@@ -41,6 +41,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "base/spi_query.h"
 #include "keys/drop.h"
@@ -344,7 +345,7 @@ do_reencrypt_step(void)
 static void
 reencrypt(void)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SLICE);
+	TimestampTz end = TimestampTzPlusMilliseconds(pgseal_clock(), SLICE);
 	uint32		wait_event = pgseal_wait_event("PgsealReencrypt");
 
 	while (do_reencrypt_step() && last_step != PGSEAL_REENCRYPT_IDLE)
@@ -357,7 +358,7 @@ reencrypt(void)
 							 delay, wait_event);
 			ResetLatch(MyLatch);
 		}
-		if (GetCurrentTimestamp() >= end)
+		if (pgseal_clock() >= end)
 		{
 			pgseal_wakeup_now();
 			break;

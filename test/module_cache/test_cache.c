@@ -18,15 +18,18 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/settings.h"
+#include "base/spi_query.h"
 #include "keys/seal_counts.h"
 #include "keys/shared_cache.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
 #include "life/rewrap.h"
 #include "life/reencrypt.h"
+#include "signed/ledger.h"
 #include "keys/wakeup.h"
 #include "life/launcher.h"
 
@@ -58,7 +61,7 @@ make_key(uint8 key[PGSEAL_KEY_BYTES], int64 id)
 static double
 seconds_until(TimestampTz time)
 {
-	return (time - GetCurrentTimestamp()) / 1000000.0;
+	return (time - pgseal_clock()) / 1000000.0;
 }
 
 static TimestampTz
@@ -160,7 +163,7 @@ Datum
 cache_fetch(PG_FUNCTION_ARGS)
 {
 	int64		id = PG_GETARG_INT64(0);
-	TimestampTz until = GetCurrentTimestamp() + (TimestampTz) (PG_GETARG_FLOAT8(1) * 1000000);
+	TimestampTz until = pgseal_clock() + (TimestampTz) (PG_GETARG_FLOAT8(1) * 1000000);
 	TimestampTz expires_at;
 	char	   *result = get(id, &expires_at);
 
@@ -168,10 +171,10 @@ cache_fetch(PG_FUNCTION_ARGS)
 	{
 		PG_TRY();
 		{
-			while (GetCurrentTimestamp() < until)
+			while (pgseal_clock() < until)
 			{
 				(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-								 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until),
+								 TimestampDifferenceMilliseconds(pgseal_clock(), until),
 								 PG_WAIT_EXTENSION);
 				ResetLatch(MyLatch);
 				CHECK_FOR_INTERRUPTS();
@@ -403,6 +406,35 @@ pgseal_drop_destroyed(void)
 void
 pgseal_keyring_make_default(void)
 {
+}
+
+/* There are no ledgers, and no SQL */
+void
+pgseal_query_begin(PgsealQuerySession *out_session)
+{
+}
+
+void
+pgseal_query_end(const PgsealQuerySession *session)
+{
+}
+
+uint64
+pgseal_query(const char *sql, int num_args,...)
+{
+	return 0;
+}
+
+int64
+pgseal_query_int64(uint64 row, int column)
+{
+	return 0;
+}
+
+bool
+pgseal_ledger_fold(int64 ledger)
+{
+	return true;
 }
 
 PgsealVersionRow *
