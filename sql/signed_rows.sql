@@ -384,9 +384,6 @@ RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 RESET min_parallel_table_scan_size;
 
--- a column that is signed isn't converted while the table is in use
-CALL pgseal.decrypt_column('accounts', 'iban');
-
 -- unsigned tables have the plans that they had
 EXPLAIN (COSTS OFF) SELECT * FROM refs WHERE id = 1;
 DROP SCHEMA signed CASCADE;

@@ -5,7 +5,7 @@
  *
  * convert.c is the design and the driver; state.c keeps the
  * state, plan.c says what can't be converted, copy.c moves and
- * compares rows, log.c notes what changes, switch.c makes the
+ * compares rows, resign.c signs them, log.c notes what changes, switch.c makes the
  * copy and puts it into place, default.c has the default.
  *
  *-------------------------------------------------------------------------
@@ -15,6 +15,7 @@
 
 #include "access/attnum.h"
 #include "access/tupdesc.h"
+#include "executor/tuptable.h"
 #include "nodes/pg_list.h"
 #include "storage/block.h"
 #include "utils/relcache.h"
@@ -147,6 +148,23 @@ extern int64 pgseal_convert_apply_changes(const PgsealConversion *conversion, in
  */
 extern int64 pgseal_convert_verify_blocks(const PgsealConversion *conversion, bool of_copy,
 										  BlockNumber from, BlockNumber end);
+
+/*
+ * Signed rows (resign.c)
+ */
+typedef struct PgsealResigner PgsealResigner;
+
+extern PgsealResigner *pgseal_convert_resigner(const PgsealConversion *conversion,
+											   Relation table, Relation copy);
+extern void pgseal_convert_resign(PgsealResigner *resigner, TupleTableSlot *row,
+								  TupleTableSlot *converted);
+extern bool pgseal_convert_is_signature(const PgsealResigner *resigner, AttrNumber attnum);
+extern bool pgseal_convert_same_signature(const PgsealResigner *resigner, TupleTableSlot *row,
+										  TupleTableSlot *copied);
+
+/* 42501 unless the current user may sign; what else is in the way, or NULL */
+extern char *pgseal_convert_signed_obstacle(const PgsealConversion *conversion);
+extern void pgseal_convert_switch_signing(const PgsealConversion *conversion);
 
 /*
  * The copy and the switch.  The table is locked exclusively.

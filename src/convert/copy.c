@@ -70,6 +70,7 @@ typedef struct Mover
 	EState	   *estate;
 	ResultRelInfo *result_rel;
 	TupleTableSlot *converted;
+	PgsealResigner *resigner;	/* NULL: the column is not signed */
 	MemoryContext row_context;
 	int64		num_copied;
 } Mover;
@@ -197,6 +198,8 @@ insert_converted(Mover *mover, TupleTableSlot *row)
 	}
 	if (!converted->tts_isnull[c])
 		converted->tts_values[c] = convert_value(mover->conversion, row->tts_values[c]);
+	if (mover->resigner != NULL)
+		pgseal_convert_resign(mover->resigner, row, converted);
 	ExecStoreVirtualTuple(converted);
 	table_tuple_insert(mover->copy.rel, converted, GetCurrentCommandId(true), 0, NULL);
 	pgseal_insert_new_index_entries(mover->result_rel, converted, mover->estate);
@@ -224,6 +227,7 @@ mover_begin(Mover *mover, const PgsealConversion *conversion)
 	mover->result_rel = makeNode(ResultRelInfo);
 	InitResultRelInfo(mover->result_rel, mover->copy.rel, 0, NULL, 0);
 	ExecOpenIndices(mover->result_rel, false);
+	mover->resigner = pgseal_convert_resigner(conversion, mover->table.rel, mover->copy.rel);
 	mover->converted = MakeSingleTupleTableSlot(RelationGetDescr(mover->copy.rel),
 												&TTSOpsVirtual);
 	mover->row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
@@ -337,6 +341,7 @@ typedef struct Verifier
 	Finder		ours;			/* whose rows are gone through */
 	Finder		theirs;
 	bool		of_copy;		/* ours is the copy */
+	PgsealResigner *resigner;	/* NULL: signatures are the same, if there are any */
 	MemoryContext row_context;
 	HTAB	   *noted;			/* hashes of the keys that are noted, or NULL */
 	int64		num_equal;
@@ -416,6 +421,8 @@ same_row(Verifier *verifier, TupleTableSlot *row, TupleTableSlot *copied)
 			continue;
 		if (row->tts_isnull[i] || copied->tts_isnull[i])
 			same = row->tts_isnull[i] == copied->tts_isnull[i];
+		else if (pgseal_convert_is_signature(verifier->resigner, i + 1))
+			same = pgseal_convert_same_signature(verifier->resigner, row, copied);
 		else if (i != c)
 			same = same_image(attribute, row->tts_values[i], copied->tts_values[i]);
 		else if (verifier->conversion->encrypts)
@@ -471,6 +478,7 @@ pgseal_convert_verify_blocks(const PgsealConversion *conversion, bool of_copy,
 				 GetActiveSnapshot(), AccessShareLock);
 	verifier.row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
 												 ALLOCSET_DEFAULT_SIZES);
+	verifier.resigner = pgseal_convert_resigner(conversion, table->rel, copy->rel);
 	scan_blocks(verifier.ours.rel, from, end, verifier.row_context, verify_row, &verifier);
 	finder_end(table);
 	finder_end(copy);

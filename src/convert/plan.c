@@ -32,7 +32,6 @@
 #include "hooks/refuse.h"
 #include "search/stored_tokens.h"
 #include "sealed/access.h"
-#include "signed/signing.h"
 
 /*
  * Indexes on the column alone
@@ -180,21 +179,6 @@ replaced_indexes(const PgsealConversion *conversion)
 	"    (SELECT FROM pg_class s WHERE s.oid = objid AND s.relkind = 'S')))" \
 	"   AND NOT (classid = 'pg_class'::regclass AND objid = $1)"
 
-/* Another type would make the signatures of all rows bad */
-static char *
-signed_obstacle(Oid relid, AttrNumber attnum)
-{
-	Relation	rel = table_open(relid, NoLock);
-	PgsealSigning *signing = pgseal_signing_of_relation(rel);
-	char	   *obstacle = NULL;
-
-	for (int i = 0; signing != NULL && i < signing->num_columns; i++)
-		if (signing->columns[i].attnum == attnum)
-			obstacle = pstrdup("rows of the table are signed with it: first take it out of the signed columns with pgseal.sign_table()");
-	table_close(rel, NoLock);
-	return obstacle;
-}
-
 /* A type that can't be sealed as it is, and what to do about it */
 static char *
 type_obstacle(Oid relid, AttrNumber attnum)
@@ -243,7 +227,7 @@ pgseal_convert_check(const PgsealConversion *conversion)
 {
 	PgsealQuerySession session;
 	Datum		replaced = replaced_indexes(conversion);
-	char	   *of_type = signed_obstacle(conversion->relid, conversion->attnum);
+	char	   *of_type = pgseal_convert_signed_obstacle(conversion);
 	MemoryContext context = CurrentMemoryContext;
 	StringInfoData list;
 	uint64		num;
@@ -303,7 +287,8 @@ pgseal_convert_shape(const PgsealConversion *conversion)
 	(void) pgseal_query("SELECT encode(sha256(convert_to(concat(" SHAPE_OF("$1") "," SHAPE_OF("$2") ","
 						"(SELECT string_agg((oid, xmin, tgenabled)::text, '' ORDER BY oid) FROM pg_trigger"
 						"  WHERE tgrelid IN ($1, $2) AND tgfoid IN"
-						"   ('pgseal_internal.note_change'::regproc, 'pgseal_internal.refuse_change'::regproc)),"
+						"   ('pgseal_internal.note_change'::regproc, 'pgseal_internal.refuse_change'::regproc,"
+						"    'pgseal.sign_row'::regproc)),"
 						"(SELECT count(*) FROM pgseal_internal.old_index o JOIN pg_class c"
 						"  ON c.oid = o.index AND c.relfilenode = o.file"
 						"  JOIN pg_index ON indexrelid = c.oid WHERE indrelid = $2)), 'UTF8')), 'hex')", 2,

@@ -252,6 +252,7 @@ change_catalogs(const PgsealConversion *conversion)
 							 take_index(conversion, lfirst_oid(lc)) : NULL);
 	make_empty(conversion->relid);
 	change_type(conversion, conversion->relid);
+	pgseal_convert_switch_signing(conversion);
 	pgseal_convert_default(conversion);
 	forboth(lc, conversion->indexes, stmt, statements)
 		indexes = lappend_oid(indexes, lfirst(stmt) == NULL ? lfirst_oid(lc) :

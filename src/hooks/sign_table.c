@@ -326,7 +326,7 @@ pgseal_sign_table_rows(Oid relid, const PgsealSignTable *wish)
 	choose_columns(&signing, rel, wish->columns);
 	table_close(rel, NoLock);
 	signing.definition = old == NULL ? 1 : is_same(old, &signing) ? old->definition :
-		old->definition % PG_UINT8_MAX + 1;
+		pgseal_signing_next_definition(old);
 	make_trigger(relid, &signing);
 	num_signed = sign_all(relids, olds);
 	update_ledger(relids, old, &signing, wish);

@@ -204,8 +204,8 @@ stored_arguments(List *arguments)
 	return result;
 }
 
-static void
-store_arguments(Oid relid, List *arguments)
+void
+pgseal_signed_tables_store(Oid relid, List *arguments)
 {
 	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
 	ScanKeyData key[2];
@@ -249,7 +249,7 @@ rename_in_trigger(Oid relid, const char *from, const char *to)
 	}
 	table_close(rel, NoLock);
 	if (arguments != NIL)
-		store_arguments(relid, arguments);
+		pgseal_signed_tables_store(relid, arguments);
 }
 
 static void

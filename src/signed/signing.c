@@ -104,7 +104,7 @@ pgseal_signing_read(Relation rel, const Trigger *trigger)
 	if (num <= 0 || num % PGSEAL_SIGN_ARGUMENTS_OF_COLUMN != 0 ||
 		num / PGSEAL_SIGN_ARGUMENTS_OF_COLUMN > PGSEAL_SIGNED_COLUMNS_MAX)
 		unfit(rel, "It has a wrong number of arguments.");
-	definition = atoi(arguments[3]);
+	definition = atoi(arguments[PGSEAL_SIGN_ARGUMENT_DEFINITION]);
 	if (definition < 1 || definition > PG_UINT8_MAX)
 		unfit(rel, "Its fourth argument is the number of a definition, from 1 to 255.");
 	signing->relid = RelationGetRelid(rel);
@@ -136,6 +136,12 @@ pgseal_signing_of_relation(Relation rel)
 	const Trigger *trigger = pgseal_signing_trigger(rel);
 
 	return trigger != NULL ? pgseal_signing_read(rel, trigger) : NULL;
+}
+
+int
+pgseal_signing_next_definition(const PgsealSigning *signing)
+{
+	return signing->definition % PG_UINT8_MAX + 1;
 }
 
 List *

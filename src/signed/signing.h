@@ -19,6 +19,7 @@
 /* Of its arguments, so many are about the table, then so many about each column */
 #define PGSEAL_SIGN_ARGUMENTS_OF_TABLE	4
 #define PGSEAL_SIGN_ARGUMENTS_OF_COLUMN	3
+#define PGSEAL_SIGN_ARGUMENT_DEFINITION	3	/* the last about the table */
 
 /* So many columns can be arguments of the function that verifies */
 #define PGSEAL_SIGNED_COLUMNS_MAX	64
@@ -69,6 +70,9 @@ extern PgsealSigning *pgseal_signing_read(Relation rel, const Trigger *trigger);
 
 /* The same for an open relation; NULL when its rows aren't signed */
 extern PgsealSigning *pgseal_signing_of_relation(Relation rel);
+
+/* That of another definition: they come round after 255 */
+extern int	pgseal_signing_next_definition(const PgsealSigning *signing);
 
 /* The arguments of the trigger, of type char * */
 extern List *pgseal_signing_arguments(const PgsealSigning *signing);

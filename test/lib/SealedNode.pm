@@ -39,6 +39,19 @@ sub init
 	return;
 }
 
+# For files that the test edits: who writes to the disk would correct the checksums,
+# which PostgreSQL 18 makes.  Before the first start.
+sub without_checksums
+{
+	my ($self) = @_;
+	my ($stdout, $stderr);
+
+	$self->run_program([ 'pg_checksums', '--disable', '-D', $self->data_dir ], \$stdout, \$stderr)
+	  or $stderr =~ /already disabled/
+	  or die "pg_checksums: $stderr";
+	return;
+}
+
 # By default it lies beside the data directory.
 sub keyring
 {

@@ -12,6 +12,7 @@ use Test::More;
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $node = SealedNode->new('signed');
 $node->init(allows_streaming => 'logical');
+$node->without_checksums;
 $node->start;
 $node->query('postgres', 'CREATE DATABASE origin');
 $node->query('origin', <<'EOSQL');
