@@ -45,11 +45,24 @@ my $facts = "
 	SELECT has_server_privilege('reader', 'local_keyring', 'USAGE');
 	SELECT second_title FROM app.people WHERE id = 7;
 	SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid::regclass::text ~ 'key' ORDER BY tgrelid, 1";
+
+# A rotation that doesn't end here: the worker takes a block in ten seconds
+$old->append_conf('postgresql.conf', "pgseal.reencrypt_batch = 1\npgseal.reencrypt_delay = 10000");
+$old->reload;
+$old->query('sample', q{
+	CREATE TABLE app.turned (id int, v encrypted_text('turned'), plain text);
+	INSERT INTO app.turned SELECT i, i, i FROM generate_series(1, 2000) i;
+	SELECT pgseal.rotate_key('turned');
+	INSERT INTO app.turned SELECT i, i, i FROM generate_series(2001, 3000) i;
+	SELECT pgseal.rotate_key('turned')});
+my $turned = q{SELECT count(*) FILTER (WHERE v::text IS DISTINCT FROM plain), count(*), count(*) FILTER (WHERE NOT current) > 0
+	FROM app.turned, pgseal.inspect(v)};
 my $expected = {
 	fingerprint => $old->fingerprint('sample'),
 	opened => $old->opened('sample'),
 	facts => $old->query('sample', $facts) };
 is($expected->{opened}, $SealedNode::OPENED, 'the old cluster opens');
+is($old->query('sample', $turned), '0|3000|t', 'and is in the middle of a rotation');
 $old->stop;
 
 # Without the library preloaded, the new server cannot load it: pg_upgrade says
@@ -82,6 +95,8 @@ for my $mode ('copy', 'link')
 	chmod 0600, $new->keyring;
 	ok($new->poll_query_until('sample', 'SELECT count(v::text) = 20 FROM tenants'),
 		"$mode: with the keyring it opens");
+	# Versions that were old before are retired, and go; values under them are there
+	ok($new->poll_query_until('sample', $turned =~ s/, count\(\*\) FILTER \(WHERE NOT.*?\) > 0//r, '0|3000'), "$mode: values under old versions open");
 	is($new->fingerprint('sample'), $expected->{fingerprint},
 		"$mode: keys, types and sealed values are the same");
 	is($new->opened('sample'), $expected->{opened}, "$mode: every value opens");
@@ -94,6 +109,9 @@ for my $mode ('copy', 'link')
 	is($new->query('sample', "CREATE TABLE fresh (v encrypted_text); INSERT INTO fresh VALUES ('$SECRET');
 			SELECT v FROM fresh"), $SECRET, "$mode: makes keys");
 	$new->fails_like('sample', 'INSERT INTO app.checked VALUES (2, -2)', qr/23514: /, "$mode: a CHECK holds");
+	ok($new->poll_query_until('sample', q{SELECT bool_and(retired IS NOT NULL) FROM pgseal.key_version
+		WHERE key = 'turned' AND purpose = 'd' AND number < 3}), "$mode: rotations that were interrupted end");
+	is($new->query('sample', $turned), '0|3000|f', "$mode: with all values");
 	unlike(slurp_file($new->logfile), qr/pgseal: could not/, "$mode: the worker has no trouble");
 	$new->stop;
 }
