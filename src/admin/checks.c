@@ -54,23 +54,6 @@ put(ReturnSetInfo *result, const char *object, const char *status, const char *d
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-static const char *
-status_name(PgsealKmsStatus status)
-{
-	switch (status)
-	{
-		case PGSEAL_KMS_OK:
-			return "ok";
-		case PGSEAL_KMS_UNREACHABLE:
-			return "unreachable";
-		case PGSEAL_KMS_REFUSED:
-			return "refused";
-		case PGSEAL_KMS_INVALID:
-			break;
-	}
-	return "invalid";
-}
-
 static void
 check_server(ReturnSetInfo *result, const char *name)
 {
@@ -86,7 +69,7 @@ check_server(ReturnSetInfo *result, const char *name)
 		return;
 	}
 	status = pgseal_kms_describe(server, &description, &error);
-	put(result, object, status_name(status),
+	put(result, object, pgseal_kms_status_name(status),
 		status == PGSEAL_KMS_OK ? description.detail : pgseal_kms_error_text(&error));
 }
 
@@ -112,7 +95,7 @@ check_version(ReturnSetInfo *result, const PgsealVersionRow *version)
 	}
 	status = pgseal_material_fetch(version, key, &error);
 	pgseal_wipe(key, sizeof(key));
-	put(result, object, status_name(status),
+	put(result, object, pgseal_kms_status_name(status),
 		status == PGSEAL_KMS_OK ? NULL : pgseal_kms_error_text(&error));
 }
 

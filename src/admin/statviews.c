@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(pgseal_key_stats);
 PG_FUNCTION_INFO_V1(pgseal_kms_stats);
 PG_FUNCTION_INFO_V1(pgseal_stat_kms_reset);
 
-#define KMS_STATS_COLUMNS	15
+#define KMS_STATS_COLUMNS	17
 
 static Datum
 return_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -63,12 +63,12 @@ pgseal_cache_stats(PG_FUNCTION_ARGS)
 	return return_row(fcinfo, values, nulls);
 }
 
-/* key_stats(key version id) → seals, cached, fetched, used, expires */
+/* key_stats(key version id) → seals, cached, fetched, used, expires, failure */
 Datum
 pgseal_key_stats(PG_FUNCTION_ARGS)
 {
-	Datum		values[5] = {0};
-	bool		nulls[5] = {false};
+	Datum		values[6] = {0};
+	bool		nulls[6] = {false};
 	PgsealKeyStats stats;
 
 	pgseal_keycache_key_stats(PG_GETARG_INT64(0), &stats);
@@ -78,6 +78,8 @@ pgseal_key_stats(PG_FUNCTION_ARGS)
 	values[3] = TimestampTzGetDatum(pgseal_clock_time(stats.used_at));
 	values[4] = TimestampTzGetDatum(pgseal_clock_time(stats.expires_at));
 	nulls[2] = nulls[3] = nulls[4] = !stats.cached;
+	nulls[5] = stats.failure == PGSEAL_KMS_OK;
+	values[5] = CStringGetTextDatum(pgseal_kms_status_name(stats.failure));
 	return return_row(fcinfo, values, nulls);
 }
 
@@ -103,8 +105,11 @@ put_operation(ReturnSetInfo *result, const PgsealKmsServerStats *server, int ope
 	values[i++] = Float8GetDatum(succeeded ? stat->total_ms / stat->succeeded : 0);
 	values[i++] = Float8GetDatum(stat->max_ms);
 	values[i++] = Float8GetDatum(stat->last_ms);
-	nulls[i] = nulls[i + 1] = stat->last_failure == 0;
+	nulls[i] = !succeeded;
+	values[i++] = TimestampTzGetDatum(stat->last_success);
+	nulls[i] = nulls[i + 1] = nulls[i + 2] = stat->last_failure == 0;
 	values[i++] = TimestampTzGetDatum(stat->last_failure);
+	values[i++] = CStringGetTextDatum(pgseal_kms_status_name(stat->last_failure_status));
 	values[i++] = CStringGetTextDatum(stat->last_code);
 	values[i++] = TimestampTzGetDatum(server->since);
 	Assert(i == KMS_STATS_COLUMNS);

@@ -651,6 +651,8 @@ pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats)
 
 	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
 	i = pgseal_slot_find(MyDatabaseId, key_version_id);
+	if (i != PGSEAL_NO_SLOT && !pgseal_cache->slots[i].has_key)
+		out_stats->failure = pgseal_cache->slots[i].failure;
 	if (i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key)
 	{
 		PgsealCacheSlot *slot = &pgseal_cache->slots[i];

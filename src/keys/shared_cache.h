@@ -51,6 +51,7 @@ typedef struct PgsealKeyStats
 	TimestampTz published_at;	/* these three: if cached */
 	TimestampTz used_at;
 	TimestampTz expires_at;
+	PgsealKmsStatus failure;	/* of the last fetch, if it left no key */
 } PgsealKeyStats;
 
 /* _PG_init, while libraries are preloaded: asks for the shared memory */

@@ -129,13 +129,14 @@ pgseal_kms_stat_retry(void)
 }
 
 static void
-count_success(PgsealKmsStat *stat, double milliseconds)
+count_success(PgsealKmsStat *stat, double milliseconds, TimestampTz now)
 {
 	stat->min_ms = stat->succeeded == 0 ? milliseconds : Min(stat->min_ms, milliseconds);
 	stat->max_ms = Max(stat->max_ms, milliseconds);
 	stat->last_ms = milliseconds;
 	stat->total_ms += milliseconds;
 	stat->succeeded++;
+	stat->last_success = now;
 }
 
 static void
@@ -149,6 +150,7 @@ count_failure(PgsealKmsStat *stat, PgsealKmsStatus status, const PgsealKmsError 
 	else
 		stat->invalid++;
 	stat->last_failure = now;
+	stat->last_failure_status = status;
 	strlcpy(stat->last_code, error->code, sizeof(stat->last_code));
 }
 
@@ -175,7 +177,7 @@ pgseal_kms_stat_end(const PgsealKmsTimer *timer, PgsealKmsStatus status,
 
 		stat->retries += num_retries - timer->retries_before;
 		if (status == PGSEAL_KMS_OK)
-			count_success(stat, INSTR_TIME_GET_MILLISEC(taken));
+			count_success(stat, INSTR_TIME_GET_MILLISEC(taken), now);
 		else
 			count_failure(stat, status, error, now);
 	}

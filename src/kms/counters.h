@@ -32,7 +32,9 @@ typedef struct PgsealKmsStat
 	double		min_ms;
 	double		max_ms;
 	double		last_ms;
+	TimestampTz last_success;	/* 0: none */
 	TimestampTz last_failure;	/* 0: none */
+	PgsealKmsStatus last_failure_status;
 	char		last_code[sizeof(((PgsealKmsError *) 0)->code)];
 } PgsealKmsStat;
 

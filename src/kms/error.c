@@ -131,3 +131,20 @@ pgseal_kms_report(int elevel, PgsealKmsStatus status,
 			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
 	pfree(detail.data);
 }
+
+const char *
+pgseal_kms_status_name(PgsealKmsStatus status)
+{
+	switch (status)
+	{
+		case PGSEAL_KMS_OK:
+			return "ok";
+		case PGSEAL_KMS_UNREACHABLE:
+			return "unreachable";
+		case PGSEAL_KMS_REFUSED:
+			return "refused";
+		case PGSEAL_KMS_INVALID:
+			break;
+	}
+	return "invalid";
+}

@@ -203,6 +203,9 @@ extern char *pgseal_kms_error_text(const PgsealKmsError *error);
 extern PgsealKmsStatus pgseal_kms_fail(PgsealKmsError *out_error, PgsealKmsStatus status,
 									   const char *code, const char *detail, const char *hint);
 
+/* "ok", "unreachable", "refused", "invalid": as views show it */
+extern const char *pgseal_kms_status_name(PgsealKmsStatus status);
+
 extern const PgsealKmsProvider pgseal_kms_local;
 
 #endif							/* PGSEAL_KMS_H */

@@ -298,8 +298,9 @@ pgseal_lifecycle_check_server(const char *server)
  * Schedules
  */
 
-List *
-pgseal_lifecycle_due_rotations(void)
+/* The first column of a query, in the caller's memory */
+static List *
+query_hashes(const char *sql, int max)
 {
 	PgsealQuerySession session;
 	MemoryContext context = CurrentMemoryContext;
@@ -307,10 +308,7 @@ pgseal_lifecycle_due_rotations(void)
 	uint64		num;
 
 	pgseal_query_begin(&session);
-	num = pgseal_query("SELECT k.name_hash FROM pgseal.key k WHERE k.rotate_every IS NOT NULL"
-					   " AND (SELECT max(v.created) FROM pgseal.key_version v"
-					   "  WHERE v.key = k.name AND v.purpose = 'd' AND v.wrapped IS NOT NULL)"
-					   " + k.rotate_every <= now()", 0);
+	num = pgseal_query(sql, 1, INT4OID, Int32GetDatum(max));
 	for (uint64 i = 0; i < num; i++)
 	{
 		MemoryContext old_context = MemoryContextSwitchTo(context);
@@ -320,6 +318,30 @@ pgseal_lifecycle_due_rotations(void)
 	}
 	pgseal_query_end(&session);
 	return hashes;
+}
+
+List *
+pgseal_lifecycle_due_rotations(void)
+{
+	return query_hashes("SELECT k.name_hash FROM pgseal.key k WHERE k.rotate_every IS NOT NULL"
+						" AND (SELECT max(v.created) FROM pgseal.key_version v"
+						"  WHERE v.key = k.name AND v.purpose = 'd' AND v.wrapped IS NOT NULL)"
+						" + k.rotate_every <= now() LIMIT $1", INT_MAX);
+}
+
+/*
+ * Begins with the policy, so that it costs nothing where there is none.  In any order,
+ * so that some that fail each time don't hold up the others.
+ */
+List *
+pgseal_lifecycle_rotations_of_policy(int max)
+{
+	return query_hashes("SELECT name_hash FROM (SELECT DISTINCT v.name_hash FROM pgseal.policy p"
+						" JOIN pgseal_internal.sealing_version v ON v.key LIKE p.object"
+						" WHERE p.enforce AND CASE p.rule"
+						"  WHEN 'data_key_age' THEN v.created + p.\"limit\"::interval <= now()"
+						"  WHEN 'seals' THEN v.seals >= p.\"limit\"::int8"
+						"  ELSE false END) due ORDER BY random() LIMIT $1", max);
 }
 
 int
@@ -332,7 +354,12 @@ pgseal_lifecycle_due_rewraps(int64 *out_ids, int max)
 	num = pgseal_query("SELECT v.id FROM pgseal.key k JOIN pgseal.key_version v ON v.key = k.name"
 					   " WHERE k.rewrap_every IS NOT NULL AND v.wrapped IS NOT NULL"
 					   "  AND v.parent_version IS NULL"
-					   "  AND coalesce(v.rewrapped, v.created) + k.rewrap_every <= now() LIMIT $1", 1,
+					   "  AND coalesce(v.rewrapped, v.created) + k.rewrap_every <= now()"
+					   " UNION"
+					   " SELECT v.id FROM pgseal.policy p JOIN pgseal.key_version v ON v.key LIKE p.object"
+					   " WHERE p.rule = 'wrapping_age' AND p.enforce AND v.wrapped IS NOT NULL"
+					   "  AND v.parent_version IS NULL"
+					   "  AND coalesce(v.rewrapped, v.created) + p.\"limit\"::interval <= now() LIMIT $1", 1,
 					   INT4OID, Int32GetDatum(max));
 	for (uint64 i = 0; i < num; i++)
 		out_ids[i] = pgseal_query_int64(i, 1);

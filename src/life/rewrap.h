@@ -39,8 +39,12 @@ extern void pgseal_lifecycle_destroy(const char *name, const char *confirm, bool
 extern void pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *confirm,
 											 bool force);
 
-/* For the worker: hashes of keys due for rotation; ids of versions due for rewrap */
+/*
+ * For the worker: hashes of keys due for rotation by their own schedule, and of up to
+ * max by pgseal.policy; ids of versions due for rewrap by either
+ */
 extern List *pgseal_lifecycle_due_rotations(void);
+extern List *pgseal_lifecycle_rotations_of_policy(int max);
 extern int	pgseal_lifecycle_due_rewraps(int64 *out_ids, int max);
 
 #endif							/* PGSEAL_LIFECYCLE_H */

@@ -65,6 +65,9 @@
 /* Rewraps, and exhausted versions, dealt with in one visit */
 #define REWRAPS_MAX				1000
 #define EXHAUSTED_MAX			64
+/* Keys that the policy lets rotate in one visit */
+#define POLICY_ROTATIONS_MAX	1000
+#define FAILURES_MAX			3
 
 /* A piece of a worker's work, run in a transaction with a snapshot */
 typedef void (*WorkFunction) (int64 argument);
@@ -206,6 +209,7 @@ rotate_exhausted(int64 key_version_id)
  */
 
 static List *due_rotations = NIL;
+static List *rotations_of_policy = NIL;
 static int64 due_rewraps[REWRAPS_MAX];
 static int	num_due_rewraps = 0;
 
@@ -215,28 +219,48 @@ look_at_schedules(int64 unused)
 	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
 
 	due_rotations = pgseal_lifecycle_due_rotations();
+	rotations_of_policy = pgseal_lifecycle_rotations_of_policy(POLICY_ROTATIONS_MAX);
 	MemoryContextSwitchTo(context);
 	num_due_rewraps = pgseal_lifecycle_due_rewraps(due_rewraps, REWRAPS_MAX);
 }
 
 static void
-rotate_due(int64 key_hash)
+rotate(int64 key_hash, const char *reason)
 {
 	PgsealKeyRow *key = pgseal_catalog_key((int32) key_hash);
 
 	if (key != NULL)
-		(void) pgseal_keyring_add_version(key->name, PGSEAL_PURPOSE_DATA, "reason=rotate_every");
+		(void) pgseal_keyring_add_version(key->name, PGSEAL_PURPOSE_DATA, reason);
+}
+
+static void
+rotate_due(int64 key_hash)
+{
+	rotate(key_hash, "reason=rotate_every");
+}
+
+static void
+rotate_by_policy(int64 key_hash)
+{
+	rotate(key_hash, "reason=policy");
 }
 
 static void
 follow_schedules(void)
 {
+	int			failures = 0;
 	ListCell   *lc;
 
 	if (!run("look at the schedules of keys", look_at_schedules, 0))
 		return;
 	foreach(lc, due_rotations)
 		(void) run("rotate key", rotate_due, lfirst_int(lc));
+	/* Once is enough, if both are due.  When a KMS is away, all its keys' turn is later. */
+	foreach(lc, list_difference_int(rotations_of_policy, due_rotations))
+		if (failures < FAILURES_MAX && !run("rotate key", rotate_by_policy, lfirst_int(lc)))
+			failures++;
+	if (failures == 0 && list_length(rotations_of_policy) == POLICY_ROTATIONS_MAX)
+		pgseal_wakeup_now();
 	for (int i = 0; i < num_due_rewraps; i++)
 		(void) run("rewrap key version", pgseal_lifecycle_rewrap_version, due_rewraps[i]);
 }
