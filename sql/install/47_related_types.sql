@@ -1,3 +1,4 @@
+-- Made by test/parity/related.pl (make parity); don't edit.
 --
 -- = with values of the base type's relatives, so that a parameter of whatever
 -- integer or number type finds the index.  Inlined: what the planner sees is

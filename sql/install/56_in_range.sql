@@ -1,3 +1,4 @@
+-- Made by test/parity/related.pl (make parity); don't edit.
 --
 -- RANGE BETWEEN offset PRECEDING AND ...: over an ORDER BY of an encrypted column, for
 -- the offsets that PostgreSQL has for the base type.  An untyped offset where there

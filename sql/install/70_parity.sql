@@ -88,6 +88,10 @@ CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_bool) RETURNS int4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
 CREATE CAST (encrypted_bool AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_bool);
 
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bool) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_bool AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_bool) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_bool AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_bool) AS ASSIGNMENT;
@@ -96,9 +100,33 @@ CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_bool) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
 CREATE CAST (encrypted_bool AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_bool) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_bytea AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_bytea AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bytea) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_bytea AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bytea) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_bytea) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_bytea AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_bytea AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_date AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_date AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4, bool) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
@@ -107,6 +135,10 @@ CREATE CAST (encrypted_date AS encrypted_timestamp) WITH FUNCTION pgseal_interna
 CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
 CREATE CAST (encrypted_date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_date) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_date AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_date) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_date) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
@@ -119,6 +151,14 @@ CREATE CAST (encrypted_date AS timestamp) WITH FUNCTION pgseal_internal.open_as_
 CREATE FUNCTION pgseal_internal.open_as_timestamptz(encrypted_date) RETURNS timestamptz
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
 CREATE CAST (encrypted_date AS timestamptz) WITH FUNCTION pgseal_internal.open_as_timestamptz(encrypted_date) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_date) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_date AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_date) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_float4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4, bool) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
@@ -140,6 +180,10 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4, bool) RE
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_float4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4, bool) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_float4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_float4) RETURNS float8
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
 CREATE CAST (encrypted_float4 AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_float4) AS IMPLICIT;
@@ -156,6 +200,10 @@ CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_float4) RETURNS int8
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
 CREATE CAST (encrypted_float4 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_float4) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float4) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_float4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float4) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_float4) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
 CREATE CAST (encrypted_float4 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_float4) AS ASSIGNMENT;
@@ -163,6 +211,14 @@ CREATE CAST (encrypted_float4 AS numeric) WITH FUNCTION pgseal_internal.open_as_
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_float4) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_float4 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_float4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_float8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_float8, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
@@ -184,6 +240,10 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4, bool) RE
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_float8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4, bool) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_float8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_float8) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
 CREATE CAST (encrypted_float8 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_float8) AS ASSIGNMENT;
@@ -200,6 +260,10 @@ CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_float8) RETURNS int8
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
 CREATE CAST (encrypted_float8 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_float8) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float8) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_float8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float8) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_float8) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
 CREATE CAST (encrypted_float8 AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_float8) AS ASSIGNMENT;
@@ -207,6 +271,14 @@ CREATE CAST (encrypted_float8 AS numeric) WITH FUNCTION pgseal_internal.open_as_
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_float8) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_float8 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_float8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_inet AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_cidr(encrypted_inet) RETURNS cidr
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cidr;
@@ -216,6 +288,10 @@ CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4, bool) RETURNS
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_inet AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4, bool) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_inet) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_inet AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_inet) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_inet) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_inet AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_inet) AS ASSIGNMENT;
@@ -223,6 +299,10 @@ CREATE CAST (encrypted_inet AS text) WITH FUNCTION pgseal_internal.open_as_text(
 CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_inet) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
 CREATE CAST (encrypted_inet AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_inet) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int2 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
@@ -244,6 +324,10 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) RETU
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) AS IMPLICIT;
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int2 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int2) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
 CREATE CAST (encrypted_int2 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_int2) AS IMPLICIT;
@@ -259,6 +343,10 @@ CREATE CAST (encrypted_int2 AS int4) WITH FUNCTION pgseal_internal.open_as_int4(
 CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_int2) RETURNS int8
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
 CREATE CAST (encrypted_int2 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_int2) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int2) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int2 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int2) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int2) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
@@ -316,6 +404,10 @@ CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int2) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_int2 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int2) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int2 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_char(encrypted_int4) RETURNS "char"
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::"char";
 CREATE CAST (encrypted_int4 AS "char") WITH FUNCTION pgseal_internal.open_as_char(encrypted_int4);
@@ -327,6 +419,10 @@ CREATE CAST (encrypted_int4 AS bit) WITH FUNCTION pgseal_internal.open_as_bit(en
 CREATE FUNCTION pgseal_internal.open_as_bool(encrypted_int4) RETURNS bool
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bool;
 CREATE CAST (encrypted_int4 AS bool) WITH FUNCTION pgseal_internal.open_as_bool(encrypted_int4);
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_int4, int4, bool) RETURNS encrypted_bool
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
@@ -352,6 +448,10 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) RETU
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) AS IMPLICIT;
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int4) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
 CREATE CAST (encrypted_int4 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_int4) AS IMPLICIT;
@@ -371,6 +471,10 @@ CREATE CAST (encrypted_int4 AS int8) WITH FUNCTION pgseal_internal.open_as_int8(
 CREATE FUNCTION pgseal_internal.open_as_money(encrypted_int4) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
 CREATE CAST (encrypted_int4 AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_int4) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int4) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int4) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int4) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
@@ -428,9 +532,17 @@ CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int4) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_int4 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int4) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_bit(encrypted_int8) RETURNS bit
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bit;
 CREATE CAST (encrypted_int8 AS bit) WITH FUNCTION pgseal_internal.open_as_bit(encrypted_int8);
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_int8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
@@ -452,6 +564,10 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) RETU
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) AS IMPLICIT;
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_int8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_int8) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
 CREATE CAST (encrypted_int8 AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_int8) AS IMPLICIT;
@@ -471,6 +587,10 @@ CREATE CAST (encrypted_int8 AS int4) WITH FUNCTION pgseal_internal.open_as_int4(
 CREATE FUNCTION pgseal_internal.open_as_money(encrypted_int8) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
 CREATE CAST (encrypted_int8 AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int8) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_int8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int8) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_int8) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
@@ -528,9 +648,25 @@ CREATE FUNCTION pgseal_internal.open_as_text(encrypted_int8) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_int8 AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_int8) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_int8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_interval AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_interval AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4, bool) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
 CREATE CAST (encrypted_interval AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_interval) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_interval AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_interval) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_interval) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
@@ -540,9 +676,17 @@ CREATE FUNCTION pgseal_internal.open_as_time(encrypted_interval) RETURNS time
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
 CREATE CAST (encrypted_interval AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_interval) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_interval AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_bool(encrypted_jsonb) RETURNS bool
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bool;
 CREATE CAST (encrypted_jsonb AS bool) WITH FUNCTION pgseal_internal.open_as_bool(encrypted_jsonb);
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_jsonb AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_jsonb, int4, bool) RETURNS encrypted_bool
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
@@ -572,6 +716,10 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4, bool) RET
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4, bool);
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_jsonb AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_jsonb) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
 CREATE CAST (encrypted_jsonb AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_jsonb);
@@ -597,6 +745,10 @@ CREATE FUNCTION pgseal_internal.open_as_json(encrypted_jsonb) RETURNS json
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::json;
 CREATE CAST (encrypted_jsonb AS json) WITH FUNCTION pgseal_internal.open_as_json(encrypted_jsonb) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_jsonb AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_jsonb) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
 CREATE CAST (encrypted_jsonb AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_jsonb);
@@ -604,6 +756,14 @@ CREATE CAST (encrypted_jsonb AS numeric) WITH FUNCTION pgseal_internal.open_as_n
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_jsonb) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_jsonb AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_jsonb AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_numeric AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4, bool) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
@@ -624,6 +784,10 @@ CREATE CAST (encrypted_numeric AS encrypted_int4) WITH FUNCTION pgseal_internal.
 CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4, bool) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_numeric AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_numeric AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_numeric) RETURNS float4
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
@@ -649,37 +813,477 @@ CREATE FUNCTION pgseal_internal.open_as_money(encrypted_numeric) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
 CREATE CAST (encrypted_numeric AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_numeric) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_numeric) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_numeric AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_numeric) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_numeric) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_numeric AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_numeric) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_numeric AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_char(encrypted_text) RETURNS "char"
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::"char";
 CREATE CAST (encrypted_text AS "char") WITH FUNCTION pgseal_internal.open_as_char(encrypted_text) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_char_array(encrypted_text) RETURNS "char"[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::"char"[];
+CREATE CAST (encrypted_text AS "char"[]) WITH FUNCTION pgseal_internal.open_as_char_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_aclitem(encrypted_text) RETURNS aclitem
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::aclitem;
+CREATE CAST (encrypted_text AS aclitem) WITH FUNCTION pgseal_internal.open_as_aclitem(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_aclitem_array(encrypted_text) RETURNS aclitem[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::aclitem[];
+CREATE CAST (encrypted_text AS aclitem[]) WITH FUNCTION pgseal_internal.open_as_aclitem_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_bit(encrypted_text) RETURNS bit
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bit;
+CREATE CAST (encrypted_text AS bit) WITH FUNCTION pgseal_internal.open_as_bit(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_bool(encrypted_text) RETURNS bool
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bool;
+CREATE CAST (encrypted_text AS bool) WITH FUNCTION pgseal_internal.open_as_bool(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_bool_array(encrypted_text) RETURNS bool[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bool[];
+CREATE CAST (encrypted_text AS bool[]) WITH FUNCTION pgseal_internal.open_as_bool_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_box(encrypted_text) RETURNS box
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::box;
+CREATE CAST (encrypted_text AS box) WITH FUNCTION pgseal_internal.open_as_box(encrypted_text);
+
 CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_text) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_text AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_bytea(encrypted_text) RETURNS bytea
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bytea;
+CREATE CAST (encrypted_text AS bytea) WITH FUNCTION pgseal_internal.open_as_bytea(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_bytea_array(encrypted_text) RETURNS bytea[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bytea[];
+CREATE CAST (encrypted_text AS bytea[]) WITH FUNCTION pgseal_internal.open_as_bytea_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_cid(encrypted_text) RETURNS cid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cid;
+CREATE CAST (encrypted_text AS cid) WITH FUNCTION pgseal_internal.open_as_cid(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_cidr(encrypted_text) RETURNS cidr
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cidr;
+CREATE CAST (encrypted_text AS cidr) WITH FUNCTION pgseal_internal.open_as_cidr(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_circle(encrypted_text) RETURNS circle
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::circle;
+CREATE CAST (encrypted_text AS circle) WITH FUNCTION pgseal_internal.open_as_circle(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_date(encrypted_text) RETURNS date
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
+CREATE CAST (encrypted_text AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_date_array(encrypted_text) RETURNS date[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date[];
+CREATE CAST (encrypted_text AS date[]) WITH FUNCTION pgseal_internal.open_as_date_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_datemultirange(encrypted_text) RETURNS datemultirange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::datemultirange;
+CREATE CAST (encrypted_text AS datemultirange) WITH FUNCTION pgseal_internal.open_as_datemultirange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_daterange(encrypted_text) RETURNS daterange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::daterange;
+CREATE CAST (encrypted_text AS daterange) WITH FUNCTION pgseal_internal.open_as_daterange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4, bool) RETURNS encrypted_bool
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4, bool) RETURNS encrypted_bytea
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bytea, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_bytea) WITH FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4, bool) RETURNS encrypted_date
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4, bool) RETURNS encrypted_float4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4, bool) RETURNS encrypted_float8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4, bool) RETURNS encrypted_inet
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::inet, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4, bool) RETURNS encrypted_int2
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4, bool) RETURNS encrypted_int4
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4, bool) RETURNS encrypted_int8
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4, bool) RETURNS encrypted_interval
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4, bool) RETURNS encrypted_jsonb
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::jsonb, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_jsonb) WITH FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4, bool) RETURNS encrypted_numeric
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4, bool) RETURNS encrypted_time
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4, bool) RETURNS encrypted_timestamp
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4, bool) RETURNS encrypted_timestamptz
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4, bool) RETURNS encrypted_uuid
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::uuid, $2, $3);
+CREATE CAST (encrypted_text AS encrypted_uuid) WITH FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4, bool);
+
+CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_text) RETURNS float4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
+CREATE CAST (encrypted_text AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_float4_array(encrypted_text) RETURNS float4[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4[];
+CREATE CAST (encrypted_text AS float4[]) WITH FUNCTION pgseal_internal.open_as_float4_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_text) RETURNS float8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
+CREATE CAST (encrypted_text AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_float8_array(encrypted_text) RETURNS float8[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8[];
+CREATE CAST (encrypted_text AS float8[]) WITH FUNCTION pgseal_internal.open_as_float8_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_inet(encrypted_text) RETURNS inet
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::inet;
+CREATE CAST (encrypted_text AS inet) WITH FUNCTION pgseal_internal.open_as_inet(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_inet_array(encrypted_text) RETURNS inet[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::inet[];
+CREATE CAST (encrypted_text AS inet[]) WITH FUNCTION pgseal_internal.open_as_inet_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_text) RETURNS int2
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
+CREATE CAST (encrypted_text AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int2_array(encrypted_text) RETURNS int2[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2[];
+CREATE CAST (encrypted_text AS int2[]) WITH FUNCTION pgseal_internal.open_as_int2_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int2vector(encrypted_text) RETURNS int2vector
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2vector;
+CREATE CAST (encrypted_text AS int2vector) WITH FUNCTION pgseal_internal.open_as_int2vector(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_text) RETURNS int4
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
+CREATE CAST (encrypted_text AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int4_array(encrypted_text) RETURNS int4[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4[];
+CREATE CAST (encrypted_text AS int4[]) WITH FUNCTION pgseal_internal.open_as_int4_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int4multirange(encrypted_text) RETURNS int4multirange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4multirange;
+CREATE CAST (encrypted_text AS int4multirange) WITH FUNCTION pgseal_internal.open_as_int4multirange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int4range(encrypted_text) RETURNS int4range
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4range;
+CREATE CAST (encrypted_text AS int4range) WITH FUNCTION pgseal_internal.open_as_int4range(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_text) RETURNS int8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
+CREATE CAST (encrypted_text AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int8_array(encrypted_text) RETURNS int8[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8[];
+CREATE CAST (encrypted_text AS int8[]) WITH FUNCTION pgseal_internal.open_as_int8_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int8multirange(encrypted_text) RETURNS int8multirange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8multirange;
+CREATE CAST (encrypted_text AS int8multirange) WITH FUNCTION pgseal_internal.open_as_int8multirange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_int8range(encrypted_text) RETURNS int8range
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8range;
+CREATE CAST (encrypted_text AS int8range) WITH FUNCTION pgseal_internal.open_as_int8range(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_interval(encrypted_text) RETURNS interval
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::interval;
+CREATE CAST (encrypted_text AS interval) WITH FUNCTION pgseal_internal.open_as_interval(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_interval_array(encrypted_text) RETURNS interval[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::interval[];
+CREATE CAST (encrypted_text AS interval[]) WITH FUNCTION pgseal_internal.open_as_interval_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_jsonb(encrypted_text) RETURNS jsonb
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::jsonb;
+CREATE CAST (encrypted_text AS jsonb) WITH FUNCTION pgseal_internal.open_as_jsonb(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_jsonb_array(encrypted_text) RETURNS jsonb[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::jsonb[];
+CREATE CAST (encrypted_text AS jsonb[]) WITH FUNCTION pgseal_internal.open_as_jsonb_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_jsonpath(encrypted_text) RETURNS jsonpath
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::jsonpath;
+CREATE CAST (encrypted_text AS jsonpath) WITH FUNCTION pgseal_internal.open_as_jsonpath(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_line(encrypted_text) RETURNS line
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::line;
+CREATE CAST (encrypted_text AS line) WITH FUNCTION pgseal_internal.open_as_line(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_lseg(encrypted_text) RETURNS lseg
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::lseg;
+CREATE CAST (encrypted_text AS lseg) WITH FUNCTION pgseal_internal.open_as_lseg(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_macaddr(encrypted_text) RETURNS macaddr
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::macaddr;
+CREATE CAST (encrypted_text AS macaddr) WITH FUNCTION pgseal_internal.open_as_macaddr(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_macaddr8(encrypted_text) RETURNS macaddr8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::macaddr8;
+CREATE CAST (encrypted_text AS macaddr8) WITH FUNCTION pgseal_internal.open_as_macaddr8(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_money(encrypted_text) RETURNS money
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
+CREATE CAST (encrypted_text AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_text);
 
 CREATE FUNCTION pgseal_internal.open_as_name(encrypted_text) RETURNS name
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
 CREATE CAST (encrypted_text AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_text) AS IMPLICIT;
 
+CREATE FUNCTION pgseal_internal.open_as_name_array(encrypted_text) RETURNS name[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name[];
+CREATE CAST (encrypted_text AS name[]) WITH FUNCTION pgseal_internal.open_as_name_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_text) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
+CREATE CAST (encrypted_text AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_numeric_array(encrypted_text) RETURNS numeric[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric[];
+CREATE CAST (encrypted_text AS numeric[]) WITH FUNCTION pgseal_internal.open_as_numeric_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_nummultirange(encrypted_text) RETURNS nummultirange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::nummultirange;
+CREATE CAST (encrypted_text AS nummultirange) WITH FUNCTION pgseal_internal.open_as_nummultirange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_numrange(encrypted_text) RETURNS numrange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numrange;
+CREATE CAST (encrypted_text AS numrange) WITH FUNCTION pgseal_internal.open_as_numrange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_oid(encrypted_text) RETURNS oid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oid;
+CREATE CAST (encrypted_text AS oid) WITH FUNCTION pgseal_internal.open_as_oid(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_oid_array(encrypted_text) RETURNS oid[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oid[];
+CREATE CAST (encrypted_text AS oid[]) WITH FUNCTION pgseal_internal.open_as_oid_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_oidvector(encrypted_text) RETURNS oidvector
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oidvector;
+CREATE CAST (encrypted_text AS oidvector) WITH FUNCTION pgseal_internal.open_as_oidvector(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_path(encrypted_text) RETURNS path
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::path;
+CREATE CAST (encrypted_text AS path) WITH FUNCTION pgseal_internal.open_as_path(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_pg_lsn(encrypted_text) RETURNS pg_lsn
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::pg_lsn;
+CREATE CAST (encrypted_text AS pg_lsn) WITH FUNCTION pgseal_internal.open_as_pg_lsn(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_pg_snapshot(encrypted_text) RETURNS pg_snapshot
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::pg_snapshot;
+CREATE CAST (encrypted_text AS pg_snapshot) WITH FUNCTION pgseal_internal.open_as_pg_snapshot(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_point(encrypted_text) RETURNS point
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::point;
+CREATE CAST (encrypted_text AS point) WITH FUNCTION pgseal_internal.open_as_point(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_polygon(encrypted_text) RETURNS polygon
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::polygon;
+CREATE CAST (encrypted_text AS polygon) WITH FUNCTION pgseal_internal.open_as_polygon(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_refcursor(encrypted_text) RETURNS refcursor
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::refcursor;
+CREATE CAST (encrypted_text AS refcursor) WITH FUNCTION pgseal_internal.open_as_refcursor(encrypted_text);
+
 CREATE FUNCTION pgseal_internal.open_as_regclass(encrypted_text) RETURNS regclass
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regclass;
 CREATE CAST (encrypted_text AS regclass) WITH FUNCTION pgseal_internal.open_as_regclass(encrypted_text) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_regcollation(encrypted_text) RETURNS regcollation
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regcollation;
+CREATE CAST (encrypted_text AS regcollation) WITH FUNCTION pgseal_internal.open_as_regcollation(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regconfig(encrypted_text) RETURNS regconfig
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regconfig;
+CREATE CAST (encrypted_text AS regconfig) WITH FUNCTION pgseal_internal.open_as_regconfig(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regdictionary(encrypted_text) RETURNS regdictionary
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regdictionary;
+CREATE CAST (encrypted_text AS regdictionary) WITH FUNCTION pgseal_internal.open_as_regdictionary(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regnamespace(encrypted_text) RETURNS regnamespace
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regnamespace;
+CREATE CAST (encrypted_text AS regnamespace) WITH FUNCTION pgseal_internal.open_as_regnamespace(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regoper(encrypted_text) RETURNS regoper
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoper;
+CREATE CAST (encrypted_text AS regoper) WITH FUNCTION pgseal_internal.open_as_regoper(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regoperator(encrypted_text) RETURNS regoperator
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoperator;
+CREATE CAST (encrypted_text AS regoperator) WITH FUNCTION pgseal_internal.open_as_regoperator(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regproc(encrypted_text) RETURNS regproc
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regproc;
+CREATE CAST (encrypted_text AS regproc) WITH FUNCTION pgseal_internal.open_as_regproc(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regprocedure(encrypted_text) RETURNS regprocedure
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regprocedure;
+CREATE CAST (encrypted_text AS regprocedure) WITH FUNCTION pgseal_internal.open_as_regprocedure(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regrole(encrypted_text) RETURNS regrole
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regrole;
+CREATE CAST (encrypted_text AS regrole) WITH FUNCTION pgseal_internal.open_as_regrole(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_regtype(encrypted_text) RETURNS regtype
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regtype;
+CREATE CAST (encrypted_text AS regtype) WITH FUNCTION pgseal_internal.open_as_regtype(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_text_array(encrypted_text) RETURNS text[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text[];
+CREATE CAST (encrypted_text AS text[]) WITH FUNCTION pgseal_internal.open_as_text_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tid(encrypted_text) RETURNS tid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tid;
+CREATE CAST (encrypted_text AS tid) WITH FUNCTION pgseal_internal.open_as_tid(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_time(encrypted_text) RETURNS time
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time;
+CREATE CAST (encrypted_text AS time) WITH FUNCTION pgseal_internal.open_as_time(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_time_array(encrypted_text) RETURNS time[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::time[];
+CREATE CAST (encrypted_text AS time[]) WITH FUNCTION pgseal_internal.open_as_time_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_timestamp(encrypted_text) RETURNS timestamp
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamp;
+CREATE CAST (encrypted_text AS timestamp) WITH FUNCTION pgseal_internal.open_as_timestamp(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_timestamp_array(encrypted_text) RETURNS timestamp[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamp[];
+CREATE CAST (encrypted_text AS timestamp[]) WITH FUNCTION pgseal_internal.open_as_timestamp_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_timestamptz(encrypted_text) RETURNS timestamptz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
+CREATE CAST (encrypted_text AS timestamptz) WITH FUNCTION pgseal_internal.open_as_timestamptz(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_timestamptz_array(encrypted_text) RETURNS timestamptz[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz[];
+CREATE CAST (encrypted_text AS timestamptz[]) WITH FUNCTION pgseal_internal.open_as_timestamptz_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_text) RETURNS timetz
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
+CREATE CAST (encrypted_text AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tsmultirange(encrypted_text) RETURNS tsmultirange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsmultirange;
+CREATE CAST (encrypted_text AS tsmultirange) WITH FUNCTION pgseal_internal.open_as_tsmultirange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tsquery(encrypted_text) RETURNS tsquery
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsquery;
+CREATE CAST (encrypted_text AS tsquery) WITH FUNCTION pgseal_internal.open_as_tsquery(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tsrange(encrypted_text) RETURNS tsrange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsrange;
+CREATE CAST (encrypted_text AS tsrange) WITH FUNCTION pgseal_internal.open_as_tsrange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tstzmultirange(encrypted_text) RETURNS tstzmultirange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tstzmultirange;
+CREATE CAST (encrypted_text AS tstzmultirange) WITH FUNCTION pgseal_internal.open_as_tstzmultirange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tstzrange(encrypted_text) RETURNS tstzrange
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tstzrange;
+CREATE CAST (encrypted_text AS tstzrange) WITH FUNCTION pgseal_internal.open_as_tstzrange(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_tsvector(encrypted_text) RETURNS tsvector
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsvector;
+CREATE CAST (encrypted_text AS tsvector) WITH FUNCTION pgseal_internal.open_as_tsvector(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_txid_snapshot(encrypted_text) RETURNS txid_snapshot
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::txid_snapshot;
+CREATE CAST (encrypted_text AS txid_snapshot) WITH FUNCTION pgseal_internal.open_as_txid_snapshot(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_uuid(encrypted_text) RETURNS uuid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::uuid;
+CREATE CAST (encrypted_text AS uuid) WITH FUNCTION pgseal_internal.open_as_uuid(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_uuid_array(encrypted_text) RETURNS uuid[]
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::uuid[];
+CREATE CAST (encrypted_text AS uuid[]) WITH FUNCTION pgseal_internal.open_as_uuid_array(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_varbit(encrypted_text) RETURNS varbit
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varbit;
+CREATE CAST (encrypted_text AS varbit) WITH FUNCTION pgseal_internal.open_as_varbit(encrypted_text);
 
 CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_text) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
 CREATE CAST (encrypted_text AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_text) AS IMPLICIT;
 
+CREATE FUNCTION pgseal_internal.open_as_xid(encrypted_text) RETURNS xid
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xid;
+CREATE CAST (encrypted_text AS xid) WITH FUNCTION pgseal_internal.open_as_xid(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_xid8(encrypted_text) RETURNS xid8
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xid8;
+CREATE CAST (encrypted_text AS xid8) WITH FUNCTION pgseal_internal.open_as_xid8(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_xml(encrypted_text) RETURNS xml
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xml;
+CREATE CAST (encrypted_text AS xml) WITH FUNCTION pgseal_internal.open_as_xml(encrypted_text);
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_time AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) RETURNS encrypted_interval
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
 CREATE CAST (encrypted_time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) AS IMPLICIT;
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_time AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_interval(encrypted_time) RETURNS interval
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::interval;
 CREATE CAST (encrypted_time AS interval) WITH FUNCTION pgseal_internal.open_as_interval(encrypted_time) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_time) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_time AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_time) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_time) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
@@ -689,6 +1293,14 @@ CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_time) RETURNS timetz
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
 CREATE CAST (encrypted_time AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_time) AS IMPLICIT;
 
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_time) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_time AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_time) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamp) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_timestamp AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamp) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) RETURNS date
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
 CREATE CAST (encrypted_timestamp AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) AS ASSIGNMENT;
@@ -697,6 +1309,10 @@ CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) RE
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
 CREATE CAST (encrypted_timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_timestamp AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
 CREATE CAST (encrypted_timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
@@ -704,6 +1320,10 @@ CREATE CAST (encrypted_timestamp AS encrypted_time) WITH FUNCTION pgseal_interna
 CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
 CREATE CAST (encrypted_timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) AS IMPLICIT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_timestamp) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_timestamp AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_timestamp) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_timestamp) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
@@ -717,6 +1337,14 @@ CREATE FUNCTION pgseal_internal.open_as_timestamptz(encrypted_timestamp) RETURNS
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timestamptz;
 CREATE CAST (encrypted_timestamp AS timestamptz) WITH FUNCTION pgseal_internal.open_as_timestamptz(encrypted_timestamp) AS IMPLICIT;
 
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamp) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_timestamp AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamp) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamptz) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_timestamptz AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamptz) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) RETURNS date
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
 CREATE CAST (encrypted_timestamptz AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) AS ASSIGNMENT;
@@ -725,6 +1353,10 @@ CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) 
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
 CREATE CAST (encrypted_timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_timestamptz AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
 CREATE CAST (encrypted_timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
@@ -732,6 +1364,10 @@ CREATE CAST (encrypted_timestamptz AS encrypted_time) WITH FUNCTION pgseal_inter
 CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
 CREATE CAST (encrypted_timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_timestamptz) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_timestamptz AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_timestamptz) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_timestamptz) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
@@ -749,9 +1385,29 @@ CREATE FUNCTION pgseal_internal.open_as_timetz(encrypted_timestamptz) RETURNS ti
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::timetz;
 CREATE CAST (encrypted_timestamptz AS timetz) WITH FUNCTION pgseal_internal.open_as_timetz(encrypted_timestamptz) AS ASSIGNMENT;
 
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamptz) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_timestamptz AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamptz) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_uuid) RETURNS bpchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
+CREATE CAST (encrypted_uuid AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_uuid) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4, bool) RETURNS encrypted_text
+LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
+CREATE CAST (encrypted_uuid AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4, bool) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_name(encrypted_uuid) RETURNS name
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
+CREATE CAST (encrypted_uuid AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_uuid) AS ASSIGNMENT;
+
 CREATE FUNCTION pgseal_internal.open_as_text(encrypted_uuid) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::text;
 CREATE CAST (encrypted_uuid AS text) WITH FUNCTION pgseal_internal.open_as_text(encrypted_uuid) AS ASSIGNMENT;
+
+CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) RETURNS varchar
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
+CREATE CAST (encrypted_uuid AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) AS ASSIGNMENT;
 
 CREATE FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
@@ -1101,434 +1757,6 @@ CREATE FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) RETURNS encrypted_
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST (xml AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bool) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_bool AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_bytea AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_bytea AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_bytea) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_bytea AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_bytea AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_bytea) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_date AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_date AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_date) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_date AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_date) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_date AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_date) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_float4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_float4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float4) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_float4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_float4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_float8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_float8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_float8) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_float8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_float8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_float8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_inet AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_inet) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_inet) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_inet AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_inet) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_int2 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int2 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int2) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_int2 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int2) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_int2 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int2) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_int4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int4) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_int4 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_int4 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int4) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_int8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_int8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_int8) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_int8 AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_int8 AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_int8) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_interval AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_interval AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_interval) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_interval AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_interval AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_interval) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_jsonb AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_jsonb AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_jsonb AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_jsonb AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_jsonb) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_numeric AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_numeric AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_numeric) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_numeric AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_numeric AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_numeric) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bytea(encrypted_text) RETURNS bytea
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bytea;
-CREATE CAST (encrypted_text AS bytea) WITH FUNCTION pgseal_internal.open_as_bytea(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_cid(encrypted_text) RETURNS cid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cid;
-CREATE CAST (encrypted_text AS cid) WITH FUNCTION pgseal_internal.open_as_cid(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_cidr(encrypted_text) RETURNS cidr
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cidr;
-CREATE CAST (encrypted_text AS cidr) WITH FUNCTION pgseal_internal.open_as_cidr(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4, bool) RETURNS encrypted_bool
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4, bool) RETURNS encrypted_bytea
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bytea, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_bytea) WITH FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4, bool) RETURNS encrypted_date
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4, bool) RETURNS encrypted_float4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4, bool) RETURNS encrypted_float8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4, bool) RETURNS encrypted_inet
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::inet, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4, bool) RETURNS encrypted_int2
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4, bool) RETURNS encrypted_int4
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4, bool) RETURNS encrypted_int8
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4, bool) RETURNS encrypted_interval
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4, bool) RETURNS encrypted_jsonb
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::jsonb, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_jsonb) WITH FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4, bool) RETURNS encrypted_numeric
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4, bool) RETURNS encrypted_time
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4, bool) RETURNS encrypted_timestamp
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4, bool) RETURNS encrypted_timestamptz
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4, bool) RETURNS encrypted_uuid
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::uuid, $2, $3);
-CREATE CAST (encrypted_text AS encrypted_uuid) WITH FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4, bool);
-
-CREATE FUNCTION pgseal_internal.open_as_float4(encrypted_text) RETURNS float4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float4;
-CREATE CAST (encrypted_text AS float4) WITH FUNCTION pgseal_internal.open_as_float4(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_float8(encrypted_text) RETURNS float8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::float8;
-CREATE CAST (encrypted_text AS float8) WITH FUNCTION pgseal_internal.open_as_float8(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_int2(encrypted_text) RETURNS int2
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2;
-CREATE CAST (encrypted_text AS int2) WITH FUNCTION pgseal_internal.open_as_int2(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_int2vector(encrypted_text) RETURNS int2vector
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int2vector;
-CREATE CAST (encrypted_text AS int2vector) WITH FUNCTION pgseal_internal.open_as_int2vector(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_int4(encrypted_text) RETURNS int4
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int4;
-CREATE CAST (encrypted_text AS int4) WITH FUNCTION pgseal_internal.open_as_int4(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_int8(encrypted_text) RETURNS int8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::int8;
-CREATE CAST (encrypted_text AS int8) WITH FUNCTION pgseal_internal.open_as_int8(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_interval(encrypted_text) RETURNS interval
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::interval;
-CREATE CAST (encrypted_text AS interval) WITH FUNCTION pgseal_internal.open_as_interval(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_jsonb(encrypted_text) RETURNS jsonb
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::jsonb;
-CREATE CAST (encrypted_text AS jsonb) WITH FUNCTION pgseal_internal.open_as_jsonb(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_jsonpath(encrypted_text) RETURNS jsonpath
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::jsonpath;
-CREATE CAST (encrypted_text AS jsonpath) WITH FUNCTION pgseal_internal.open_as_jsonpath(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_money(encrypted_text) RETURNS money
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::money;
-CREATE CAST (encrypted_text AS money) WITH FUNCTION pgseal_internal.open_as_money(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_numeric(encrypted_text) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::numeric;
-CREATE CAST (encrypted_text AS numeric) WITH FUNCTION pgseal_internal.open_as_numeric(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_oid(encrypted_text) RETURNS oid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oid;
-CREATE CAST (encrypted_text AS oid) WITH FUNCTION pgseal_internal.open_as_oid(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_oidvector(encrypted_text) RETURNS oidvector
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::oidvector;
-CREATE CAST (encrypted_text AS oidvector) WITH FUNCTION pgseal_internal.open_as_oidvector(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_refcursor(encrypted_text) RETURNS refcursor
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::refcursor;
-CREATE CAST (encrypted_text AS refcursor) WITH FUNCTION pgseal_internal.open_as_refcursor(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regcollation(encrypted_text) RETURNS regcollation
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regcollation;
-CREATE CAST (encrypted_text AS regcollation) WITH FUNCTION pgseal_internal.open_as_regcollation(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regconfig(encrypted_text) RETURNS regconfig
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regconfig;
-CREATE CAST (encrypted_text AS regconfig) WITH FUNCTION pgseal_internal.open_as_regconfig(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regdictionary(encrypted_text) RETURNS regdictionary
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regdictionary;
-CREATE CAST (encrypted_text AS regdictionary) WITH FUNCTION pgseal_internal.open_as_regdictionary(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regnamespace(encrypted_text) RETURNS regnamespace
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regnamespace;
-CREATE CAST (encrypted_text AS regnamespace) WITH FUNCTION pgseal_internal.open_as_regnamespace(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regoper(encrypted_text) RETURNS regoper
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoper;
-CREATE CAST (encrypted_text AS regoper) WITH FUNCTION pgseal_internal.open_as_regoper(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regoperator(encrypted_text) RETURNS regoperator
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regoperator;
-CREATE CAST (encrypted_text AS regoperator) WITH FUNCTION pgseal_internal.open_as_regoperator(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regproc(encrypted_text) RETURNS regproc
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regproc;
-CREATE CAST (encrypted_text AS regproc) WITH FUNCTION pgseal_internal.open_as_regproc(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regprocedure(encrypted_text) RETURNS regprocedure
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regprocedure;
-CREATE CAST (encrypted_text AS regprocedure) WITH FUNCTION pgseal_internal.open_as_regprocedure(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regrole(encrypted_text) RETURNS regrole
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regrole;
-CREATE CAST (encrypted_text AS regrole) WITH FUNCTION pgseal_internal.open_as_regrole(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_regtype(encrypted_text) RETURNS regtype
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::regtype;
-CREATE CAST (encrypted_text AS regtype) WITH FUNCTION pgseal_internal.open_as_regtype(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_tsquery(encrypted_text) RETURNS tsquery
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsquery;
-CREATE CAST (encrypted_text AS tsquery) WITH FUNCTION pgseal_internal.open_as_tsquery(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_tsvector(encrypted_text) RETURNS tsvector
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::tsvector;
-CREATE CAST (encrypted_text AS tsvector) WITH FUNCTION pgseal_internal.open_as_tsvector(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_xid(encrypted_text) RETURNS xid
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xid;
-CREATE CAST (encrypted_text AS xid) WITH FUNCTION pgseal_internal.open_as_xid(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_xid8(encrypted_text) RETURNS xid8
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xid8;
-CREATE CAST (encrypted_text AS xid8) WITH FUNCTION pgseal_internal.open_as_xid8(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_xml(encrypted_text) RETURNS xml
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::xml;
-CREATE CAST (encrypted_text AS xml) WITH FUNCTION pgseal_internal.open_as_xml(encrypted_text);
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_time AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_time AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_time) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_time AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_time) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_time AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_time) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamp) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_timestamp AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_timestamp AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_timestamp) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_timestamp AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamp) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_timestamp AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamp) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamptz) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_timestamptz AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_timestamptz AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_timestamptz) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_timestamptz AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamptz) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_timestamptz AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_timestamptz) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_uuid) RETURNS bpchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
-CREATE CAST (encrypted_uuid AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_uuid) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4, bool) RETURNS encrypted_text
-LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
-CREATE CAST (encrypted_uuid AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4, bool) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_name(encrypted_uuid) RETURNS name
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::name;
-CREATE CAST (encrypted_uuid AS name) WITH FUNCTION pgseal_internal.open_as_name(encrypted_uuid) AS ASSIGNMENT;
-
-CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) RETURNS varchar
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
-CREATE CAST (encrypted_uuid AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) AS ASSIGNMENT;
-
 --
 -- Operators
 --
@@ -1592,6 +1820,38 @@ CREATE OPERATOR pg_catalog.|| (LEFTARG = encrypted_bytea, RIGHTARG = encrypted_b
 CREATE FUNCTION pgseal_internal.concat(encrypted_jsonb, encrypted_jsonb) RETURNS jsonb
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog.||) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.|| (LEFTARG = encrypted_jsonb, RIGHTARG = encrypted_jsonb, FUNCTION = pgseal_internal.concat);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_date, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_date, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anymultirange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anyrange) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
+CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
+
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_date) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
+
+CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int4) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
+CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
 
 CREATE FUNCTION pgseal_internal.divide(encrypted_float4, encrypted_float4) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1) OPERATOR(pg_catalog./) pgseal_internal.open($2);
@@ -3629,38 +3889,6 @@ CREATE FUNCTION pgseal_internal.times(money, encrypted_int8) RETURNS money
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN $1 OPERATOR(pg_catalog.*) pgseal_internal.open($2);
 CREATE OPERATOR pg_catalog.* (LEFTARG = money, RIGHTARG = encrypted_int8, FUNCTION = pgseal_internal.times);
 
-CREATE FUNCTION pgseal_internal.contained(encrypted_date, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_date, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.date OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_date, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anymultirange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anymultirange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contained(encrypted_int4, anyrange) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4 OPERATOR(pg_catalog.<@) $2';
-CREATE OPERATOR pg_catalog.<@ (LEFTARG = encrypted_int4, RIGHTARG = anyrange, FUNCTION = pgseal_internal.contained);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_date) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.date';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_date, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anymultirange, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anymultirange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
-
-CREATE FUNCTION pgseal_internal.contains(anyrange, encrypted_int4) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE AS 'SELECT $1 OPERATOR(pg_catalog.@>) $2::pg_catalog.int4';
-CREATE OPERATOR pg_catalog.@> (LEFTARG = anyrange, RIGHTARG = encrypted_int4, FUNCTION = pgseal_internal.contains);
-
 --
 -- Functions
 --
@@ -3721,6 +3949,15 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."date_trunc"($1, pgseal_inte
 
 CREATE FUNCTION pg_catalog."exp"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."exp"(pgseal_internal.open($1));
+
+CREATE FUNCTION pg_catalog."extract"(text, encrypted_date) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
+
+CREATE FUNCTION pg_catalog."extract"(text, encrypted_time) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
+
+CREATE FUNCTION pg_catalog."extract"(text, encrypted_timestamp) RETURNS numeric
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
 
 CREATE FUNCTION pg_catalog."float4"(encrypted_int2) RETURNS real
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."float4"(pgseal_internal.open($1));
@@ -3884,6 +4121,21 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.op
 CREATE FUNCTION pg_catalog."numeric"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."numeric"(pgseal_internal.open($1));
 
+CREATE FUNCTION pg_catalog."overlaps"(encrypted_time, encrypted_time, encrypted_time, encrypted_time) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), pgseal_internal.open($4));
+
+CREATE FUNCTION pg_catalog."overlaps"(time, encrypted_time, time, interval) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, pgseal_internal.open($2), $3, $4);
+
+CREATE FUNCTION pg_catalog."overlaps"(time, encrypted_time, time, time) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, pgseal_internal.open($2), $3, $4);
+
+CREATE FUNCTION pg_catalog."overlaps"(time, interval, time, encrypted_time) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, $2, $3, pgseal_internal.open($4));
+
+CREATE FUNCTION pg_catalog."overlaps"(time, time, time, encrypted_time) RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, $2, $3, pgseal_internal.open($4));
+
 CREATE FUNCTION pg_catalog."pg_size_pretty"(encrypted_int8) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."pg_size_pretty"(pgseal_internal.open($1));
 
@@ -3920,6 +4172,12 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamptz"($1, pgseal_int
 CREATE FUNCTION pg_catalog."timestamptz"(encrypted_date) RETURNS timestamp with time zone
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timestamptz"(pgseal_internal.open($1));
 
+CREATE FUNCTION pg_catalog."timezone"(interval, encrypted_timestamp) RETURNS timestamp with time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timezone"($1, pgseal_internal.open($2));
+
+CREATE FUNCTION pg_catalog."timezone"(text, encrypted_timestamp) RETURNS timestamp with time zone
+LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timezone"($1, pgseal_internal.open($2));
+
 CREATE FUNCTION pg_catalog."to_char"(encrypted_float4, text) RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_char"(pgseal_internal.open($1), $2);
 
@@ -3940,36 +4198,6 @@ LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."to_hex"(pgseal_internal.ope
 
 CREATE FUNCTION pg_catalog."trunc"(encrypted_numeric) RETURNS numeric
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."trunc"(pgseal_internal.open($1));
-
-CREATE FUNCTION pg_catalog."extract"(text, encrypted_date) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."extract"(text, encrypted_time) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."extract"(text, encrypted_timestamp) RETURNS numeric
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."extract"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."overlaps"(encrypted_time, encrypted_time, encrypted_time, encrypted_time) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"(pgseal_internal.open($1), pgseal_internal.open($2), pgseal_internal.open($3), pgseal_internal.open($4));
-
-CREATE FUNCTION pg_catalog."overlaps"(time, encrypted_time, time, interval) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, pgseal_internal.open($2), $3, $4);
-
-CREATE FUNCTION pg_catalog."overlaps"(time, encrypted_time, time, time) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, pgseal_internal.open($2), $3, $4);
-
-CREATE FUNCTION pg_catalog."overlaps"(time, interval, time, encrypted_time) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, $2, $3, pgseal_internal.open($4));
-
-CREATE FUNCTION pg_catalog."overlaps"(time, time, time, encrypted_time) RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."overlaps"($1, $2, $3, pgseal_internal.open($4));
-
-CREATE FUNCTION pg_catalog."timezone"(interval, encrypted_timestamp) RETURNS timestamp with time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timezone"($1, pgseal_internal.open($2));
-
-CREATE FUNCTION pg_catalog."timezone"(text, encrypted_timestamp) RETURNS timestamp with time zone
-LANGUAGE SQL STABLE PARALLEL SAFE RETURN pg_catalog."timezone"($1, pgseal_internal.open($2));
 
 --
 -- Transition functions

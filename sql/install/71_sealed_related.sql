@@ -1,3 +1,4 @@
+-- Made by test/parity/related.pl (make parity); don't edit.
 --
 -- Ranges by the base type's relatives, salary > 5000::int8, born >= now(): the
 -- operators that a sealed index finds.  Most of them are in 70_parity.sql.  Those of

@@ -15,13 +15,10 @@ use utf8;
 
 use Exporter qw(import);
 use List::Util qw(shuffle);
-our @EXPORT_OK = qw(@TYPES rows literal);
+our @EXPORT_OK = qw(rows literal);
 
 # Numbers of classes, and how many of them are frequent
 use constant { CLASSES => 4000, FREQUENT => 12 };
-
-our @TYPES = qw(text bytea bool int2 int4 int8 float4 float8 numeric date time timestamp
-  timestamptz interval uuid inet jsonb);
 
 # The odd values; those of later versions of PostgreSQL stand in %later.
 my %odd = (

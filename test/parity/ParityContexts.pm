@@ -17,8 +17,9 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use BaseTypes qw(base_types);
 
-our @EXPORT_OK = qw(tables statements objects base_types);
+our @EXPORT_OK = qw(tables statements objects);
 
 # Two values a type, such that within a family the first are equal.
 my %values = (
@@ -29,7 +30,7 @@ my %values = (
 	interval => [ '1 mon 2 days 03:04:05', '-24 hours' ], uuid => [ 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '00000000-0000-0000-0000-000000000000' ],
 	inet => [ '192.168.0.1/24', '::1' ], jsonb => [ '{"a": [1, null]}', '[1, 2]' ],
 	varchar => ['abc'], bpchar => ['abc'], name => ['abc'], cidr => ['192.168.0.0/24']);
-my @base = qw(text bytea bool int2 int4 int8 float4 float8 numeric date time timestamp timestamptz interval uuid inet jsonb);
+my @base = base_types();
 my @families = ([qw(int2 int4 int8 float4 float8 numeric)], [qw(date timestamp timestamptz)], [qw(time interval)], [qw(text varchar bpchar name)], [qw(inet cidr)]);
 my %is_base = map { $_ => 1 } @base;
 
@@ -130,8 +131,6 @@ my @objects = (
 		IF w = v OR r.k = {o} THEN RETURN 'same ' || v; END IF; RETURN concat('other ', v, ' ', w, ' ', r.k); END $$}, 'SELECT {n}(1), {n}(2), {n}(3)' ],
 	[ 'plpgsql return query', 'CREATE FUNCTION {n}() RETURNS TABLE (v {A}) LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT {C} FROM {t} WHERE {C} IS DISTINCT FROM {o} ORDER BY id; END $$', 'SELECT pg_typeof(v), v FROM {n}()' ],
 	[ 'plpgsql for loop', 'CREATE FUNCTION {n}() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; v {A}; result text := \'\'; BEGIN FOR r IN SELECT * FROM {t} ORDER BY id LOOP result := concat(result, r.{C}, coalesce(r.{C}, {o})); END LOOP; FOR v IN SELECT {C} FROM {t} ORDER BY id LOOP result := concat(result, v); END LOOP; RETURN result; END $$', 'SELECT {n}()' ]);
-
-sub base_types { return @base }
 
 sub tables
 {

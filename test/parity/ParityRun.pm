@@ -6,11 +6,10 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use BaseTypes qw(base_types);
 use ParityUses qw(samples catalog_queries uses plain encrypted);
 
-our @EXPORT_OK = qw(judge psql base_types);
-
-sub base_types { return ParityUses::base_types() }
+our @EXPORT_OK = qw(judge psql);
 
 # Runs a script; returns the rows it prints
 sub psql

@@ -11,8 +11,9 @@ use warnings;
 
 use Exporter 'import';
 use File::Basename qw(dirname);
+use BaseTypes qw(base_types);
 
-our @EXPORT_OK = qw(base_types samples catalog_queries uses template plain encrypted);
+our @EXPORT_OK = qw(samples catalog_queries uses template plain encrypted);
 
 # Types of parameters that are tried where they convert to what is declared
 my @parameter_types = qw(int2 int4 int8 numeric float4 float8 text varchar bpchar name
@@ -20,7 +21,7 @@ my @parameter_types = qw(int2 int4 int8 numeric float4 float8 text varchar bpcha
 
 # Catalog names of the types that samples.txt calls otherwise
 my %samples;
-my @base;
+my @base = base_types();
 
 # What a text argument must be for some functions to do something
 my %text_sample = (extract => 'hour', date_part => 'hour', date_trunc => 'hour', timezone => 'UTC');
@@ -32,11 +33,9 @@ while (<$file>)
 	next if /^#|^$/;
 	my ($type, @literals) = split /\t/;
 	$samples{$type} = \@literals;
-	push @base, $type if @literals == 2;
 }
 close $file;
 
-sub base_types { return @base }
 sub samples { return %samples }
 
 # What uses() must be given the results of; types by the names of samples.txt

@@ -23,8 +23,9 @@ use warnings;
 
 use FindBin;
 use Getopt::Long;
-use lib $FindBin::Bin;
-use ParityContexts qw(tables statements objects base_types);
+use lib $FindBin::Bin, "$FindBin::Bin/../lib";
+use BaseTypes qw(base_types);
+use ParityContexts qw(tables statements objects);
 
 my ($verbose, $known, $failed);
 GetOptions('verbose' => \$verbose, 'known=s' => \$known, 'failed=s' => \$failed)

@@ -16,8 +16,9 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
-use lib dirname(__FILE__);
-use ParityRun qw(judge psql base_types);
+use lib dirname(__FILE__), dirname(__FILE__) . '/../lib';
+use BaseTypes qw(base_types);
+use ParityRun qw(judge psql);
 use ParityUses qw(catalog_queries samples);
 
 my %operator_name = (

@@ -32,7 +32,8 @@ use warnings;
 
 use FindBin;
 use Getopt::Long;
-use lib $FindBin::Bin;
+use lib $FindBin::Bin, "$FindBin::Bin/../lib";
+use BaseTypes qw(base_types);
 use ParityRun qw(judge);
 
 my ($verbose, $known, $failed);
@@ -54,7 +55,7 @@ for my $use (@uses)
 }
 
 printf "%-12s" . '%18s' x @kinds . "\n", 'type', @kinds;
-for my $type (ParityRun::base_types(), 'all')
+for my $type (base_types(), 'all')
 {
 	my @cells;
 	for my $kind (@kinds)

@@ -20,7 +20,8 @@ use strict;
 use warnings;
 use utf8;
 
-use DifferentialValues qw(@TYPES rows literal);
+use BaseTypes qw(base_types);
+use DifferentialValues qw(rows literal);
 use Encode qw(encode_utf8);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -28,7 +29,7 @@ use Test::More;
 
 my $seed = $ENV{PGSEAL_SEED} // int(rand(1_000_000_000));
 my $count = $ENV{PGSEAL_VALUES} // 10000;
-my @types = $ENV{PGSEAL_TYPES} ? split(' ', $ENV{PGSEAL_TYPES}) : @TYPES;
+my @types = $ENV{PGSEAL_TYPES} ? split(' ', $ENV{PGSEAL_TYPES}) : base_types();
 srand($seed);
 diag("PGSEAL_SEED=$seed");
 

@@ -7,6 +7,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../../lib";
+use BaseTypes qw(base_types);
 use IPC::Run;
 use PgsealChinook qw(chinook_node chinook_script chinook_sealed);
 use PostgreSQL::Test::Cluster;
@@ -31,8 +32,7 @@ $ENV{TZ} = 'Europe/Berlin';
 
 my $node = chinook_node('drivers');
 my $user = $node->safe_psql('postgres', 'SELECT current_user');
-my @types = qw(text bytea bool int2 int4 int8 float4 float8 numeric date time timestamp timestamptz
-  interval uuid inet jsonb);
+my @types = base_types();
 
 # The plain columns are text, so that the OIDs can be the same
 my $script = chinook_script();
