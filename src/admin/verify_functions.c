@@ -16,7 +16,6 @@
 
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/partition.h"
@@ -28,13 +27,13 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/citus.h"
 #include "base/compat.h"
+#include "base/scan_rows.h"
 #include "keys/keyring.h"
 #include "signed/ledger.h"
 #include "signed/verify.h"
@@ -175,41 +174,28 @@ verify_signature(const PgsealSigning *signing, TupleTableSlot *row, bool with_le
 }
 
 /* One table of those whose columns are in tallies; shapes and tallies by its columns */
-static void
-verify_rows(Relation rel, PgsealShape **shapes, const PgsealSigning *signing,
-			Snapshot snapshot, bool with_ledger, Tally **tallies)
+typedef struct Verification
 {
-	TupleTableSlot *row = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
-													  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext context = MemoryContextSwitchTo(row_context);
+	PgsealShape **shapes;		/* may be NULL */
+	const PgsealSigning *signing;	/* may be NULL */
+	bool		with_ledger;
+	Tally	  **tallies;
+	int			num_columns;
+} Verification;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
-	{
-		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-		{
-			bool		isnull;
-			Datum		value;
+/* PgsealRowVisitor */
+static void
+verify_row(TupleTableSlot *row, void *context)
+{
+	Verification *table = context;
 
-			if (tallies[i] == NULL)
-				continue;
-			tallies[i]->rows++;
-			if (shapes == NULL || shapes[i] == NULL)
-				continue;
-			value = slot_getattr(row, i + 1, &isnull);
-			if (!isnull)
-				pgseal_shape_visit(shapes[i], value, verify_value, tallies[i]);
-		}
-		if (signing != NULL)
-			verify_signature(signing, row, with_ledger, tallies[signing->signature - 1]);
-		MemoryContextReset(row_context);
-	}
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(row_context);
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(row);
+	for (int i = 0; i < table->num_columns; i++)
+		if (table->tallies[i] != NULL)
+			table->tallies[i]->rows++;
+	pgseal_shape_visit_row(table->shapes, row, verify_value, (void **) table->tallies);
+	if (table->signing != NULL)
+		verify_signature(table->signing, row, table->with_ledger,
+						 table->tallies[table->signing->signature - 1]);
 }
 
 /* tallies: by the columns of root, whose partition rel may be */
@@ -217,24 +203,24 @@ static void
 verify_one(Relation root, Relation rel, Snapshot snapshot, bool with_ledger, Tally *tallies)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	PgsealShape **shapes = pgseal_shape_of_row(desc);
-	PgsealSigning *signing = pgseal_signing_of_relation(rel);
-	Tally	  **of_columns = palloc0(Max(desc->natts, 1) * sizeof(Tally *));
+	Verification table = {.shapes = pgseal_shape_of_row(desc),
+		.signing = pgseal_signing_of_relation(rel), .with_ledger = with_ledger,
+	.tallies = palloc0(Max(desc->natts, 1) * sizeof(Tally *)), .num_columns = desc->natts};
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		bool		is_signature = signing != NULL && i == signing->signature - 1;
+		bool		is_signature = table.signing != NULL && i == table.signing->signature - 1;
 		AttrNumber	attnum;
 
 		if (TupleDescAttr(desc, i)->attisdropped ||
-			(!is_signature && (shapes == NULL || shapes[i] == NULL)))
+			(!is_signature && (table.shapes == NULL || table.shapes[i] == NULL)))
 			continue;
 		attnum = get_attnum(RelationGetRelid(root), NameStr(TupleDescAttr(desc, i)->attname));
-		of_columns[i] = &tallies[attnum - 1];
-		of_columns[i]->is_told = true;
-		of_columns[i]->is_signature = is_signature;
+		table.tallies[i] = &tallies[attnum - 1];
+		table.tallies[i]->is_told = true;
+		table.tallies[i]->is_signature = is_signature;
 	}
-	verify_rows(rel, shapes, signing, snapshot, with_ledger, of_columns);
+	pgseal_scan_rows(rel, snapshot, verify_row, &table);
 }
 
 /*
@@ -466,11 +452,17 @@ reason(PgsealSignatureStatus status)
 	return "forged";
 }
 
-static void
-put_tampered(ReturnSetInfo *result, Relation rel, TupleTableSlot *row,
-			 PgsealSignatureStatus status)
+typedef struct TamperedSearch
 {
-	char	   *key = pgseal_verify_describe_key(rel, row->tts_values, row->tts_isnull);
+	ReturnSetInfo *result;
+	Relation	rel;
+	const PgsealSigning *signing;
+} TamperedSearch;
+
+static void
+put_tampered(TamperedSearch *search, TupleTableSlot *row, PgsealSignatureStatus status)
+{
+	char	   *key = pgseal_verify_describe_key(search->rel, row->tts_values, row->tts_isnull);
 	Datum		values[3] = {0};
 	bool		nulls[3] = {false};
 
@@ -479,33 +471,20 @@ put_tampered(ReturnSetInfo *result, Relation rel, TupleTableSlot *row,
 	if (key != NULL)
 		values[1] = CStringGetTextDatum(key);
 	values[2] = CStringGetTextDatum(reason(status));
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	tuplestore_putvalues(search->result->setResult, search->result->setDesc, values, nulls);
 }
 
+/* PgsealRowVisitor */
 static void
-find_tampered(ReturnSetInfo *result, Relation rel, const PgsealSigning *signing)
+look_for_tampering(TupleTableSlot *row, void *context)
 {
-	TupleTableSlot *row = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
-	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
-													  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext context = MemoryContextSwitchTo(row_context);
+	TamperedSearch *search = context;
+	PgsealSignatureStatus status;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
-	{
-		PgsealSignatureStatus status;
-
-		CHECK_FOR_INTERRUPTS();
-		slot_getallattrs(row);
-		status = pgseal_signing_verify_row(signing, row->tts_values, row->tts_isnull);
-		if (status != PGSEAL_SIGNATURE_GOOD)
-			put_tampered(result, rel, row, status);
-		MemoryContextReset(row_context);
-	}
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(row_context);
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(row);
+	slot_getallattrs(row);
+	status = pgseal_signing_verify_row(search->signing, row->tts_values, row->tts_isnull);
+	if (status != PGSEAL_SIGNATURE_GOOD)
+		put_tampered(search, row, status);
 }
 
 /* tampered_rows(regclass) → row, key, reason */
@@ -513,7 +492,7 @@ Datum
 pgseal_tampered_rows(PG_FUNCTION_ARGS)
 {
 	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
-	PgsealSigning *signing;
+	TamperedSearch search = {.result = (ReturnSetInfo *) fcinfo->resultinfo, .rel = rel};
 
 	check_verifiable(rel);
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
@@ -521,10 +500,9 @@ pgseal_tampered_rows(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is a partitioned table", RelationGetRelationName(rel)),
 				 errhint("Look at its partitions.")));
-	signing = require_signing(rel);
+	search.signing = require_signing(rel);
 	InitMaterializedSRF(fcinfo, 0);
-	find_tampered((ReturnSetInfo *) fcinfo->resultinfo, rel, signing);
+	pgseal_scan_rows(rel, GetActiveSnapshot(), look_for_tampering, &search);
 	relation_close(rel, AccessShareLock);
 	return (Datum) 0;
 }
-

@@ -73,7 +73,7 @@
 #include "base/extension.h"
 #include "base/settings.h"
 #include "convert/convert.h"
-#include "hooks/ddl.h"
+#include "hooks/column_keys.h"
 #include "hooks/refuse.h"
 #include "keys/catalog.h"
 
@@ -236,7 +236,7 @@ resolve_types(PgsealConversion *conversion)
 static void
 make_key(PgsealConversion *conversion, const char *key)
 {
-	conversion->new_typmod = pgseal_ddl_column_key(conversion->relid, conversion->new_type, key);
+	conversion->new_typmod = pgseal_column_keys_choose(conversion->relid, conversion->new_type, key);
 	if (conversion->new_typmod == PGSEAL_TYPMOD_ANY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

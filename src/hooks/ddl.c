@@ -4,13 +4,7 @@
  *	  What happens when tables with encrypted columns are made or changed.
  *
  * A ProcessUtility hook completes a statement before PostgreSQL runs it: every
- * stored column (also of a domain or a composite type) of an encrypted type
- * gets the name of a key as its type modifier.  A column that names none gets
- * its table's own key (own_key.c), which is made in the same transaction; a name
- * that has no key yet is declared, and gets its material when it first seals.
- *
- * So no stored column is without a key, and nothing but values on their way is
- * sealed under the "default" key.
+ * stored column of an encrypted type gets a key (column_keys.c).
  *
  * What would store the order or the values of plaintexts is refused by the
  * object access hook in refuse.c; here only what that hook doesn't see:
@@ -20,17 +14,12 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_attribute.h"
 #include "catalog/pg_partitioned_table.h"
 #include "commands/defrem.h"
 #include "commands/prepare.h"
-#include "commands/tablecmds.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -42,17 +31,18 @@
 #include "parser/parse_relation.h"
 #include "parser/parse_type.h"
 #include "tcop/utility.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
+#include "hooks/alter_table.h"
+#include "hooks/column_keys.h"
 #include "hooks/ddl.h"
 #include "hooks/join_tables.h"
+#include "hooks/no_statistics.h"
 #include "hooks/open_results.h"
 #include "hooks/own_key.h"
 #include "hooks/refuse.h"
@@ -69,206 +59,6 @@
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
-/*
- * Completing type names
- */
-
-static Node *
-string_constant(const char *string)
-{
-	A_Const    *constant = makeNode(A_Const);
-
-	constant->val.sval.type = T_String;
-	constant->val.sval.sval = pstrdup(string);
-	constant->location = -1;
-	return (Node *) constant;
-}
-
-/* The name in encrypted_text('name'), as typmod_in gets it */
-static const char *
-named_key(TypeName *type_name)
-{
-	Node	   *first = linitial(type_name->typmods);
-
-	if (IsA(first, A_Const))
-	{
-		Node	   *value = (Node *) &((A_Const *) first)->val;
-
-		if (IsA(value, String))
-			return strVal(value);
-		if (IsA(value, Float))
-			return castNode(Float, value)->fval;
-		if (IsA(value, Integer))
-			return psprintf("%d", intVal(value));
-	}
-	if (IsA(first, ColumnRef) && list_length(((ColumnRef *) first)->fields) == 1 &&
-		IsA(linitial(((ColumnRef *) first)->fields), String))
-		return strVal(linitial(((ColumnRef *) first)->fields));
-	return "";					/* typmod_in or its caller will refuse it */
-}
-
-/*
- * blind_index() of a column asks for no privilege where PostgreSQL itself
- * evaluates expressions (blind_index.c).  Those of COPY ... WHERE and ALTER
- * COLUMN ... USING are evaluated in the same way, but come from the user.
- */
-static void
-require_usage_of_columns(Oid relation)
-{
-	Relation	rel = relation_open(relation, AccessShareLock);
-
-	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
-
-		if (!attribute->attisdropped && attribute->atttypmod > 0 &&
-			pgseal_type_by_oid(attribute->atttypid) != NULL)
-			pgseal_refuse_without_usage(attribute->atttypmod);
-	}
-	relation_close(rel, NoLock);
-}
-
-/*
- * A column may name a key that is there, or one that is not there yet.  To put
- * a key that others use on one's own table takes the privilege to read what it
- * seals: otherwise a unique index there would answer whether a guess is right.
- */
-static void
-check_named_key(ParseState *statement, TypeName *type_name)
-{
-	const char *name = named_key(type_name);
-	Oid			oid;
-	int32		hash;
-
-	/* Refuses what can't name a key; '#' stands for a name that isn't known */
-	typenameTypeIdAndMod(statement, type_name, &oid, &hash);
-	if (hash == PGSEAL_TYPMOD_ANY)
-		return;
-	pgseal_catalog_lock_columns(hash, false);
-	if (name[0] != '#')
-	{
-		pgseal_keyring_check_maker(name);
-		pgseal_catalog_declare(name, false);
-	}
-	pgseal_refuse_without_usage(hash);
-}
-
-/*
- * Gives an encrypted type without a key name the key of keep_typmod (if the
- * column has one already) or the owner's own key.
- */
-static void
-complete_type(TypeName *type_name, PgsealKeyOwner *owner, int32 keep_typmod)
-{
-	Oid			oid;
-	const char *name;
-
-	if (type_name == NULL || type_name->pct_type || type_name->setof)
-		return;
-	oid = LookupTypeNameOid(owner->statement, type_name, true);
-	if (!OidIsValid(oid) || !OidIsValid(pgseal_own_key_type(oid)))
-		return;
-
-	if (type_name->typmods != NIL)
-	{
-		check_named_key(owner->statement, type_name);
-		return;
-	}
-	if (keep_typmod == PGSEAL_TYPMOD_ANY)
-		name = "*";
-	else if (keep_typmod > 0)
-		name = psprintf("#%08x", keep_typmod);
-	else
-		name = pgseal_own_key_name(owner);
-	type_name->typmods = list_make1(string_constant(name));
-}
-
-int32
-pgseal_ddl_column_key(Oid relation, Oid encrypted_type, const char *key)
-{
-	PgsealKeyOwner owner = {.relation = relation};
-	TypeName   *type_name = makeTypeNameFromOid(encrypted_type, PGSEAL_TYPMOD_NONE);
-	Oid			oid;
-	int32		typmod;
-	char	   *name;
-
-	owner.name = makeRangeVar(get_namespace_name(get_rel_namespace(relation)),
-							  get_rel_name(relation), -1);
-	if (key != NULL)
-		type_name->typmods = list_make1(string_constant(key));
-	complete_type(type_name, &owner, PGSEAL_TYPMOD_NONE);
-	typenameTypeIdAndMod(NULL, type_name, &oid, &typmod);
-	name = typmod == PGSEAL_TYPMOD_ANY ? NULL : pgseal_catalog_name(typmod);
-	if (name != NULL)
-		pgseal_keyring_ensure(name);
-	return typmod;
-}
-
-/* The type modifier of an encrypted column that is there already */
-static int32
-present_typmod(Oid relation, const char *column)
-{
-	AttrNumber	attnum = get_attnum(relation, column);
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
-
-	if (attnum == InvalidAttrNumber)
-		return PGSEAL_TYPMOD_NONE;
-	get_atttypetypmodcoll(relation, attnum, &type, &typmod, &collation);
-	return OidIsValid(pgseal_own_key_type(type)) ? typmod : PGSEAL_TYPMOD_NONE;
-}
-
-/*
- * pg_restore --disable-triggers is about the user's tables: without its own
- * triggers the key catalog would not merge the rows of a dump.
- */
-static void
-keep_catalog_triggers(AlterTableStmt *stmt)
-{
-	ListCell   *lc;
-
-	foreach(lc, stmt->cmds)
-	{
-		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
-
-		if (subtype == AT_DisableTrigAll || subtype == AT_DisableTrigUser ||
-			subtype == AT_EnableTrigAll || subtype == AT_EnableTrigUser)
-			stmt->cmds = foreach_delete_current(stmt->cmds, lc);
-	}
-}
-
-/* That of the column which the new one of this name will merge with */
-static int32
-inherited_typmod(List *parents, const char *column)
-{
-	ListCell   *lc;
-	int32		typmod = PGSEAL_TYPMOD_NONE;
-
-	foreach(lc, parents)
-	{
-		Oid			parent = RangeVarGetRelid(lfirst_node(RangeVar, lc), NoLock, true);
-
-		if (OidIsValid(parent) && typmod == PGSEAL_TYPMOD_NONE)
-			typmod = present_typmod(parent, column);
-	}
-	return typmod;
-}
-
-static void
-complete_columns(List *elements, PgsealKeyOwner *owner, List *parents)
-{
-	ListCell   *lc;
-
-	foreach(lc, elements)
-	{
-		ColumnDef  *column = (ColumnDef *) lfirst(lc);
-
-		if (IsA(column, ColumnDef))
-			complete_type(column->typeName, owner, inherited_typmod(parents, column->colname));
-	}
-}
-
 /* The relation of this name where this one would be made */
 static Oid
 relation_to_be(RangeVar *name)
@@ -283,207 +73,7 @@ static void
 complete_create(CreateStmt *stmt, PgsealKeyOwner *owner)
 {
 	pgseal_join_parents(stmt->inhRelations);
-	complete_columns(stmt->tableElts, owner, stmt->inhRelations);
-}
-
-/*
- * Taking the encryption off
- */
-
-typedef struct EncryptedReference
-{
-	Oid			relation;
-	const char *column;			/* out: an encrypted one that the expression
-								 * names */
-} EncryptedReference;
-
-static bool
-is_encrypted_column(Oid relation, const char *column)
-{
-	AttrNumber	attnum = get_attnum(relation, column);
-
-	return attnum > 0 && pgseal_refuse_holds_encrypted(get_atttype(relation, attnum));
-}
-
-static bool
-names_encrypted_walker(Node *node, void *context)
-{
-	EncryptedReference *reference = context;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, ColumnRef))
-	{
-		ListCell   *lc;
-
-		/* "column", or in any place of "schema.table.column.field" */
-		foreach(lc, ((ColumnRef *) node)->fields)
-			if (IsA(lfirst(lc), String) &&
-				is_encrypted_column(reference->relation, strVal(lfirst(lc))))
-			{
-				reference->column = strVal(lfirst(lc));
-				return true;
-			}
-		return false;
-	}
-	return raw_expression_tree_walker(node, names_encrypted_walker, context);
-}
-
-/* The encrypted column whose opened values this command would store, or NULL */
-static const char *
-decrypted_column(Oid relation, AlterTableCmd *cmd)
-{
-	ColumnDef  *definition = (ColumnDef *) cmd->def;
-	EncryptedReference reference = {.relation = relation};
-	Oid			type = LookupTypeNameOid(NULL, definition->typeName, true);
-
-	if (!OidIsValid(type) || pgseal_refuse_holds_encrypted(type))
-		return NULL;
-	if (definition->raw_default != NULL)
-		return names_encrypted_walker(definition->raw_default, &reference) ?
-			reference.column : NULL;
-	return is_encrypted_column(relation, cmd->name) ? cmd->name : NULL;
-}
-
-/*
- * Tools that bring a schema in line with a model do this of their own accord,
- * and nobody notices.  It isn't a matter of rights, as the owner of a table may
- * copy its values anywhere.
- */
-static void
-check_decryption(Oid relation, AlterTableCmd *cmd)
-{
-	const char *column = decrypted_column(relation, cmd);
-
-	if (column == NULL)
-		return;
-	if (!pgseal_allow_decryption)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ALTER TABLE would store the opened values of encrypted column \"%s\"",
-						column),
-				 errhint("Use pgseal.decrypt_column(), or set pgseal.allow_decryption.")));
-	if (pgseal_owns_table(relation, GetUserId()))
-		pgseal_catalog_event("column_decrypted", NULL, 0,
-							 psprintf("table=%s column=%s role=%s",
-									  quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-																 get_rel_name(relation)),
-									  quote_identifier(column),
-									  quote_identifier(GetUserNameFromId(GetUserId(), false))));
-}
-
-/*
- * A column whose type is no longer an encrypted one can't keep its blind
- * indexes.  PostgreSQL would only say that there is no such function.
- */
-static void
-check_blind_indexes(Oid relation, const char *column, TypeName *type_name)
-{
-	Oid			type = LookupTypeNameOid(NULL, type_name, true);
-	AttrNumber	attnum = get_attnum(relation, column);
-	Relation	rel;
-	Oid			index;
-
-	if (!OidIsValid(type) || pgseal_type_by_oid(getBaseType(type)) != NULL ||
-		attnum == InvalidAttrNumber)
-		return;
-	rel = try_relation_open(relation, AccessShareLock);
-	if (rel == NULL)
-		return;
-	index = pgseal_stored_index_of(rel, attnum);
-	/* Not kept: two of these statements would wait for each other */
-	relation_close(rel, AccessShareLock);
-	if (OidIsValid(index))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("column \"%s\" cannot become %s while it has a blind index",
-						column, format_type_be(type)),
-				 errdetail("Index \"%s\" is made of blind_index(%s).",
-						   get_rel_name(index), quote_identifier(column)),
-				 errhint("Drop the index first, or use pgseal.decrypt_column(), which replaces one on blind_index() of the column alone.")));
-}
-
-static void
-check_triggers(Oid relation, const char *column, TypeName *type_name)
-{
-	Oid			type = LookupTypeNameOid(NULL, type_name, true);
-
-	if (OidIsValid(type) && pgseal_refuse_holds_encrypted(type))
-		pgseal_refuse_triggers_of(relation, column);
-}
-
-/* The tables and composite types that the relation is about to get columns from */
-static List *
-parents_to_be(AlterTableStmt *stmt)
-{
-	List	   *parents = NIL;
-	ListCell   *lc;
-
-	foreach(lc, stmt->cmds)
-	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-
-		if (cmd->subtype == AT_AddInherit)
-			parents = lappend(parents, cmd->def);
-		else if (cmd->subtype == AT_AddOf)
-			parents = lappend(parents, makeRangeVarFromNameList(((TypeName *) cmd->def)->names));
-	}
-	return parents;
-}
-
-/* Unless it is ALTER TABLE ONLY, children get the column, too */
-static void
-join_added_column(AlterTableStmt *stmt, Oid relation, ColumnDef *column)
-{
-	Oid			type = column->typeName != NULL ?
-		LookupTypeNameOid(NULL, column->typeName, true) : InvalidOid;
-	int32		typmod;
-
-	if (!stmt->relation->inh || !OidIsValid(type) || !OidIsValid(pgseal_own_key_type(type)))
-		return;
-	typenameTypeIdAndMod(NULL, column->typeName, &type, &typmod);
-	pgseal_join_added(relation, column->colname, type, typmod);
-}
-
-static void
-complete_alter(AlterTableStmt *stmt, PgsealKeyOwner *owner)
-{
-	List	   *parents = parents_to_be(stmt);
-	ListCell   *lc;
-
-	owner->relation = RangeVarGetRelid(stmt->relation, NoLock, true);
-	/* Who may not change it, or so, gets PostgreSQL's own error */
-	if (!OidIsValid(owner->relation) || !pgseal_owns_table(owner->relation, GetUserId()) ||
-		strchr("rpfc", get_rel_relkind(owner->relation)) == NULL)
-		return;
-	if (pgseal_catalog_is_relation(owner->relation))
-		keep_catalog_triggers(stmt);
-	pgseal_join_altered(stmt, owner->relation);
-	foreach(lc, stmt->cmds)
-	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-		ColumnDef  *column = (ColumnDef *) cmd->def;
-
-		if (cmd->subtype == AT_AddColumn)
-		{
-			complete_type(column->typeName, owner, inherited_typmod(parents, column->colname));
-			join_added_column(stmt, owner->relation, column);
-		}
-		else if (cmd->subtype == AT_AlterColumnType)
-		{
-			int32		present = present_typmod(owner->relation, cmd->name);
-
-			/* What is wrong with the type is said here, with its place */
-			(void) LookupTypeNameOid(owner->statement, column->typeName, true);
-			if (column->raw_default != NULL)
-				require_usage_of_columns(owner->relation);
-			check_blind_indexes(owner->relation, cmd->name, column->typeName);
-			check_decryption(owner->relation, cmd);
-			check_triggers(owner->relation, cmd->name, column->typeName);
-			complete_type(column->typeName, owner, present != PGSEAL_TYPMOD_NONE ? present :
-						  inherited_typmod(parents, cmd->name));
-		}
-	}
+	pgseal_column_keys_complete(stmt->tableElts, owner, stmt->inhRelations);
 }
 
 /*
@@ -592,7 +182,7 @@ check_copy(CopyStmt *stmt, const char *query_string)
 		Var		   *var = lfirst_node(Var, lc);
 
 		if (var->varattno == InvalidAttrNumber)
-			require_usage_of_columns(relation);
+			pgseal_column_keys_require_usage(relation);
 		else if (OidIsValid(pgseal_own_key_type(var->vartype)) && var->vartypmod > 0)
 			pgseal_refuse_without_usage(var->vartypmod);
 	}
@@ -682,13 +272,13 @@ complete_statement(Node *stmt, const char *query_string, PgsealKeyOwner *owner)
 			complete_create(&((CreateForeignTableStmt *) stmt)->base, owner);
 			break;
 		case T_AlterTableStmt:
-			complete_alter((AlterTableStmt *) stmt, owner);
+			pgseal_alter_complete((AlterTableStmt *) stmt, owner);
 			break;
 		case T_CompositeTypeStmt:
-			complete_columns(((CompositeTypeStmt *) stmt)->coldeflist, owner, NIL);
+			pgseal_column_keys_complete(((CompositeTypeStmt *) stmt)->coldeflist, owner, NIL);
 			break;
 		case T_CreateDomainStmt:
-			complete_type(((CreateDomainStmt *) stmt)->typeName, owner, PGSEAL_TYPMOD_NONE);
+			pgseal_column_keys_complete_type(((CreateDomainStmt *) stmt)->typeName, owner, PGSEAL_TYPMOD_NONE);
 			break;
 		case T_CreateRangeStmt:
 			check_range((CreateRangeStmt *) stmt);
@@ -739,50 +329,6 @@ check_partition_key(Relation rel)
 	}
 }
 
-static bool
-has_no_statistics(Oid relation, AttrNumber attnum)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attnum));
-	bool		isnull = true;
-	Datum		target = (Datum) 0;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		target = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attstattarget, &isnull);
-		ReleaseSysCache(tuple);
-	}
-	/* An int4 that fits into the int2 that it is since 17 */
-	return !isnull && DatumGetInt16(target) == 0;
-}
-
-/*
- * PostgreSQL's own ANALYZE of arrays and composite types would keep values and
- * their order.  It leaves a column alone whose statistics target is 0.
- */
-static void
-forgo_statistics(Relation rel)
-{
-	List	   *commands = NIL;
-
-	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
-		AlterTableCmd *command;
-
-		if (attribute->attisdropped || !pgseal_refuse_holds_encrypted(attribute->atttypid) ||
-			pgseal_type_by_oid(getBaseType(attribute->atttypid)) != NULL ||
-			has_no_statistics(RelationGetRelid(rel), attribute->attnum))
-			continue;
-		command = makeNode(AlterTableCmd);
-		command->subtype = AT_SetStatistics;
-		command->name = pstrdup(NameStr(attribute->attname));
-		command->def = (Node *) makeInteger(0);
-		commands = lappend(commands, command);
-	}
-	if (commands != NIL)
-		AlterTableInternal(RelationGetRelid(rel), commands, true);
-}
-
 /* Has the statement changed a row type that now holds encrypted values? */
 static bool
 changes_row_type(Node *stmt)
@@ -806,24 +352,6 @@ changes_row_type(Node *stmt)
 	return false;
 }
 
-/* Columns of tables that were made long before may be of such a type. */
-static void
-forgo_statistics_of_all(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, pgseal_shape_holders())
-	{
-		PgsealHolder *holder = lfirst(lc);
-		Relation	rel = try_relation_open(holder->relid, AccessShareLock);
-
-		if (rel == NULL)
-			continue;
-		forgo_statistics(rel);
-		relation_close(rel, NoLock);
-	}
-}
-
 /* What is done once the statement has run */
 static void
 follow_up(Node *stmt)
@@ -833,7 +361,7 @@ follow_up(Node *stmt)
 
 	CommandCounterIncrement();
 	if (changes_row_type(stmt))
-		forgo_statistics_of_all();
+		pgseal_no_statistics_anywhere();
 	relation = resulting_table(stmt);
 	if (!OidIsValid(relation))
 		return;
@@ -844,7 +372,7 @@ follow_up(Node *stmt)
 		pgseal_stored_mark(PartitionedRelationId, relation, 0);
 		pgseal_stored_created(PartitionedRelationId, relation, 0);
 	}
-	forgo_statistics(rel);
+	pgseal_no_statistics_of(rel);
 	table_close(rel, NoLock);
 }
 

@@ -52,6 +52,7 @@
 
 #include "base/as_owner.h"
 #include "base/compat.h"
+#include "base/scan_rows.h"
 #include "hooks/own_key.h"
 #include "hooks/rekey.h"
 #include "hooks/restate.h"
@@ -86,6 +87,7 @@ typedef struct Rewriter
 	ResultRelInfo *result_rel;
 	EState	   *estate;
 	TupleTableSlot *new_row;
+	BulkInsertState bulk;
 } Rewriter;
 
 /* Tokens and what else is made of sealed values; code of the table's owner */
@@ -103,9 +105,11 @@ compute_generated(Rewriter *rewriter)
 	pgseal_as_owner_end(&caller);
 }
 
+/* PgsealRowVisitor */
 static void
-rewrite_row(Rewriter *rewriter, TupleTableSlot *row, BulkInsertState bulk)
+rewrite_row(TupleTableSlot *row, void *context)
 {
+	Rewriter   *rewriter = context;
 	TupleDesc	desc = RelationGetDescr(rewriter->rel);
 	TupleTableSlot *new_row = rewriter->new_row;
 
@@ -123,41 +127,29 @@ rewrite_row(Rewriter *rewriter, TupleTableSlot *row, BulkInsertState bulk)
 	new_row->tts_tableOid = RelationGetRelid(rewriter->rel);
 	compute_generated(rewriter);
 	table_tuple_insert(rewriter->new_rel, new_row, GetCurrentCommandId(true),
-					   TABLE_INSERT_SKIP_FSM, bulk);
+					   TABLE_INSERT_SKIP_FSM, rewriter->bulk);
+	ResetPerTupleExprContext(rewriter->estate);
 }
 
 static void
 copy_rows(Relation rel, Oid new_relid)
 {
 	Rewriter	rewriter = {.rel = rel};
-	TupleTableSlot *row = table_slot_create(rel, NULL);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	BulkInsertState bulk = GetBulkInsertState();
-	MemoryContext context;
 
+	rewriter.bulk = GetBulkInsertState();
 	rewriter.new_rel = table_open(new_relid, NoLock);
 	rewriter.shapes = pgseal_shape_of_row(RelationGetDescr(rel));
 	rewriter.new_row = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
 	rewriter.estate = CreateExecutorState();
 	rewriter.result_rel = makeNode(ResultRelInfo);
 	InitResultRelInfo(rewriter.result_rel, rel, 0, NULL, 0);
-	context = MemoryContextSwitchTo(GetPerTupleMemoryContext(rewriter.estate));
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
-	{
-		rewrite_row(&rewriter, row, bulk);
-		ResetPerTupleExprContext(rewriter.estate);
-		CHECK_FOR_INTERRUPTS();
-	}
-	MemoryContextSwitchTo(context);
-
+	pgseal_scan_rows(rel, snapshot, rewrite_row, &rewriter);
 	ExecDropSingleTupleTableSlot(rewriter.new_row);
-	ExecDropSingleTupleTableSlot(row);
 	FreeExecutorState(rewriter.estate);
-	FreeBulkInsertState(bulk);
+	FreeBulkInsertState(rewriter.bulk);
 	table_finish_bulk_insert(rewriter.new_rel, TABLE_INSERT_SKIP_FSM);
 	table_close(rewriter.new_rel, NoLock);
-	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 }
 

@@ -31,7 +31,8 @@ typedef struct PgsealKey
 	PgsealHmac *hmac;			/* PGSEAL_PURPOSE_INDEX, or NULL: not loaded */
 	PgsealAead *wrapper;		/* of child keys, or NULL: not needed yet */
 	PgsealHmac *signer;			/* of rows, or NULL: not needed yet */
-	PgsealAead *ledger;			/* seals records of ledgers of rows, or NULL: not needed yet */
+	PgsealAead *ledger;			/* seals records of ledgers of rows, or NULL:
+								 * not needed yet */
 
 	/* While all of this holds, the key may be used without asking anybody */
 	uint64		generation;		/* of the shared cache */

@@ -16,22 +16,20 @@
 
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/brief_lock.h"
 #include "base/compat.h"
+#include "base/scan_rows.h"
 #include "base/spi_query.h"
 #include "life/census.h"
 #include "signed/signed_holders.h"
@@ -45,7 +43,6 @@ typedef struct Census
 	StringInfoData places;
 	const int64 *ids;
 	int			num_ids;
-	int64		in_column;		/* values found in the present column */
 } Census;
 
 static void
@@ -58,92 +55,92 @@ add_place(Census *census, const char *place)
  * Tables
  */
 
-/* PgsealValueVisitor */
-static struct varlena *
-count_value(Datum sealed, const PgsealShape *shape, void *context)
-{
-	Census	   *census = context;
-	PgsealEnvelope envelope;
-
-	if (pgseal_value_try_header(&envelope, sealed))
-		for (int i = 0; i < census->num_ids; i++)
-			if (envelope.key_version_id == census->ids[i])
-				census->in_column++;
-	return NULL;
-}
-
 static bool
-signed_by_one_of(Census *census, Datum signature)
+is_counted(const Census *census, int64 key_version_id)
 {
 	for (int i = 0; i < census->num_ids; i++)
-		if (pgseal_signature_key_version(DatumGetSignature(signature)) == census->ids[i])
+		if (key_version_id == census->ids[i])
 			return true;
 	return false;
 }
 
-/* signature: the column that has one, or InvalidAttrNumber */
-static void
-count_rows(Census *census, Relation rel, PgsealShape **shapes, AttrNumber signature,
-		   int64 *counts)
+typedef struct ColumnCount
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TupleTableSlot *row = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
-													  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext context = MemoryContextSwitchTo(row_context);
+	const Census *census;
+	int64		values;
+} ColumnCount;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
-	{
-		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-		{
-			bool		isnull;
-			Datum		value;
+/* PgsealValueVisitor */
+static struct varlena *
+count_value(Datum sealed, const PgsealShape *shape, void *context)
+{
+	ColumnCount *column = context;
+	PgsealEnvelope envelope;
 
-			if (shapes[i] == NULL && i + 1 != signature)
-				continue;
-			value = slot_getattr(row, i + 1, &isnull);
-			census->in_column = 0;
-			if (!isnull && shapes[i] != NULL)
-				pgseal_shape_visit(shapes[i], value, count_value, census);
-			else if (!isnull && signed_by_one_of(census, value))
-				census->in_column++;
-			counts[i] += census->in_column;
-		}
-		MemoryContextReset(row_context);
-	}
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(row_context);
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(row);
-	UnregisterSnapshot(snapshot);
+	if (pgseal_value_try_header(&envelope, sealed) &&
+		is_counted(column->census, envelope.key_version_id))
+		column->values++;
+	return NULL;
+}
+
+typedef struct TableCount
+{
+	PgsealShape **shapes;		/* may be NULL */
+	AttrNumber	signature;		/* the column that has one, or
+								 * InvalidAttrNumber */
+	ColumnCount **columns;
+} TableCount;
+
+/* PgsealRowVisitor */
+static void
+count_row(TupleTableSlot *row, void *context)
+{
+	TableCount *table = context;
+	ColumnCount *column;
+	Datum		signature;
+	bool		isnull;
+
+	pgseal_shape_visit_row(table->shapes, row, count_value, (void **) table->columns);
+	if (table->signature == InvalidAttrNumber)
+		return;
+	column = table->columns[table->signature - 1];
+	signature = slot_getattr(row, table->signature, &isnull);
+	if (!isnull &&
+		is_counted(column->census, pgseal_signature_key_version(DatumGetSignature(signature))))
+		column->values++;
 }
 
 static void
 count_table(Census *census, Relation rel)
 {
-	PgsealShape **shapes = pgseal_shape_of_row(RelationGetDescr(rel));
-	int64	   *counts = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(int64));
-	AttrNumber	signature = pgseal_signing_trigger(rel) != NULL ?
-		pgseal_signing_column(RelationGetDescr(rel)) : InvalidAttrNumber;
+	TupleDesc	desc = RelationGetDescr(rel);
+	TableCount	table = {.shapes = pgseal_shape_of_row(desc)};
+	Snapshot	snapshot;
 
-	if (shapes == NULL && signature == InvalidAttrNumber)
+	if (pgseal_signing_trigger(rel) != NULL)
+		table.signature = pgseal_signing_column(desc);
+	if (table.shapes == NULL && table.signature == InvalidAttrNumber)
 		return;
-	if (shapes == NULL)
-		shapes = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(PgsealShape *));
-	count_rows(census, rel, shapes, signature, counts);
-	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	table.columns = palloc(desc->natts * sizeof(ColumnCount *));
+	for (int i = 0; i < desc->natts; i++)
 	{
-		if (counts[i] == 0)
+		table.columns[i] = palloc0(sizeof(ColumnCount));
+		table.columns[i]->census = census;
+	}
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	pgseal_scan_rows(rel, snapshot, count_row, &table);
+	UnregisterSnapshot(snapshot);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (table.columns[i]->values == 0)
 			continue;
-		census->out->values += counts[i];
+		census->out->values += table.columns[i]->values;
 		census->out->columns++;
 		add_place(census, psprintf("column %s of table %s: " INT64_FORMAT " values",
-								   quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel), i)->attname)),
+								   quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)),
 								   quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 															  RelationGetRelationName(rel)),
-								   counts[i]));
+								   table.columns[i]->values));
 	}
 }
 

@@ -41,7 +41,6 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
@@ -55,6 +54,7 @@
 
 #include "base/brief_lock.h"
 #include "base/compat.h"
+#include "base/scan_rows.h"
 #include "base/spi_query.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
@@ -401,6 +401,37 @@ forget_indexes(const char *name)
 	pgseal_query_end(&session);
 }
 
+typedef struct GeneratedColumn
+{
+	Relation	table;
+	AttrNumber	attnum;
+	uint8		current;		/* first byte of tokens of the current index
+								 * key */
+} GeneratedColumn;
+
+/* PgsealRowVisitor */
+static void
+check_token(TupleTableSlot *row, void *context)
+{
+	GeneratedColumn *generated = context;
+	char	   *column = NameStr(TupleDescAttr(RelationGetDescr(generated->table),
+											   generated->attnum - 1)->attname);
+	bool		isnull;
+	Datum		value = slot_getattr(row, generated->attnum, &isnull);
+	struct varlena *token;
+
+	if (isnull)
+		return;
+	token = PG_DETOAST_DATUM_PACKED(value);
+	if (VARSIZE_ANY_EXHDR(token) > 0 && *(uint8 *) VARDATA_ANY(token) != generated->current)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("column \"%s\" of table \"%s\" still holds tokens of the old index key",
+						column, RelationGetRelationName(generated->table)),
+				 errhint("Update the encrypted column to itself WHERE get_byte(%s, 0) <> %d, in batches; then wait for the transactions that were running.",
+						 quote_identifier(column), generated->current)));
+}
+
 /*
  * Looks at all row versions that a transaction may still see, so that no old
  * snapshot looks in vain.
@@ -408,33 +439,11 @@ forget_indexes(const char *name)
 static void
 check_generated_column(Relation table, AttrNumber attnum, int current)
 {
-	char	   *column = NameStr(TupleDescAttr(RelationGetDescr(table), attnum - 1)->attname);
+	GeneratedColumn generated = {.table = table, .attnum = attnum, .current = (uint8) current};
 	SnapshotData snapshot;
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	TableScanDesc scan;
 
 	InitNonVacuumableSnapshot(snapshot, GlobalVisTestFor(table));
-	scan = table_beginscan(table, &snapshot, 0, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-	{
-		bool		isnull;
-		Datum		value = slot_getattr(slot, attnum, &isnull);
-		struct varlena *token;
-
-		CHECK_FOR_INTERRUPTS();
-		if (isnull)
-			continue;
-		token = PG_DETOAST_DATUM_PACKED(value);
-		if (VARSIZE_ANY_EXHDR(token) > 0 && *(uint8 *) VARDATA_ANY(token) != (uint8) current)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("column \"%s\" of table \"%s\" still holds tokens of the old index key",
-							column, RelationGetRelationName(table)),
-					 errhint("Update the encrypted column to itself WHERE get_byte(%s, 0) <> %d, in batches; then wait for the transactions that were running.",
-							 quote_identifier(column), (uint8) current)));
-	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
+	pgseal_scan_rows(table, &snapshot, check_token, &generated);
 }
 
 /*

@@ -52,7 +52,8 @@
 typedef enum Found
 {
 	FOUND_NONE,
-	FOUND_BAD,					/* more than one, or not one of this ledger and key */
+	FOUND_BAD,					/* more than one, or not one of this ledger
+								 * and key */
 	FOUND_GOOD
 } Found;
 
@@ -235,7 +236,7 @@ pgseal_ledger_read(PgsealLedgerState *out_state, int64 ledger, int32 key_hash, S
 void
 pgseal_ledger_begin(int64 ledger, int32 key_hash, const PgsealLedgerSum *sum)
 {
-	PgsealRecord record = {.ledger = ledger,.kind = PGSEAL_RECORD_TOTAL};
+	PgsealRecord record = {.ledger = ledger, .kind = PGSEAL_RECORD_TOTAL};
 	PgsealTotal total = {.sum = *sum};
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 
@@ -290,7 +291,7 @@ fold(int64 ledger, int32 key_hash, PgsealLedgerDigest *digest,
 		set_transactions(&total, snapshot);
 		if (digest != NULL)
 		{
-			PgsealRecord noted = {.ledger = ledger,.kind = PGSEAL_RECORD_DIGEST};
+			PgsealRecord noted = {.ledger = ledger, .kind = PGSEAL_RECORD_DIGEST};
 
 			complete(digest, &total, key_hash, &noted);
 			pgseal_record_insert(&noted);

@@ -60,7 +60,8 @@ extern void pgseal_ledger_record_init(void);
 typedef struct PgsealLedgerState
 {
 	bool		begun;			/* there is a total */
-	bool		tampered;		/* a record isn't one of this ledger, or was put back */
+	bool		tampered;		/* a record isn't one of this ledger, or was
+								 * put back */
 	PgsealLedgerSum sum;		/* with what this transaction has recorded */
 	int64		num_digests;
 	uint8		digests[PGSEAL_HASH_BYTES]; /* hash of them all */

@@ -119,8 +119,8 @@ write_records(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	for (Recorded *entry = recorded; entry != NULL; entry = entry->next)
 	{
-		PgsealRecord record = {.ledger = entry->ledger,.kind = PGSEAL_RECORD_CHANGE};
-		PgsealChange change = {.home = pgseal_record_home(),.sum = entry->sum};
+		PgsealRecord record = {.ledger = entry->ledger, .kind = PGSEAL_RECORD_CHANGE};
+		PgsealChange change = {.home = pgseal_record_home(), .sum = entry->sum};
 
 		if (pgseal_ledger_sum_equal(&entry->sum, &none) ||
 			!pgseal_keyring_has_material(entry->key_hash))

@@ -234,7 +234,7 @@ pgseal_record_new_number(void)
 PgsealLedgerHome
 pgseal_record_home(void)
 {
-	PgsealLedgerHome home = {.server = GetSystemIdentifier(),.database = MyDatabaseId};
+	PgsealLedgerHome home = {.server = GetSystemIdentifier(), .database = MyDatabaseId};
 
 	return home;
 }

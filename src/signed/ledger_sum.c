@@ -20,13 +20,12 @@
  */
 #include "postgres.h"
 
-#include "access/tableam.h"
-#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/scan_rows.h"
 #include "keys/keyring.h"
 #include "signed/ledger.h"
 #include "signed/signed_triggers.h"
@@ -102,29 +101,30 @@ pgseal_ledger_sum_of(const PgsealSignature *signature)
 	return sum;
 }
 
+typedef struct RowsSum
+{
+	AttrNumber	column;			/* the signatures' */
+	PgsealLedgerSum sum;
+} RowsSum;
+
+/* PgsealRowVisitor */
+static void
+add_row(TupleTableSlot *row, void *context)
+{
+	RowsSum    *rows = context;
+	bool		isnull;
+	Datum		signature = slot_getattr(row, rows->column, &isnull);
+	PgsealLedgerSum one = pgseal_ledger_sum_of(isnull ? NULL : DatumGetSignature(signature));
+
+	pgseal_ledger_sum_add(&rows->sum, &one);
+}
+
 PgsealLedgerSum
 pgseal_ledger_sum_of_rows(Relation rel, Snapshot snapshot)
 {
-	PgsealLedgerSum sum = {0};
-	AttrNumber	column = pgseal_signing_column(RelationGetDescr(rel));
-	TupleTableSlot *row;
-	TableScanDesc scan;
+	RowsSum		rows = {.column = pgseal_signing_column(RelationGetDescr(rel))};
 
-	if (column == InvalidAttrNumber)
-		return sum;
-	row = table_slot_create(rel, NULL);
-	scan = table_beginscan(rel, snapshot, 0, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
-	{
-		PgsealLedgerSum one;
-		bool		isnull;
-		Datum		signature = slot_getattr(row, column, &isnull);
-
-		CHECK_FOR_INTERRUPTS();
-		one = pgseal_ledger_sum_of(isnull ? NULL : DatumGetSignature(signature));
-		pgseal_ledger_sum_add(&sum, &one);
-	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(row);
-	return sum;
+	if (rows.column != InvalidAttrNumber)
+		pgseal_scan_rows(rel, snapshot, add_row, &rows);
+	return rows.sum;
 }

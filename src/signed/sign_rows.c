@@ -15,12 +15,12 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/as_owner.h"
 #include "base/compat.h"
+#include "base/scan_rows.h"
 #include "signed/ledger.h"
 #include "signed/sign_rows.h"
 
@@ -110,28 +110,15 @@ sign_row(Replacer *replacer, TupleTableSlot *row)
 		pgseal_ledger_record(replacer->new->ledger, replacer->new->key_hash, present, &signature);
 }
 
+/* PgsealRowVisitor */
 static void
-scan_table(Replacer *replacer)
+visit_row(TupleTableSlot *row, void *context)
 {
-	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
-													  ALLOCSET_DEFAULT_SIZES);
-	TupleTableSlot *row = table_slot_create(replacer->rel, NULL);
-	TableScanDesc scan = table_beginscan(replacer->rel, GetActiveSnapshot(), 0, NULL);
+	Replacer   *replacer = context;
 
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
-	{
-		MemoryContext context = MemoryContextSwitchTo(row_context);
-
-		CHECK_FOR_INTERRUPTS();
-		sign_row(replacer, row);
-		ExecClearTuple(replacer->renewed);
-		MemoryContextSwitchTo(context);
-		MemoryContextReset(row_context);
-		ResetPerTupleExprContext(replacer->estate);
-	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(row);
-	MemoryContextDelete(row_context);
+	sign_row(replacer, row);
+	ExecClearTuple(replacer->renewed);
+	ResetPerTupleExprContext(replacer->estate);
 }
 
 int64
@@ -148,7 +135,7 @@ pgseal_sign_rows(Relation rel, const PgsealSigning *old, const PgsealSigning *ne
 	InitResultRelInfo(replacer.result_rel, rel, 0, NULL, 0);
 	ExecOpenIndices(replacer.result_rel, false);
 	replacer.renewed = table_slot_create(rel, NULL);
-	scan_table(&replacer);
+	pgseal_scan_rows(rel, GetActiveSnapshot(), visit_row, &replacer);
 	ExecDropSingleTupleTableSlot(replacer.renewed);
 	ExecCloseIndices(replacer.result_rel);
 	FreeExecutorState(replacer.estate);

@@ -194,6 +194,23 @@ pgseal_shape_visit(const PgsealShape *shape, Datum value, PgsealValueVisitor vis
 	return value;
 }
 
+void
+pgseal_shape_visit_row(PgsealShape **shapes, TupleTableSlot *row, PgsealValueVisitor visitor,
+					   void **contexts)
+{
+	for (int i = 0; shapes != NULL && i < row->tts_tupleDescriptor->natts; i++)
+	{
+		bool		isnull;
+		Datum		value;
+
+		if (shapes[i] == NULL)
+			continue;
+		value = slot_getattr(row, i + 1, &isnull);
+		if (!isnull)
+			pgseal_shape_visit(shapes[i], value, visitor, contexts[i]);
+	}
+}
+
 /*
  * The database
  */

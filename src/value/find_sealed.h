@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_SHAPE_H
-#define PGSEAL_SHAPE_H
+#ifndef PGSEAL_FIND_SEALED_H
+#define PGSEAL_FIND_SEALED_H
 
 #include "access/tupdesc.h"
 #include "executor/tuptable.h"
@@ -74,10 +74,17 @@ extern PgsealShape **pgseal_shape_of_row(TupleDesc desc);
 extern Datum pgseal_shape_visit(const PgsealShape *shape, Datum value,
 								PgsealValueVisitor visitor, void *context);
 
+/*
+ * Looks at the sealed values of a row, at those of a column with its own context.
+ * shapes: those of pgseal_shape_of_row().
+ */
+extern void pgseal_shape_visit_row(PgsealShape **shapes, TupleTableSlot *row,
+								   PgsealValueVisitor visitor, void **contexts);
+
 /* All relations of this database that store encrypted values, as PgsealHolder */
 extern List *pgseal_shape_holders(void);
 
 /* May the relation hold values that the key with this hash seals? */
 extern bool pgseal_shape_may_hold(const PgsealHolder *holder, int32 key_hash);
 
-#endif							/* PGSEAL_SHAPE_H */
+#endif							/* PGSEAL_FIND_SEALED_H */
