@@ -280,6 +280,28 @@ DROP SCHEMA signed_ledger_parts CASCADE;
 SELECT state('p');
 DROP TABLE p3;
 SELECT state('p');
+-- a dump brings the rows of a partition when the table has its triggers already: they
+-- are what they are, and the ledger comes with the dump
+BEGIN;
+SET LOCAL check_function_bodies = off;
+DELETE FROM p WHERE id IN (14, 15);
+INSERT INTO p VALUES (15, 'unsigned');
+INSERT INTO p VALUES (14, 'x', 'pgsig:1:AQAAAAAAAAABAQAAAAAAAAABAAECAwQFBgcICQoLDA0ODw==');
+SELECT state('p'), (SELECT string_agg(reason, ', ' ORDER BY reason) FROM pgseal.tampered_rows('p2')) AS tampered;
+ROLLBACK;
+-- but only to who owns it
+CREATE ROLE signed_ledger_user;
+GRANT ALL ON p, p2 TO signed_ledger_user;
+GRANT USAGE ON SCHEMA signed_ledger TO signed_ledger_user;
+BEGIN;
+DELETE FROM p WHERE id = 14;
+SET LOCAL ROLE signed_ledger_user;
+SET LOCAL check_function_bodies = off;
+INSERT INTO p VALUES (14, 'x', 'pgsig:1:AQAAAAAAAAABAQAAAAAAAAABAAECAwQFBgcICQoLDA0ODw==');
+ROLLBACK;
+REVOKE ALL ON p, p2 FROM signed_ledger_user;
+REVOKE ALL ON SCHEMA signed_ledger FROM signed_ledger_user;
+DROP ROLE signed_ledger_user;
 -- a row that was moved by somebody else
 SELECT pgseal.sign_table('p', ledger => false);
 SELECT pgseal.sign_table('p', ledger => true);

@@ -37,6 +37,7 @@
 #include "search/lookup.h"
 #include "search/stored_tokens.h"
 #include "signed/ledger.h"
+#include "signed/signing.h"
 #include "signed/verify.h"
 #include "value/basetype.h"
 #include "value/seal.h"
@@ -69,6 +70,7 @@ _PG_init(void)
 	pgseal_value_init();
 	pgseal_lookup_init();
 	pgseal_stored_init();
+	pgseal_signing_init();
 	pgseal_verify_init();
 	pgseal_ledger_record_init();
 	pgseal_transparent_init();

@@ -41,20 +41,18 @@ static Recorder *
 recorder_of(FunctionCallInfo fcinfo, TriggerData *trigger)
 {
 	Recorder   *recorder = fcinfo->flinfo->fn_extra;
-	Relation	rel = trigger->tg_relation;
-	const Trigger *signs;
+	PgsealSigning *signing;
 
-	if (recorder != NULL && recorder->relid == RelationGetRelid(rel))
+	if (recorder != NULL && recorder->relid == RelationGetRelid(trigger->tg_relation))
 		return recorder;
-	signs = pgseal_signing_trigger(rel);
+	signing = pgseal_signing_of_relation(trigger->tg_relation);
 	recorder = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Recorder));
-	recorder->relid = RelationGetRelid(rel);
-	recorder->signature = pgseal_signing_column(RelationGetDescr(rel));
-	if (signs != NULL && recorder->signature != InvalidAttrNumber &&
-		signs->tgnargs >= PGSEAL_SIGN_ARGUMENTS_OF_TABLE)
+	recorder->relid = RelationGetRelid(trigger->tg_relation);
+	if (signing != NULL)
 	{
-		recorder->ledger = pgseal_ledger_of_relation(rel);
-		recorder->key_hash = pgseal_catalog_key_hash(signs->tgargs[1]);
+		recorder->ledger = signing->ledger;
+		recorder->key_hash = signing->key_hash;
+		recorder->signature = signing->signature;
 	}
 	fcinfo->flinfo->fn_extra = recorder;
 	return recorder;
@@ -102,7 +100,9 @@ pgseal_record_row(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function pgseal.record_row() must be called by a trigger AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW or BEFORE TRUNCATE")));
 	recorder = recorder_of(fcinfo, trigger);
-	if (recorder->ledger == PGSEAL_NO_LEDGER)
+	if (recorder->ledger == PGSEAL_NO_LEDGER ||
+		(TRIGGER_FIRED_BY_INSERT(trigger->tg_event) &&
+		 pgseal_signed_is_restored(trigger->tg_relation)))
 		return PointerGetDatum(NULL);
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 	{

@@ -8,8 +8,11 @@
 #include "postgres.h"
 
 #include "catalog/pg_proc.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -82,4 +85,11 @@ pgseal_ledger_of_relation(Relation rel)
 			return trigger->tgnargs == 1 ? strtoll(trigger->tgargs[0], NULL, 10) : PGSEAL_NO_LEDGER;
 	}
 	return PGSEAL_NO_LEDGER;
+}
+
+bool
+pgseal_signed_is_restored(Relation rel)
+{
+	return !check_function_bodies && rel->rd_rel->relispartition &&
+		pgseal_owns_table(RelationGetRelid(rel), GetUserId());
 }

@@ -36,4 +36,11 @@ extern AttrNumber pgseal_signing_column(TupleDesc desc);
 /* The ledger of an open relation: the argument of the trigger that records rows */
 extern int64 pgseal_ledger_of_relation(Relation rel);
 
+/*
+ * Are its owner's insertions the restoring of a dump, which brings signatures and
+ * ledger?  Triggers are made when the rows are there, but those of a partitioned table
+ * may be made by one of several jobs while another brings the rows of a partition.
+ */
+extern bool pgseal_signed_is_restored(Relation rel);
+
 #endif							/* PGSEAL_SIGNED_TRIGGERS_H */

@@ -33,7 +33,10 @@
 #include "nodes/pg_list.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -130,12 +133,81 @@ pgseal_signing_read(Relation rel, const Trigger *trigger)
 	return signing;
 }
 
+/*
+ * What was read, by relation, with the number of invalidations until then: any may be
+ * about the table, a type of a column, or the key.  What is stale may be in use until
+ * the transaction ends.
+ */
+typedef struct Kept
+{
+	Oid			relid;			/* hash key: must be first */
+	uint64		invalidations;
+	PgsealSigning *signing;		/* NULL: was forgotten */
+} Kept;
+
+static HTAB *kept = NULL;
+static uint64 invalidations = 0;
+
+static void
+relation_changed(Datum unused, Oid relid)
+{
+	invalidations++;
+}
+
+static void
+type_changed(Datum unused, int cache, uint32 hash)
+{
+	invalidations++;
+}
+
+static PgsealSigning *
+read_and_keep(Kept *entry, Relation rel, const Trigger *trigger)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pgseal signing",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	uint64		until = invalidations;
+	PgsealSigning *signing = pgseal_signing_read(rel, trigger);
+
+	MemoryContextSwitchTo(caller);
+	if (entry->signing != NULL)
+		MemoryContextSetParent(entry->signing->context, TopTransactionContext);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	signing->context = context;
+	entry->signing = signing;
+	entry->invalidations = until;
+	return signing;
+}
+
 PgsealSigning *
 pgseal_signing_of_relation(Relation rel)
 {
 	const Trigger *trigger = pgseal_signing_trigger(rel);
+	Oid			relid = RelationGetRelid(rel);
+	bool		found;
+	Kept	   *entry;
 
-	return trigger != NULL ? pgseal_signing_read(rel, trigger) : NULL;
+	if (trigger == NULL)
+		return NULL;
+	if (kept == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(Kept)};
+
+		kept = hash_create("pgseal signed tables", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(kept, &relid, HASH_ENTER, &found);
+	if (!found)
+		entry->signing = NULL;
+	if (entry->signing != NULL && entry->invalidations == invalidations)
+		return entry->signing;
+	return read_and_keep(entry, rel, trigger);
+}
+
+void
+pgseal_signing_init(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 }
 
 int

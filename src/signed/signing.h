@@ -45,6 +45,8 @@ typedef struct PgsealSigning
 	uint8		definition;		/* counts changes of what is signed */
 	AttrNumber	signature;		/* the column that has the signature */
 	int64		ledger;			/* or PGSEAL_NO_LEDGER */
+	MemoryContext context;		/* in which all of it is */
+	List	   *needed;			/* to verify, and for the message: verify.c */
 	int			num_columns;
 	PgsealSignedColumn columns[PGSEAL_SIGNED_COLUMNS_MAX];
 
@@ -68,8 +70,13 @@ typedef enum PgsealSignatureStatus
  */
 extern PgsealSigning *pgseal_signing_read(Relation rel, const Trigger *trigger);
 
-/* The same for an open relation; NULL when its rows aren't signed */
+/*
+ * The same for an open relation, as long as the transaction goes on; NULL when its
+ * rows aren't signed.  Kept from one statement to the next.
+ */
 extern PgsealSigning *pgseal_signing_of_relation(Relation rel);
+
+extern void pgseal_signing_init(void);
 
 /* That of another definition: they come round after 255 */
 extern int	pgseal_signing_next_definition(const PgsealSigning *signing);

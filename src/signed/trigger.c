@@ -14,7 +14,7 @@
  * A signature that comes with a row is kept where it is good for the row (rows
  * that move to another partition, a dump of the data alone), and is an error
  * where it isn't.  What replication brings is as the publisher signed it and is
- * not judged: whoever reads it is told.
+ * not judged: whoever reads it is told.  Nor is what a dump brings.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,7 +59,7 @@ signer_of(FunctionCallInfo fcinfo, TriggerData *trigger)
 		return signer;
 	context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	signer = palloc0(sizeof(Signer));
-	signer->signing = pgseal_signing_read(trigger->tg_relation, trigger->tg_trigger);
+	signer->signing = pgseal_signing_of_relation(trigger->tg_relation);
 	signer->values = palloc(RelationGetNumberOfAttributes(trigger->tg_relation) * sizeof(Datum));
 	signer->nulls = palloc(RelationGetNumberOfAttributes(trigger->tg_relation) * sizeof(bool));
 	MemoryContextSwitchTo(context);
@@ -200,6 +200,8 @@ pgseal_sign_row(PG_FUNCTION_ARGS)
 		if (!isnull)
 			return PointerGetDatum(tuple);
 	}
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && pgseal_signed_is_restored(rel))
+		return PointerGetDatum(tuple);
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		tuple = updated(signer, rel, trigger->tg_trigtuple, tuple);
 	else

@@ -99,16 +99,22 @@ is_signed_column(const PgsealSigning *signing, AttrNumber attnum)
 
 /* By number: those of the definition, then those of the primary key that it lacks */
 static List *
-needed_columns(const PgsealSigning *signing, Relation rel)
+needed_columns(PgsealSigning *signing, Relation rel)
 {
+	MemoryContext context;
 	List	   *columns = NIL;
 	ListCell   *lc;
 
+	if (signing->needed != NIL)
+		return signing->needed;
+	context = MemoryContextSwitchTo(signing->context);
 	for (int i = 0; i < signing->num_columns; i++)
 		columns = lappend_int(columns, signing->columns[i].attnum);
 	foreach(lc, key_columns(rel))
 		if (!is_signed_column(signing, lfirst_int(lc)))
 			columns = lappend_int(columns, lfirst_int(lc));
+	signing->needed = columns;
+	MemoryContextSwitchTo(context);
 	return columns;
 }
 
