@@ -125,6 +125,9 @@ open_in_queries(Node *body)
 {
 	ListCell   *lc;
 
+	/* BEGIN ATOMIC END holds nothing */
+	if (body == NULL)
+		return;
 	if (IsA(body, Query))
 		pgseal_printed_open((Query *) body);
 	else if (IsA(body, List))

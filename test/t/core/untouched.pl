@@ -25,7 +25,7 @@ $node->query('postgres', <<'EOSQL');
 
 	-- Operators: each name with each type and an unknown one
 	CREATE TABLE types AS SELECT oid FROM pg_type WHERE oid < 16384 AND typtype IN ('b', 'r', 'm') AND typisdefined
-		AND (typcategory <> 'A' OR typname IN ('_int4', '_text', '_numeric'));
+		AND (typcategory <> 'A' OR typname IN ('_int2', '_int4', '_int8', '_text', '_varchar', '_name', '_numeric', '_date', '_char'));
 	CREATE TABLE uses AS
 	SELECT kind, name, args FROM added, types,
 		LATERAL (VALUES (ARRAY[types.oid, 'unknown'::regtype]), (ARRAY['unknown'::regtype, types.oid]),
