@@ -99,7 +99,7 @@ CREATE INDEX ON t ((n + 1));
 CREATE INDEX ON t ((v::text));
 CREATE INDEX ON t (id) WHERE v = 'x';
 CREATE INDEX ON t (id) WHERE n > 5;
--- arrays compare by immutable functions, whatever their elements
+-- arrays: what compares them isn't immutable, what else PostgreSQL has for them is
 CREATE INDEX ON t ((a < '{m}'));
 CREATE INDEX ON t ((a @> '{m}'));
 CREATE INDEX ON t ((array_position(a, 'm')));

@@ -224,6 +224,16 @@ analyze(ParseState *pstate, RawStmt *raw, const Oid *types, int num_types)
 	return query;
 }
 
+/* Is it about the statement, and not about the server's state or an end of patience? */
+static bool
+says_invalid(int sqlerrcode)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
+		category == ERRCODE_FEATURE_NOT_SUPPORTED || category == ERRCODE_DATA_EXCEPTION;
+}
+
 /* The same; NULL when that is no valid statement */
 static Query *
 try_analyze(ParseState *pstate, RawStmt *raw, const Oid *types, int num_types)
@@ -247,7 +257,7 @@ try_analyze(ParseState *pstate, RawStmt *raw, const Oid *types, int num_types)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+		if (!says_invalid(error->sqlerrcode))
 			PG_RE_THROW();
 		FlushErrorState();
 		FreeErrorData(error);

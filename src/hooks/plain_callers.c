@@ -7,7 +7,8 @@
  * and PL/Tcl get rows by SPI and take values in their text form, which for an
  * encrypted type is the sealed form.  The results of their queries are opened
  * as those of a client's own statements are.  Other C functions are left alone:
- * they may store what they get.
+ * they may store what they get, or take it for what the table's row type says, as
+ * dblink_build_sql_insert() does.
  *
  * Such a function is recognized when it is called, by the function manager's
  * hook: by its language or, in C, by its library.  Its queries are those that are
@@ -100,7 +101,7 @@ prints_results(Oid oid)
 {
 	/* With those of the languages, whose functions of DO they are */
 	static const char *const libraries[] = {
-		"$libdir/tablefunc", "$libdir/pgxml", "$libdir/dblink",
+		"$libdir/tablefunc", "$libdir/pgxml",
 		"$libdir/plperl", "$libdir/plpython3", "$libdir/pltcl"
 	};
 	HeapTuple	function;

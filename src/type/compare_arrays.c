@@ -157,3 +157,6 @@ COMPARISON(pgseal_array_ge, F_ARRAY_GE)
 COMPARISON(pgseal_array_contains, F_ARRAYCONTAINS)
 COMPARISON(pgseal_array_contained, F_ARRAYCONTAINED)
 COMPARISON(pgseal_array_overlaps, F_ARRAYOVERLAP)
+
+/* For comparisons of rows */
+COMPARISON(pgseal_array_cmp, F_BTARRAYCMP)

@@ -92,7 +92,7 @@ sub printed
 	for ([ out => \%rows ], [ err => \%errors ])
 	{
 		my ($suffix, $into) = @$_;
-		my ($first, @chunks) = split /^@(\d+)\n/m, slurp("$file.$suffix");
+		my ($first, @chunks) = split /^@(\d+)\n/m, slurp("$file.$suffix"), -1;
 		while (@chunks)
 		{
 			my ($number, $text) = splice @chunks, 0, 2;
