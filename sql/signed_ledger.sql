@@ -330,6 +330,29 @@ CREATE CONSTRAINT TRIGGER later AFTER INSERT ON referencing DEFERRABLE INITIALLY
 INSERT INTO referencing VALUES (1, NULL);
 SELECT state('referenced'), state('referencing');
 
+-- of tables that a crash, or the end of the session, doesn't empty
+CREATE TEMP TABLE fleeting (id int, signature row_signature);
+SELECT pgseal.sign_table('fleeting', ledger => true);
+CREATE UNLOGGED TABLE fleeting_too (id int, signature row_signature);
+SELECT pgseal.sign_table('fleeting_too', ledger => true);
+
+-- who deletes needs no right to sign
+CREATE TABLE cleared (id int PRIMARY KEY, signature row_signature);
+INSERT INTO cleared VALUES (1), (2), (3);
+SELECT pgseal.sign_table('cleared', ledger => true);
+CREATE ROLE signed_ledger_user;
+GRANT USAGE ON SCHEMA signed_ledger TO signed_ledger_user;
+GRANT ALL ON cleared TO signed_ledger_user;
+SET ROLE signed_ledger_user;
+INSERT INTO cleared VALUES (4);
+DELETE FROM cleared WHERE id = 1;
+TRUNCATE cleared;
+RESET ROLE;
+SELECT state('cleared');
+DROP TABLE cleared;
+REVOKE ALL ON SCHEMA signed_ledger FROM signed_ledger_user;
+DROP ROLE signed_ledger_user;
+
 -- nobody's own trigger writes to a ledger that is another table's
 CREATE TABLE mine (id int);
 SELECT substring(pg_get_triggerdef(oid) FROM '\d{10,}') AS ledger FROM pg_trigger WHERE tgrelid = 'referenced'::regclass AND tgname = 'zz_pgseal_record' \gset

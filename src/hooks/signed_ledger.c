@@ -118,6 +118,20 @@ sum_of_tables(List *relids)
 	return sum;
 }
 
+/* The ledger outlives a session, and a crash */
+static void
+check_persistence(List *relids)
+{
+	ListCell   *lc;
+
+	foreach(lc, relids)
+		if (get_rel_persistence(lfirst_oid(lc)) != RELPERSISTENCE_PERMANENT)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("table \"%s\" cannot have a ledger: it is temporary or unlogged",
+							get_rel_name(lfirst_oid(lc)))));
+}
+
 void
 pgseal_signed_ledger_begin(List *relids, int32 key_hash)
 {
@@ -125,6 +139,7 @@ pgseal_signed_ledger_begin(List *relids, int32 key_hash)
 	PgsealLedgerSum sum;
 	ListCell   *lc;
 
+	check_persistence(relids);
 	run(psprintf("CREATE TRIGGER " PGSEAL_RECORD_TRIGGER " AFTER INSERT OR UPDATE OR DELETE ON %s"
 				 " FOR EACH ROW EXECUTE FUNCTION pgseal.record_row(" INT64_FORMAT ")",
 				 table_name(linitial_oid(relids)), ledger));

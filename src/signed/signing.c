@@ -47,6 +47,9 @@
 
 #define MAC_LABEL				"pgseal row 1"
 
+/* Signed tables that are kept in mind, at least where nothing changes */
+#define KEPT_MAX				256
+
 /*
  * The arguments
  */
@@ -160,6 +163,24 @@ type_changed(Datum unused, int cache, uint32 hash)
 	invalidations++;
 }
 
+/* Of tables that are gone, too */
+static void
+forget_stale(void)
+{
+	HASH_SEQ_STATUS scan;
+	Kept	   *entry;
+
+	hash_seq_init(&scan, kept);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->invalidations == invalidations)
+			continue;
+		if (entry->signing != NULL)
+			MemoryContextSetParent(entry->signing->context, TopTransactionContext);
+		hash_search(kept, &entry->relid, HASH_REMOVE, NULL);
+	}
+}
+
 static PgsealSigning *
 read_and_keep(Kept *entry, Relation rel, const Trigger *trigger)
 {
@@ -195,6 +216,8 @@ pgseal_signing_of_relation(Relation rel)
 
 		kept = hash_create("pgseal signed tables", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
+	if (hash_get_num_entries(kept) >= KEPT_MAX)
+		forget_stale();
 	entry = hash_search(kept, &relid, HASH_ENTER, &found);
 	if (!found)
 		entry->signing = NULL;

@@ -66,7 +66,13 @@ else
 		CREATE TABLE app.hashed (id int, v encrypted_text) PARTITION BY HASH (v);
 		CREATE TABLE app.hashed_0 PARTITION OF app.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 		CREATE TABLE app.hashed_1 PARTITION OF app.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-		INSERT INTO app.hashed SELECT i, '$SECRET ' || i FROM generate_series(1, 100) i");
+		INSERT INTO app.hashed SELECT i, '$SECRET ' || i FROM generate_series(1, 100) i;
+		CREATE TABLE app.signed (id int, v encrypted_text, part int, signature row_signature) PARTITION BY LIST (part);
+		CREATE TABLE app.signed_0 PARTITION OF app.signed FOR VALUES IN (0);
+		CREATE TABLE app.signed_1 PARTITION OF app.signed FOR VALUES IN (1);
+		SELECT pgseal.sign_table('app.signed', ledger => true);
+		INSERT INTO app.signed SELECT i, '$SECRET ' || i, i % 2 FROM generate_series(1, 10) i");
+	append_to_file('digest', $node->query('sample', q{SELECT pgseal.ledger_digest('app.signed')}));
 	append_to_file('fingerprint', $node->fingerprint('sample'));
 	append_to_file('facts', $node->query('sample', $facts));
 }
@@ -74,6 +80,10 @@ else
 is($node->opened('sample'), $SealedNode::OPENED, "$version: every value opens");
 is($node->fingerprint('sample'), slurp_file('fingerprint'), "$version: keys, types and sealed values are the same");
 is($node->query('sample', $facts), slurp_file('facts'), "$version: indexes and partitions find them");
+my $digest = slurp_file('digest');
+my $state = qq{SELECT broken, ledger_status FROM pgseal.verify_table('app.signed', digest => '$digest') WHERE ledger_status IS NOT NULL};
+is($node->query('sample', "$state; UPDATE app.signed SET part = 1 - part WHERE id < 6; INSERT INTO app.signed VALUES (11, 'new', 0); $state"),
+	"0|good\n0|good", "$version: signed rows and their ledger");
 # A key of its own: the step before has destroyed its
 my ($major) = $version =~ /(\d+)/;
 is($node->query('sample', "
@@ -133,7 +143,7 @@ sub carry
 	copy($node->keyring, 'keyring') or die $!;
 	system_or_bail('cp', '-r', $node->data_dir, 'data');
 	system_or_bail('cp', '-rL', "$scratch/pg", 'pg');
-	system_or_bail('tar', '-cf', "$carried.new", 'bindir', 'keyring', 'fingerprint', 'facts', 'data', 'pg');
+	system_or_bail('tar', '-cf', "$carried.new", 'bindir', 'keyring', 'fingerprint', 'facts', 'digest', 'data', 'pg');
 	rename "$carried.new", $carried or die $!;
 	chmod 0644, $carried;
 	return;
