@@ -341,7 +341,7 @@ typedef struct Verifier
 	Finder		ours;			/* whose rows are gone through */
 	Finder		theirs;
 	bool		of_copy;		/* ours is the copy */
-	PgsealResigner *resigner;	/* NULL: signatures are the same, if there are any */
+	PgsealResigner *resigner;	/* NULL: signatures stay as they are */
 	MemoryContext row_context;
 	HTAB	   *noted;			/* hashes of the keys that are noted, or NULL */
 	int64		num_equal;

@@ -212,7 +212,7 @@ pgseal_signing_of_relation(Relation rel)
 		return NULL;
 	if (kept == NULL)
 	{
-		HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(Kept)};
+		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(Kept)};
 
 		kept = hash_create("pgseal signed tables", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
