@@ -381,9 +381,9 @@ extern PgsealSealedNode *pgseal_sealed_find_bound(PgsealSealedIndex *index, Rela
 extern void pgseal_sealed_insert(PgsealSealedIndex *index, Relation relation,
 								 const PgsealSealedEntry *entries, int64 num);
 
-/* Is the entry there? */
-extern bool pgseal_sealed_has(PgsealSealedIndex *index, Relation relation,
-							  const uint8 *key, uint64 tid);
+/* The first node of a level, which is not above the root's */
+extern PgsealSealedNode *pgseal_sealed_leftmost(PgsealSealedIndex *index, Relation relation,
+												int level);
 
 /*
  * The next leaf in a direction from one whose end is given: the leaf for the

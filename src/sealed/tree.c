@@ -153,21 +153,14 @@ pgseal_sealed_find_bound(PgsealSealedIndex *index, Relation relation,
 	return descend(index, relation, &target);
 }
 
-bool
-pgseal_sealed_has(PgsealSealedIndex *index, Relation relation, const uint8 *key, uint64 tid)
+PgsealSealedNode *
+pgseal_sealed_leftmost(PgsealSealedIndex *index, Relation relation, int level)
 {
-	Target		target = {.key = key, .tid = tid};
-	PgsealSealedNode *leaf = descend(index, relation, &target);
-	int			position;
-	bool		found;
+	PgsealSealedBound start = {.side = -1};
+	Target		target = {.bound = &start};
+	int			steps = 0;
 
-	if (leaf == NULL)
-		return false;
-	position = position_of(index, leaf, &target);
-	found = position < leaf->num_entries &&
-		compare_target(index, &leaf->entries[position], &target) == 0;
-	pgseal_sealed_free_node(leaf);
-	return found;
+	return descend_from_root(index, relation, &target, level, false, &steps);
 }
 
 /*
