@@ -33,6 +33,17 @@ SELECT regexp_replace(dblink_build_sql_insert('keyed', '1', 1, '{1}', '{2}'), '[
 SELECT hstore(s) FROM sales s WHERE amount = 2;
 SELECT hstore(s) -> 'region' FROM sales s WHERE amount = 2;
 
+-- SQL functions that PostgreSQL would inline
+CREATE FUNCTION listed(VARIADIC encrypted_text[]) RETURNS text LANGUAGE sql AS $$ SELECT array_to_string($1, ',') $$;
+CREATE FUNCTION exclaimed(encrypted_text) RETURNS text LANGUAGE sql AS $$ SELECT concat($1, '!') $$;
+CREATE FUNCTION row_text(sales) RETURNS text LANGUAGE sql AS $$ SELECT $1::text $$;
+CREATE FUNCTION as_xml() RETURNS text LANGUAGE sql AS $$ SELECT query_to_xml('SELECT amount FROM printing.sales WHERE amount > 2', false, true, '')::text $$;
+CREATE FUNCTION is_east(encrypted_text) RETURNS bool LANGUAGE sql AS $$ SELECT $1 = 'east' $$;
+CREATE PROCEDURE nothing() BEGIN ATOMIC END;
+CALL nothing();
+SELECT listed(region, quarter), exclaimed(region), row_text(sales), as_xml() FROM sales WHERE amount = 3;
+SELECT amount FROM sales WHERE is_east(region) ORDER BY 1;
+
 -- what runs inside such a function isn't what it prints
 CREATE FUNCTION inner_type() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN SELECT region INTO r FROM sales LIMIT 1; RETURN pg_typeof(r.region); END $$;
 SELECT query_to_xml('SELECT inner_type()', false, true, '');

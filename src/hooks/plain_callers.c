@@ -18,6 +18,11 @@
  * queries and tables are exchanged, in a query that is about to be planned, for
  * functions of ours with the same name and arguments, which call them.
  *
+ * SQL functions that PostgreSQL inlines become part of a query after these hooks have
+ * seen it.  Those in which something may be printed are therefore said to be for the
+ * function manager's hook, too, which PostgreSQL doesn't inline: their queries are
+ * analyzed and planned as others are.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,6 +32,7 @@
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -39,6 +45,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "hooks/plain_callers.h"
+#include "hooks/refuse.h"
 
 #define NO_CALLER		(-1)
 
@@ -123,6 +130,40 @@ prints_results(Oid oid)
 }
 
 /*
+ * Would inlining it hide what it prints?  So it may where it is given encrypted values, or
+ * makes XML of a query.  Not what answers yes or no: that compares, and may find an index,
+ * or be a CHECK constraint's, only where it is inlined.  Bodies in standard form were
+ * opened when the function was made (functions.c).
+ */
+static bool
+hides_when_inlined(Oid oid)
+{
+	HeapTuple	function;
+	Form_pg_proc form;
+	bool		isnull;
+	bool		result = false;
+
+	if (oid < FirstNormalObjectId || !OidIsValid(pgseal_extension_oid()))
+		return false;
+	function = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(function))
+		return false;
+	form = (Form_pg_proc) GETSTRUCT(function);
+	if (form->prolang == SQLlanguageId && form->prorettype != BOOLOID &&
+		form->pronamespace != PG_CATALOG_NAMESPACE && form->pronamespace != pgseal_internal_schema() &&
+		heap_attisnull(function, Anum_pg_proc_prosqlbody, NULL))
+	{
+		Datum		body = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &isnull);
+
+		result = strstr(TextDatumGetCString(body), "_to_xml") != NULL;
+		for (int i = 0; !result && i < form->pronargs; i++)
+			result = pgseal_refuse_holds_encrypted(form->proargtypes.values[i]);
+	}
+	ReleaseSysCache(function);
+	return result;
+}
+
+/*
  * The function manager's hooks
  */
 
@@ -137,7 +178,7 @@ static bool
 plain_needs_fmgr_hook(Oid function)
 {
 	return (prev_needs_fmgr_hook != NULL && prev_needs_fmgr_hook(function)) ||
-		prints_results(function);
+		prints_results(function) || hides_when_inlined(function);
 }
 
 /* Also called for functions that have settings or are SECURITY DEFINER */
