@@ -149,7 +149,7 @@ CREATE ROLE nobody;
 SELECT string_agg(p.oid::regprocedure::text, ' ') FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 	AND has_function_privilege('nobody', p.oid, 'EXECUTE')
-	AND (p.prosrc IN ('pgseal_transition', 'pgseal_in', 'pgseal_recv') OR p.prorettype = 'trigger'::regtype AND p.proname <> 'sign_row'	-- owners restore their triggers
+	AND (p.prosrc IN ('pgseal_transition', 'pgseal_in', 'pgseal_recv') OR p.prorettype = 'trigger'::regtype AND p.proname NOT IN ('sign_row', 'record_row')	-- owners restore their triggers
 		OR 'internal'::regtype = ANY (p.proargtypes) AND p.pronamespace = 'pgseal_internal'::regnamespace);
 }), '', 'EXECUTE on functions behind types, aggregates and triggers is nobody\'s');
 is($node->safe_psql('postgres', q{SELECT has_schema_privilege('nobody', 'pgseal_internal', 'USAGE')}), 'f',
