@@ -12,24 +12,30 @@
 
 EXTENSION = pgseal
 MODULE_big = pgseal
-OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
-HDRS := $(wildcard src/*/*.h)
+# Where the source is: not here, in a build beside it (make -f ../pgseal/Makefile).
+# PGXS says srcdir, but only when it is included, and it asks for OBJS before that.
+TOP := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
+# in-source FILES: names from there on, of files that match these patterns
+in-source = $(patsubst $(TOP)/%,%,$(sort $(wildcard $(addprefix $(TOP)/,$(1)))))
+OBJS := $(patsubst %.c,%.o,$(call in-source,src/*.c src/*/*.c))
+HDRS := $(call in-source,src/*/*.h)
 # The one place where the version of the SQL objects stands
-EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" pgseal.control)
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" $(TOP)/pgseal.control)
 DATA_built = sql/pgseal--$(EXTVERSION).sql
 # From one version to the next; the scripts of released versions are in test/release
-DATA = $(wildcard sql/pgseal--*--*.sql)
+DATA = $(call in-source,sql/pgseal--*--*.sql)
 
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -fvisibility=hidden
 # PostgreSQL was compiled by gcc: clang does not know all its options and attributes.
 PG_CFLAGS += $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option -Wno-ignored-attributes -Wno-ignored-optimization-argument)
-SHLIB_LINK = -lcrypto -lssl -lcurl
+# Not libcurl: src/base/libcurl.c loads it when it is needed
+SHLIB_LINK = -lcrypto -lssl
 
-REGRESS := $(patsubst sql/%.sql,%,$(filter-out sql/pgseal--%,$(sort $(wildcard sql/*.sql))))
+REGRESS := $(patsubst sql/%.sql,%,$(filter-out sql/pgseal--%,$(call in-source,sql/*.sql)))
 REGRESS_OPTS = --load-extension=pgseal
-ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(call in-source,test/isolation/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=pgseal
 
 # No LLVM bitcode: what handles keys is compiled in one way only, with the flags
@@ -50,13 +56,16 @@ endif
 
 # PGXS knows nothing of headers.
 $(OBJS): $(HDRS)
+# Nor of folders in a build beside the source (a rule would find those of the source).
+$(shell mkdir -p sql $(sort $(dir $(OBJS))))
 
 # The SQL script is the files of sql/install in the order of their names;
 # a *.sql.in among them is repeated for every row of types.txt.
-SQL_PARTS := $(sort $(wildcard sql/install/*.sql sql/install/*.sql.in))
+SQL_PARTS := $(addprefix $(TOP)/,$(call in-source,sql/install/*.sql sql/install/*.sql.in))
+SQL_INSTALL := $(TOP)/sql/install
 # The directory is younger when a file was taken away.
-$(DATA_built): sql/install sql/install/assemble.awk sql/install/types.txt $(SQL_PARTS)
-	awk -f sql/install/assemble.awk sql/install/types.txt $(SQL_PARTS) > $@
+$(DATA_built): $(SQL_INSTALL) $(SQL_INSTALL)/assemble.awk $(SQL_INSTALL)/types.txt $(SQL_PARTS)
+	awk -f $(SQL_INSTALL)/assemble.awk $(SQL_INSTALL)/types.txt $(SQL_PARTS) > $@
 
 # PGXS would make a.sql from a.sql.in in its own way.
 %.sql: %.sql.in

@@ -4,7 +4,7 @@
 #   below; src/init.c, of all.
 # - The same holds for what their object files call (nm); within a folder there is
 #   no circle of files that call each other but in those that are named below.
-# - OpenSSL is included by base/crypto.c alone, libcurl by base/http.c alone,
+# - OpenSSL is included by base/crypto.c alone, libcurl by base/libcurl.h alone,
 #   and PG_VERSION_NUM is looked at by base/compat.h alone.
 # - SQL runs through base/spi_query.c alone, which sets the search_path for it.
 #   Expressions of tables are read as they are stored (search/stored_tokens.h), as
@@ -44,7 +44,7 @@ find({ no_chdir => 1, wanted => sub { $source{$_} = slurp($_) if /\.[ch]$/ } }, 
 
 my %only_in = (
 	'an OpenSSL header' => [ 'src/base/crypto.c', qr{^\s*#\s*include\s*[<"]openssl/}m ],
-	'a libcurl header' => [ 'src/base/http.c', qr{^\s*#\s*include\s*[<"]curl/}m ],
+	'a libcurl header' => [ 'src/base/libcurl.h', qr{^\s*#\s*include\s*[<"]curl/}m ],
 	'PG_VERSION_NUM' => [ 'src/base/compat.h', qr{\bPG_VERSION_NUM\b} ]);
 
 for my $file (sort keys %source)

@@ -12,8 +12,9 @@
  *
  * Rules that keep libcurl and PostgreSQL apart:
  *
- * - libcurl is initialized by the first exchange of a backend, never in the
- *	 postmaster, and never cleaned up: other extensions may use it too.
+ * - libcurl is loaded (libcurl.c) and initialized by the first exchange of a
+ *	 backend, never in the postmaster, and never cleaned up: other extensions may
+ *	 use it too.
  * - Its callbacks never ereport(): they write to buffers of fixed size and
  *	 return an error when those are full.
  * - Signals are blocked while libcurl runs, since the threads that it starts
@@ -31,7 +32,6 @@
  */
 #include "postgres.h"
 
-#include <curl/curl.h>
 #include <signal.h>
 
 #include "miscadmin.h"
@@ -44,6 +44,7 @@
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "base/http.h"
+#include "base/libcurl.h"
 
 #define MAX_SOCKETS			8	/* two for a connect to both IP versions, one
 								 * for the resolver; the rest is room */
@@ -76,7 +77,8 @@ typedef struct Exchange
 	WaitEventSet *wait_set;
 } Exchange;
 
-/* Belongs to this backend; NULL before its first exchange */
+/* Belong to this backend; NULL before its first exchange */
+static const PgsealLibcurl *curl = NULL;
 static CURLM *multi = NULL;
 
 /* The exchange that multi's callbacks serve */
@@ -219,14 +221,14 @@ ensure_multi(void)
 {
 	if (multi != NULL)
 		return true;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (curl->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return false;
-	multi = curl_multi_init();
+	multi = curl->multi_init();
 	if (multi == NULL)
 		return false;
-	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) MAX_IDLE_CONNECTIONS);
+	curl->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	curl->multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) MAX_IDLE_CONNECTIONS);
 	return true;
 }
 
@@ -239,7 +241,7 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	bool		ok = true;
 
 #define SET(option, value) \
-	do { if (curl_easy_setopt(easy, option, value) != CURLE_OK) ok = false; } while (0)
+	do { if (curl->easy_setopt(easy, option, value) != CURLE_OK) ok = false; } while (0)
 
 	SET(CURLOPT_URL, url);
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -268,7 +270,7 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	/* other TLS libraries pass something else than an SSL_CTX */
-	if (strncmp(curl_version_info(CURLVERSION_NOW)->ssl_version, "OpenSSL/", 8) == 0)
+	if (strncmp(curl->version_info(CURLVERSION_NOW)->ssl_version, "OpenSSL/", 8) == 0)
 		SET(CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
 	if (request->ca_file)
 	{
@@ -310,12 +312,12 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 		pgseal_secmem_append(&line, request->headers[i].name);
 		pgseal_secmem_append(&line, ": ");
 		pgseal_secmem_append(&line, request->headers[i].value);
-		longer = curl_slist_append(exchange->headers, line.data);
+		longer = curl->slist_append(exchange->headers, line.data);
 		if (longer == NULL)
 			return false;
 		exchange->headers = longer;
 	}
-	return ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK;
+	return ok && curl->easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK;
 }
 
 uint32
@@ -373,7 +375,7 @@ wait_and_drive(Exchange *exchange)
 	for (int i = 0; i < num_events; i++)
 	{
 		if (events[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
-			curl_multi_socket_action(multi, events[i].fd,
+			curl->multi_socket_action(multi, events[i].fd,
 									 (events[i].events & WL_SOCKET_READABLE ? CURL_CSELECT_IN : 0) |
 									 (events[i].events & WL_SOCKET_WRITEABLE ? CURL_CSELECT_OUT : 0),
 									 &running);
@@ -381,7 +383,7 @@ wait_and_drive(Exchange *exchange)
 	if (exchange->timer_set && exchange->timer_at <= pgseal_clock())
 	{
 		exchange->timer_set = false;
-		curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+		curl->multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	}
 	unblock_signals();
 }
@@ -392,7 +394,7 @@ finished(Exchange *exchange, CURLcode *out_code)
 	CURLMsg    *message;
 	int			num_left;
 
-	while ((message = curl_multi_info_read(multi, &num_left)) != NULL)
+	while ((message = curl->multi_info_read(multi, &num_left)) != NULL)
 	{
 		if (message->msg == CURLMSG_DONE && message->easy_handle == exchange->easy)
 		{
@@ -409,8 +411,8 @@ end_exchange(Exchange *exchange)
 	block_signals();
 	if (exchange->easy)
 	{
-		curl_multi_remove_handle(multi, exchange->easy);
-		curl_easy_cleanup(exchange->easy);
+		curl->multi_remove_handle(multi, exchange->easy);
+		curl->easy_cleanup(exchange->easy);
 	}
 	current = NULL;
 	unblock_signals();
@@ -419,7 +421,8 @@ end_exchange(Exchange *exchange)
 		FreeWaitEventSet(exchange->wait_set);
 	for (struct curl_slist *header = exchange->headers; header; header = header->next)
 		pgseal_wipe(header->data, strlen(header->data));
-	curl_slist_free_all(exchange->headers);
+	if (exchange->headers)
+		curl->slist_free_all(exchange->headers);
 }
 
 /* ----------
@@ -453,7 +456,7 @@ send_message(Exchange *exchange, curl_socket_t fd, const PgsealSecretString *mes
 		size_t		num = 0;
 
 		block_signals();
-		code = curl_easy_send(exchange->easy, message->data + sent, message->len - sent, &num);
+		code = curl->easy_send(exchange->easy, message->data + sent, message->len - sent, &num);
 		unblock_signals();
 		sent += num;
 		if (code == CURLE_AGAIN)
@@ -475,7 +478,7 @@ receive_message(Exchange *exchange, curl_socket_t fd, PgsealMessageLength messag
 		size_t		num = 0;
 
 		block_signals();
-		code = curl_easy_recv(exchange->easy, response->body + response->body_len,
+		code = curl->easy_recv(exchange->easy, response->body + response->body_len,
 							  PGSEAL_HTTP_MAX_BODY - response->body_len, &num);
 		unblock_signals();
 		response->body_len += num;
@@ -497,7 +500,7 @@ static CURLcode
 converse(Exchange *exchange, const PgsealHttpRequest *request, TimestampTz deadline)
 {
 	curl_socket_t fd = CURL_SOCKET_BAD;
-	CURLcode	code = curl_easy_getinfo(exchange->easy, CURLINFO_ACTIVESOCKET, &fd);
+	CURLcode	code = curl->easy_getinfo(exchange->easy, CURLINFO_ACTIVESOCKET, &fd);
 
 	if (code == CURLE_OK && fd == CURL_SOCKET_BAD)
 		code = CURLE_COULDNT_CONNECT;
@@ -546,12 +549,12 @@ perform(Exchange *exchange, long *out_status, const PgsealHttpRequest *request, 
 
 	block_signals();
 	current = exchange;
-	ready = curl_multi_add_handle(multi, exchange->easy) == CURLM_OK;
+	ready = curl->multi_add_handle(multi, exchange->easy) == CURLM_OK;
 	unblock_signals();
 	while (ready && !exchange->too_many_sockets && !finished(exchange, &code))
 		wait_and_drive(exchange);
 	if (request->message_len == NULL)
-		curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, out_status);
+		curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, out_status);
 	else if (code == CURLE_OK)
 		code = converse(exchange, request, deadline);
 	return code;
@@ -575,13 +578,15 @@ pgseal_http_send(PgsealHttpResponse *out_response, char *out_detail, size_t out_
 	out_response->headers = pgseal_secmem_alloc(PGSEAL_HTTP_MAX_HEADERS_BYTES);
 	exchange.response = out_response;
 	exchange.sockets_changed = true;
+	if (curl == NULL && (curl = pgseal_libcurl(out_detail, out_detail_size)) == NULL)
+		return PGSEAL_HTTP_NO_LIBRARY;
 
 	PG_TRY();
 	{
 		bool		ready;
 
 		block_signals();
-		ready = ensure_multi() && (exchange.easy = curl_easy_init()) != NULL;
+		ready = ensure_multi() && (exchange.easy = curl->easy_init()) != NULL;
 		unblock_signals();
 
 		if (ready && prepare_easy(&exchange, url, request, timeout_ms))
@@ -599,6 +604,6 @@ pgseal_http_send(PgsealHttpResponse *out_response, char *out_detail, size_t out_
 		strlcpy(out_detail, "The reply is too large.", out_detail_size);
 	else if (result != PGSEAL_HTTP_OK)
 		snprintf(out_detail, out_detail_size, "%s.",
-				 exchange.error[0] ? exchange.error : curl_easy_strerror(code));
+				 exchange.error[0] ? exchange.error : curl->easy_strerror(code));
 	return result;
 }

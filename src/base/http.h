@@ -81,6 +81,7 @@ typedef enum PgsealHttpResult
 	PGSEAL_HTTP_TIMEOUT,
 	PGSEAL_HTTP_TLS,			/* certificates do not verify, or no handshake */
 	PGSEAL_HTTP_TOO_LARGE,		/* reply exceeds a limit */
+	PGSEAL_HTTP_NO_LIBRARY,		/* libcurl can't be loaded */
 	PGSEAL_HTTP_BROKEN			/* libcurl refuses: bad URL, unreadable file */
 } PgsealHttpResult;
 

@@ -191,6 +191,9 @@ send_once(PgsealKmsCall *call, PgsealHttpResponse *response, void *out_result,
 									  "Check the name in the URL, the options \"ca_file\" and \"client_cert_file\", and the server's certificate.");
 		case PGSEAL_HTTP_TOO_LARGE:
 			return pgseal_kms_verdict(error, PGSEAL_VERDICT_UNREACHABLE, "reply_size", detail, NULL);
+		case PGSEAL_HTTP_NO_LIBRARY:
+			return pgseal_kms_verdict(error, PGSEAL_VERDICT_UNREACHABLE, "libcurl", detail,
+									  "Debian has it in the package libcurl4, or libcurl4t64.");
 		case PGSEAL_HTTP_BROKEN:
 			break;
 	}
