@@ -379,7 +379,10 @@ begin(const Request *request)
 		return STEP_DONE;
 	pgseal_convert_check(&conversion);
 	if (conversion.encrypts)
+	{
+		pgseal_convert_check_lengths(&conversion);
 		make_key(&conversion, request->key);
+	}
 
 	PopActiveSnapshot();
 	next_transaction();

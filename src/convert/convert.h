@@ -76,6 +76,9 @@ extern void pgseal_convert_report(const PgsealConversion *conversion, const char
  */
 extern void pgseal_convert_check(const PgsealConversion *conversion);
 
+/* Error 54000 where a value is longer than an index to be can take; reads the table */
+extern void pgseal_convert_check_lengths(const PgsealConversion *conversion);
+
 /* What takes the place of an index on the column alone */
 typedef enum PgsealNewIndex
 {

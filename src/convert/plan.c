@@ -261,6 +261,54 @@ pgseal_convert_check(const PgsealConversion *conversion)
 				 errhint("Drop what uses the column and make it again afterwards, or use ALTER TABLE ... ALTER COLUMN ... TYPE, which locks the table.")));
 }
 
+/* The longest value, in bytes; only texts and bytea are long and have a btree */
+static int64
+longest_value(const PgsealConversion *conversion)
+{
+	Oid			base = conversion->type->base->oid;
+	PgsealQuerySession session;
+	int64		longest;
+
+	if (base != TEXTOID && base != BYTEAOID)
+		return 0;
+	pgseal_query_begin(&session);
+	(void) pgseal_query(psprintf("SELECT max(octet_length(%s)) FROM %s",
+								 quote_identifier(get_attname(conversion->relid,
+															  conversion->attnum, false)),
+								 quote_qualified_identifier(get_namespace_name(get_rel_namespace(conversion->relid)),
+															get_rel_name(conversion->relid))), 0);
+	longest = pgseal_query_int64(0, 1);
+	pgseal_query_end(&session);
+	return longest;
+}
+
+/* Before hours of copying: will the values go into the sealed indexes to be? */
+void
+pgseal_convert_check_lengths(const PgsealConversion *conversion)
+{
+	Relation	table = table_open(conversion->relid, AccessShareLock);
+	int			limit = pgseal_sealed_value_limit();
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		char	   *name = pstrdup(RelationGetRelationName(index));
+		bool		is_sealed = pgseal_convert_new_index(conversion, index) == PGSEAL_NEW_SEALED_INDEX;
+		int64		longest;
+
+		index_close(index, NoLock);
+		if (!is_sealed || (longest = longest_value(conversion)) <= limit)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value of " INT64_FORMAT " bytes is too long for the sealed index that would replace index \"%s\" (at most %d)",
+						longest, name, limit),
+				 errhint("Drop it first. Afterwards make a sealed index WITH (node_size = 8192), one of trigrams, or a blind index.")));
+	}
+	table_close(table, NoLock);
+}
+
 /*
  * The digest.  xmin tells of a trigger that was disabled and enabled again.
  */

@@ -21,6 +21,9 @@ extern bool pgseal_sealed_is_for_patterns(Relation index);
 /* What WITH (node_size = ...) says: 1024, 2048, 4096, 8192, or 0 */
 extern int	pgseal_sealed_node_size(Relation relation);
 
+/* The bytes of the longest text that an index on it alone takes, by default */
+extern int	pgseal_sealed_value_limit(void);
+
 /* What WITH (pending_pages = ...) says, or -1 */
 extern int	pgseal_sealed_pending_pages(Relation relation);
 

@@ -382,7 +382,9 @@ pgseal_sealed_encode(StringInfo out_key, const PgsealSealedIndex *index, Relatio
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("value of %d bytes is too long for sealed index \"%s\" (at most %d)",
 						out_key->len, RelationGetRelationName(relation), index->max_key_bytes),
-				 errhint("Make it WITH (node_size = 8192), or use blind_index() for equality.")));
+				 index->slots > 1 ?
+				 errhint("Make it WITH (node_size = 8192), or use blind_index() for equality.") :
+				 errhint("Use blind_index() for equality, sealed_trgm_ops for patterns.")));
 	return true;
 }
 

@@ -47,6 +47,12 @@
 #define MAX_SEALS			(UINT32_C(1) << 31)
 #define RESERVE_SEALS		256
 
+/* By default, where they have no fixed size */
+#define NODE_SIZE_OF_VALUES	4096
+
+/* Before a value of more than 126 bytes */
+#define LENGTH_IN_KEY		2
+
 /* A key may take a seventh of a node: a split must leave room in both halves */
 #define KEYS_IN_NODE		7
 
@@ -291,8 +297,17 @@ default_node_size(const PgsealSealedIndex *index)
 {
 	for (int i = 0; i < index->num_columns; i++)
 		if (index->columns[i].type->len < 0 && index->columns[i].terms == PGSEAL_SEALED_WHOLE)
-			return 4096;
+			return NODE_SIZE_OF_VALUES;
 	return 2048;
+}
+
+int
+pgseal_sealed_value_limit(void)
+{
+	PgsealSealedIndex index;
+
+	set_sizes(&index, BLCKSZ / NODE_SIZE_OF_VALUES);
+	return index.max_key_bytes - LENGTH_IN_KEY;
 }
 
 /* Indexes of terms have room for pending rows, others none */
