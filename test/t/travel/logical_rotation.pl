@@ -1,0 +1,71 @@
+# Changes are applied on a subscriber, in parallel with writers there, while both nodes
+# re-encrypt: no value is lost, none is under a version that is gone, and apply goes on.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
+my %node = map { $_ => PostgreSQL::Test::Cluster->new($_) } qw(publisher subscriber);
+for my $node (values %node)
+{
+	$node->init(allows_streaming => 'logical');
+	$node->append_conf('postgresql.conf', qq{
+shared_preload_libraries = 'pgseal'
+pgseal.keyring_file = '$keyring'
+pgseal.worker_interval = 1
+pgseal.reencrypt_batch = 4
+pgseal.reencrypt_delay = 10
+fsync = off
+max_locks_per_transaction = 256
+});
+	$node->start;
+}
+my ($publisher, $subscriber) = @node{qw(publisher subscriber)};
+my $tables = q{CREATE TABLE t (id int PRIMARY KEY, a encrypted_text('k'), plain text);
+	CREATE TABLE own (id int PRIMARY KEY, a encrypted_text('k'), plain text);};
+$publisher->safe_psql('postgres', qq{CREATE EXTENSION pgseal; $tables
+	INSERT INTO t SELECT i, 'v' || i, 'v' || i FROM generate_series(1, 1000) i;
+	CREATE SEQUENCE ids START 100000;
+	CREATE PUBLICATION p FOR TABLE t, pgseal.key, pgseal.key_version});
+$subscriber->safe_psql('postgres', qq{CREATE EXTENSION pgseal; $tables CREATE SEQUENCE ids;
+	CREATE SUBSCRIPTION s CONNECTION '@{[$publisher->connstr]} dbname=postgres' PUBLICATION p});
+$subscriber->wait_for_subscription_sync($publisher, 's');
+
+my $dir = PostgreSQL::Test::Utils::tempdir;
+append_to_file("$dir/publisher", q{
+\set id random(1, 1000)
+UPDATE t SET a = v, plain = v FROM (SELECT 'u' || nextval('ids') AS v) x WHERE id = :id;
+INSERT INTO t SELECT i, 'n' || i, 'n' || i FROM nextval('ids') i;
+});
+append_to_file("$dir/subscriber", q{INSERT INTO own SELECT i, 'o' || i, 'o' || i FROM nextval('ids') i;});
+my @load = map {
+	IPC::Run::start([ 'pgbench', '-n', '-c', 2, '-R', 200, '-T', 15, '-f', "$dir/$_", '-d', 'postgres', '-h', $node{$_}->host, '-p', $node{$_}->port ],
+		'>', \my $out, '2>', \my $err)
+} qw(publisher subscriber);
+for my $round (1 .. 3)
+{
+	sleep 3;
+	$publisher->safe_psql('postgres', q{SELECT pgseal.rotate_key('k')});
+}
+$_->finish for @load;
+$publisher->wait_for_catchup('s');
+
+my $retired = q{SELECT count(*) = 3 FROM pgseal.key_version WHERE key = 'k' AND purpose = 'd' AND retired IS NOT NULL};
+ok($publisher->poll_query_until('postgres', $retired), 'the publisher has retired the old versions');
+$publisher->wait_for_catchup('s');
+ok($subscriber->poll_query_until('postgres', $retired), 'which the subscriber hears');
+my $stale = q{SELECT (SELECT count(*) FROM t, pgseal.inspect(a) WHERE NOT current) + (SELECT count(*) FROM own, pgseal.inspect(a) WHERE NOT current)};
+ok($subscriber->poll_query_until('postgres', $stale, 0), 'and it has re-encrypted its own tables');
+my $wrong = q{SELECT count(*) > 0, count(*) FILTER (WHERE a::text IS DISTINCT FROM plain) FROM %s};
+is($publisher->safe_psql('postgres', sprintf($wrong, 't')), 't|0', 'every value is right on the publisher');
+is($subscriber->safe_psql('postgres', sprintf($wrong, $_)), 't|0', "on the subscriber: $_") for qw(t own);
+my $rows = q{SELECT md5(string_agg(id || plain, ',' ORDER BY id)) FROM t};
+is($subscriber->safe_psql('postgres', $rows), $publisher->safe_psql('postgres', $rows), 'which has all rows');
+unlike(slurp_file($subscriber->logfile), qr/apply worker.*exited|ERROR/, 'apply met no error');
+
+$_->stop for $subscriber, $publisher;
+done_testing();
