@@ -27,12 +27,14 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/analyze.h"
 #include "parser/parse_param.h"
+#include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "port/pg_bswap.h"
 #include "tcop/tcopprot.h"
@@ -152,13 +154,20 @@ declared_types(const char *text, const char **out_types)
 	return pg_ntoh16(num_types);
 }
 
+/* Whoever declares one as unknown leaves it open, too. */
 static bool
-is_declared(const char *types, int parameter)
+is_declared(const PrepareStmt *prepare, const char *types, int parameter)
 {
-	uint32		type;
+	Oid			type;
 
-	memcpy(&type, types + sizeof(type) * parameter, sizeof(type));
-	return OidIsValid(pg_ntoh32(type));
+	if (prepare != NULL)
+		type = typenameTypeId(NULL, list_nth_node(TypeName, prepare->argtypes, parameter));
+	else
+	{
+		memcpy(&type, types + sizeof(type) * parameter, sizeof(type));
+		type = pg_ntoh32(type);
+	}
+	return OidIsValid(type) && type != UNKNOWNOID;
 }
 
 /*
@@ -180,7 +189,7 @@ find_inferred(ParseState *pstate, const PrepareStmt *prepare, const Oid *types, 
 		/* PostgreSQL is about to say that it could not determine one */
 		if (types[i] == InvalidOid || types[i] == UNKNOWNOID)
 			return 0;
-		if (i < num_declared && (declared == NULL || is_declared(declared, i)))
+		if (i < num_declared && is_declared(prepare, declared, i))
 			continue;
 		out_plain[i] = plain_type(types[i]);
 		num_plain += OidIsValid(out_plain[i]) ? 1 : 0;
