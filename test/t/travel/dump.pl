@@ -31,7 +31,8 @@ is($source->opened('origin'), $SealedNode::OPENED, 'the original opens');
 # Another cluster, with the same keyring
 my $target = SealedNode->new('target');
 $target->init;
-$target->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $source->keyring . "'");
+# What the worker does there would be one more event
+$target->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $source->keyring . "'\npgseal.worker_interval = 86400");
 $target->start;
 $target->query('postgres', 'CREATE ROLE reader; CREATE ROLE archivist');
 
