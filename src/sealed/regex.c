@@ -356,6 +356,54 @@ parse_branches(Parser *parser, PgsealTermQuery *out_query, int depth)
 	}
 }
 
+/* A text as it stands, behind ***= */
+static void
+parse_literal(Parser *parser, PgsealTermQuery *out_query)
+{
+	Branch		branch = {.query.num = 1};
+
+	while (parser->next < parser->end)
+	{
+		int			width = Min(pg_mblen(parser->next), parser->end - parser->next);
+
+		if (!parser->ignore_case ||
+			pgseal_folds_both_cases(parser->next, width, parser->collation))
+			pgseal_run_add_character(&branch.run, parser->next, width, parser->collation);
+		else
+			end_run(&branch);
+		parser->next += width;
+	}
+	end_run(&branch);
+	pgseal_run_free(&branch.run);
+	*out_query = branch.query;
+}
+
+/*
+ * What the expression begins with: a director (***), and (?i), which ignores case.
+ * Other options make it another kind of expression.
+ */
+static void
+parse_expression(Parser *parser, PgsealTermQuery *out_query)
+{
+	bool		has_director = parser->end - parser->next >= 4 &&
+		memcmp(parser->next, "***", 3) == 0;
+
+	if (has_director && at(parser, 3, '='))
+	{
+		parser->next += 4;
+		parse_literal(parser, out_query);
+		return;
+	}
+	if (has_director && at(parser, 3, ':'))
+		parser->next += 4;
+	if (parser->end - parser->next >= 4 && memcmp(parser->next, "(?i)", 4) == 0)
+	{
+		parser->ignore_case = true;
+		parser->next += 4;
+	}
+	parse_branches(parser, out_query, 0);
+}
+
 void
 pgseal_trigrams_of_regex(PgsealTermQuery *out_query, const char *pattern, int len,
 						 bool ignore_case, Oid collation)
@@ -372,12 +420,8 @@ pgseal_trigrams_of_regex(PgsealTermQuery *out_query, const char *pattern, int le
 	pgseal_wipe(VARDATA_ANY(compiled), len);
 	pfree(compiled);
 
-	/* ***: and (?i) make it another kind of expression */
 	memset(out_query, 0, sizeof(*out_query));
-	if (len >= 3 && memcmp(pattern, "***", 3) == 0)
-		parser.given_up = true;
-	else
-		parse_branches(&parser, out_query, 0);
+	parse_expression(&parser, out_query);
 	if (parser.given_up || parser.next < parser.end)
 		out_query->everything = true;
 }

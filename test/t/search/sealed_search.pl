@@ -85,7 +85,7 @@ sub regex
 	}
 	my $branch = (rand() < 0.15 ? '^' : '') . join('', @atoms) . (rand() < 0.15 ? '$' : '');
 	$branch .= '|' . regex($depth + 1, @values) if rand() < 0.25 && $depth < 2;
-	return ($depth == 0 && rand() < 0.03 ? pick('***:', '***=', '(?i)') : '') . $branch;
+	return ($depth == 0 && rand() < 0.15 ? pick('***:', '***=', '(?i)', '***:(?i)', '(?c)', '(?ix)', '(?q)') : '') . $branch;
 }
 
 sub condition
@@ -215,6 +215,11 @@ is(ids("v ILIKE '%77 οδυσσευς'"), '77,177,277,377,477', 'a final sigma i
 is(ids("v LIKE ''"), '0', 'an empty text');
 is(ids("v LIKE 'a'"), '-1', 'a text of one character');
 is(ids("v ~ '^(name 12|a)\$'"), '-1', 'alternatives');
+for my $expression ('(?i)NAME 77 ', '***:name 77 ', '***:(?i)NAME 77 ', '***=name 77 ')
+{
+	is(ids("v ~ '$expression'"), '77', "$expression finds what it should");
+	like(plan_of("EXPLAIN SELECT id FROM t WHERE v ~ '$expression'"), qr/Index Cond/, "$expression: by the index");
+}
 like(plan_of("EXPLAIN SELECT id FROM t WHERE v LIKE '%77 %'"), qr/Index Cond/, 'a literal');
 like(plan_of("PREPARE q AS SELECT id FROM t WHERE v ILIKE \$1; EXPLAIN EXECUTE q('%77 %')"), qr/Index Cond/, 'an untyped parameter of a generic plan');
 like(plan_of("PREPARE q (varchar) AS SELECT id FROM t WHERE v ILIKE '%' || \$1 || '%'; EXPLAIN EXECUTE q('77')"), qr/Index Cond/, 'a typed parameter in an expression');
