@@ -15,6 +15,7 @@ my $node = PostgreSQL::Test::Cluster->new('primary');
 $node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf', qq{
 shared_preload_libraries = 'pgseal'
+max_locks_per_transaction = 256
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 max_prepared_transactions = 4

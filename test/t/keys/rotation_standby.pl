@@ -14,6 +14,7 @@ $primary->init(allows_streaming => 1);
 my $keyring = rel2abs($primary->basedir . '/shared.keyring');
 $primary->append_conf('postgresql.conf', qq{
 shared_preload_libraries = 'pgseal'
+max_locks_per_transaction = 256
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 });

@@ -14,6 +14,7 @@ my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
 $node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf', qq{
 shared_preload_libraries = 'pgseal'
+max_locks_per_transaction = 256
 pgseal.keyring_file = '$keyring'
 pgseal.cache_ttl = 10
 });

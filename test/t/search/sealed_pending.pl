@@ -16,6 +16,7 @@ my $node = PostgreSQL::Test::Cluster->new('pending');
 $node->init(allows_streaming => 1, extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
 $node->append_conf('postgresql.conf', <<CONF);
 shared_preload_libraries = 'pgseal'
+max_locks_per_transaction = 256
 jit = off
 fsync = off
 autovacuum = off

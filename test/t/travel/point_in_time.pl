@@ -15,6 +15,7 @@ my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(allows_streaming => 1, has_archiving => 1);
 $node->append_conf('postgresql.conf', qq{
 shared_preload_libraries = 'pgseal'
+max_locks_per_transaction = 256
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 fsync = off
