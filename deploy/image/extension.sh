@@ -24,7 +24,9 @@ libraries()
 }
 
 scratch=$(mktemp -d)
-libraries "$out/lib/pgseal.so" >"$scratch/needed"
+# Loaded at the first call of a KMS, not linked: src/base/libcurl.c
+curl=$(ldconfig -p | awk '/libcurl\.so\.4 / { print $NF; exit }')
+{ echo "$curl"; libraries "$out/lib/pgseal.so"; libraries "$curl"; } | sort -u >"$scratch/needed"
 libraries "$bindir/postgres" >"$scratch/there"
 for library in $(comm -23 "$scratch/needed" "$scratch/there")
 do
