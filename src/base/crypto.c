@@ -534,10 +534,10 @@ pgseal_equal(const uint8 *a, const uint8 *b, size_t len)
 	return CRYPTO_memcmp(a, b, len) == 0;
 }
 
-/* ----------
+/*
  * For key management services: signatures and TLS
- * ----------
  */
+
 bool
 pgseal_hmac_once(uint8 out_mac[PGSEAL_HASH_BYTES], const uint8 *key, size_t key_len,
 				 const uint8 *data, size_t data_len)

@@ -78,9 +78,8 @@ extern bool pgseal_random_nonce(uint8 out_nonce[PGSEAL_NONCE_BYTES]);
 /* Constant-time equality. */
 extern bool pgseal_equal(const uint8 *a, const uint8 *b, size_t len);
 
-/* ----------
+/*
  * For key management services: signatures and TLS
- * ----------
  */
 
 /* HMAC-SHA-256 with a key that is used once.  RFC 2104. */

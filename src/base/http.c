@@ -108,10 +108,10 @@ unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &signals_before, NULL);
 }
 
-/* ----------
+/*
  * libcurl's callbacks.  None may ereport.
- * ----------
  */
+
 static size_t
 on_body(char *data, size_t size, size_t num, void *arg)
 {
@@ -212,10 +212,10 @@ on_tls_context(CURL *easy, void *tls_context, void *arg)
 	return CURLE_OK;
 }
 
-/* ----------
+/*
  * One exchange
- * ----------
  */
+
 static bool
 ensure_multi(void)
 {
@@ -425,9 +425,8 @@ end_exchange(Exchange *exchange)
 		curl->slist_free_all(exchange->headers);
 }
 
-/* ----------
+/*
  * One exchange of another protocol, over libcurl's connection
- * ----------
  */
 
 /* CURLE_OK, or that the time is up */

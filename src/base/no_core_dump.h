@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_PROCESS_H
-#define PGSEAL_PROCESS_H
+#ifndef PGSEAL_NO_CORE_DUMP_H
+#define PGSEAL_NO_CORE_DUMP_H
 
 /*
  * Forbids core dumps of this process, and reading its memory by other
@@ -15,4 +15,4 @@
  */
 extern void pgseal_process_protect(void);
 
-#endif							/* PGSEAL_PROCESS_H */
+#endif							/* PGSEAL_NO_CORE_DUMP_H */

@@ -99,8 +99,9 @@ static const struct config_enum_entry verify_rows_options[] = {
 	{NULL, 0, false}
 };
 
-void
-pgseal_guc_init(void)
+/* What statements do */
+static void
+define_statements(void)
 {
 	DefineCustomBoolVariable("pgseal.transparent",
 							 "Opens encrypted columns in the results of statements that the client sends itself.",
@@ -147,6 +148,17 @@ pgseal_guc_init(void)
 							   "An empty string means the data directory's path with \".keyring\" appended.",
 							   &pgseal_keyring_file, "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pgseal.compression",
+							 "Compresses values over about 2 kB before they are sealed.",
+							 NULL,
+							 &pgseal_compression, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+/* Keys in memory, and the KMS */
+static void
+define_keys(void)
+{
 	DefineCustomIntVariable("pgseal.cache_size",
 							"Key versions that the shared memory cache holds.",
 							NULL,
@@ -172,11 +184,16 @@ pgseal_guc_init(void)
 							NULL,
 							&pgseal_max_seals_per_key, MAX_SEALS_DEFAULT, MAX_SEALS_MIN, INT_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomBoolVariable("pgseal.compression",
-							 "Compresses values over about 2 kB before they are sealed.",
-							 NULL,
-							 &pgseal_compression, true,
-							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pgseal.core_dumps",
+							 "Allows core dumps of processes that hold keys.",
+							 "A core file would hold keys and plaintext; turn on only to debug with test data.",
+							 &pgseal_core_dumps, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_worker(void)
+{
 	DefineCustomIntVariable("pgseal.worker_interval",
 							"Time between two rounds of the background worker.",
 							NULL,
@@ -192,11 +209,13 @@ pgseal_guc_init(void)
 							NULL,
 							&pgseal_reencrypt_delay, REENCRYPT_DELAY_DEFAULT, 0, REENCRYPT_DELAY_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-	DefineCustomBoolVariable("pgseal.core_dumps",
-							 "Allows core dumps of processes that hold keys.",
-							 "A core file would hold keys and plaintext; turn on only to debug with test data.",
-							 &pgseal_core_dumps, false,
-							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
 
+void
+pgseal_guc_init(void)
+{
+	define_statements();
+	define_keys();
+	define_worker();
 	MarkGUCPrefixReserved("pgseal");
 }

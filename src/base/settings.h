@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_GUC_H
-#define PGSEAL_GUC_H
+#ifndef PGSEAL_SETTINGS_H
+#define PGSEAL_SETTINGS_H
 
 #include "postgres.h"
 
@@ -69,4 +69,4 @@ extern bool pgseal_core_dumps;
 
 extern void pgseal_guc_init(void);
 
-#endif							/* PGSEAL_GUC_H */
+#endif							/* PGSEAL_SETTINGS_H */

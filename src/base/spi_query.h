@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_QUERY_H
-#define PGSEAL_QUERY_H
+#ifndef PGSEAL_SPI_QUERY_H
+#define PGSEAL_SPI_QUERY_H
 
 #include "postgres.h"
 #include "executor/spi.h"
@@ -43,4 +43,4 @@ extern void pgseal_command(const char *sql);
 extern int64 pgseal_query_int64(uint64 row, int column);
 extern char *pgseal_query_text(uint64 row, int column);
 
-#endif							/* PGSEAL_QUERY_H */
+#endif							/* PGSEAL_SPI_QUERY_H */

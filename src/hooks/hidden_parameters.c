@@ -50,10 +50,10 @@ static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
 /* Of uint64; NULL before the first */
 static HTAB *texts = NULL;
 
-/* ----------
+/*
  * Which parameters stand beside encrypted values
- * ----------
  */
+
 static bool
 holds_encrypted(Oid type)
 {
@@ -160,10 +160,10 @@ search_query(Node *node, void *context)
 	return result;
 }
 
-/* ----------
+/*
  * Plans
- * ----------
  */
+
 typedef struct Wrapped
 {
 	ParamListInfo original;
@@ -222,10 +222,10 @@ hiding_planner(Query *parse, const char *query_string, int cursor_options, Param
 		standard_planner(parse, query_string, cursor_options, params);
 }
 
-/* ----------
+/*
  * The log
- * ----------
  */
+
 static uint64
 hash_of(const char *statement)
 {

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_PRINTED_H
-#define PGSEAL_PRINTED_H
+#ifndef PGSEAL_OPEN_ARGUMENTS_H
+#define PGSEAL_OPEN_ARGUMENTS_H
 
 #include "postgres.h"
 #include "nodes/parsenodes.h"
@@ -14,4 +14,4 @@
 /* Wraps encrypted arguments of concat() and its like, in place. */
 extern void pgseal_printed_open(Query *query);
 
-#endif							/* PGSEAL_PRINTED_H */
+#endif							/* PGSEAL_OPEN_ARGUMENTS_H */

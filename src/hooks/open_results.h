@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_TRANSPARENT_H
-#define PGSEAL_TRANSPARENT_H
+#ifndef PGSEAL_OPEN_RESULTS_H
+#define PGSEAL_OPEN_RESULTS_H
 
 #include "postgres.h"
 #include "nodes/parsenodes.h"
@@ -16,4 +16,4 @@ extern void pgseal_transparent_init(void);
 /* Does this analyzed statement have result columns that were opened for it? */
 extern bool pgseal_transparent_opens(Query *query);
 
-#endif							/* PGSEAL_TRANSPARENT_H */
+#endif							/* PGSEAL_OPEN_RESULTS_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_TARGETS_H
-#define PGSEAL_TARGETS_H
+#ifndef PGSEAL_RESULT_COLUMNS_H
+#define PGSEAL_RESULT_COLUMNS_H
 
 #include "postgres.h"
 #include "nodes/parsenodes.h"
@@ -21,4 +21,4 @@ typedef Expr *(*PgsealTargetMap) (TargetEntry *target, void *context);
 /* Rewrites the result columns of a SELECT, or the RETURNING list, in place. */
 extern void pgseal_targets_map(Query *query, PgsealTargetMap map, void *context);
 
-#endif							/* PGSEAL_TARGETS_H */
+#endif							/* PGSEAL_RESULT_COLUMNS_H */

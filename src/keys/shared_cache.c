@@ -91,7 +91,9 @@ random_between(double min, double max)
 	return min + (max - min) * pg_prng_double(&pg_global_prng_state);
 }
 
-/* ---------- claims ---------- */
+/*
+ * Claims
+ */
 
 static void
 end_claim(PgsealCacheSlot *slot)
@@ -161,7 +163,9 @@ prepare_to_claim(void)
 	registered = true;
 }
 
-/* ---------- looking up ---------- */
+/*
+ * Looking up
+ */
 
 /* Copies the masked key */
 static void
@@ -188,9 +192,18 @@ hit(uint8 key[PGSEAL_KEY_BYTES], uint64 fill)
 	return PGSEAL_CACHE_HIT;
 }
 
+/* Releases the lock */
 static void
-warn_full(void)
+note_full(TimestampTz now)
 {
+	bool		warn = now >= after(pgseal_cache->full_warned_at, FULL_WARNING_PAUSE);
+
+	if (warn)
+		pgseal_cache->full_warned_at = now;
+	LWLockRelease(pgseal_cache_lock);
+	pg_atomic_fetch_add_u64(&pgseal_cache->overflows, 1);
+	if (!warn)
+		return;
 	ereport(WARNING,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("pgseal: the key cache is full"),
@@ -239,14 +252,7 @@ pgseal_keycache_get(int64 key_version_id,
 			i = pgseal_slot_new(MyDatabaseId, key_version_id, now);
 		if (i == PGSEAL_NO_SLOT)
 		{
-			bool		warn = now >= after(pgseal_cache->full_warned_at, FULL_WARNING_PAUSE);
-
-			if (warn)
-				pgseal_cache->full_warned_at = now;
-			LWLockRelease(pgseal_cache_lock);
-			pg_atomic_fetch_add_u64(&pgseal_cache->overflows, 1);
-			if (warn)
-				warn_full();
+			note_full(now);
 			break;
 		}
 
@@ -298,7 +304,9 @@ pgseal_keycache_get(int64 key_version_id,
 	return PGSEAL_CACHE_FULL;
 }
 
-/* ---------- the end of a fetch ---------- */
+/*
+ * The end of a fetch
+ */
 
 TimestampTz
 pgseal_keycache_publish(int64 key_version_id, const uint8 key[PGSEAL_KEY_BYTES])
@@ -406,7 +414,9 @@ pgseal_keycache_abandon(int64 key_version_id)
 	LWLockRelease(pgseal_cache_lock);
 }
 
-/* ---------- taking keys away ---------- */
+/*
+ * Taking keys away
+ */
 
 void
 pgseal_keycache_drop(Oid database, int64 key_version_id)
@@ -477,7 +487,9 @@ pgseal_keycache_has(int64 key_version_id)
 	return has;
 }
 
-/* ---------- for the worker ---------- */
+/*
+ * For the worker
+ */
 
 /* Should the worker fetch it (now or later)? */
 static bool
@@ -616,7 +628,9 @@ pgseal_keycache_next_due(void)
 	return next;
 }
 
-/* ---------- statistics ---------- */
+/*
+ * Statistics
+ */
 
 void
 pgseal_keycache_stats(PgsealCacheStats *out_stats)

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_MATERIAL_H
-#define PGSEAL_MATERIAL_H
+#ifndef PGSEAL_WRAPPING_H
+#define PGSEAL_WRAPPING_H
 
 #include "base/crypto.h"
 #include "keys/catalog.h"
@@ -45,4 +45,4 @@ extern PgsealKmsStatus pgseal_material_rewrap(PgsealVersionRow *version, const c
 extern void pgseal_material_report(int elevel, PgsealKmsStatus status, const char *server,
 								   const PgsealKmsError *error);
 
-#endif							/* PGSEAL_MATERIAL_H */
+#endif							/* PGSEAL_WRAPPING_H */

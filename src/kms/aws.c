@@ -26,9 +26,8 @@
 #define KEY_ID_MAX_BYTES 2048
 #define MASTER_KEY_SEPARATOR '#'
 
-/* ----------
+/*
  * Options
- * ----------
  */
 
 static void
@@ -132,10 +131,10 @@ validate(List *options_given)
 	pgseal_kms_check_plain_http(options_given, urls);
 }
 
-/* ----------
+/*
  * Requests
- * ----------
  */
+
 static void
 append_member(PgsealSecretString *body, const char *name, const char *value)
 {
@@ -222,9 +221,8 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	pgseal_sigv4_sign(out_request, credential, pgseal_aws_region(server), "kms", now);
 }
 
-/* ----------
+/*
  * Replies
- * ----------
  */
 
 /* Is arn the key that the option key_id names, as far as that can be told? */

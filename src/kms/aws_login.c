@@ -66,10 +66,10 @@ set_static_lifetime(PgsealCredential *credential, int64 now)
 	credential->refresh_at = now + STATIC_LOOKUP_SECONDS;
 }
 
-/* ----------
+/*
  * Environment and shared files
- * ----------
  */
+
 static PgsealVerdict
 login_environment(PgsealCredential *out_credential, PgsealKmsCall *call)
 {
@@ -180,12 +180,12 @@ login_file(PgsealCredential *out_credential, PgsealKmsCall *call)
 						  "Check the options \"profile\" and \"credentials_file\" and that the file can be read; profiles with role_arn, sso or credential_process are not followed (see option \"role_arn\").");
 }
 
-/* ----------
+/*
  * STS: web identity and assumed roles
  *
  * https://docs.aws.amazon.com/STS/latest/APIReference/
- * ----------
  */
+
 static void
 append_parameter(PgsealSecretString *body, const char *name, const char *value)
 {
@@ -323,9 +323,8 @@ assume_role(PgsealCredential *credential, PgsealKmsCall *call)
 	return verdict;
 }
 
-/* ----------
+/*
  * Identity services of the machine: container and instance metadata
- * ----------
  */
 
 /* The same reply, by the same names, from all of them */
@@ -466,10 +465,10 @@ login_container(PgsealCredential *out_credential, PgsealKmsCall *call)
 	return pgseal_kms_send(call, out_credential, &request, pgseal_aws_read_metadata, &call->now);
 }
 
-/* ----------
+/*
  * The chain
- * ----------
  */
+
 typedef PgsealVerdict (*Login) (PgsealCredential *out_credential, PgsealKmsCall *call);
 
 static bool

@@ -26,10 +26,10 @@
 #define API_VERSION			"?api-version=7.4"
 #define DEFAULT_ALGORITHM	"RSA-OAEP-256"
 
-/* ----------
+/*
  * Options
- * ----------
  */
+
 static void
 refuse(const char *name, const char *value, const char *hint)
 {
@@ -114,9 +114,8 @@ validate(List *options_given)
 	pgseal_kms_check_plain_http(options_given, urls);
 }
 
-/* ----------
+/*
  * Requests
- * ----------
  */
 
 /* The path of a kid, if it lies in our vault; else NULL */
@@ -175,9 +174,8 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	pgseal_secmem_append(&out_request->body, "\"}");
 }
 
-/* ----------
+/*
  * Replies
- * ----------
  */
 
 /* What the innermost code says beyond the outer one */

@@ -7,8 +7,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_KMS_STAT_H
-#define PGSEAL_KMS_STAT_H
+#ifndef PGSEAL_COUNTERS_H
+#define PGSEAL_COUNTERS_H
 
 #include "postgres.h"
 #include "portability/instr_time.h"
@@ -75,4 +75,4 @@ extern const char *pgseal_kms_stat_operation(int i);
 /* Forgets those of one server of this database, or of all (InvalidOid). */
 extern void pgseal_kms_stat_reset(Oid server);
 
-#endif							/* PGSEAL_KMS_STAT_H */
+#endif							/* PGSEAL_COUNTERS_H */

@@ -104,10 +104,10 @@ static uint8 sealing_key[PGSEAL_KEY_BYTES];
 /* This process's context of it */
 static PgsealAead *sealing_aead = NULL;
 
-/* ----------
+/*
  * Shared memory
- * ----------
  */
+
 /* Whole pages, which no other shared data shares */
 static size_t
 shared_bytes(void)
@@ -166,10 +166,10 @@ pgseal_kms_shared_init(void)
 	pgseal_shmem_register(request_memory, attach_memory);
 }
 
-/* ----------
+/*
  * Credentials.  All static functions expect the lock to be held.
- * ----------
  */
+
 static CredentialSlot *
 find_slot(const uint8 *key)
 {
@@ -428,9 +428,8 @@ pgseal_credential_forget(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES], uint64 ve
 	LWLockRelease(lock);
 }
 
-/* ----------
+/*
  * Endpoints
- * ----------
  */
 
 /* The endpoint's slot; with make, an old one may be reused for it. */

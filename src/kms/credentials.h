@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_KMS_SHARED_H
-#define PGSEAL_KMS_SHARED_H
+#ifndef PGSEAL_CREDENTIALS_H
+#define PGSEAL_CREDENTIALS_H
 
 #include "kms/remote.h"
 
@@ -66,4 +66,4 @@ extern int64 pgseal_endpoint_clock_offset(const uint8 key[PGSEAL_CREDENTIAL_KEY_
 extern void pgseal_endpoint_set_clock_offset(const uint8 key[PGSEAL_CREDENTIAL_KEY_BYTES],
 											 int64 seconds);
 
-#endif							/* PGSEAL_KMS_SHARED_H */
+#endif							/* PGSEAL_CREDENTIALS_H */

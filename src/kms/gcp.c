@@ -26,9 +26,8 @@
 #define DEFAULT_ENDPOINT	"https://cloudkms.googleapis.com"
 #define VERSION_PART		"/cryptoKeyVersions/"
 
-/* ----------
+/*
  * Options
- * ----------
  */
 
 /* projects/P/locations/L/keyRings/R/cryptoKeys/K */
@@ -93,10 +92,10 @@ validate(List *options_given)
 	pgseal_kms_check_plain_http(options_given, urls);
 }
 
-/* ----------
+/*
  * Requests
- * ----------
  */
+
 static uint32
 crc32c(const void *data, size_t len)
 {
@@ -165,9 +164,8 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	out_request->path = path.data;
 }
 
-/* ----------
+/*
  * Replies
- * ----------
  */
 
 /* What to do about a version in the state that the text names */

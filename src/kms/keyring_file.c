@@ -114,7 +114,9 @@ pgseal_local_free(PgsealKeyring *keyring)
 	pfree(keyring);
 }
 
-/* ---- text form ---- */
+/*
+ * Text form
+ */
 
 static bool
 set_fingerprint(PgsealMasterKey *key)
@@ -294,7 +296,9 @@ add_key(PgsealKeyring *keyring)
 	return pgseal_random(key->key, PGSEAL_KEY_BYTES) && set_fingerprint(key);
 }
 
-/* ---- reading ---- */
+/*
+ * Reading
+ */
 
 bool
 pgseal_local_in_data_directory(const char *path)
@@ -453,7 +457,9 @@ pgseal_local_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const c
 	return read_file(out_keyring, &missing, out_error, file);
 }
 
-/* ---- writing ---- */
+/*
+ * Writing
+ */
 
 static PgsealKmsStatus
 fail_write(PgsealKmsError *out_error, const char *action, const char *path)

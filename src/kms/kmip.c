@@ -45,9 +45,8 @@
 #define NONCE_BYTES			12
 #define NONCE_MAX_BYTES		64
 
-/* ----------
+/*
  * Options
- * ----------
  */
 
 static void
@@ -119,10 +118,10 @@ validate(List *options_given)
 				 errmsg("option \"username\" is required with option \"password_file\"")));
 }
 
-/* ----------
+/*
  * Requests
- * ----------
  */
+
 static void
 append_parameters(PgsealSecretString *body, bool encrypt)
 {
@@ -183,9 +182,8 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	pgseal_kmip_end(&message);
 }
 
-/* ----------
+/*
  * Replies
- * ----------
  */
 
 static PgsealVerdict

@@ -10,9 +10,8 @@
 #include "kms/kmip.h"
 #include "kms/kmip_message.h"
 
-/* ----------
+/*
  * Requests
- * ----------
  */
 
 /* "host:port, [::1]:port, host" as URLs, for libcurl */
@@ -143,9 +142,8 @@ pgseal_kmip_build_locate(PgsealHttpRequest *out_request, const PgsealKmsServer *
 	pgseal_kmip_end(&message);
 }
 
-/* ----------
+/*
  * Replies
- * ----------
  */
 
 /*

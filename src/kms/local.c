@@ -55,7 +55,9 @@
 
 PG_FUNCTION_INFO_V1(pgseal_local_keyring_validator);
 
-/* ---- options ---- */
+/*
+ * Options
+ */
 
 static void
 check_file_option(const char *name, const char *value)
@@ -129,7 +131,9 @@ pgseal_local_keyring_validator(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* ---- the keyring of a server ---- */
+/*
+ * The keyring of a server
+ */
 
 /* The data directory's sibling, wherever symbolic links put the directory */
 static char *
@@ -197,7 +201,9 @@ master_key_name(const PgsealMasterKey *key)
 	return psprintf("v%d:%s", key->version, fingerprint);
 }
 
-/* ---- wrapping ---- */
+/*
+ * Wrapping
+ */
 
 static uint8 *
 make_aad(size_t *out_len, const uint8 header[HEADER_BYTES], const PgsealKmsContext *context)
@@ -306,7 +312,9 @@ fail_unknown(PgsealKmsError *out_error, const PgsealKeyringSource *source, const
 						   "This is another keyring, or an old copy. Restore the right one; if this one was used meanwhile, join the lines of both.");
 }
 
-/* ---- the provider ---- */
+/*
+ * The provider
+ */
 
 /* The keyring by which something is about to be wrapped */
 static PgsealKmsStatus

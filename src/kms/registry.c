@@ -38,7 +38,9 @@ static const PgsealKmsProvider *const providers[] = {
 	&pgseal_kms_kmip.base
 };
 
-/* ---- servers ---- */
+/*
+ * Servers
+ */
 
 const PgsealKmsProvider *
 pgseal_kms_provider(const char *wrapper_name)
@@ -77,7 +79,9 @@ pgseal_kms_server(const char *name, bool missing_ok)
 	return server;
 }
 
-/* ---- operations ---- */
+/*
+ * Operations
+ */
 
 static void
 begin(PgsealKmsTimer *out_timer, PgsealKmsError *out_error, const PgsealKmsServer *server,

@@ -48,9 +48,8 @@
 #define ATTEMPT_WORTH_MS	50
 #define MAX_REDIRECTS		2
 
-/* ----------
+/*
  * Sending
- * ----------
  */
 
 /* The retry predicate.  A refusal is never retried. */
@@ -262,10 +261,10 @@ status_of(PgsealVerdict verdict)
 	return PGSEAL_KMS_INVALID;
 }
 
-/* ----------
+/*
  * Credentials
- * ----------
  */
+
 static const PgsealRemoteProvider *
 remote_provider(const PgsealKmsServer *server)
 {
@@ -361,10 +360,10 @@ get_credential(PgsealCredential *out_credential, uint64 *out_version, PgsealKmsC
 	return PGSEAL_VERDICT_OK;
 }
 
-/* ----------
+/*
  * One operation
- * ----------
  */
+
 typedef struct ReadArg
 {
 	const PgsealKmsServer *server;

@@ -10,8 +10,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_TRANSPORT_H
-#define PGSEAL_TRANSPORT_H
+#ifndef PGSEAL_REMOTE_H
+#define PGSEAL_REMOTE_H
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
@@ -169,9 +169,8 @@ extern PgsealVerdict pgseal_kms_send(PgsealKmsCall *call, void *out_result,
 									 PgsealHttpRequest *request,
 									 PgsealJudge judge, const void *judge_arg);
 
-/* ----------
+/*
  * Helpers for builders and readers
- * ----------
  */
 
 /* Fills code, detail and hint (each may be NULL), cut; returns the verdict. */
@@ -237,4 +236,4 @@ extern bool pgseal_kms_set_field(char *out_field, size_t size, const char *value
 /* Sets refresh_at at two thirds of the life, expires_at at its end. */
 extern void pgseal_kms_set_lifetime(PgsealCredential *credential, int64 now, int64 seconds);
 
-#endif							/* PGSEAL_TRANSPORT_H */
+#endif							/* PGSEAL_REMOTE_H */

@@ -26,10 +26,10 @@
 /* Not more often than this, if the life is that long */
 #define REFRESH_MIN_SECONDS		30
 
-/* ----------
+/*
  * Verdicts
- * ----------
  */
+
 PgsealVerdict
 pgseal_kms_verdict(PgsealKmsError *out_error, PgsealVerdict verdict,
 				   const char *code, const char *detail, const char *hint)
@@ -52,10 +52,10 @@ pgseal_kms_status_is_transient(int status)
 	return status == 408 || status == 429 || (status >= 500 && status <= 599);
 }
 
-/* ----------
+/*
  * Options
- * ----------
  */
+
 const char *
 pgseal_kms_find_option(List *options, const char *name)
 {
@@ -228,10 +228,10 @@ pgseal_kms_request_init(PgsealHttpRequest *out_request, const PgsealKmsServer *s
 	out_request->proxy = pgseal_kms_option(server, "proxy");
 }
 
-/* ----------
+/*
  * Contexts, files, credentials
- * ----------
  */
+
 char *
 pgseal_kms_context_json(const PgsealKmsContext *context)
 {

@@ -25,7 +25,9 @@
 
 #define PADDED(len)			(((len) + 7) & ~(size_t) 7)
 
-/* ---- writing ---- */
+/*
+ * Writing
+ */
 
 static void
 append(PgsealSecretString *out, uint32 tag, uint8 type, const void *value, size_t len)
@@ -91,7 +93,9 @@ pgseal_ttlv_bytes(PgsealSecretString *out, uint32 tag, const uint8 *value, size_
 	append(out, tag, TYPE_BYTES, value, len);
 }
 
-/* ---- reading ---- */
+/*
+ * Reading
+ */
 
 static uint32
 read_uint32(const uint8 *bytes)

@@ -25,7 +25,9 @@
 
 #define PGSEAL_TTLV_HEADER_BYTES	8
 
-/* ---- writing: appends to a string whose bytes become a message ---- */
+/*
+ * Writing: appends to a string whose bytes become a message
+ */
 
 /* Everything until pgseal_ttlv_end(), which gets what this returns, is in it */
 extern size_t pgseal_ttlv_begin(PgsealSecretString *out, uint32 tag);
@@ -39,7 +41,9 @@ extern void pgseal_ttlv_boolean(PgsealSecretString *out, uint32 tag, bool value)
 extern void pgseal_ttlv_text(PgsealSecretString *out, uint32 tag, const char *value);
 extern void pgseal_ttlv_bytes(PgsealSecretString *out, uint32 tag, const uint8 *value, size_t len);
 
-/* ---- reading: nothing is copied, and nothing trusted ---- */
+/*
+ * Reading: nothing is copied, and nothing trusted
+ */
 
 typedef struct PgsealTtlv
 {

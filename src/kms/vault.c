@@ -25,9 +25,8 @@
 
 #define CIPHERTEXT_PREFIX	"vault:v"
 
-/* ----------
+/*
  * Options
- * ----------
  */
 
 static void
@@ -123,10 +122,10 @@ validate(List *options_given)
 	pgseal_kms_check_plain_http(options_given, urls);
 }
 
-/* ----------
+/*
  * Requests
- * ----------
  */
+
 /* "/v1/<mount>/<action>/<key>" */
 static char *
 transit_path(const PgsealKmsServer *server, const char *action, const char *key_name)
@@ -209,9 +208,8 @@ build(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const Pgsea
 	pgseal_secmem_append(body, "}");
 }
 
-/* ----------
+/*
  * Replies
- * ----------
  */
 
 /* The version N of "vault:vN:..."; 0 when it is malformed */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_LIFECYCLE_H
-#define PGSEAL_LIFECYCLE_H
+#ifndef PGSEAL_REWRAP_H
+#define PGSEAL_REWRAP_H
 
 #include "postgres.h"
 #include "nodes/pg_list.h"
@@ -47,4 +47,4 @@ extern List *pgseal_lifecycle_due_rotations(void);
 extern List *pgseal_lifecycle_rotations_of_policy(int max);
 extern int	pgseal_lifecycle_due_rewraps(int64 *out_ids, int max);
 
-#endif							/* PGSEAL_LIFECYCLE_H */
+#endif							/* PGSEAL_REWRAP_H */

@@ -255,7 +255,11 @@ follow_schedules(void)
 		return;
 	foreach(lc, due_rotations)
 		(void) run("rotate key", rotate_due, lfirst_int(lc));
-	/* Once is enough, if both are due.  When a KMS is away, all its keys' turn is later. */
+
+	/*
+	 * Once is enough, if both are due.  When a KMS is away, all its keys'
+	 * turn is later.
+	 */
 	foreach(lc, list_difference_int(rotations_of_policy, due_rotations))
 		if (failures < FAILURES_MAX && !run("rotate key", rotate_by_policy, lfirst_int(lc)))
 			failures++;

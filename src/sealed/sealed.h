@@ -122,10 +122,9 @@ typedef struct PgsealSealedIndex
 	uint32		pending_head;	/* where the last row was appended */
 } PgsealSealedIndex;
 
-/* ----------
+/*
  * key.c: keys.  For each column the length plus one as varint, and that many
  * bytes; NULL is a single 0.  Bytes that have an order are stored in it.
- * ----------
  */
 
 /* One column of the index; ereports 0A000 for what it can't have */
@@ -258,10 +257,10 @@ extern int	pgseal_sealed_entry_bytes(const PgsealSealedNode *node, int position)
 /* Entries in and below a node, roughly */
 extern uint64 pgseal_sealed_below(const PgsealSealedNode *node);
 
-/* ----------
+/*
  * node_key.c
- * ----------
  */
+
 #define PGSEAL_SEALED_HEADER_BYTES	40	/* before the ciphertext */
 
 /* What seals nodes now.  Good until the next call that makes keys ready. */
@@ -296,9 +295,8 @@ extern void pgseal_sealed_seal_bytes(uint8 *out_sealed, const PgsealSealedSealer
 									 const uint8 *plain, size_t len, const uint8 *aad,
 									 size_t aad_len);
 
-/* ----------
+/*
  * store.c: nodes in blocks
- * ----------
  */
 
 /* A copy of what is known of the index */
@@ -368,9 +366,8 @@ extern void pgseal_sealed_set_pending_head(Page meta, uint32 head);
 extern uint32 pgseal_sealed_count_nodes(Relation relation);
 extern void pgseal_sealed_refresh_root(PgsealSealedIndex *index, Relation relation);
 
-/* ----------
+/*
  * tree.c
- * ----------
  */
 
 /* The node of this level that is for what lies behind the bound or the entry */
@@ -397,9 +394,8 @@ extern PgsealSealedNode *pgseal_sealed_step(const PgsealSealedIndex *index, Rela
 extern double pgseal_sealed_rank(PgsealSealedIndex *index, Relation relation,
 								 const PgsealSealedBound *bound, double *out_total);
 
-/* ----------
+/*
  * scan.c
- * ----------
  */
 
 /*
@@ -415,10 +411,10 @@ extern int	pgseal_sealed_first_behind(const PgsealSealedIndex *index,
 									   const PgsealSealedNode *leaf,
 									   const PgsealSealedBound *bound);
 
-/* ----------
+/*
  * estimate.c
- * ----------
  */
+
 struct PlannerInfo;
 struct IndexOptInfo;
 struct Node;
@@ -430,9 +426,8 @@ struct Node;
 extern double pgseal_sealed_entries_read(struct PlannerInfo *root, struct IndexOptInfo *index,
 										 int column, struct Node *clause);
 
-/* ----------
+/*
  * pattern.c
- * ----------
  */
 
 /*
@@ -442,10 +437,10 @@ extern double pgseal_sealed_entries_read(struct PlannerInfo *root, struct IndexO
 extern char *pgseal_sealed_prefix(StrategyNumber strategy, Datum pattern, Oid collation,
 								  size_t *out_len, bool *out_exact);
 
-/* ----------
+/*
  * spill.c: records in a temporary file, under a key that dies with it
- * ----------
  */
+
 typedef struct PgsealSpill PgsealSpill;
 
 extern PgsealSpill *pgseal_spill_new(void);
@@ -458,10 +453,10 @@ extern int64 pgseal_spill_write(PgsealSpill *spill, const uint8 *record, size_t 
 extern uint8 *pgseal_spill_read(PgsealSpill *spill, int64 position, size_t *out_len,
 								int64 *out_next);
 
-/* ----------
+/*
  * Entry points of the access method
- * ----------
  */
+
 struct IndexInfo;
 
 extern struct IndexBuildResult *pgseal_sealed_build(Relation heap, Relation relation,

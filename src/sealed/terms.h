@@ -50,10 +50,10 @@ extern void pgseal_terms_add(PgsealTerms *terms, uint32 term);
 /* Makes them ascending and distinct */
 extern void pgseal_terms_sort(PgsealTerms *terms);
 
-/* ----------
+/*
  * fold.c
- * ----------
  */
+
 #define PGSEAL_FOLDED_CODES		4
 
 /* What a character becomes, as code points; returns how many */
@@ -61,9 +61,8 @@ extern int	pgseal_fold(uint32 out_codes[PGSEAL_FOLDED_CODES], const char *charac
 						Oid collation);
 extern bool pgseal_folds_both_cases(const char *character, int len, Oid collation);
 
-/* ----------
+/*
  * trigram.c
- * ----------
  */
 
 /* Folded characters that follow each other */
@@ -96,9 +95,8 @@ extern void pgseal_trigrams_of_start(PgsealTerms *out_terms, const char *start, 
 extern void pgseal_trigrams_of_regex(PgsealTermQuery *out_query, const char *pattern, int len,
 									 bool ignore_case, Oid collation);
 
-/* ----------
+/*
  * terms.c
- * ----------
  */
 
 /* Of a value of the base type: sorted, at least one */
@@ -112,9 +110,8 @@ extern void pgseal_terms_of_query(PgsealTermQuery *out_query, const PgsealSealed
 /* Appends the key of a term */
 extern void pgseal_term_key(StringInfo out_key, uint32 term);
 
-/* ----------
+/*
  * pending.c
- * ----------
  */
 
 /* A pending row, or a part of it */
@@ -138,9 +135,8 @@ extern void pgseal_pending_visit(const PgsealSealedIndex *index, Relation relati
 /* Brings all that was pending before into the tree */
 extern void pgseal_pending_flush(PgsealSealedIndex *index, Relation relation);
 
-/* ----------
+/*
  * term_scan.c
- * ----------
  */
 
 /* Rows, ascending */

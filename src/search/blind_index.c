@@ -43,7 +43,8 @@ typedef struct Argument
 {
 	const PgsealType *type;
 	bool		sealed;			/* or of the base type */
-	bool		strict;			/* who may not know the token must not get NULL */
+	bool		strict;			/* who may not know the token must not get
+								 * NULL */
 	PgsealAccess access;
 	Oid			table;			/* in whose stored expression the call is, or
 								 * InvalidOid, */
@@ -99,7 +100,10 @@ argument(FunctionCallInfo fcinfo)
 		argument->access = OidIsValid(argument->owner) ?
 			PGSEAL_ACCESS_INTERNAL : PGSEAL_ACCESS_CHECKED;
 
-		/* The column's own key may be on another server than that of the value */
+		/*
+		 * The column's own key may be on another server than that of the
+		 * value
+		 */
 		if (OidIsValid(argument->owner))
 			check_owner_of_key(argument, pgseal_stored_typmod(linitial(((FuncExpr *) fcinfo->flinfo->fn_expr)->args)));
 		fcinfo->flinfo->fn_extra = argument;

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_STORED_H
-#define PGSEAL_STORED_H
+#ifndef PGSEAL_STORED_TOKENS_H
+#define PGSEAL_STORED_TOKENS_H
 
 #include "postgres.h"
 
@@ -79,4 +79,4 @@ extern void pgseal_stored_created(Oid catalog, Oid object, int sub_id);
 
 extern void pgseal_stored_init(void);
 
-#endif							/* PGSEAL_STORED_H */
+#endif							/* PGSEAL_STORED_TOKENS_H */

@@ -50,7 +50,8 @@ typedef struct Place
 	const char *key;
 	int32		key_hash;
 	List	   *queries;		/* around it, the innermost first */
-	Oid			table;			/* whose expression it is, where no query is around it */
+	Oid			table;			/* whose expression it is, where no query is
+								 * around it */
 	int			depth;
 } Place;
 

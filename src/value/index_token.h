@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_TOKEN_H
-#define PGSEAL_TOKEN_H
+#ifndef PGSEAL_INDEX_TOKEN_H
+#define PGSEAL_INDEX_TOKEN_H
 
 #include "keys/keyring.h"
 #include "value/basetype.h"
@@ -37,4 +37,4 @@ extern bytea *pgseal_token_make(PgsealKey *key, const PgsealType *type,
 extern bool pgseal_token_is_form(const PgsealTokenForm *form);
 extern void pgseal_token_check_form(const PgsealTokenForm *form);
 
-#endif							/* PGSEAL_TOKEN_H */
+#endif							/* PGSEAL_INDEX_TOKEN_H */

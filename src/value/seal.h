@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGSEAL_VALUE_H
-#define PGSEAL_VALUE_H
+#ifndef PGSEAL_SEAL_H
+#define PGSEAL_SEAL_H
 
 #include "keys/keyring.h"
 #include "value/basetype.h"
@@ -69,4 +69,4 @@ extern bool pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_
 
 extern void pgseal_value_init(void);
 
-#endif							/* PGSEAL_VALUE_H */
+#endif							/* PGSEAL_SEAL_H */
