@@ -271,17 +271,20 @@ static void
 obtain_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
 		   TimestampTz *out_expires_at)
 {
+	Oid			server;
+
 	if (version->parent_version != 0)
 	{
 		obtain_child_key(version, out_key, out_expires_at);
 		return;
 	}
+	server = get_foreign_server_oid(version->server, false);
 	for (;;)
 	{
 		PgsealKmsStatus status = PGSEAL_KMS_OK;
 		PgsealKmsError error = {0};
 
-		switch (pgseal_keycache_get(version->id, out_key, out_expires_at, &status, &error))
+		switch (pgseal_keycache_get(server, version->id, out_key, out_expires_at, &status, &error))
 		{
 			case PGSEAL_CACHE_HIT:
 				return;
@@ -627,7 +630,7 @@ pgseal_keyring_refresh(int64 key_version_id)
 		pgseal_keycache_drop(MyDatabaseId, key_version_id);
 		return true;
 	}
-	if (!pgseal_keycache_claim_refresh(key_version_id))
+	if (!pgseal_keycache_claim_refresh(get_foreign_server_oid(version->server, true), key_version_id))
 		return true;
 	status = fetch_claimed_key(version, key, &expires_at, &error);
 	pgseal_wipe(key, sizeof(key));

@@ -25,6 +25,7 @@
 typedef struct PgsealCacheSlot
 {
 	PgsealKeyTag tag;
+	Oid			server;			/* that unwrapped the key, or refused to */
 	int32		next;			/* in the bucket's chain or the free list */
 	int			claimer;		/* pid; 0 when unclaimed */
 	TimestampTz claim_deadline;

@@ -22,6 +22,11 @@
  * one who waits takes it over.  Only who holds the claim can publish, so a key
  * that was dropped while it was fetched doesn't come back.
  *
+ * An entry is of the server that its key's version names.  When that is another one
+ * now, by pgseal.move_key() or a restored row, what the former gave or refused is
+ * forgotten: who may use a key is decided by the server that unwraps it.  Options of a
+ * server that change say only how it is reached; they count at the next fetch.
+ *
  * A KMS that can't be reached leaves a key in use until pgseal.cache_grace
  * after its expiry; one that refuses ends it at once.
  *
@@ -143,8 +148,9 @@ abandon_all_claims(int code, Datum arg)
 }
 
 static void
-claim(PgsealCacheSlot *slot, TimestampTz now, bool refreshing)
+claim(PgsealCacheSlot *slot, Oid server, TimestampTz now, bool refreshing)
 {
+	slot->server = server;
 	if (slot->claimer != MyProcPid)
 		num_claims++;
 	slot->claimer = MyProcPid;
@@ -166,6 +172,16 @@ prepare_to_claim(void)
 /*
  * Looking up
  */
+
+/* What another server gave, or refused, says nothing of the one that is asked now */
+static void
+forget_other_server(int32 i)
+{
+	if (pgseal_cache->slots[i].has_key)
+		pg_atomic_fetch_add_u64(&pgseal_cache->taken, 1);
+	pgseal_slot_wipe(i);
+	pgseal_cache->slots[i].retry_at = 0;
+}
 
 /* Copies the masked key */
 static void
@@ -213,7 +229,7 @@ note_full(TimestampTz now)
 }
 
 PgsealCacheResult
-pgseal_keycache_get(int64 key_version_id,
+pgseal_keycache_get(Oid server, int64 key_version_id,
 					uint8 out_key[PGSEAL_KEY_BYTES],
 					TimestampTz *out_expires_at,
 					PgsealKmsStatus *out_status,
@@ -231,7 +247,8 @@ pgseal_keycache_get(int64 key_version_id,
 	now = pgseal_clock();
 	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
 	i = pgseal_slot_find(MyDatabaseId, key_version_id);
-	if (i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key && now < pgseal_cache->slots[i].expires_at)
+	if (i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key &&
+		pgseal_cache->slots[i].server == server && now < pgseal_cache->slots[i].expires_at)
 	{
 		take_key(i, now, out_key, &fill, out_expires_at);
 		LWLockRelease(pgseal_cache_lock);
@@ -258,8 +275,10 @@ pgseal_keycache_get(int64 key_version_id,
 
 		slot = &pgseal_cache->slots[i];
 		pgseal_slot_wipe_if_expired(i, now);
+		if (slot->server != server && !pgseal_slot_is_claimed(slot, now))
+			forget_other_server(i);
 
-		if (slot->has_key &&
+		if (slot->has_key && slot->server == server &&
 			(now < slot->expires_at || now < slot->retry_at ||
 			 (slot->claimer != MyProcPid && pgseal_slot_is_claimed(slot, now))))
 		{
@@ -281,7 +300,7 @@ pgseal_keycache_get(int64 key_version_id,
 				return PGSEAL_CACHE_FAILED;
 			}
 
-			claim(slot, now, false);
+			claim(slot, server, now, false);
 			LWLockRelease(pgseal_cache_lock);
 			pg_atomic_fetch_add_u64(&pgseal_cache->misses, 1);
 			ConditionVariableCancelSleep();
@@ -579,7 +598,7 @@ pgseal_keycache_due(int64 *out_key_version_ids, int max)
 }
 
 bool
-pgseal_keycache_claim_refresh(int64 key_version_id)
+pgseal_keycache_claim_refresh(Oid server, int64 key_version_id)
 {
 	TimestampTz now = pgseal_clock();
 	bool		claimed = false;
@@ -595,9 +614,11 @@ pgseal_keycache_claim_refresh(int64 key_version_id)
 	{
 		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
 
+		if (slot->server != server && !pgseal_slot_is_claimed(slot, now))
+			forget_other_server(i);
 		claimed = is_refreshable(slot, now) && now >= slot->retry_at;
 		if (claimed)
-			claim(slot, now, true);
+			claim(slot, server, now, true);
 	}
 	LWLockRelease(pgseal_cache_lock);
 	return claimed;

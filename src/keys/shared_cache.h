@@ -59,10 +59,10 @@ extern void pgseal_keycache_init(void);
 
 /*
  * Looks up a key of MyDatabaseId; waits (interruptibly) while another backend
- * fetches it.  On HIT, out_key and out_expires_at (when the caller must ask
+ * fetches it.  What another server gave or refused doesn't count.  On HIT, out_key and out_expires_at (when the caller must ask
  * again) are set.
  */
-extern PgsealCacheResult pgseal_keycache_get(int64 key_version_id,
+extern PgsealCacheResult pgseal_keycache_get(Oid server, int64 key_version_id,
 											 uint8 out_key[PGSEAL_KEY_BYTES],
 											 TimestampTz *out_expires_at,
 											 PgsealKmsStatus *out_status,
@@ -136,7 +136,7 @@ extern int	pgseal_keycache_due(int64 *out_key_version_ids, int max);
  * Claims an entry if it is due; then as after CLAIMED.  get() of other backends
  * goes on with the old key.
  */
-extern bool pgseal_keycache_claim_refresh(int64 key_version_id);
+extern bool pgseal_keycache_claim_refresh(Oid server, int64 key_version_id);
 
 /* When the next entry expires or falls due; 0 if none */
 extern TimestampTz pgseal_keycache_next_due(void);

@@ -4,6 +4,10 @@
 CREATE FUNCTION cache_get(id bigint) RETURNS text
 AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE;
 
+-- The same of a key that this server unwraps
+CREATE FUNCTION cache_get_of(server oid, id bigint) RETURNS text
+AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE;
+
 -- Seconds until the caller must ask again, or NULL without a hit
 CREATE FUNCTION cache_get_ttl(id bigint) RETURNS float8
 AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE;

@@ -93,7 +93,7 @@ fail(int64 id, const char *status)
 }
 
 static char *
-get(int64 id, TimestampTz *out_expires_at)
+get(Oid server, int64 id, TimestampTz *out_expires_at)
 {
 	uint8		key[PGSEAL_KEY_BYTES];
 	uint8		good[PGSEAL_KEY_BYTES];
@@ -101,7 +101,7 @@ get(int64 id, TimestampTz *out_expires_at)
 	PgsealKmsError error;
 
 	*out_expires_at = 0;
-	switch (pgseal_keycache_get(id, key, out_expires_at, &status, &error))
+	switch (pgseal_keycache_get(server, id, key, out_expires_at, &status, &error))
 	{
 		case PGSEAL_CACHE_HIT:
 			make_key(good, id);
@@ -122,7 +122,16 @@ cache_get(PG_FUNCTION_ARGS)
 {
 	TimestampTz expires_at;
 
-	PG_RETURN_TEXT_P(cstring_to_text(get(PG_GETARG_INT64(0), &expires_at)));
+	PG_RETURN_TEXT_P(cstring_to_text(get(InvalidOid, PG_GETARG_INT64(0), &expires_at)));
+}
+
+PG_FUNCTION_INFO_V1(cache_get_of);
+Datum
+cache_get_of(PG_FUNCTION_ARGS)
+{
+	TimestampTz expires_at;
+
+	PG_RETURN_TEXT_P(cstring_to_text(get(PG_GETARG_OID(0), PG_GETARG_INT64(1), &expires_at)));
 }
 
 PG_FUNCTION_INFO_V1(cache_get_ttl);
@@ -131,7 +140,7 @@ cache_get_ttl(PG_FUNCTION_ARGS)
 {
 	TimestampTz expires_at;
 
-	if (strcmp(get(PG_GETARG_INT64(0), &expires_at), "hit:good") != 0)
+	if (strcmp(get(InvalidOid, PG_GETARG_INT64(0), &expires_at), "hit:good") != 0)
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT8(seconds_until(expires_at));
 }
@@ -165,7 +174,7 @@ cache_fetch(PG_FUNCTION_ARGS)
 	int64		id = PG_GETARG_INT64(0);
 	TimestampTz until = pgseal_clock() + (TimestampTz) (PG_GETARG_FLOAT8(1) * 1000000);
 	TimestampTz expires_at;
-	char	   *result = get(id, &expires_at);
+	char	   *result = get(InvalidOid, id, &expires_at);
 
 	if (strcmp(result, "claimed") == 0)
 	{
@@ -308,7 +317,7 @@ pgseal_keyring_refresh(int64 key_version_id)
 	char	   *outcome = "";
 	bool		usable = true;
 
-	if (!pgseal_keycache_claim_refresh(key_version_id))
+	if (!pgseal_keycache_claim_refresh(InvalidOid, key_version_id))
 		return false;
 
 	SPI_connect();

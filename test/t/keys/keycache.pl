@@ -150,6 +150,11 @@ cmp_ok(sql(q{SELECT count_text_in_shared_memory('SELECT count_text_in')}),
 	is(results('cache_get(11)'), 'hit:good', 'and the last one published');
 }
 
+# What one server gave, or refused, is nothing to another
+is(results('cache_get_of(1, 14)', 'cache_publish(14) > 0', 'cache_get_of(1, 14)', 'cache_get_of(2, 14)'),
+	'claimed,t,hit:good,claimed', 'a key is that of the server that unwrapped it');
+is(results("cache_get_of(2, 14)", "cache_fail(14, 'refused')", 'cache_get_of(2, 14)', 'cache_get_of(1, 14)', 'cache_publish(14) > 0', 'cache_get_of(2, 14)', 'cache_abandon(14)'),
+	'claimed,f,failed:refused:code14,claimed,t,claimed,', 'and so is a refusal');
 is(results('cache_get(12)', 'cache_abandon(12)', 'cache_get(12)'), 'claimed,,claimed', 'abandoned');
 
 {
