@@ -29,6 +29,13 @@ SELECT pg_get_viewdef('v'::regclass) LIKE '%blind_index(%) = blind_index(%' AS "
 SELECT count(*) FROM t a, t b WHERE blind_index(a.c) = blind_index(b.c);
 SELECT count(*) FROM t WHERE blind_index(c) = blind_index('a'::encrypted_text('compared_n'));
 SELECT blind_index('a') = blind_index('a') AS "two literals";
+-- two keys
+CREATE TABLE u (c encrypted_text, token bytea GENERATED ALWAYS AS (blind_index(c)) STORED);
+INSERT INTO u VALUES ('a');
+SELECT count(*) FROM t JOIN u ON blind_index(t.c) = blind_index(u.c);
+SELECT count(*) FROM t JOIN u USING (token);
+SELECT count(*) FROM t WHERE EXISTS (SELECT FROM u WHERE u.token = t.token);
+SELECT count(*) FROM t JOIN u USING (c);
 -- while the index key is replaced
 SELECT pgseal.rotate_index_key('compared.t');
 SELECT id, c FROM t WHERE token = blind_index('a');

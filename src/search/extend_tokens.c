@@ -9,6 +9,9 @@
  * computed, as it is for column = 'x'.  The column may also be a generated one of
  * tokens.
  *
+ * Tokens of two columns under two keys are never equal either, and nothing can be
+ * meant by comparing them; that is said in a notice.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -77,6 +80,27 @@ token_alike(Node *expr, int32 typmod)
 	return (Node *) token;
 }
 
+/* The same of tokens of a value that isn't a column */
+static int32
+key_of_tokens(Node *expr, Query *query)
+{
+	int32		typmod = column_of_tokens(expr, query);
+	FuncExpr   *call = typmod == PGSEAL_TYPMOD_NONE ? pgseal_stored_value_call(expr) : NULL;
+
+	return call != NULL ? pgseal_stored_typmod(linitial(call->args)) : typmod;
+}
+
+/* PGSEAL_TYPMOD_NONE and _ANY say nothing of a key. */
+static void
+note_two_keys(int32 one, int32 other)
+{
+	if (one > 0 && other > 0 && one != other)
+		ereport(NOTICE,
+				(errmsg("tokens under key \"%s\" are never equal to tokens under key \"%s\"",
+						pgseal_catalog_name(one), pgseal_catalog_name(other)),
+				 errhint("Compare the columns themselves, or give them the same key.")));
+}
+
 static bool
 make_alike(Node *node, void *context)
 {
@@ -89,6 +113,9 @@ make_alike(Node *node, void *context)
 	if (IsA(node, OpExpr) && list_length(comparison->args) == 2 &&
 		exprType(linitial(comparison->args)) == BYTEAOID &&
 		(comparison->opno == ByteaEqualOperator || get_opcode(comparison->opno) == F_BYTEANE))
+	{
+		note_two_keys(key_of_tokens(linitial(comparison->args), context),
+					  key_of_tokens(lsecond(comparison->args), context));
 		for (int side = 0; side < 2; side++)
 		{
 			ListCell   *other = list_nth_cell(comparison->args, 1 - side);
@@ -98,6 +125,7 @@ make_alike(Node *node, void *context)
 			if (alike != NULL)
 				lfirst(other) = alike;
 		}
+	}
 	return expression_tree_walker(node, make_alike, context);
 }
 
