@@ -168,7 +168,7 @@ tells_nothing(Oid function)
 	for (int i = 0; i < lengthof(harmless); i++)
 		if (function == harmless[i])
 			return true;
-	return getExtensionOfObject(ProcedureRelationId, function) == pgseal_extension_oid();
+	return pgseal_stored_is_token_function(function);
 }
 
 /*
@@ -381,13 +381,16 @@ check_columns(Oid relation, AttrNumber attnum)
 static bool
 opens_value(Node *node, void *context)
 {
+	ListCell   *lc;
+
 	if (node == NULL)
 		return false;
-	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->args != NIL &&
-		pgseal_type_by_oid(exprType(linitial(((FuncExpr *) node)->args))) != NULL &&
-		pgseal_type_by_oid(exprType(node)) == NULL &&
+	if (IsA(node, FuncExpr) && pgseal_type_by_oid(exprType(node)) == NULL &&
+		!pgseal_stored_is_token_function(((FuncExpr *) node)->funcid) &&
 		func_volatile(((FuncExpr *) node)->funcid) != PROVOLATILE_IMMUTABLE)
-		return true;
+		foreach(lc, ((FuncExpr *) node)->args)
+			if (pgseal_refuse_holds_encrypted(exprType(lfirst(lc))))
+				return true;
 	return expression_tree_walker(node, opens_value, context);
 }
 
@@ -458,6 +461,8 @@ refuse_object_access(ObjectAccessType access, Oid class, Oid object, int sub_id,
 		check_server_drop(object);
 	if (access == OAT_POST_CREATE && class == ExtensionRelationId)
 		pgseal_wakeup_at_commit();	/* the worker may not know this database */
+	if (access == OAT_POST_ALTER && class == TriggerRelationId && OidIsValid(pgseal_extension_oid()))
+		pgseal_refuse_trigger(object);	/* ENABLE */
 	if (access != OAT_POST_CREATE || !OidIsValid(pgseal_extension_oid()))
 		return;
 	pgseal_stored_created(class, object, sub_id);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * refuse_triggers.c
- *	  Trigger functions in C that can't work on encrypted columns.
+ *	  Trigger functions that can't work on encrypted columns, or are somebody else's.
  *
  * tsvector_update_trigger(), and moddatetime(), autoinc() and insert_username() of
  * PostgreSQL's contrib modules, are given the names of columns and take nothing
@@ -19,15 +19,18 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "hooks/refuse.h"
+#include "value/owner_usage.h"
 
 typedef enum TriggerKind
 {
@@ -74,7 +77,48 @@ refuse(Oid function, const char *column)
 					 quote_identifier(column))));
 }
 
-/* A trigger that was just made; its row isn't visible yet, except to SnapshotSelf. */
+static bool
+has_encrypted_column(Oid relation)
+{
+	Relation	rel = relation_open(relation, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		found = false;
+
+	for (int i = 0; i < desc->natts; i++)
+		found = found || (!TupleDescAttr(desc, i)->attisdropped &&
+						  pgseal_refuse_holds_encrypted(TupleDescAttr(desc, i)->atttypid));
+	relation_close(rel, AccessShareLock);
+	return found;
+}
+
+/*
+ * A trigger's function is handed the rows of whoever writes, and opens what he may, or
+ * its owner where it is SECURITY DEFINER.  What it makes of them nobody can tell; so
+ * whoever makes or enables one that is of somebody else than the table hears of it.
+ * pgseal.check() names them, too.
+ */
+static void
+warn_of_function(Form_pg_trigger trigger)
+{
+	HeapTuple	row = SearchSysCache1(PROCOID, ObjectIdGetDatum(trigger->tgfoid));
+	Oid			author;
+
+	if (!HeapTupleIsValid(row))
+		return;
+	author = ((Form_pg_proc) GETSTRUCT(row))->proowner;
+	ReleaseSysCache(row);
+	if (superuser_arg(author) || author == pgseal_relation_owner(trigger->tgrelid) ||
+		!has_encrypted_column(trigger->tgrelid))
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("function %s of role \"%s\" will be handed the rows of \"%s\", with encrypted columns",
+					format_procedure(trigger->tgfoid), GetUserNameFromId(author, true),
+					get_rel_name(trigger->tgrelid)),
+			 errhint("It can open and keep what may be opened by who writes.")));
+}
+
+/* A trigger that was just made or changed; its row isn't visible yet, except to SnapshotSelf. */
 void
 pgseal_refuse_trigger(Oid trigger)
 {
@@ -87,6 +131,9 @@ pgseal_refuse_trigger(Oid trigger)
 				ObjectIdGetDatum(trigger));
 	scan = systable_beginscan(catalog, TriggerOidIndexId, true, SnapshotSelf, 1, &key);
 	row = systable_getnext(scan);
+	if (HeapTupleIsValid(row) && !((Form_pg_trigger) GETSTRUCT(row))->tgisinternal &&
+		((Form_pg_trigger) GETSTRUCT(row))->tgenabled != TRIGGER_DISABLED)
+		warn_of_function((Form_pg_trigger) GETSTRUCT(row));
 	if (HeapTupleIsValid(row) &&
 		kind_of(((Form_pg_trigger) GETSTRUCT(row))->tgfoid) != TRIGGER_OTHER)
 	{

@@ -29,6 +29,7 @@
 #include "base/extension.h"
 #include "keys/keyring.h"
 #include "search/extend.h"
+#include "search/stored_tokens.h"
 #include "value/basetype.h"
 
 /* Arguments of blind_index(plaintext, key, ...), NIL for all other expressions */
@@ -40,9 +41,7 @@ plaintext_call(Node *node)
 	List	   *args;
 
 	if (!IsA(node, FuncExpr) || call->funcresulttype != BYTEAOID ||
-		call->funcid < FirstNormalObjectId ||
-		get_func_namespace(call->funcid) != PG_CATALOG_NAMESPACE ||
-		strcmp(get_func_name(call->funcid), "blind_index") != 0)
+		!pgseal_stored_is_token_function(call->funcid))
 		return NIL;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
 	if (!HeapTupleIsValid(tuple))

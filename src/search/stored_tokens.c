@@ -151,9 +151,8 @@ first_argument(const FuncExpr *call)
 	return NULL;
 }
 
-/* Is it one of the extension's functions blind_index()? */
-static bool
-is_blind_index_function(Oid function)
+bool
+pgseal_stored_is_token_function(Oid function)
 {
 	return function >= FirstNormalObjectId &&
 		get_func_rettype(function) == BYTEAOID &&
@@ -172,7 +171,7 @@ pgseal_stored_column(Node *expr)
 	column = without_labels(first_argument(call));
 	if (column == NULL || !IsA(column, Var) ||
 		pgseal_type_by_oid(getBaseType(exprType(column))) == NULL ||
-		!is_blind_index_function(call->funcid))
+		!pgseal_stored_is_token_function(call->funcid))
 		return NULL;
 	return (Var *) column;
 }
@@ -197,7 +196,7 @@ is_call(Node *expr)
 	FuncExpr   *call = (FuncExpr *) expr;
 
 	return IsA(expr, FuncExpr) && call->funcresulttype == BYTEAOID && call->args != NIL &&
-		is_blind_index_function(call->funcid);
+		pgseal_stored_is_token_function(call->funcid);
 }
 
 FuncExpr *
@@ -430,6 +429,12 @@ keep_no_statistics(Oid relation, AttrNumber attnum)
  * its tokens take must be known where one is computed, however the row came
  * there, so the table's OID is put where a call says how it was written.  Nothing
  * compares that, and what isn't one of its few values is written as a call.
+ *
+ * No other place will do.  An argument with the OID would be written out by
+ * pg_get_indexdef() and pg_dump and be wrong after a restore, and the call would not be
+ * equal() to the one in a query, so no index would be found.  Locations are read as
+ * -1 from a catalog.  The executor knows no table in ANALYZE, in partition routing and
+ * in COPY.  And a caller can't forge it: the parser never makes such a call.
  */
 #define MARK_OF_USER	((Oid) (FirstNormalObjectId - 1))
 
@@ -443,7 +448,7 @@ mark_walker(Node *node, void *context)
 	if (IsA(node, FuncExpr) && call->funcresulttype == BYTEAOID &&
 		(call->funcformat == COERCE_EXPLICIT_CALL ||
 		 (Oid) call->funcformat >= MARK_OF_USER) &&
-		is_blind_index_function(call->funcid))
+		pgseal_stored_is_token_function(call->funcid))
 		call->funcformat = (CoercionForm) *(Oid *) context;
 	return expression_tree_walker(node, mark_walker, context);
 }

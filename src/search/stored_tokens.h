@@ -26,6 +26,9 @@ extern Node *pgseal_stored_generation(Relation table, AttrNumber attnum);
 /* The type modifier of an encrypted column, also of one of a domain */
 extern int32 pgseal_stored_typmod(Node *column);
 
+/* Is it one of the extension's functions blind_index()? */
+extern bool pgseal_stored_is_token_function(Oid function);
+
 /* The column in blind_index(column, ...), a Var; NULL for all else */
 extern Var *pgseal_stored_column(Node *expr);
 

@@ -59,6 +59,18 @@ CREATE TRIGGER audit AFTER INSERT ON seen FOR EACH ROW EXECUTE FUNCTION author.a
 is($node->safe_psql('postgres', q{SELECT * FROM pgseal.check() WHERE object LIKE 'trigger%'}),
 	'trigger audit on public.seen|shown|Function author.audit() of role author is handed the rows that are written.',
 	'check() names a trigger whose function is of somebody else');
+my $warned = qr/WARNING:  function author\.audit\(\) of role "author" will be handed the rows of "seen"/;
+for my $sql ('ALTER TABLE seen DISABLE TRIGGER audit; ALTER TABLE seen ENABLE TRIGGER audit', 'ALTER TABLE seen ENABLE ALWAYS TRIGGER audit',
+	'CREATE TRIGGER audit2 AFTER INSERT ON seen FOR EACH STATEMENT EXECUTE FUNCTION author.audit()',
+	'CREATE OR REPLACE TRIGGER audit AFTER UPDATE ON seen FOR EACH ROW EXECUTE FUNCTION author.audit()')
+{
+	like(($node->psql('postgres', $sql))[2], $warned, "a warning: $sql");
+}
+for my $sql ('ALTER TABLE seen DISABLE TRIGGER audit', 'CREATE TRIGGER mine2 AFTER INSERT ON seen FOR EACH ROW EXECUTE FUNCTION mine()',
+	'CREATE TABLE unseen (id int, c text); CREATE TRIGGER audit AFTER INSERT ON unseen FOR EACH ROW EXECUTE FUNCTION author.audit()')
+{
+	is(($node->psql('postgres', $sql))[2], '', "none: $sql");
+}
 
 $node->stop;
 done_testing();
