@@ -51,6 +51,15 @@
 	make_restrictinfo((root), (clause), true, false, false, (security_level), NULL, NULL, NULL)
 #endif
 
+/* The strategy of PARTITION BY is a word until 16 */
+#if PG_VERSION_NUM >= 160000
+#define pgseal_partitions_by_hash(spec) \
+	((spec)->strategy == PARTITION_STRATEGY_HASH)
+#else
+#define pgseal_partitions_by_hash(spec) \
+	(pg_strcasecmp((spec)->strategy, "hash") == 0)
+#endif
+
 /* In a ResultRelInfo: its CHECK constraints, once one was checked */
 #if PG_VERSION_NUM >= 180000
 #define pgseal_check_exprs	ri_CheckConstraintExprs

@@ -70,8 +70,42 @@ relation_to_be(RangeVar *name)
 }
 
 static void
+refuse_partitions(const char *table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("partitions of table \"%s\" would reveal encrypted values", table),
+			 errhint("Use PARTITION BY HASH.")));
+}
+
+/* What check_partition_key() would refuse afterwards, before a key is made for it */
+static void
+check_partition_spec(CreateStmt *stmt)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	if (stmt->partspec == NULL || pgseal_partitions_by_hash(stmt->partspec))
+		return;
+	foreach(lc, stmt->partspec->partParams)
+		foreach(lc2, stmt->tableElts)
+		{
+			const char *name = lfirst_node(PartitionElem, lc)->name;
+			ColumnDef  *column = lfirst(lc2);
+			Oid			type;
+
+			if (name == NULL || !IsA(column, ColumnDef) || strcmp(column->colname, name) != 0)
+				continue;
+			type = LookupTypeNameOid(NULL, column->typeName, true);
+			if (OidIsValid(type) && pgseal_refuse_holds_encrypted(type))
+				refuse_partitions(stmt->relation->relname);
+		}
+}
+
+static void
 complete_create(CreateStmt *stmt, PgsealKeyOwner *owner)
 {
+	check_partition_spec(stmt);
 	pgseal_join_parents(stmt->inhRelations);
 	pgseal_column_keys_complete(stmt->tableElts, owner, stmt->inhRelations);
 }
@@ -319,11 +353,7 @@ check_partition_key(Relation rel)
 		if (!pgseal_refuse_holds_encrypted(key->parttypid[i]))
 			continue;
 		if (key->strategy != PARTITION_STRATEGY_HASH)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("partitions of table \"%s\" would reveal encrypted values",
-							RelationGetRelationName(rel)),
-					 errhint("Use PARTITION BY HASH.")));
+			refuse_partitions(RelationGetRelationName(rel));
 		pgseal_refuse_without_usage(key->parttypmod[i] > 0 ? key->parttypmod[i] :
 									pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
 	}

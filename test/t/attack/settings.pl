@@ -74,6 +74,15 @@ my $keys = $node->safe_psql('postgres', 'CREATE TEMP TABLE first (x encrypted_te
 $node->safe_psql('postgres', $loop);
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal.keys'), $keys, 'temporary tables in a loop make no keys');
 
+# A table that is refused has no key made
+for my $by ('RANGE (x)', 'LIST (x)', 'RANGE (id, x)')
+{
+	my $log = -s $node->logfile;
+
+	like(($node->psql('postgres', "CREATE TABLE no_such (id int, x encrypted_text) PARTITION BY $by"))[2], qr/would reveal encrypted values/, "refused: $by");
+	unlike(slurp_file($node->logfile, $log), qr/key_created/, 'and no key was made for it');
+}
+
 #
 # Files and programs
 #
