@@ -18,6 +18,7 @@
 #include "foreign/foreign.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "rewrite/prs2lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -29,6 +30,7 @@
 #include "base/citus.h"
 #include "base/compat.h"
 #include "base/spi_query.h"
+#include "hooks/opened.h"
 #include "keys/wrapping.h"
 #include "signed/verify.h"
 #include "value/find_sealed.h"
@@ -166,6 +168,44 @@ check_triggers(ReturnSetInfo *result, const PgsealHolder *holder)
 					 pgseal_query_text(i, 2), quote_identifier(pgseal_query_text(i, 3))));
 }
 
+/* A materialized view that stores what its query makes of encrypted columns */
+static void
+check_view(ReturnSetInfo *result, Oid view)
+{
+	Relation	rel = try_relation_open(view, AccessShareLock);
+	Query	   *query;
+	ListCell   *lc;
+
+	if (rel == NULL)
+		return;
+	query = linitial_node(Query, rel->rd_rules->rules[0]->actions);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, lc);
+
+		if (!target->resjunk && pgseal_is_made_of_sealed(target->expr, true))
+			put(result, psprintf("column %s.%s",
+								 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+															RelationGetRelationName(rel)),
+								 quote_identifier(target->resname)),
+				"shown", "The materialized view stores what it makes of encrypted columns in plain.");
+	}
+	relation_close(rel, AccessShareLock);
+}
+
+static void
+check_views(ReturnSetInfo *result)
+{
+	uint64		num = pgseal_query("SELECT c.oid FROM pg_catalog.pg_class c"
+								   " WHERE c.relkind OPERATOR(pg_catalog.=) 'm' ORDER BY 1", 0);
+	Oid		   *views = palloc(Max(num, 1) * sizeof(Oid));
+
+	for (uint64 i = 0; i < num; i++)
+		views[i] = (Oid) pgseal_query_int64(i, 1);
+	for (uint64 i = 0; i < num; i++)
+		check_view(result, views[i]);
+}
+
 static void
 check_tables(ReturnSetInfo *result)
 {
@@ -180,6 +220,7 @@ check_tables(ReturnSetInfo *result)
 	pgseal_query_begin(&session);
 	foreach(lc, holders)
 		check_triggers(result, lfirst(lc));
+	check_views(result);
 	pgseal_query_end(&session);
 }
 

@@ -36,7 +36,6 @@
 #include "hooks/late_opening.h"
 #include "hooks/opened.h"
 #include "value/basetype.h"
-#include "value/find_sealed.h"
 
 static planner_hook_type prev_planner = NULL;
 static set_rel_pathlist_hook_type prev_set_rel_pathlist = NULL;
@@ -56,34 +55,10 @@ pgseal_late(PG_FUNCTION_ARGS)
  */
 
 static bool
-holds_encrypted(Oid type)
-{
-	return type >= FirstNormalObjectId && pgseal_shape_of_type(type, -1) != NULL;
-}
-
-static bool
-is_made_of_encrypted(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var) || IsA(node, Aggref) || IsA(node, WindowFunc) || IsA(node, FuncExpr))
-	{
-		if (holds_encrypted(exprType(node)))
-			return true;
-		/* What is in an aggregate is opened below the sort in any case */
-		if (IsA(node, Aggref) || IsA(node, WindowFunc))
-			return false;
-	}
-	return expression_tree_walker(node, is_made_of_encrypted, context);
-}
-
-static bool
 reveals_encrypted(const TargetEntry *target)
 {
-	Oid			type = exprType((Node *) target->expr);
-
-	return target->ressortgroupref == 0 && !IsA(target->expr, Var) && !holds_encrypted(type) &&
-		is_made_of_encrypted((Node *) target->expr, NULL);
+	/* What is in an aggregate is opened below the sort in any case */
+	return target->ressortgroupref == 0 && pgseal_is_made_of_sealed(target->expr, false);
 }
 
 static Oid

@@ -26,6 +26,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "hooks/opened.h"
+#include "search/stored_tokens.h"
 #include "value/basetype.h"
 #include "value/find_sealed.h"
 
@@ -296,4 +297,32 @@ pgseal_is_opened_result(Expr *expr)
 		return false;
 	return opened->funcid == our_function(function_names[PGSEAL_OPEN_RESULT].row, RECORDOID) ||
 		opened->funcid == our_function(function_names[PGSEAL_OPEN_RESULT].rows, ANYARRAYOID);
+}
+
+/*
+ * Values that are made of sealed ones
+ */
+
+static bool
+made_of_sealed_walker(Node *node, void *context)
+{
+	bool		in_aggregates = *(bool *) context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && pgseal_stored_is_token_function(((FuncExpr *) node)->funcid))
+		return false;
+	if ((IsA(node, Var) || IsA(node, Aggref) || IsA(node, WindowFunc) || IsA(node, FuncExpr)) &&
+		holds_sealed(node, NIL))
+		return true;
+	if ((IsA(node, Aggref) || IsA(node, WindowFunc)) && !in_aggregates)
+		return false;
+	return expression_tree_walker(node, made_of_sealed_walker, context);
+}
+
+bool
+pgseal_is_made_of_sealed(Expr *expr, bool in_aggregates)
+{
+	return !IsA(expr, Var) && !holds_sealed((Node *) expr, NIL) &&
+		made_of_sealed_walker((Node *) expr, &in_aggregates);
 }

@@ -24,6 +24,12 @@ typedef enum PgsealOpening
  */
 extern Expr *pgseal_opened(Expr *expr, PgsealOpening opening, List *queries);
 
+/*
+ * Is the expression in plain, but made of sealed values?  Of tokens doesn't count; of
+ * the arguments of aggregates does, if asked for.
+ */
+extern bool pgseal_is_made_of_sealed(Expr *expr, bool in_aggregates);
+
 /* Did pgseal_opened() make this for a result? */
 extern bool pgseal_is_opened_result(Expr *expr);
 

@@ -368,6 +368,12 @@ pgseal_lifecycle_due_rotations(void)
 	return NIL;
 }
 
+List *
+pgseal_lifecycle_rotations_of_policy(int max)
+{
+	return NIL;
+}
+
 int
 pgseal_lifecycle_due_rewraps(int64 *out_ids, int max)
 {

@@ -59,6 +59,12 @@ CREATE TRIGGER audit AFTER INSERT ON seen FOR EACH ROW EXECUTE FUNCTION author.a
 is($node->safe_psql('postgres', q{SELECT * FROM pgseal.check() WHERE object LIKE 'trigger%'}),
 	'trigger audit on public.seen|shown|Function author.audit() of role author is handed the rows that are written.',
 	'check() names a trigger whose function is of somebody else');
+$node->safe_psql('postgres', q{
+CREATE MATERIALIZED VIEW m AS SELECT id, c, lower(c) AS l, length(c) > 3 AS n, blind_index(c) AS t FROM seen;
+CREATE MATERIALIZED VIEW m2 AS SELECT max(c), count(c) FROM seen;
+CREATE MATERIALIZED VIEW m3 AS SELECT id FROM seen WHERE lower(c) = 'x'});
+is($node->safe_psql('postgres', q{SELECT object FROM pgseal.check() WHERE status = 'shown' AND object LIKE 'column%' ORDER BY 1}),
+	"column public.m.l\ncolumn public.m.n\ncolumn public.m2.count\ncolumn public.m2.max", 'and materialized views of opened values');
 my $warned = qr/WARNING:  function author\.audit\(\) of role "author" will be handed the rows of "seen"/;
 for my $sql ('ALTER TABLE seen DISABLE TRIGGER audit; ALTER TABLE seen ENABLE TRIGGER audit', 'ALTER TABLE seen ENABLE ALWAYS TRIGGER audit',
 	'CREATE TRIGGER audit2 AFTER INSERT ON seen FOR EACH STATEMENT EXECUTE FUNCTION author.audit()',
