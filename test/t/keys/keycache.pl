@@ -150,11 +150,6 @@ cmp_ok(sql(q{SELECT count_text_in_shared_memory('SELECT count_text_in')}),
 	is(results('cache_get(11)'), 'hit:good', 'and the last one published');
 }
 
-# What one server gave, or refused, is nothing to another
-is(results('cache_get_of(1, 14)', 'cache_publish(14) > 0', 'cache_get_of(1, 14)', 'cache_get_of(2, 14)'),
-	'claimed,t,hit:good,claimed', 'a key is that of the server that unwrapped it');
-is(results("cache_get_of(2, 14)", "cache_fail(14, 'refused')", 'cache_get_of(2, 14)', 'cache_get_of(1, 14)', 'cache_publish(14) > 0', 'cache_get_of(2, 14)', 'cache_abandon(14)'),
-	'claimed,f,failed:refused:code14,claimed,t,claimed,', 'and so is a refusal');
 is(results('cache_get(12)', 'cache_abandon(12)', 'cache_get(12)'), 'claimed,,claimed', 'abandoned');
 
 {
@@ -177,6 +172,12 @@ is(results('cache_get(20)'), 'failed:unreachable:code20', 'for all processes');
 sleep 1.3;
 is(results('cache_get(20)'), 'claimed', 'but not for long');
 is(stat_of('failures'), 1, 'failures are counted');
+
+# What one server gave, or refused, is nothing to another
+is(results('cache_get_of(1, 14)', 'cache_publish(14) > 0', 'cache_get_of(1, 14)', 'cache_get_of(2, 14)'),
+	'claimed,t,hit:good,claimed', 'a key is that of the server that unwrapped it');
+is(results("cache_get_of(2, 14)", "cache_fail(14, 'refused')", 'cache_get_of(2, 14)', 'cache_get_of(1, 14)', 'cache_publish(14) > 0', 'cache_get_of(2, 14)', 'cache_abandon(14)'),
+	'claimed,f,failed:refused:code14,claimed,t,claimed,', 'and so is a refusal');
 
 is(results('cache_get(21)', "cache_fail(21, 'invalid')", 'pg_sleep(1.5)', 'cache_get(21)'),
 	'claimed,f,,failed:invalid:code21', 'a refusal is remembered longer');
