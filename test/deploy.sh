@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests deploy/: sh test/deploy.sh [PART...], as root.  Parts: image keyring manifests
+# Tests deploy/: sh test/deploy.sh [PART...], as root.  Parts: image keyring manifests backup
 #
 # Images are built by buildah and run by podman with runc, in a storage of their own,
 # on a base that debootstrap makes: no registry and no daemon is needed.  What a part
@@ -180,7 +180,14 @@ test_manifests()
 		"statefulset.yaml is what the chart makes"
 }
 
-for part in ${*:-image keyring manifests}
+test_backup()
+{
+	there pgbackrest || return
+	sh test/scratch.sh sh test/deploy/backup.sh >"$work/log" 2>&1
+	is 0 $? "pgBackRest's repository has no plaintext and no key, and the drill reads all: $(tail -n 1 "$work/log")"
+}
+
+for part in ${*:-image keyring manifests backup}
 do
 	printf '==== %s\n' "$part"
 	test_"$part"
