@@ -357,12 +357,6 @@ pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
  */
 
 List *
-pgseal_lifecycle_rotations_of_policy(int max)
-{
-	return NIL;
-}
-
-List *
 pgseal_lifecycle_due_rotations(void)
 {
 	return NIL;
