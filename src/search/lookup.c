@@ -57,6 +57,30 @@
 static planner_hook_type prev_planner = NULL;
 static get_relation_info_hook_type prev_get_relation_info = NULL;
 
+static Node *extend_qual(Node *node, PgsealExtension *extension);
+
+/*
+ * Of AND or OR.  The planner counts on there being none below another of its kind,
+ * and crashes otherwise, so what an AND's condition was extended to is part of it.
+ */
+static void
+extend_arguments(BoolExpr *node, PgsealExtension *extension)
+{
+	List	   *args = NIL;
+	ListCell   *lc;
+
+	foreach(lc, node->args)
+	{
+		Node	   *arg = extend_qual(lfirst(lc), extension);
+
+		if (IsA(arg, BoolExpr) && ((BoolExpr *) arg)->boolop == node->boolop)
+			args = list_concat(args, ((BoolExpr *) arg)->args);
+		else
+			args = lappend(args, arg);
+	}
+	node->args = args;
+}
+
 /*
  * Only what decides whether a row stays: elsewhere, as below NOT, the added
  * clause would turn an unknown result into false.
@@ -78,12 +102,7 @@ extend_qual(Node *node, PgsealExtension *extension)
 		return (Node *) clauses;
 	}
 	if (is_andclause(node) || is_orclause(node))
-	{
-		ListCell   *lc;
-
-		foreach(lc, ((BoolExpr *) node)->args)
-			lfirst(lc) = extend_qual(lfirst(lc), extension);
-	}
+		extend_arguments((BoolExpr *) node, extension);
 	else if (IsA(node, OpExpr) && pgseal_extends_equality((OpExpr *) node))
 	{
 		Node	   *extended = pgseal_extend_equality(extension->rtable, (OpExpr *) node);
