@@ -50,8 +50,9 @@ do
 done
 
 failed=
-databases=$(sql -d postgres -c "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate")
-for database in $databases
+checked=0
+sql -d postgres -c "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate" >"$scratch/databases"
+while IFS= read -r database <&3
 do
 	[ "$(sql -d "$database" -c "SELECT count(*) FROM pg_extension WHERE extname = 'pgseal'")" -eq 1 ] || continue
 	bad=$(sql -d "$database" -F ': ' -c "SELECT object, status, detail FROM pgseal.check() WHERE status NOT IN ('ok', 'shown')")
@@ -66,7 +67,9 @@ do
 		SQL
 		sed "s/|[tf]\$//; s/^/$database: /" "$scratch/result"
 		! grep -q '|f$' "$scratch/result" || failed=yes
+		checked=$((checked + 1))
 	done <"$scratch/tables"
-done
+done 3<"$scratch/databases"
 [ -z "$failed" ] || { echo 'drill: NOT everything could be read' >&2; exit 1; }
+[ "$checked" -gt 0 ] || { echo 'drill: there was nothing to read: no table has an encrypted column' >&2; exit 1; }
 echo 'drill: everything could be read'
