@@ -376,9 +376,9 @@ wait_and_drive(Exchange *exchange)
 	{
 		if (events[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
 			curl->multi_socket_action(multi, events[i].fd,
-									 (events[i].events & WL_SOCKET_READABLE ? CURL_CSELECT_IN : 0) |
-									 (events[i].events & WL_SOCKET_WRITEABLE ? CURL_CSELECT_OUT : 0),
-									 &running);
+									  (events[i].events & WL_SOCKET_READABLE ? CURL_CSELECT_IN : 0) |
+									  (events[i].events & WL_SOCKET_WRITEABLE ? CURL_CSELECT_OUT : 0),
+									  &running);
 	}
 	if (exchange->timer_set && exchange->timer_at <= pgseal_clock())
 	{
@@ -478,7 +478,7 @@ receive_message(Exchange *exchange, curl_socket_t fd, PgsealMessageLength messag
 
 		block_signals();
 		code = curl->easy_recv(exchange->easy, response->body + response->body_len,
-							  PGSEAL_HTTP_MAX_BODY - response->body_len, &num);
+							   PGSEAL_HTTP_MAX_BODY - response->body_len, &num);
 		unblock_signals();
 		response->body_len += num;
 		if (code == CURLE_AGAIN)

@@ -39,7 +39,7 @@ pgseal_libcurl(char *out_detail, size_t out_detail_size)
 				 "%s could not be loaded: install libcurl on the server's machine.", LIBRARY);
 		return NULL;
 	}
-	PGSEAL_LIBCURL_FUNCTIONS(LOAD)
+	PGSEAL_LIBCURL_FUNCTIONS(LOAD);
 	if (missing == NULL)
 		return &functions;
 	snprintf(out_detail, out_detail_size, "%s has no function %s: it is too old.", LIBRARY, missing);
