@@ -35,7 +35,7 @@ COMMENT ON TYPE pgseal.digest IS 'where the ledger of a signed table stood; to b
 CREATE FUNCTION pgseal.ledger_digest("table" regclass) RETURNS pgseal.digest
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_ledger_digest_of_table';
 REVOKE ALL ON FUNCTION pgseal.ledger_digest FROM PUBLIC;
-COMMENT ON FUNCTION pgseal.ledger_digest IS 'where the ledger of a signed table stands: pgseal.verify_table(digest => …) tells whether the table is older than that';
+COMMENT ON FUNCTION pgseal.ledger_digest IS 'where the ledger of a signed table stands: pgseal.verify_table(digest => x) tells whether the table is older than that';
 
 CREATE FUNCTION pgseal.verify_table("table" regclass, ledger bool DEFAULT false, digest pgseal.digest DEFAULT NULL,
 	OUT "column" name, OUT sealed int8, OUT stale int8, OUT broken int8,
