@@ -70,13 +70,14 @@ pgseal_key_stats(PG_FUNCTION_ARGS)
 	Datum		values[6] = {0};
 	bool		nulls[6] = {false};
 	PgsealKeyStats stats;
+	TimestampTz lead = pgseal_clock_lead();
 
 	pgseal_keycache_key_stats(PG_GETARG_INT64(0), &stats);
 	values[0] = Int64GetDatum(stats.seals);
 	values[1] = BoolGetDatum(stats.cached);
-	values[2] = TimestampTzGetDatum(pgseal_clock_time(stats.published_at));
-	values[3] = TimestampTzGetDatum(pgseal_clock_time(stats.used_at));
-	values[4] = TimestampTzGetDatum(pgseal_clock_time(stats.expires_at));
+	values[2] = TimestampTzGetDatum(pgseal_clock_time(stats.published_at, lead));
+	values[3] = TimestampTzGetDatum(pgseal_clock_time(stats.used_at, lead));
+	values[4] = TimestampTzGetDatum(pgseal_clock_time(stats.expires_at, lead));
 	nulls[2] = nulls[3] = nulls[4] = !stats.cached;
 	nulls[5] = stats.failure == PGSEAL_KMS_OK;
 	values[5] = CStringGetTextDatum(pgseal_kms_status_name(stats.failure));

@@ -52,12 +52,20 @@ pgseal_clock_coarse(void)
 #endif
 }
 
-/* The time of day that it shows as this, for people */
+/*
+ * For people: how far the time of day is ahead of this clock, to be read once for all
+ * times that are shown together (else their order could change), and a time of day
+ */
 static inline TimestampTz
-pgseal_clock_time(TimestampTz clock)
+pgseal_clock_lead(void)
 {
-	return clock == 0 || TIMESTAMP_NOT_FINITE(clock) ? clock :
-		GetCurrentTimestamp() + (clock - pgseal_clock());
+	return GetCurrentTimestamp() - pgseal_clock();
+}
+
+static inline TimestampTz
+pgseal_clock_time(TimestampTz clock, TimestampTz lead)
+{
+	return clock == 0 || TIMESTAMP_NOT_FINITE(clock) ? clock : clock + lead;
 }
 
 #endif							/* PGSEAL_CLOCK_H */
