@@ -39,10 +39,29 @@ CREATE FUNCTION exclaimed(encrypted_text) RETURNS text LANGUAGE sql AS $$ SELECT
 CREATE FUNCTION row_text(sales) RETURNS text LANGUAGE sql AS $$ SELECT $1::text $$;
 CREATE FUNCTION as_xml() RETURNS text LANGUAGE sql AS $$ SELECT query_to_xml('SELECT amount FROM printing.sales WHERE amount > 2', false, true, '')::text $$;
 CREATE FUNCTION is_east(encrypted_text) RETURNS bool LANGUAGE sql AS $$ SELECT $1 = 'east' $$;
+CREATE FUNCTION any_text(anyelement) RETURNS text LANGUAGE sql AS $$ SELECT FORMAT('%s', $1) $$;
+CREATE FUNCTION any_array(anyarray) RETURNS text LANGUAGE sql AS $$ SELECT array_to_string($1, ',') $$;
+CREATE FUNCTION any_pair(anycompatible, anycompatible) RETURNS text LANGUAGE sql AS $$ SELECT concat($1, $2) $$;
+CREATE FUNCTION any_joined(anyelement) RETURNS text LANGUAGE sql AS $$ SELECT 'the ' || $1 $$;
+CREATE FUNCTION any_is(anyelement, text) RETURNS bool LANGUAGE sql AS $$ SELECT concat($1) = $2 $$;
+CREATE FUNCTION same(anyelement) RETURNS anyelement LANGUAGE sql AS $$ SELECT $1 $$;
+CREATE FUNCTION reads_east(encrypted_text) RETURNS bool LANGUAGE sql AS $$ SELECT concat($1) = 'east' $$;
 CREATE PROCEDURE nothing() BEGIN ATOMIC END;
 CALL nothing();
 SELECT listed(region, quarter), exclaimed(region), row_text(sales), as_xml() FROM sales WHERE amount = 3;
+SELECT any_text(region), any_text(amount), any_array(ARRAY[region, quarter]), any_pair(amount, 1), any_joined(region), any_text(sales), any_joined(sales), any_text(same(region)), same(region) FROM sales WHERE amount = 3;
 SELECT amount FROM sales WHERE is_east(region) ORDER BY 1;
+SELECT amount FROM sales WHERE reads_east(region) AND any_is(region, 'east') ORDER BY 1;
+SELECT 'a' || sales, sales || 'b', 'c' || ROW(region, 1), textanycat('d', sales) FROM sales WHERE amount = 3;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT same(region) FROM sales;	-- inlined
+DO $$ DECLARE r record; t text; BEGIN
+	SELECT * INTO r FROM sales WHERE amount = 3;
+	t := r;
+	RAISE NOTICE '% % %', t, concat(r), format('%s', r);
+	SELECT 1 AS a, NULL AS b INTO r;
+	t := r;
+	RAISE NOTICE '% %', t, concat(r);
+END $$;
 
 -- what runs inside such a function isn't what it prints
 CREATE FUNCTION inner_type() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN SELECT region INTO r FROM sales LIMIT 1; RETURN pg_typeof(r.region); END $$;

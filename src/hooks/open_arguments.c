@@ -6,7 +6,7 @@
  * concat(), format(), json_object_agg(), JSON_OBJECT() and their like take arguments of "any"
  * type and print them with the type's output function, which for an encrypted
  * type is the sealed form; no cast and no overload comes into play.  So does
- * what prints whole arrays and rows, and a cast that PostgreSQL makes of an output
+ * what prints whole arrays and rows (text || row), and a cast that PostgreSQL makes of an output
  * and an input function, as from text to date or to an enum, from an array or a row
  * to text.  So in every query that is analyzed, also in functions, such an
  * argument is put through pgseal_internal.open(), the public cast, or its like for arrays
@@ -45,6 +45,8 @@ prints_arguments(Oid function)
 		case F_ARRAY_TO_STRING_ANYARRAY_TEXT_TEXT:
 		case F_QUOTE_LITERAL_ANYELEMENT:
 		case F_QUOTE_NULLABLE_ANYELEMENT:
+		case F_TEXTANYCAT:
+		case F_ANYTEXTCAT:
 		case F_JSON_BUILD_OBJECT_ANY:
 		case F_JSONB_BUILD_OBJECT_ANY:
 		case F_JSON_OBJECT_AGG:
@@ -139,6 +141,12 @@ open_printed_walker(Node *node, void *context)
 		open_arguments(((FuncExpr *) node)->args, walk);
 	else if (IsA(node, FuncExpr))
 		open_rows((FuncExpr *) node, walk);
+	else if (IsA(node, OpExpr))
+	{
+		set_opfuncid((OpExpr *) node);
+		if (prints_arguments(((OpExpr *) node)->opfuncid))
+			open_arguments(((OpExpr *) node)->args, walk);
+	}
 	else if (IsA(node, WindowFunc) && prints_arguments(((WindowFunc *) node)->winfnoid))
 		open_arguments(((WindowFunc *) node)->args, walk);
 	else if (IsA(node, Aggref) && prints_arguments(((Aggref *) node)->aggfnoid))

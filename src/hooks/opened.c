@@ -8,7 +8,8 @@
  * of it.
  *
  * Whether a value of type record holds any is known only where it is made, so a
- * reference to one is followed through subqueries, WITH and joins.
+ * reference to one is followed through subqueries, WITH and joins.  A parameter of that
+ * type is taken to: open_row() looks into each row.
  *
  *-------------------------------------------------------------------------
  */
@@ -232,6 +233,10 @@ record_holds_sealed(Node *expr, List *queries)
 	check_stack_depth();
 	if (IsA(expr, Var))
 		return reference_holds_sealed((Var *) expr, queries);
+
+	/* A variable of PL/pgSQL may hold any row */
+	if (IsA(expr, Param))
+		return true;
 	if (!IsA(expr, RowExpr))
 		return expression_tree_walker(expr, ingredient_holds_sealed, queries);
 	foreach(lc, ((RowExpr *) expr)->args)

@@ -36,6 +36,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/scansup.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -130,11 +131,49 @@ prints_results(Oid oid)
 }
 
 /*
- * Would inlining it hide what it prints?  So it may where it is given encrypted values, or
- * makes XML of a query.  Not what answers yes or no: that compares, and may find an index,
- * or be a CHECK constraint's, only where it is inlined.  Bodies in standard form were
- * opened when the function was made (functions.c).
+ * May a body print an argument that holds sealed values?  Seen by the names of what prints
+ * and by casts: a body is text until it is inlined.
  */
+static bool
+may_print(const char *body)
+{
+	static const char *const printing[] = {
+		"concat", "format", "array_to_string", "quote_", "json", "xml", "hstore",
+		"::", "||", "cast", "text", "char"
+	};
+	char	   *lower = downcase_identifier(body, strlen(body), false, false);
+
+	for (int i = 0; i < lengthof(printing); i++)
+		if (strstr(lower, printing[i]) != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * Would inlining it hide what it prints?  So it may where it is given encrypted values, or
+ * values of any type, or makes XML of a query.  What answers yes or no compares in most cases,
+ * and may find an index, or be a CHECK constraint's, only where it is inlined; and most
+ * of what takes any type prints nothing: these are looked into.  Bodies in standard form
+ * were opened when the function was made (functions.c).
+ */
+static bool
+body_hides_when_inlined(Form_pg_proc form, const char *body)
+{
+	bool		prints = may_print(body);
+
+	if (strstr(body, "_to_xml") != NULL)
+		return true;
+	for (int i = 0; i < form->pronargs; i++)
+	{
+		Oid			type = form->proargtypes.values[i];
+
+		if (IsPolymorphicType(type) ? prints :
+			pgseal_refuse_holds_encrypted(type) && (prints || form->prorettype != BOOLOID))
+			return true;
+	}
+	return false;
+}
+
 static bool
 hides_when_inlined(Oid oid)
 {
@@ -149,15 +188,13 @@ hides_when_inlined(Oid oid)
 	if (!HeapTupleIsValid(function))
 		return false;
 	form = (Form_pg_proc) GETSTRUCT(function);
-	if (form->prolang == SQLlanguageId && form->prorettype != BOOLOID &&
+	if (form->prolang == SQLlanguageId &&
 		form->pronamespace != PG_CATALOG_NAMESPACE && form->pronamespace != pgseal_internal_schema() &&
 		heap_attisnull(function, Anum_pg_proc_prosqlbody, NULL))
 	{
 		Datum		body = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &isnull);
 
-		result = strstr(TextDatumGetCString(body), "_to_xml") != NULL;
-		for (int i = 0; !result && i < form->pronargs; i++)
-			result = pgseal_refuse_holds_encrypted(form->proargtypes.values[i]);
+		result = body_hides_when_inlined(form, TextDatumGetCString(body));
 	}
 	ReleaseSysCache(function);
 	return result;
