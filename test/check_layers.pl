@@ -7,7 +7,7 @@
 # - OpenSSL is included by base/crypto.c alone, libcurl by base/libcurl.h alone,
 #   and PG_VERSION_NUM is looked at by base/compat.h alone.
 # - SQL runs through base/spi_query.c alone, which sets the search_path for it.
-#   Expressions of tables are read as they are stored (search/stored_tokens.h), as
+#   Expressions of tables are read as they are stored (search/stored_expressions.h), as
 #   PostgreSQL's functions for it evaluate parts of them as whoever asks.  A file
 #   in which code of a table's owner runs has it run between
 #   pgseal_as_owner_begin() and pgseal_as_owner_end().

@@ -30,7 +30,7 @@
 #include "base/spi_query.h"
 #include "convert/convert.h"
 #include "hooks/refuse.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "sealed/access.h"
 
 /*

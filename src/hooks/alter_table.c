@@ -23,7 +23,7 @@
 #include "hooks/join_tables.h"
 #include "hooks/refuse.h"
 #include "keys/catalog.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 
 /*

@@ -27,7 +27,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "hooks/opened.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 #include "value/find_sealed.h"
 

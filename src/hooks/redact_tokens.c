@@ -47,7 +47,7 @@
 #include "base/extension.h"
 #include "hooks/redact_tokens.h"
 #include "keys/catalog.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 
 static ExecutorRun_hook_type prev_executor_run = NULL;

@@ -47,6 +47,7 @@
 #include "hooks/refuse.h"
 #include "keys/catalog.h"
 #include "keys/wakeup.h"
+#include "search/stored_expressions.h"
 #include "search/stored_tokens.h"
 #include "sealed/access.h"
 #include "value/basetype.h"

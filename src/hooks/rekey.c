@@ -56,7 +56,7 @@
 #include "hooks/own_key.h"
 #include "hooks/rekey.h"
 #include "hooks/restate.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"
 

@@ -11,7 +11,8 @@
  *	 node.c		entries in a node: opened bytes and back
  *	 store.c	nodes in blocks: metapage, slots; node_key.c their keys
  *	 pending.c	rows that have not yet come to their nodes
- *	 tree.c		finding a leaf, inserting, splitting
+ *	 split.c	new nodes, and a new root
+ *	 tree.c		finding a leaf, inserting
  *	 build.c	CREATE INDEX; spill.c what doesn't fit into memory meanwhile
  *	 scan.c		searching; estimate.c how much a search would find
  *	 pattern.c	what begins as a pattern does
@@ -365,6 +366,37 @@ extern void pgseal_sealed_set_pending_head(Page meta, uint32 head);
 /* The same, taking the lock for a moment */
 extern uint32 pgseal_sealed_count_nodes(Relation relation);
 extern void pgseal_sealed_refresh_root(PgsealSealedIndex *index, Relation relation);
+
+/*
+ * split.c.  Who calls these but the first has the metapage's lock.
+ */
+
+/* Writes a node into its locked block; false when it doesn't fit */
+extern bool pgseal_sealed_write(const PgsealSealedIndex *index, Relation relation,
+								Buffer buffer, const PgsealSealedSealer *sealer,
+								const PgsealSealedNode *node);
+
+/*
+ * Divides a node that is too full by the entry that was added, whose block is locked.
+ * Writes both halves and returns what the parent must hear: from *out_separator on
+ * the entries are in out_separator->child, before it in *out_left.
+ */
+extern void pgseal_sealed_split(const PgsealSealedIndex *index, Relation relation,
+								Buffer meta_buffer, Buffer buffer,
+								const PgsealSealedSealer *sealer, PgsealSealedNode *node,
+								int added, PgsealSealedEntry *out_separator,
+								uint32 *out_left, uint64 *out_left_below);
+
+/* A root above the two halves of the old one */
+extern void pgseal_sealed_grow(PgsealSealedIndex *index, Relation relation,
+							   Buffer meta_buffer, const PgsealSealedSealer *sealer,
+							   const PgsealSealedEntry *separator, uint32 left,
+							   uint64 left_below);
+
+/* The first leaf, with its first entry */
+extern void pgseal_sealed_plant(PgsealSealedIndex *index, Relation relation,
+								Buffer meta_buffer, const PgsealSealedSealer *sealer,
+								const PgsealSealedEntry *entry);
 
 /*
  * tree.c

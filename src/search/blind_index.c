@@ -26,6 +26,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
+#include "search/stored_expressions.h"
 #include "search/stored_tokens.h"
 #include "value/index_token.h"
 #include "value/owner_usage.h"

@@ -29,7 +29,7 @@
 #include "base/extension.h"
 #include "keys/keyring.h"
 #include "search/extend.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 
 /* Arguments of blind_index(plaintext, key, ...), NIL for all other expressions */

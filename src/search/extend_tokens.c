@@ -28,7 +28,7 @@
 #include "base/compat.h"
 #include "keys/catalog.h"
 #include "search/extend.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 
 /* The type modifier of the encrypted column whose tokens the expression has, or none */

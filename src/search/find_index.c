@@ -31,7 +31,7 @@
 #include "base/extension.h"
 #include "keys/keyring.h"
 #include "search/find_index.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 
 /*

@@ -37,7 +37,7 @@
 #include "keys/catalog.h"
 #include "sealed/access.h"
 #include "search/hashindex.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 #include "value/find_sealed.h"
 

@@ -26,7 +26,7 @@
 
 #include "base/compat.h"
 #include "search/on_conflict.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 
 /* The encrypted column that an element of ON CONFLICT is, or 0 */

@@ -58,7 +58,7 @@
 #include "base/spi_query.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "search/token_constants.h"
 #include "sealed/access.h"
 

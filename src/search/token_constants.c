@@ -38,7 +38,7 @@
 #include "base/extension.h"
 #include "base/spi_query.h"
 #include "keys/catalog.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "search/token_constants.h"
 
 /* Views on views, and recursive ones: deeper, a column is taken for neither */
