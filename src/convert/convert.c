@@ -43,24 +43,17 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_statistic.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "storage/bufmgr.h"
-#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -70,11 +63,8 @@
 #include "base/as_owner.h"
 #include "base/brief_lock.h"
 #include "base/compat.h"
-#include "base/extension.h"
 #include "base/settings.h"
-#include "convert/convert.h"
-#include "hooks/column_keys.h"
-#include "hooks/refuse.h"
+#include "convert/steps.h"
 #include "keys/catalog.h"
 
 PG_FUNCTION_INFO_V1(pgseal_encrypt_column);
@@ -97,314 +87,6 @@ PG_FUNCTION_INFO_V1(pgseal_cancel_conversion);
 #define CALM_STEPS				100
 #define CHANGES_PER_TURN		1000
 
-typedef enum Step
-{
-	STEP_MORE,
-	STEP_BEGIN,					/* from the beginning */
-	STEP_SWITCH,				/* all is ready for it */
-	STEP_DONE
-} Step;
-
-/* What the caller wants */
-typedef struct Request
-{
-	Oid			relid;
-	AttrNumber	attnum;
-	bool		encrypts;
-	const char *key;			/* NULL: the table's own */
-	Oid			caller;
-	TransactionId switched;		/* the transaction that did it */
-	bool		behind;			/* the last step left changes */
-	int			late_steps;		/* so many more did than didn't */
-	int64		turn;			/* changes for which writers wait */
-} Request;
-
-/*
- * Transactions, locks, rights
- */
-
-/* Commits; the next transaction must see each change as soon as it is made. */
-static void
-next_transaction(void)
-{
-	SPI_commit();
-	XactIsoLevel = XACT_READ_COMMITTED;
-}
-
-static void
-pause_for(int milliseconds)
-{
-	static uint32 wait_event = 0;
-
-	if (wait_event == 0)
-		wait_event = pgseal_wait_event("PgsealConvert");
-	CHECK_FOR_INTERRUPTS();
-	if (milliseconds > 0)
-	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 milliseconds, wait_event);
-		ResetLatch(MyLatch);
-	}
-	CHECK_FOR_INTERRUPTS();
-}
-
-/* Exclusively, without keeping others waiting for long. */
-static void
-lock_patiently(Oid relid)
-{
-	while (!pgseal_try_lock(list_make1_oid(relid), AccessExclusiveLock, NULL))
-		pause_for(PGSEAL_LOCK_PAUSE);
-	AcceptInvalidationMessages();
-}
-
-static void
-become_owner(PgsealCaller *out_caller, Oid relid)
-{
-	Relation	rel = table_open(relid, NoLock);
-
-	pgseal_as_owner_begin(out_caller, rel->rd_rel->relowner);
-	table_close(rel, NoLock);
-}
-
-static void
-check_owner(Oid relid)
-{
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!pgseal_owns_table(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-}
-
-/* It may have been dropped since the last step. */
-static void
-check_column(Oid relid, AttrNumber attnum)
-{
-	if (!OidIsValid(get_atttype(relid, attnum)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("the column of table \"%s\" has been dropped", get_rel_name(relid)),
-				 errhint("Give the conversion up with CALL pgseal.cancel_conversion().")));
-}
-
-/*
- * Beginning
- */
-
-/* The types before and afterwards; false when there is nothing to do */
-static bool
-resolve_types(PgsealConversion *conversion)
-{
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
-	const PgsealType *encrypted;
-
-	get_atttypetypmodcoll(conversion->relid, conversion->attnum, &type, &typmod, &collation);
-	encrypted = pgseal_type_by_oid(type);
-	if (conversion->encrypts == pgseal_refuse_holds_encrypted(type))
-	{
-		ereport(NOTICE,
-				(errmsg("column \"%s\" of table \"%s\" is %s encrypted",
-						get_attname(conversion->relid, conversion->attnum, false),
-						get_rel_name(conversion->relid),
-						conversion->encrypts ? "already" : "not")));
-		return false;
-	}
-	if (!conversion->encrypts && encrypted == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot decrypt a column of type %s while its table is in use",
-						format_type_be(type)),
-				 errhint("Use ALTER TABLE ... ALTER COLUMN ... TYPE, which locks the table.")));
-	if (conversion->encrypts)
-	{
-		conversion->type = pgseal_type_by_base(type == VARCHAROID ? TEXTOID : type);
-		conversion->new_type = conversion->type != NULL ? conversion->type->oid : InvalidOid;
-		return true;
-	}
-	if (typmod > 0)
-		pgseal_refuse_without_usage(typmod);
-	conversion->type = encrypted;
-	conversion->new_type = encrypted->base->oid;
-	conversion->new_typmod = PGSEAL_TYPMOD_NONE;
-	return true;
-}
-
-/* The key must be there, and committed, before it seals the first value. */
-static void
-make_key(PgsealConversion *conversion, const char *key)
-{
-	conversion->new_typmod = pgseal_column_keys_choose(conversion->relid, conversion->new_type, key);
-	if (conversion->new_typmod == PGSEAL_TYPMOD_ANY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a column can be encrypted under one key only"),
-				 errhint("Name a key, or none for the table's own.")));
-	/* A constant that is the default will need it */
-	pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
-}
-
-static List *
-indexes_of(Oid relid)
-{
-	Relation	rel = table_open(relid, NoLock);
-	List	   *indexes = RelationGetIndexList(rel);
-
-	table_close(rel, NoLock);
-	return indexes;
-}
-
-static PgsealNewIndex
-new_index_for(const PgsealConversion *conversion, Oid relid)
-{
-	Relation	index = index_open(relid, NoLock);
-	PgsealNewIndex result = pgseal_convert_new_index(conversion, index);
-
-	index_close(index, NoLock);
-	return result;
-}
-
-/* Hash indexes stay what they are. */
-static void
-announce_replaced_indexes(const PgsealConversion *conversion)
-{
-	const char *column = quote_identifier(get_attname(conversion->relid, conversion->attnum, false));
-	ListCell   *lc;
-
-	foreach(lc, conversion->indexes)
-	{
-		const char *index = get_rel_name(lfirst_oid(lc));
-
-		switch (new_index_for(conversion, lfirst_oid(lc)))
-		{
-			case PGSEAL_NEW_SEALED_INDEX:
-				ereport(NOTICE,
-						(errmsg("index \"%s\" will be a sealed index on %s", index, column)));
-				break;
-			case PGSEAL_NEW_BLIND_INDEX:
-				ereport(NOTICE,
-						(errmsg("index \"%s\" will be on blind_index(%s), which serves equality",
-								index, column)));
-				break;
-			case PGSEAL_NEW_BTREE_OF_TOKENS:
-				ereport(NOTICE,
-						(errmsg("index \"%s\" will be on %s itself", index, column)));
-				break;
-			case PGSEAL_NEW_BTREE:
-				ereport(NOTICE,
-						(errmsg("index \"%s\" will be a btree on %s", index, column)));
-				break;
-			default:
-				break;
-		}
-	}
-}
-
-static BlockNumber
-blocks_of(Oid relid)
-{
-	Relation	rel = table_open(relid, NoLock);
-	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
-
-	table_close(rel, NoLock);
-	return blocks;
-}
-
-/* With the table locked exclusively */
-static void
-prepare(PgsealConversion *conversion)
-{
-	Oid			schema = pgseal_internal_schema();
-	PgsealCaller caller;
-
-	conversion->indexes = indexes_of(conversion->relid);
-	pgseal_convert_check(conversion);
-	become_owner(&caller, conversion->relid);
-	pgseal_convert_make_copy(conversion);
-	pgseal_as_owner_end(&caller);
-	pgseal_convert_add_triggers(conversion);
-	pgseal_convert_hide_from_decoding(get_relname_relid("conversion", schema), true);
-	pgseal_convert_hide_from_decoding(get_relname_relid("conversion_change", schema), true);
-	pgseal_convert_insert(conversion, blocks_of(conversion->relid));
-}
-
-/*
- * In a transaction of its own: logical decoding may not tell catalog rows of a
- * subtransaction that was rolled back from later ones of the same transaction.
- */
-static void
-rehearse(PgsealConversion *conversion)
-{
-	PgsealCaller caller;
-
-	lock_patiently(conversion->relid);
-	PushActiveSnapshot(GetLatestSnapshot());
-	check_owner(conversion->relid);
-	check_column(conversion->relid, conversion->attnum);
-	conversion->indexes = indexes_of(conversion->relid);
-	pgseal_convert_check(conversion);
-	become_owner(&caller, conversion->relid);
-	pgseal_convert_rehearse(conversion);
-	pgseal_as_owner_end(&caller);
-	PopActiveSnapshot();
-	SPI_rollback();
-	XactIsoLevel = XACT_READ_COMMITTED;
-}
-
-/* Has another session begun meanwhile? */
-static bool
-is_under_way(Oid relid)
-{
-	PgsealConvertState state;
-
-	return pgseal_convert_load(&state, relid, false) &&
-		strcmp(pgseal_convert_shape(&state.conversion), state.shape) == 0;
-}
-
-static Step
-begin(const Request *request)
-{
-	PgsealConversion conversion = {.relid = request->relid, .attnum = request->attnum,
-	.encrypts = request->encrypts, .caller = request->caller};
-	PgsealConversion now;
-	bool		again;
-
-	/* What is refused is refused before a key is made and anybody has to wait */
-	LockRelationOid(request->relid, AccessShareLock);
-	check_owner(request->relid);
-	check_column(request->relid, request->attnum);
-	if (!resolve_types(&conversion))
-		return STEP_DONE;
-	pgseal_convert_check(&conversion);
-	if (conversion.encrypts)
-	{
-		pgseal_convert_check_lengths(&conversion);
-		make_key(&conversion, request->key);
-	}
-
-	PopActiveSnapshot();
-	next_transaction();
-	rehearse(&conversion);
-	if (conversion.new_typmod > 0)
-		pgseal_catalog_lock_columns(conversion.new_typmod, false);
-	lock_patiently(request->relid);
-	PushActiveSnapshot(GetLatestSnapshot());
-	check_owner(request->relid);
-	check_column(request->relid, request->attnum);
-	now = conversion;
-	if (!resolve_types(&now) || now.new_type != conversion.new_type)
-		return STEP_BEGIN;
-	if (is_under_way(request->relid))
-		return STEP_MORE;
-	again = pgseal_convert_drop_remains(request->relid);
-	prepare(&conversion);
-	pgseal_convert_report(&conversion, again ? "conversion_restarted" : "conversion_started");
-	announce_replaced_indexes(&conversion);
-	return STEP_MORE;
-}
-
 /*
  * Going on
  */
@@ -422,19 +104,19 @@ next_phase(PgsealConvertState *state)
 		}
 	state->next_block = 0;
 	if (strcmp(state->phase, "verifying copy") == 0)
-		state->blocks = blocks_of(state->conversion.copy);
+		state->blocks = pgseal_convert_blocks(state->conversion.copy);
 	else
-		state->blocks = blocks_of(state->conversion.relid);
+		state->blocks = pgseal_convert_blocks(state->conversion.relid);
 }
 
 static bool
-is_late(const Request *request)
+is_late(const PgsealConvertRequest *request)
 {
 	return request->late_steps >= LATE_STEPS;
 }
 
 static void
-note_progress(Request *request, bool behind)
+note_progress(PgsealConvertRequest *request, bool behind)
 {
 	request->behind = behind;
 	if (is_late(request))
@@ -469,11 +151,11 @@ work_on_phase(PgsealConvertState *state, BlockNumber batch, int64 *out_copied,
 }
 
 /*
- * The next step; STEP_SWITCH when all is ready for it.  While changes come in faster
+ * The next step; PGSEAL_STEP_SWITCH when all is ready for it.  While changes come in faster
  * than they are applied, nothing else is done.
  */
-static Step
-work_on(Request *request, PgsealConvertState *state)
+static PgsealConvertStep
+work_on(PgsealConvertRequest *request, PgsealConvertState *state)
 {
 	bool		switching = strcmp(state->phase, "switching") == 0;
 	bool		late = is_late(request);
@@ -484,7 +166,7 @@ work_on(Request *request, PgsealConvertState *state)
 	int64		applied;
 	PgsealCaller caller;
 
-	become_owner(&caller, state->conversion.relid);
+	pgseal_convert_become_owner(&caller, state->conversion.relid);
 	if (!switching && !request->behind)
 		work_on_phase(state, Min(pgseal_reencrypt_batch * turns, MaxBlockNumber), &copied,
 					  &verified);
@@ -495,7 +177,7 @@ work_on(Request *request, PgsealConvertState *state)
 	note_progress(request, applied == most ||
 				  (switching && !late && applied > CHANGES_AT_SWITCH));
 	pgseal_convert_save(state, copied, applied, verified);
-	return switching && !request->behind ? STEP_SWITCH : STEP_MORE;
+	return switching && !request->behind ? PGSEAL_STEP_SWITCH : PGSEAL_STEP_MORE;
 }
 
 /* Their turn comes between two steps; readers don't wait */
@@ -507,18 +189,18 @@ let_writers_wait(Oid relid)
 	PushActiveSnapshot(GetLatestSnapshot());
 }
 
-static Step
-go_on(Request *request)
+static PgsealConvertStep
+go_on(PgsealConvertRequest *request)
 {
 	PgsealConvertState state;
 
 	LockRelationOid(request->relid, AccessShareLock);
 	if (is_late(request))
 		let_writers_wait(request->relid);
-	check_owner(request->relid);
-	check_column(request->relid, request->attnum);
+	pgseal_convert_check_owner(request->relid);
+	pgseal_convert_check_column(request->relid, request->attnum);
 	if (!pgseal_convert_load(&state, request->relid, true))
-		return STEP_BEGIN;
+		return PGSEAL_STEP_BEGIN;
 	if (state.conversion.attnum != request->attnum ||
 		state.conversion.encrypts != request->encrypts ||
 		(request->key != NULL &&
@@ -534,12 +216,12 @@ go_on(Request *request)
 	PopActiveSnapshot();
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (strcmp(pgseal_convert_shape(&state.conversion), state.shape) != 0)
-		return STEP_BEGIN;
+		return PGSEAL_STEP_BEGIN;
 	return work_on(request, &state);
 }
 
-static Step
-switch_over(Request *request)
+static PgsealConvertStep
+switch_over(PgsealConvertRequest *request)
 {
 	PgsealConvertState state;
 	PgsealCaller caller;
@@ -547,7 +229,7 @@ switch_over(Request *request)
 	bool		locked;
 
 	if (!pgseal_convert_load(&state, request->relid, false))
-		return STEP_BEGIN;
+		return PGSEAL_STEP_BEGIN;
 	PopActiveSnapshot();
 	copy = state.conversion.copy;
 	if (state.conversion.new_typmod > 0)
@@ -555,29 +237,29 @@ switch_over(Request *request)
 	/* What changes while we wait is applied before the table is locked */
 	locked = pgseal_try_lock(list_make2_oid(request->relid, copy), AccessExclusiveLock, NULL);
 	if (!locked)
-		pause_for(PGSEAL_LOCK_PAUSE);
+		pgseal_convert_pause(PGSEAL_LOCK_PAUSE);
 	AcceptInvalidationMessages();
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (!locked)
-		return STEP_MORE;
-	check_owner(request->relid);
+		return PGSEAL_STEP_MORE;
+	pgseal_convert_check_owner(request->relid);
 	if (!pgseal_convert_load(&state, request->relid, true) || state.conversion.copy != copy ||
 		strcmp(pgseal_convert_shape(&state.conversion), state.shape) != 0)
-		return STEP_BEGIN;
+		return PGSEAL_STEP_BEGIN;
 	pgseal_convert_check(&state.conversion);
 	PopActiveSnapshot();
 	PushActiveSnapshot(GetLatestSnapshot());
 
 	pgseal_convert_report(&state.conversion,
 						  state.conversion.encrypts ? "column_encrypted" : "column_decrypted");
-	become_owner(&caller, request->relid);
+	pgseal_convert_become_owner(&caller, request->relid);
 	(void) pgseal_convert_apply_changes(&state.conversion, 0);
 	CommandCounterIncrement();
 	pgseal_convert_switch(&state.conversion);
 	pgseal_as_owner_end(&caller);
 	(void) pgseal_convert_drop_remains(request->relid);
 	request->switched = GetTopTransactionId();
-	return STEP_DONE;
+	return PGSEAL_STEP_DONE;
 }
 
 /*
@@ -606,10 +288,10 @@ forget_statistics(TransactionId switched)
 {
 	for (int i = 0; i < STATISTICS_TRIES; i++)
 	{
-		next_transaction();
+		pgseal_convert_next_transaction();
 		if (rewrite_statistics(switched))
 			return;
-		pause_for(PGSEAL_LOCK_PAUSE);
+		pgseal_convert_pause(PGSEAL_LOCK_PAUSE);
 	}
 	ereport(NOTICE,
 			(errmsg("dead rows of pg_statistic may still have values of the column"),
@@ -617,29 +299,29 @@ forget_statistics(TransactionId switched)
 }
 
 static void
-convert(Request *request)
+convert(PgsealConvertRequest *request)
 {
 	MemoryContext per_step = AllocSetContextCreate(CurrentMemoryContext, "pgseal conversion",
 												   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext context = CurrentMemoryContext;
-	Step		step = STEP_MORE;
+	PgsealConvertStep step = PGSEAL_STEP_MORE;
 
-	while (step != STEP_DONE)
+	while (step != PGSEAL_STEP_DONE)
 	{
-		next_transaction();
+		pgseal_convert_next_transaction();
 		MemoryContextSwitchTo(per_step);
 		PushActiveSnapshot(GetLatestSnapshot());
-		if (step == STEP_BEGIN)
-			step = begin(request);
-		else if (step == STEP_SWITCH)
+		if (step == PGSEAL_STEP_BEGIN)
+			step = pgseal_convert_begin(request);
+		else if (step == PGSEAL_STEP_SWITCH)
 			step = switch_over(request);
 		else
 			step = go_on(request);
 		PopActiveSnapshot();
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(per_step);
-		if (step == STEP_MORE)
-			pause_for(pgseal_reencrypt_delay);
+		if (step == PGSEAL_STEP_MORE)
+			pgseal_convert_pause(pgseal_reencrypt_delay);
 	}
 	if (request->encrypts && TransactionIdIsValid(request->switched))
 		forget_statistics(request->switched);
@@ -663,7 +345,7 @@ static void
 call_convert(FunctionCallInfo fcinfo, bool encrypts)
 {
 	CallContext *call = (CallContext *) fcinfo->context;
-	Request		request = {.encrypts = encrypts, .caller = GetUserId()};
+	PgsealConvertRequest request = {.encrypts = encrypts, .caller = GetUserId()};
 	const char *name = encrypts ? "pgseal.encrypt_column()" : "pgseal.decrypt_column()";
 
 	require_arguments(fcinfo, 2);
@@ -673,7 +355,7 @@ call_convert(FunctionCallInfo fcinfo, bool encrypts)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("%s cannot run inside a transaction block or a function", name)));
 	request.relid = PG_GETARG_OID(0);
-	check_owner(request.relid);
+	pgseal_convert_check_owner(request.relid);
 	request.attnum = get_attnum(request.relid, NameStr(*PG_GETARG_NAME(1)));
 	if (request.attnum <= 0)
 		ereport(ERROR,
@@ -710,9 +392,9 @@ pgseal_cancel_conversion(PG_FUNCTION_ARGS)
 	require_arguments(fcinfo, 1);
 	PreventCommandIfReadOnly("pgseal.cancel_conversion()");
 	relid = PG_GETARG_OID(0);
-	check_owner(relid);
+	pgseal_convert_check_owner(relid);
 	LockRelationOid(relid, AccessExclusiveLock);
-	check_owner(relid);
+	pgseal_convert_check_owner(relid);
 	if (!pgseal_convert_load(&state, relid, false))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

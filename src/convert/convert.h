@@ -3,7 +3,7 @@
  * convert.h
  *	  Encrypting and decrypting existing columns while their table is in use.
  *
- * convert.c is the design and the driver; state.c keeps the
+ * convert.c is the design and the driver, with begin.c and steps.c; state.c keeps the
  * state, plan.c says what can't be converted, copy.c moves and
  * compares rows, resign.c signs them, log.c notes what changes, switch.c makes the
  * copy and puts it into place, default.c has the default.
