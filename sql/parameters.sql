@@ -41,7 +41,8 @@ FROM (VALUES (1, 'INSERT INTO TAB (id, COLUMN) VALUES ($1, $2)'), (2, 'UPDATE TA
 	(23, 'DELETE FROM TAB WHERE COLUMN = $1 RETURNING COLUMN'), (24, 'SELECT id FROM TAB WHERE id = $1 AND COLUMN = $2 AND COLUMN = $2'),
 	(25, 'MERGE INTO TAB USING (SELECT $1::int AS id) s ON s.id = TAB.id WHEN MATCHED THEN UPDATE SET COLUMN = $2 WHEN NOT MATCHED THEN INSERT (id, COLUMN) VALUES ($3, $4)')
 	) x (place, sql), pg_attribute a
-WHERE a.attrelid = 'plain'::regclass AND a.attnum > 1 ORDER BY a.attnum, place;
+WHERE a.attrelid = 'plain'::regclass AND a.attnum > 1 AND (place, a.attname) <> (22, 'c_bytea') -- max(bytea) came with 18
+ORDER BY a.attnum, place;
 INSERT INTO statements (sql) VALUES
 	('SELECT c_int4 + $1, c_int8 * $2, c_numeric / $3, c_text || $4, c_date + $5, c_jsonb -> $6, c_int2 - c_int2 = $7 FROM TAB'),
 	('SELECT upper(c_text) = $1, c_text LIKE $2, c_text ~ $3, length(c_text) = $4, substr(c_text, $5, $6), lower($7) FROM TAB'),

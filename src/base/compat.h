@@ -60,6 +60,23 @@
 	(pg_strcasecmp((spec)->strategy, "hash") == 0)
 #endif
 
+/* Cases of a step that calls a function; strict ones of one or two arguments since 18 */
+#if PG_VERSION_NUM >= 180000
+#define PGSEAL_CASES_OF_CALL \
+	case EEOP_FUNCEXPR: \
+	case EEOP_FUNCEXPR_STRICT: \
+	case EEOP_FUNCEXPR_STRICT_1: \
+	case EEOP_FUNCEXPR_STRICT_2: \
+	case EEOP_FUNCEXPR_FUSAGE: \
+	case EEOP_FUNCEXPR_STRICT_FUSAGE
+#else
+#define PGSEAL_CASES_OF_CALL \
+	case EEOP_FUNCEXPR: \
+	case EEOP_FUNCEXPR_STRICT: \
+	case EEOP_FUNCEXPR_FUSAGE: \
+	case EEOP_FUNCEXPR_STRICT_FUSAGE
+#endif
+
 /* In a ResultRelInfo: its CHECK constraints, once one was checked */
 #if PG_VERSION_NUM >= 180000
 #define pgseal_check_exprs	ri_CheckConstraintExprs

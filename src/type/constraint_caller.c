@@ -54,10 +54,7 @@ step_calls(ExprState *expr, ExprEvalStep *step, const FmgrInfo *function)
 {
 	switch (ExecEvalStepOp(expr, step))
 	{
-		case EEOP_FUNCEXPR:
-		case EEOP_FUNCEXPR_STRICT:
-		case EEOP_FUNCEXPR_FUSAGE:
-		case EEOP_FUNCEXPR_STRICT_FUSAGE:
+	PGSEAL_CASES_OF_CALL:
 		case EEOP_DISTINCT:
 		case EEOP_NOT_DISTINCT:
 		case EEOP_NULLIF:

@@ -123,10 +123,7 @@ in_check(ExprState *check, const FmgrInfo *function)
 
 		switch (ExecEvalStepOp(check, step))
 		{
-			case EEOP_FUNCEXPR:
-			case EEOP_FUNCEXPR_STRICT:
-			case EEOP_FUNCEXPR_FUSAGE:
-			case EEOP_FUNCEXPR_STRICT_FUSAGE:
+		PGSEAL_CASES_OF_CALL:
 				break;
 			default:
 				continue;
