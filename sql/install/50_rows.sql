@@ -26,6 +26,11 @@ CREATE AGGREGATE pgseal_internal.sealed_max(anyelement) (
 CREATE AGGREGATE pgseal_internal.sealed_min(anyelement) (
 	SFUNC = pgseal_internal.sealed_smaller, STYPE = anyelement, COMBINEFUNC = pgseal_internal.sealed_smaller, PARALLEL = SAFE);
 
+-- What is in the place of a column's default that opens values (src/hooks/column_defaults.c);
+-- its result is of the column's type
+CREATE FUNCTION pgseal_internal.column_default(regclass, int2, internal) RETURNS internal
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_column_default';
+
 -- What the planner calls for PostgreSQL's functions of these names: with the values
 -- of encrypted columns opened (src/hooks/plain_callers.c)
 CREATE FUNCTION pgseal_internal.query_to_xml(text, boolean, boolean, text) RETURNS xml

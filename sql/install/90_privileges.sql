@@ -22,3 +22,6 @@ BEGIN
 		EXECUTE 'REVOKE ALL ON FUNCTION ' || function || ' FROM PUBLIC';
 	END LOOP;
 END $$;
+
+-- Statements have it, whoever runs them; nobody can call a function that takes internal
+GRANT EXECUTE ON FUNCTION pgseal_internal.column_default(regclass, int2, internal) TO PUBLIC;

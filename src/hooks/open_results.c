@@ -45,6 +45,7 @@
 #include "base/extension.h"
 #include "base/settings.h"
 #include "hooks/call_results.h"
+#include "hooks/column_defaults.h"
 #include "hooks/function_results.h"
 #include "hooks/open_arguments.h"
 #include "hooks/open_results.h"
@@ -227,6 +228,7 @@ transparent_planner(Query *parse, const char *query_string, int cursor_options,
 	PlannedStmt *result = NULL;
 
 	/* Functions are inlined and constant ones are called here */
+	pgseal_column_defaults_mark(parse);
 	pgseal_plain_callers_mark(parse);
 	INSIDE_BEGIN(NULL, NULL);
 	result = prev_planner ?

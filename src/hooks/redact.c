@@ -54,22 +54,27 @@ static emit_log_hook_type prev_emit_log = NULL;
  * COPY
  */
 
-/* The table, if this is a COPY into one that holds encrypted values, at any depth */
+/* The table, if this is a COPY into one */
 static Oid
-copies_into_encrypted(Node *stmt)
+copies_into(Node *stmt)
 {
 	CopyStmt   *copy = (CopyStmt *) stmt;
-	Oid			relation;
-	Relation	rel;
-	bool		found = false;
 
 	if (!IsA(stmt, CopyStmt) || !copy->is_from || copy->relation == NULL ||
 		!OidIsValid(pgseal_extension_oid()))
 		return InvalidOid;
-	relation = RangeVarGetRelid(copy->relation, AccessShareLock, true);
-	if (!OidIsValid(relation))
-		return InvalidOid;
-	rel = relation_open(relation, NoLock);
+	return RangeVarGetRelid(copy->relation, NoLock, true);
+}
+
+/* Does the table hold encrypted values, at any depth? */
+static bool
+is_encrypted(Oid relation)
+{
+	Relation	rel = try_relation_open(relation, AccessShareLock);
+	bool		found = false;
+
+	if (rel == NULL)
+		return false;
 	for (int i = 0; i < RelationGetNumberOfAttributes(rel) && !found; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
@@ -78,7 +83,7 @@ copies_into_encrypted(Node *stmt)
 			pgseal_shape_of_type(attribute->atttypid, attribute->atttypmod) != NULL;
 	}
 	relation_close(rel, AccessShareLock);
-	return found ? relation : InvalidOid;
+	return found;
 }
 
 /* Cuts the input off lines like: COPY t, line 7: "..." */
@@ -151,9 +156,9 @@ pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 }
 
 static void
-redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-					   ProcessUtilityContext context, ParamListInfo params,
-					   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+pass_on_redacting(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+				  ProcessUtilityContext context, ParamListInfo params,
+				  QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	MemoryContext memory = CurrentMemoryContext;
 	ErrorContextCallback callback = {
@@ -162,17 +167,7 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		.arg = memory
 	};
 
-	PgsealCopying before = pgseal_copying;
-	Oid			table = copies_into_encrypted(pstmt->utilityStmt);
-
-	if (!OidIsValid(table))
-	{
-		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
-		return;
-	}
 	error_context_stack = &callback;
-	pgseal_copying.context = memory;
-	pgseal_copying.table = table;
 	PG_TRY();
 	{
 		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
@@ -181,7 +176,6 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 	{
 		ErrorData  *error;
 
-		pgseal_copying = before;
 		error_context_stack = callback.previous;
 		MemoryContextSwitchTo(memory);
 		error = CopyErrorData();
@@ -192,8 +186,36 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		ReThrowError(error);
 	}
 	PG_END_TRY();
-	pgseal_copying = before;
 	error_context_stack = callback.previous;
+}
+
+static void
+redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+					   ProcessUtilityContext context, ParamListInfo params,
+					   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	PgsealCopying before = pgseal_copying;
+	Oid			table = copies_into(pstmt->utilityStmt);
+
+	if (!OidIsValid(table))
+	{
+		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		return;
+	}
+	pgseal_copying.context = CurrentMemoryContext;
+	pgseal_copying.table = table;
+	PG_TRY();
+	{
+		if (is_encrypted(table))
+			pass_on_redacting(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		else
+			pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		pgseal_copying = before;
+	}
+	PG_END_TRY();
 }
 
 /*

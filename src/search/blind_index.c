@@ -28,6 +28,7 @@
 #include "base/compat.h"
 #include "search/stored_expressions.h"
 #include "search/stored_tokens.h"
+#include "type/column_default.h"
 #include "value/index_token.h"
 #include "value/owner_usage.h"
 #include "value/seal.h"
@@ -95,6 +96,8 @@ argument(FunctionCallInfo fcinfo)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("no encrypted type belongs to type %s", format_type_be(type))));
 		argument->table = pgseal_stored_table(fcinfo->flinfo->fn_expr);
+		if (!OidIsValid(argument->table))
+			argument->table = pgseal_default_table(fcinfo->flinfo);
 		argument->strict = pgseal_stored_is_strict(fcinfo->flinfo->fn_expr);
 		argument->owner = OidIsValid(argument->table) ?
 			pgseal_relation_owner(argument->table) : InvalidOid;

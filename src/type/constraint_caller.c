@@ -39,6 +39,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "type/column_default.h"
 #include "type/constraint_caller.h"
 #include "type/hash_caller.h"
 #include "value/find_sealed.h"
@@ -197,8 +198,11 @@ PgsealConstraint
 pgseal_constraint_caller(const FmgrInfo *function)
 {
 	bool		alone = false;
-	PgsealConstraint constraint = {table_of_constraint(function, &alone), false};
+	PgsealConstraint constraint = {pgseal_default_table(function), false};
 
+	if (OidIsValid(constraint.table))
+		return constraint;
+	constraint.table = table_of_constraint(function, &alone);
 	if (OidIsValid(constraint.table) && !alone)
 	{
 		constraint.table = InvalidOid;

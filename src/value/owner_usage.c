@@ -44,6 +44,6 @@ pgseal_check_owner_usage(Oid relation, Oid owner, Oid server)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for foreign server %s",
 						GetForeignServer(server)->servername),
-				 errdetail("The owner of \"%s\" has no USAGE on it, which it takes to store tokens or hashes.",
+				 errdetail("The owner of \"%s\" has no USAGE on it, which it takes to store what is computed of a value.",
 						   get_rel_name(relation))));
 }
