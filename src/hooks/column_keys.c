@@ -86,20 +86,20 @@ pgseal_column_keys_require_usage(Oid relation)
  * seals: otherwise a unique index there would answer whether a guess is right.
  */
 static void
-check_named_key(ParseState *statement, TypeName *type_name)
+check_named_key(const PgsealKeyOwner *owner, TypeName *type_name)
 {
 	const char *name = named_key(type_name);
 	Oid			oid;
 	int32		hash;
 
 	/* Refuses what can't name a key; '#' stands for a name that isn't known */
-	typenameTypeIdAndMod(statement, type_name, &oid, &hash);
+	typenameTypeIdAndMod(owner->statement, type_name, &oid, &hash);
 	if (hash == PGSEAL_TYPMOD_ANY)
 		return;
 	pgseal_catalog_lock_columns(hash, false);
 	if (name[0] != '#')
 	{
-		pgseal_keyring_check_maker(name);
+		pgseal_keyring_check_maker(name, pgseal_own_key_is_temporary(owner));
 		pgseal_catalog_declare(name, false);
 	}
 	pgseal_refuse_without_usage(hash);
@@ -119,7 +119,7 @@ pgseal_column_keys_complete_type(TypeName *type_name, PgsealKeyOwner *owner, int
 
 	if (type_name->typmods != NIL)
 	{
-		check_named_key(owner->statement, type_name);
+		check_named_key(owner, type_name);
 		return;
 	}
 	if (keep_typmod == PGSEAL_TYPMOD_ANY)

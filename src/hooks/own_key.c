@@ -99,12 +99,24 @@ name_for(Oid schema, const char *name)
 					quote_identifier(name));
 }
 
+static Oid
+schema_of(const PgsealKeyOwner *owner)
+{
+	return OidIsValid(owner->relation) ?
+		get_rel_namespace(owner->relation) : RangeVarGetCreationNamespace(owner->name);
+}
+
+bool
+pgseal_own_key_is_temporary(const PgsealKeyOwner *owner)
+{
+	return isAnyTempNamespace(schema_of(owner));
+}
+
 static char *
 choose_name(const PgsealKeyOwner *owner)
 {
 	List	   *present = keys_of_columns(owner->relation);
-	Oid			schema = OidIsValid(owner->relation) ?
-		get_rel_namespace(owner->relation) : RangeVarGetCreationNamespace(owner->name);
+	Oid			schema = schema_of(owner);
 	char	   *base = name_for(schema, owner->name->relname);
 	char	   *name = base;
 	ListCell   *lc;
@@ -152,7 +164,8 @@ pgseal_own_key_name(PgsealKeyOwner *owner)
 	{
 		check_right_to_create(owner);
 		owner->key = choose_name(owner);
-		pgseal_keyring_check_maker(owner->key);
+		/* That of temporary tables is one for all: making it is nobody's doing */
+		pgseal_keyring_check_maker(owner->key, false);
 		pgseal_catalog_lock_columns(pgseal_catalog_name_hash(owner->key), false);
 		pgseal_catalog_declare(owner->key, true);
 		pgseal_keyring_ensure(owner->key);

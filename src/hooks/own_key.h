@@ -27,6 +27,9 @@ typedef struct PgsealKeyOwner
  */
 extern const char *pgseal_own_key_name(PgsealKeyOwner *owner);
 
+/* Is it of a temporary table, or of a type that ends with the session? */
+extern bool pgseal_own_key_is_temporary(const PgsealKeyOwner *owner);
+
 /*
  * Is the key one that columns of this table get without naming it, or that those
  * of another table have got so?

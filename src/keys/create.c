@@ -163,15 +163,17 @@ pgseal_keyring_require(const char *name)
 }
 
 void
-pgseal_keyring_check_maker(const char *name)
+pgseal_keyring_check_maker(const char *name, bool temporary)
 {
-	if (pgseal_make_keys == PGSEAL_MAKE_KEYS_ANYONE || superuser() ||
+	if ((pgseal_make_keys == PGSEAL_MAKE_KEYS_ANYONE && !temporary) || superuser() ||
 		has_privs_of_role(GetUserId(), ROLE_PG_DATABASE_OWNER) ||
 		pgseal_catalog_name(pgseal_catalog_name_hash(name)) != NULL)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to make key \"%s\"", name),
+			 temporary ?
+			 errdetail("Only superusers and the owner of the database make keys by declaring columns of temporary tables.") :
 			 errdetail("With pgseal.make_keys = owner, only superusers and the owner of the database make keys by declaring columns."),
 			 errhint("Have the key made by pgseal.create_key(), or name one that exists.")));
 }

@@ -166,9 +166,10 @@ extern PgsealKeyRow *pgseal_keyring_require(const char *name);
 
 /*
  * Before a column is declared by which a key of this name may be made: 42501 for
- * those whom pgseal.make_keys doesn't let, unless there is such a key.
+ * those whom pgseal.make_keys doesn't let, unless there is such a key.  A temporary
+ * table, which ends, makes no key that stays, whatever the setting.
  */
-extern void pgseal_keyring_check_maker(const char *name);
+extern void pgseal_keyring_check_maker(const char *name, bool temporary);
 
 /* Makes the key unless it has material already, or was destroyed. */
 extern void pgseal_keyring_ensure(const char *name);

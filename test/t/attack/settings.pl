@@ -121,6 +121,18 @@ sub maker
 	my ($code, $stdout, $stderr) = $node->psql('postgres', $sql, connstr => $node->connstr('postgres') . ' user=maker');
 	return $stderr;
 }
+# Temporary tables end, so they make no keys but the one that they all share
+maker('CREATE TEMP TABLE mk (x encrypted_text)');
+my $shared = $node->safe_psql('postgres', $made);
+like(maker("BEGIN; $_; COMMIT"), qr/permission denied to make key "[^"]+".*by declaring columns of temporary tables/s, "of a session: $_")
+	for q{CREATE TEMP TABLE mk (x encrypted_text('t1'))}, q{CREATE TABLE pg_temp.mk (x encrypted_text('t2'))}, q{CREATE TEMP TABLE mk (id int); ALTER TABLE mk ADD x encrypted_int4('t4')},
+	q{CREATE DOMAIN pg_temp.mk AS encrypted_text('t5')}, q{CREATE TYPE pg_temp.mk AS (x encrypted_text('t6'))}, q{CREATE TEMP TABLE mk (xs encrypted_text('t7')[])},
+	q{CREATE TEMP TABLE mk (x encrypted_text); ALTER TABLE mk ALTER x TYPE encrypted_text('t8')}, q{DO $$BEGIN FOR i IN 1..9 LOOP EXECUTE format('CREATE TEMP TABLE mk%s (x encrypted_text(%L))', i, 'loop' || i); END LOOP; END$$};
+is(maker(q{DO $$BEGIN FOR i IN 1..9 LOOP EXECUTE format('CREATE TEMP TABLE mk%s (x encrypted_text, y encrypted_int4)', i); END LOOP; END$$; CREATE TEMP TABLE mk AS SELECT 'x'::text::encrypted_text AS x}), '', 'as many temporary tables as one likes');
+is($node->safe_psql('postgres', $made), $shared, 'made no key and declared none');
+is($node->safe_psql('postgres', q{BEGIN; CREATE TEMP TABLE mk (x encrypted_text('of a superuser')); INSERT INTO mk VALUES ('a'); SELECT count(*) FROM mk; ROLLBACK}), '1', 'a superuser may');
+
+$before = $node->safe_psql('postgres', $made);
 $node->safe_psql('postgres', "ALTER SYSTEM SET pgseal.make_keys = 'owner'; SELECT pg_reload_conf()");
 $node->poll_query_until('postgres', "SELECT current_setting('pgseal.make_keys') = 'owner'");
 my $no_maker = qr/permission denied to make key "[^"]+".*HINT:  Have the key made by pgseal\.create_key/s;
