@@ -232,6 +232,26 @@ ensure_multi(void)
 	return true;
 }
 
+static bool
+add_headers(Exchange *exchange, const PgsealHttpRequest *request)
+{
+	for (int i = 0; i < request->num_headers; i++)
+	{
+		PgsealSecretString line;
+		struct curl_slist *longer;
+
+		pgseal_secmem_init(&line);
+		pgseal_secmem_append(&line, request->headers[i].name);
+		pgseal_secmem_append(&line, ": ");
+		pgseal_secmem_append(&line, request->headers[i].value);
+		longer = curl->slist_append(exchange->headers, line.data);
+		if (longer == NULL)
+			return false;
+		exchange->headers = longer;
+	}
+	return curl->easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK;
+}
+
 /* Sets all options.  False: one of them, or memory, failed. */
 static bool
 prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *request,
@@ -303,21 +323,7 @@ prepare_easy(Exchange *exchange, const char *url, const PgsealHttpRequest *reque
 	}
 #undef SET
 
-	for (int i = 0; i < request->num_headers; i++)
-	{
-		PgsealSecretString line;
-		struct curl_slist *longer;
-
-		pgseal_secmem_init(&line);
-		pgseal_secmem_append(&line, request->headers[i].name);
-		pgseal_secmem_append(&line, ": ");
-		pgseal_secmem_append(&line, request->headers[i].value);
-		longer = curl->slist_append(exchange->headers, line.data);
-		if (longer == NULL)
-			return false;
-		exchange->headers = longer;
-	}
-	return ok && curl->easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK;
+	return ok && add_headers(exchange, request);
 }
 
 uint32

@@ -4,7 +4,7 @@
  *	  The memory of the key cache: slots, and how one is found.
  *
  * For shared_cache.c, which says by which rules entries change, and under which
- * lock.  Nobody else includes this.
+ * lock, and cache_view.c.  Nobody else includes this.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,7 +3,7 @@
  * shared_cache.c
  *	  Usable keys in shared memory, for all backends.
  *
- * Slots, and where a key lies, are in cache_slots.c.
+ * Slots, and where a key lies, are in cache_slots.c; what only looks, in cache_view.c.
  *
  * States of an entry
  *
@@ -228,6 +228,65 @@ note_full(TimestampTz now)
 			 errhint("Raise pgseal.cache_size.")));
 }
 
+/* The usual case: a key that nobody needs to fetch; under a shared lock */
+static bool
+take_fresh_key(Oid server, int64 key_version_id,
+			   uint8 out_masked[PGSEAL_KEY_BYTES], uint64 *out_fill, TimestampTz *out_expires_at)
+{
+	TimestampTz now = pgseal_clock();
+	bool		fresh;
+	int32		i;
+
+	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
+	i = pgseal_slot_find(MyDatabaseId, key_version_id);
+	fresh = i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key &&
+		pgseal_cache->slots[i].server == server && now < pgseal_cache->slots[i].expires_at;
+	if (fresh)
+		take_key(i, now, out_masked, out_fill, out_expires_at);
+	LWLockRelease(pgseal_cache_lock);
+	return fresh;
+}
+
+/*
+ * What an entry has for who asks, under the exclusive lock.  False: to wait until
+ * another process has fetched the key.
+ */
+static bool
+ask_slot(int32 i, Oid server, TimestampTz now, PgsealCacheResult *out_result,
+		 uint8 out_masked[PGSEAL_KEY_BYTES], uint64 *out_fill, TimestampTz *out_expires_at,
+		 PgsealKmsStatus *out_status, PgsealKmsError *out_error)
+{
+	PgsealCacheSlot *slot = &pgseal_cache->slots[i];
+	bool		of_another;
+
+	pgseal_slot_wipe_if_expired(i, now);
+	if (slot->server != server && !pgseal_slot_is_claimed(slot, now))
+		forget_other_server(i);
+
+	/* A claim of our own was left behind by an error: it is still ours */
+	of_another = slot->claimer != MyProcPid && pgseal_slot_is_claimed(slot, now);
+	if (slot->has_key && slot->server == server &&
+		(now < slot->expires_at || now < slot->retry_at || of_another))
+	{
+		take_key(i, now, out_masked, out_fill, out_expires_at);
+		*out_result = PGSEAL_CACHE_HIT;
+		return true;
+	}
+	if (of_another)
+		return false;
+	if (slot->claimer == 0 && now < slot->retry_at)
+	{
+		*out_status = slot->failure;
+		*out_error = pgseal_cache_errors[i];
+		*out_result = PGSEAL_CACHE_FAILED;
+		return true;
+	}
+	claim(slot, server, now, false);
+	pg_atomic_fetch_add_u64(&pgseal_cache->misses, 1);
+	*out_result = PGSEAL_CACHE_CLAIMED;
+	return true;
+}
+
 PgsealCacheResult
 pgseal_keycache_get(Oid server, int64 key_version_id,
 					uint8 out_key[PGSEAL_KEY_BYTES],
@@ -236,34 +295,23 @@ pgseal_keycache_get(Oid server, int64 key_version_id,
 					PgsealKmsError *out_error)
 {
 	static uint32 wait_event = 0;
+	PgsealCacheResult result = PGSEAL_CACHE_FULL;
 	bool		waited = false;
-	TimestampTz now;
 	uint64		fill;
-	int32		i;
 
 	if (!pgseal_cache)
 		return PGSEAL_CACHE_FULL;
-
-	now = pgseal_clock();
-	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
-	i = pgseal_slot_find(MyDatabaseId, key_version_id);
-	if (i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key &&
-		pgseal_cache->slots[i].server == server && now < pgseal_cache->slots[i].expires_at)
-	{
-		take_key(i, now, out_key, &fill, out_expires_at);
-		LWLockRelease(pgseal_cache_lock);
+	if (take_fresh_key(server, key_version_id, out_key, &fill, out_expires_at))
 		return hit(out_key, fill);
-	}
-	LWLockRelease(pgseal_cache_lock);
 
 	prepare_to_claim();
 	for (;;)
 	{
-		PgsealCacheSlot *slot;
+		TimestampTz now = pgseal_clock();
+		bool		answered;
+		int32		i;
 
-		now = pgseal_clock();
 		LWLockAcquire(pgseal_cache_lock, LW_EXCLUSIVE);
-
 		i = pgseal_slot_find(MyDatabaseId, key_version_id);
 		if (i == PGSEAL_NO_SLOT)
 			i = pgseal_slot_new(MyDatabaseId, key_version_id, now);
@@ -272,42 +320,11 @@ pgseal_keycache_get(Oid server, int64 key_version_id,
 			note_full(now);
 			break;
 		}
-
-		slot = &pgseal_cache->slots[i];
-		pgseal_slot_wipe_if_expired(i, now);
-		if (slot->server != server && !pgseal_slot_is_claimed(slot, now))
-			forget_other_server(i);
-
-		if (slot->has_key && slot->server == server &&
-			(now < slot->expires_at || now < slot->retry_at ||
-			 (slot->claimer != MyProcPid && pgseal_slot_is_claimed(slot, now))))
-		{
-			take_key(i, now, out_key, &fill, out_expires_at);
-			LWLockRelease(pgseal_cache_lock);
-			ConditionVariableCancelSleep();
-			return hit(out_key, fill);
-		}
-
-		/* A claim of our own was left behind by an error: it is still ours */
-		if (slot->claimer == MyProcPid || !pgseal_slot_is_claimed(slot, now))
-		{
-			if (slot->claimer == 0 && now < slot->retry_at)
-			{
-				*out_status = slot->failure;
-				*out_error = pgseal_cache_errors[i];
-				LWLockRelease(pgseal_cache_lock);
-				ConditionVariableCancelSleep();
-				return PGSEAL_CACHE_FAILED;
-			}
-
-			claim(slot, server, now, false);
-			LWLockRelease(pgseal_cache_lock);
-			pg_atomic_fetch_add_u64(&pgseal_cache->misses, 1);
-			ConditionVariableCancelSleep();
-			return PGSEAL_CACHE_CLAIMED;
-		}
-
+		answered = ask_slot(i, server, now, &result, out_key, &fill, out_expires_at,
+							out_status, out_error);
 		LWLockRelease(pgseal_cache_lock);
+		if (answered)
+			break;
 
 		if (!waited)
 			pg_atomic_fetch_add_u64(&pgseal_cache->waits, 1);
@@ -316,11 +333,12 @@ pgseal_keycache_get(Oid server, int64 key_version_id,
 			wait_event = pgseal_wait_event("PgsealKeyFetch");
 
 		/* The first call only enlists us: hence the loop looks again */
-		(void) ConditionVariableTimedSleep(&slot->resolved, WAIT_CHECK, wait_event);
+		(void) ConditionVariableTimedSleep(&pgseal_cache->slots[i].resolved, WAIT_CHECK,
+										   wait_event);
 	}
 
 	ConditionVariableCancelSleep();
-	return PGSEAL_CACHE_FULL;
+	return result == PGSEAL_CACHE_HIT ? hit(out_key, fill) : result;
 }
 
 /*
@@ -472,40 +490,6 @@ pgseal_keycache_drop_database(Oid database)
 	pgseal_seal_counts_drop_database(database);
 }
 
-uint64
-pgseal_keycache_generation(void)
-{
-	return pgseal_cache ? pg_atomic_read_u64(&pgseal_cache->generation) : 0;
-}
-
-uint64
-pgseal_keycache_taken(void)
-{
-	return pgseal_cache ? pg_atomic_read_u64(&pgseal_cache->taken) : 0;
-}
-
-uint64
-pgseal_keycache_expirations(void)
-{
-	return pgseal_cache ? pg_atomic_read_u64(&pgseal_cache->expirations) : 0;
-}
-
-bool
-pgseal_keycache_has(int64 key_version_id)
-{
-	int32		i;
-	bool		has;
-
-	if (!pgseal_cache)
-		return false;
-	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
-	i = pgseal_slot_find(MyDatabaseId, key_version_id);
-	has = i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key &&
-		pgseal_clock() < pgseal_cache->slots[i].expires_at;
-	LWLockRelease(pgseal_cache_lock);
-	return has;
-}
-
 /*
  * For the worker
  */
@@ -516,36 +500,6 @@ is_refreshable(PgsealCacheSlot *slot, TimestampTz now)
 {
 	return pgseal_slot_is_usable(slot, now) && !pgseal_slot_is_claimed(slot, now) &&
 		pg_atomic_read_u64(&slot->used_at) >= (uint64) slot->published_at;
-}
-
-int
-pgseal_keycache_databases(Oid *out_databases, int max)
-{
-	int			num = 0;
-
-	if (!pgseal_cache)
-		return 0;
-	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
-	for (int32 i = 0; i < pgseal_cache->touched; i++)
-		if (OidIsValid(pgseal_cache->slots[i].tag.database) && pgseal_cache->slots[i].has_key)
-			pgseal_add_database(out_databases, &num, max, pgseal_cache->slots[i].tag.database);
-	LWLockRelease(pgseal_cache_lock);
-	return num;
-}
-
-int
-pgseal_keycache_keys(int64 *out_key_version_ids, int max)
-{
-	int			num = 0;
-
-	if (!pgseal_cache)
-		return 0;
-	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
-	for (int32 i = 0; i < pgseal_cache->touched && num < max; i++)
-		if (pgseal_cache->slots[i].tag.database == MyDatabaseId && pgseal_cache->slots[i].has_key)
-			out_key_version_ids[num++] = pgseal_cache->slots[i].tag.key_version_id;
-	LWLockRelease(pgseal_cache_lock);
-	return num;
 }
 
 int
@@ -647,57 +601,4 @@ pgseal_keycache_next_due(void)
 	}
 	LWLockRelease(pgseal_cache_lock);
 	return next;
-}
-
-/*
- * Statistics
- */
-
-void
-pgseal_keycache_stats(PgsealCacheStats *out_stats)
-{
-	memset(out_stats, 0, sizeof(*out_stats));
-	if (!pgseal_cache)
-		return;
-
-	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
-	out_stats->used = pgseal_cache->used;
-	LWLockRelease(pgseal_cache_lock);
-	out_stats->slots = pgseal_cache_size;
-	out_stats->hits = pg_atomic_read_u64(&pgseal_cache->hits);
-	out_stats->misses = pg_atomic_read_u64(&pgseal_cache->misses);
-	out_stats->waits = pg_atomic_read_u64(&pgseal_cache->waits);
-	out_stats->refreshes = pg_atomic_read_u64(&pgseal_cache->refreshes);
-	out_stats->evictions = pg_atomic_read_u64(&pgseal_cache->evictions);
-	out_stats->expirations = pg_atomic_read_u64(&pgseal_cache->expirations);
-	out_stats->overflows = pg_atomic_read_u64(&pgseal_cache->overflows);
-	out_stats->failures = pg_atomic_read_u64(&pgseal_cache->failures);
-	out_stats->locked = pgseal_cache->locked;
-}
-
-void
-pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats)
-{
-	int32		i;
-
-	memset(out_stats, 0, sizeof(*out_stats));
-	if (!pgseal_cache)
-		return;
-
-	LWLockAcquire(pgseal_cache_lock, LW_SHARED);
-	i = pgseal_slot_find(MyDatabaseId, key_version_id);
-	if (i != PGSEAL_NO_SLOT && !pgseal_cache->slots[i].has_key)
-		out_stats->failure = pgseal_cache->slots[i].failure;
-	if (i != PGSEAL_NO_SLOT && pgseal_cache->slots[i].has_key)
-	{
-		PgsealCacheSlot *slot = &pgseal_cache->slots[i];
-
-		out_stats->cached = true;
-		out_stats->published_at = slot->published_at;
-		out_stats->used_at = pg_atomic_read_u64(&slot->used_at);
-		out_stats->expires_at = slot->expires_at;
-	}
-	LWLockRelease(pgseal_cache_lock);
-
-	out_stats->seals = pgseal_seal_counts_reserved(key_version_id);
 }
