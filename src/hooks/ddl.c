@@ -57,7 +57,7 @@
 #include "value/basetype.h"
 #include "value/find_sealed.h"
 
-static ProcessUtility_hook_type prev_process_utility = NULL;
+static ProcessUtility_hook_type prev_process_utility;
 
 /* The relation of this name where this one would be made */
 static Oid
@@ -479,12 +479,8 @@ pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	pgseal_refuse_dropping_extension = saved_dropping || drops_extension(pstmt->utilityStmt);
 	PG_TRY();
 	{
-		if (prev_process_utility)
-			prev_process_utility(pstmt, query_string, read_only_tree, context, params, env,
-								 dest, qc);
-		else
-			standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
-									dest, qc);
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env,
+							 dest, qc);
 	}
 	PG_FINALLY();
 	{
@@ -547,6 +543,6 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 void
 pgseal_ddl_init(void)
 {
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = ddl_process_utility;
 }

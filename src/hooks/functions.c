@@ -35,7 +35,7 @@
 #include "hooks/open_arguments.h"
 #include "value/basetype.h"
 
-static ProcessUtility_hook_type prev_process_utility = NULL;
+static ProcessUtility_hook_type prev_process_utility;
 
 /*
  * Parameters of a column's type
@@ -187,11 +187,7 @@ functions_process_utility(PlannedStmt *pstmt, const char *query_string, bool rea
 		read_only_tree = false;
 		take_base_types(((CreateFunctionStmt *) pstmt->utilityStmt)->parameters);
 	}
-	if (prev_process_utility)
-		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
-								dest, qc);
+	prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	if (makes && ((CreateFunctionStmt *) pstmt->utilityStmt)->sql_body != NULL)
 		open_printed_in_body((CreateFunctionStmt *) pstmt->utilityStmt);
 }
@@ -199,6 +195,6 @@ functions_process_utility(PlannedStmt *pstmt, const char *query_string, bool rea
 void
 pgseal_functions_init(void)
 {
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = functions_process_utility;
 }

@@ -63,7 +63,7 @@ static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
 static planner_hook_type prev_planner = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
-static ProcessUtility_hook_type prev_process_utility = NULL;
+static ProcessUtility_hook_type prev_process_utility;
 
 /* Are we inside a statement?  Then this source text, if any, is the client's. */
 static bool inside = false;
@@ -372,11 +372,7 @@ pass_on_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 		prepare = copyObject((PrepareStmt *) pstmt->utilityStmt);
 		prepare_source = query_string;
 	}
-	if (prev_process_utility)
-		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
-								dest, qc);
+	prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 }
 
 /*
@@ -429,6 +425,6 @@ pgseal_transparent_init(void)
 	ExecutorRun_hook = transparent_executor_run;
 	prev_executor_finish = ExecutorFinish_hook;
 	ExecutorFinish_hook = transparent_executor_finish;
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = transparent_process_utility;
 }

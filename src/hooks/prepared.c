@@ -18,7 +18,7 @@
 #include "hooks/prepared.h"
 #include "keys/drop.h"
 
-static ProcessUtility_hook_type prev_process_utility = NULL;
+static ProcessUtility_hook_type prev_process_utility;
 
 static void
 prepared_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
@@ -29,11 +29,7 @@ prepared_process_utility(PlannedStmt *pstmt, const char *query_string, bool read
 	bool		commits = IsA(pstmt->utilityStmt, TransactionStmt) &&
 		castNode(TransactionStmt, pstmt->utilityStmt)->kind == TRANS_STMT_COMMIT_PREPARED;
 
-	if (prev_process_utility)
-		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
-								dest, qc);
+	prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	if (commits && OidIsValid(pgseal_extension_oid()))
 		pgseal_drop_destroyed();
 }
@@ -41,6 +37,6 @@ prepared_process_utility(PlannedStmt *pstmt, const char *query_string, bool read
 void
 pgseal_prepared_init(void)
 {
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = prepared_process_utility;
 }

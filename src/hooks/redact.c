@@ -47,7 +47,7 @@
 #include "value/find_sealed.h"
 #include "value/seal.h"
 
-static ProcessUtility_hook_type prev_process_utility = NULL;
+static ProcessUtility_hook_type prev_process_utility;
 static emit_log_hook_type prev_emit_log = NULL;
 
 /*
@@ -144,18 +144,6 @@ redact_lesser_message(void *arg)
 }
 
 static void
-pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-		ProcessUtilityContext context, ParamListInfo params,
-		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_process_utility)
-		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
-								dest, qc);
-}
-
-static void
 pass_on_redacting(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				  ProcessUtilityContext context, ParamListInfo params,
 				  QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
@@ -170,7 +158,7 @@ pass_on_redacting(PlannedStmt *pstmt, const char *query_string, bool read_only_t
 	error_context_stack = &callback;
 	PG_TRY();
 	{
-		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	}
 	PG_CATCH();
 	{
@@ -199,7 +187,7 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 
 	if (!OidIsValid(table))
 	{
-		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 		return;
 	}
 	pgseal_copying.context = CurrentMemoryContext;
@@ -209,7 +197,7 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		if (is_encrypted(table))
 			pass_on_redacting(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 		else
-			pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+			prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	}
 	PG_FINALLY();
 	{
@@ -361,7 +349,7 @@ redact_emit_log(ErrorData *error)
 void
 pgseal_redact_init(void)
 {
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = redact_process_utility;
 	prev_emit_log = emit_log_hook;
 	emit_log_hook = redact_emit_log;

@@ -52,7 +52,7 @@
 
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
-static ProcessUtility_hook_type prev_process_utility = NULL;
+static ProcessUtility_hook_type prev_process_utility;
 
 /* Has the callback seen the error that will be reported, or one that was caught? */
 static bool looked_at = false;
@@ -332,12 +332,8 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 					   ProcessUtilityContext context, ParamListInfo params,
 					   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	if (prev_process_utility)
-		WITH_CALLBACK(prev_process_utility(pstmt, query_string, read_only_tree, context, params,
-										   env, dest, qc));
-	else
-		WITH_CALLBACK(standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params,
-											  env, dest, qc));
+	WITH_CALLBACK(prev_process_utility(pstmt, query_string, read_only_tree, context, params,
+									   env, dest, qc));
 }
 
 void
@@ -347,6 +343,6 @@ pgseal_redact_tokens_init(void)
 	ExecutorRun_hook = redact_executor_run;
 	prev_executor_finish = ExecutorFinish_hook;
 	ExecutorFinish_hook = redact_executor_finish;
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = redact_process_utility;
 }

@@ -52,7 +52,7 @@
 #include "keys/keyring.h"
 #include "signed/signing.h"
 
-static ProcessUtility_hook_type prev_process_utility = NULL;
+static ProcessUtility_hook_type prev_process_utility;
 
 /*
  * What must be true of a signed table
@@ -432,18 +432,6 @@ concerns_us(Node *stmt)
 	}
 }
 
-static void
-pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-		ProcessUtilityContext context, ParamListInfo params,
-		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_process_utility)
-		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params, env,
-								dest, qc);
-}
-
 /* The ledgers that end with it are known meanwhile */
 static void
 pass_on_drop(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
@@ -455,7 +443,7 @@ pass_on_drop(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	ending = pgseal_signed_ledger_ending(ending);
 	PG_TRY();
 	{
-		pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	}
 	PG_FINALLY();
 	{
@@ -485,7 +473,7 @@ signed_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		read_only_tree = false;
 		before_statement(pstmt->utilityStmt);
 	}
-	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	if (ours)
 		after_statement(pstmt->utilityStmt);
 }
@@ -494,6 +482,6 @@ void
 pgseal_signed_tables_init(void)
 {
 	pgseal_signed_ledger_init();
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = signed_process_utility;
 }

@@ -281,8 +281,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 								  psprintf("Key %s is for %s.", arn, usage),
 								  "The key must be a symmetric one for ENCRYPT_DECRYPT.");
 	if (!is_key_asked_for(arn, key_id))
-		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-								  psprintf("The reply is about key %s.", arn), NULL);
+		return pgseal_kms_verdict_other_key(out_error, arn);
 	out_reply->master_key = master_key_of(arn, pgseal_json_string(json, "KeyMetadata.CurrentKeyMaterialId"));
 	out_reply->detail = psprintf("Key %s is enabled.", arn);
 	return PGSEAL_VERDICT_OK;
@@ -323,8 +322,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	right_key = op->kind == PGSEAL_KMS_OP_UNWRAP ?
 		strcmp(arn, arn_of(op->master_key)) == 0 : is_key_asked_for(arn, key_id);
 	if (!right_key)
-		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-								  psprintf("The reply is about key %s.", arn), NULL);
+		return pgseal_kms_verdict_other_key(out_error, arn);
 
 	if ((op->kind == PGSEAL_KMS_OP_UNWRAP || op->kind == PGSEAL_KMS_OP_GENERATE) &&
 		read_blob(out_reply->secret, PGSEAL_KEY_BYTES, json, "Plaintext", true) == 0)

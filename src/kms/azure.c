@@ -248,8 +248,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error,
 	if (kid == NULL || type == NULL)
 		return pgseal_kms_verdict_malformed(out_error);
 	if (!is_own_kid(server, kid))
-		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-								  psprintf("The reply is about key %s.", kid), NULL);
+		return pgseal_kms_verdict_other_key(out_error, kid);
 	if (!pgseal_json_true(json, "attributes.enabled"))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "KeyDisabled",
 								  psprintf("Key %s is disabled.", kid),
@@ -283,8 +282,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	right_key = op->kind == PGSEAL_KMS_OP_UNWRAP ?
 		pg_strcasecmp(kid, op->master_key) == 0 : is_own_kid(server, kid);
 	if (!right_key)
-		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-								  psprintf("The reply is about key %s.", kid), NULL);
+		return pgseal_kms_verdict_other_key(out_error, kid);
 
 	if (op->kind == PGSEAL_KMS_OP_UNWRAP)
 	{

@@ -255,8 +255,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 								  "The key has no primary version.",
 								  "Set a primary version of the key.");
 	if (!is_version_of(version, key_name))
-		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-								  psprintf("The reply is about key %s.", version), NULL);
+		return pgseal_kms_verdict_other_key(out_error, version);
 	if (strcmp(state, "ENABLED") != 0)
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, state,
 								  psprintf("The primary version %s is in state %s.", version, state),
@@ -296,8 +295,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	if (version == NULL)
 		return pgseal_kms_verdict_malformed(out_error);
 	if (!is_version_of(version, key_name))
-		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-								  psprintf("The reply is about key %s.", version), NULL);
+		return pgseal_kms_verdict_other_key(out_error, version);
 	len = read_guarded(out_reply->wrapped, sizeof(out_reply->wrapped), json, "ciphertext");
 	if (len <= 0 || !pgseal_json_true(json, "verifiedPlaintextCrc32c") ||
 		!pgseal_json_true(json, "verifiedAdditionalAuthenticatedDataCrc32c"))

@@ -280,8 +280,7 @@ read_reply(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const PgsealHtt
 	if (key == NULL || key[0] == '\0' || strlen(key) >= PGSEAL_CREDENTIAL_ID_BYTES)
 		return pgseal_kms_verdict_malformed(out_error);
 	if (asked && strcmp(key, asked) != 0)
-		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-								  psprintf("The reply is about key %s.", key), NULL);
+		return pgseal_kms_verdict_other_key(out_error, key);
 	switch (op->kind)
 	{
 		case PGSEAL_KMS_OP_WRAP:

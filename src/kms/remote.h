@@ -180,6 +180,9 @@ extern PgsealVerdict pgseal_kms_verdict(PgsealKmsError *out_error, PgsealVerdict
 /* A reply of status 200 that makes no sense */
 extern PgsealVerdict pgseal_kms_verdict_malformed(PgsealKmsError *out_error);
 
+/* A reply that is about another key than was asked for */
+extern PgsealVerdict pgseal_kms_verdict_other_key(PgsealKmsError *out_error, const char *key);
+
 /* 408, 429 and 5xx are worth a retry */
 extern bool pgseal_kms_status_is_transient(int status);
 

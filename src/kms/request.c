@@ -46,6 +46,13 @@ pgseal_kms_verdict_malformed(PgsealKmsError *out_error)
 							  "Check that the server's options name the service itself and not, for example, a proxy's login page.");
 }
 
+PgsealVerdict
+pgseal_kms_verdict_other_key(PgsealKmsError *out_error, const char *key)
+{
+	return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
+							  psprintf("The reply is about key %s.", key), NULL);
+}
+
 bool
 pgseal_kms_status_is_transient(int status)
 {

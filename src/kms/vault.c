@@ -237,8 +237,7 @@ read_description(PgsealKmsReply *out_reply, PgsealKmsError *out_error, const Pgs
 	if (type == NULL || !pgseal_json_int64(json, "data.latest_version", &latest))
 		return pgseal_kms_verdict_malformed(out_error);
 	if (name && strcmp(name, key_name) != 0)
-		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_INVALID, "wrong_key",
-								  psprintf("The reply is about key \"%s\".", name), NULL);
+		return pgseal_kms_verdict_other_key(out_error, psprintf("\"%s\"", name));
 	if (pgseal_json_true(json, "data.soft_deleted"))
 		return pgseal_kms_verdict(out_error, PGSEAL_VERDICT_REFUSED, "key_deleted",
 								  psprintf("Key \"%s\" is deleted.", key_name),

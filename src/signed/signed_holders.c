@@ -41,34 +41,6 @@ key_argument(Relation catalog, HeapTuple tuple)
 	return pnstrdup(end + 1, len - (end + 1 - first));
 }
 
-static PgsealHolder *
-find_holder(List **holders, Oid relid)
-{
-	PgsealHolder *holder = NULL;
-	HeapTuple	tuple;
-	Form_pg_class form;
-	ListCell   *lc;
-
-	foreach(lc, *holders)
-		if (((PgsealHolder *) lfirst(lc))->relid == relid)
-			return lfirst(lc);
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	if (!HeapTupleIsValid(tuple))
-		return NULL;
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	if (form->relkind == RELKIND_RELATION)
-	{
-		holder = palloc0(sizeof(PgsealHolder));
-		holder->relid = relid;
-		holder->relkind = form->relkind;
-		holder->persistence = form->relpersistence;
-		holder->schema = form->relnamespace;
-		*holders = lappend(*holders, holder);
-	}
-	ReleaseSysCache(tuple);
-	return holder;
-}
-
 List *
 pgseal_signed_holders(void)
 {
@@ -82,7 +54,7 @@ pgseal_signed_holders(void)
 	{
 		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
 		char	   *key = form->tgfoid == function ? key_argument(catalog, tuple) : NULL;
-		PgsealHolder *holder = key != NULL ? find_holder(&holders, form->tgrelid) : NULL;
+		PgsealHolder *holder = key != NULL ? pgseal_shape_holder(&holders, form->tgrelid) : NULL;
 
 		if (holder != NULL)
 			holder->key_hashes = list_append_unique_int(holder->key_hashes,

@@ -269,9 +269,8 @@ pgseal_shape_lacks_key(const PgsealShape *shape)
 	return false;
 }
 
-/* The relation's entry in the list; NULL when it stores nothing */
-static PgsealHolder *
-find_holder(List **holders, Oid relid)
+PgsealHolder *
+pgseal_shape_holder(List **holders, Oid relid)
 {
 	PgsealHolder *holder;
 	HeapTuple	tuple;
@@ -318,7 +317,7 @@ pgseal_shape_holders(void)
 		if (attribute->attisdropped || attribute->attrelid < FirstNormalObjectId)
 			continue;
 		shape = pgseal_shape_of_type(attribute->atttypid, attribute->atttypmod);
-		if (shape == NULL || (holder = find_holder(&holders, attribute->attrelid)) == NULL)
+		if (shape == NULL || (holder = pgseal_shape_holder(&holders, attribute->attrelid)) == NULL)
 			continue;
 		holder->columns = lappend_int(holder->columns, attribute->attnum);
 		collect_keys(&holder->key_hashes, &holder->opaque, shape);

@@ -84,6 +84,9 @@ extern void pgseal_shape_visit_row(PgsealShape **shapes, TupleTableSlot *row,
 /* All relations of this database that store encrypted values, as PgsealHolder */
 extern List *pgseal_shape_holders(void);
 
+/* The relation's entry in the list, made if need be; NULL when it stores nothing */
+extern PgsealHolder *pgseal_shape_holder(List **holders, Oid relid);
+
 /* May the relation hold values that the key with this hash seals? */
 extern bool pgseal_shape_may_hold(const PgsealHolder *holder, int32 key_hash);
 
