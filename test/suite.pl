@@ -24,7 +24,7 @@ use TAP::Harness;
 
 # Those that take longest begin first, so that none is left running by itself.
 my %first = map { ("test/t/$_.pl" => 1) } qw(core/differential keys/rotation_crash convert/crash);
-my @files = @ARGV ? map { find_test($_) } @ARGV : (
+my @files = @ARGV ? @ARGV : (
 	'test/check_layers.pl',
 	sort { ($first{$b} // 0) <=> ($first{$a} // 0) || $a cmp $b } glob('test/t/*/*.pl test/t/*.pl'));
 my $no_skip = $ENV{PGSEAL_NO_SKIP} || ($ENV{CI} // '') eq 'true';
@@ -89,20 +89,6 @@ for my $skip (@skips)
 
 print "$passed passed, $failed failed\n";
 exit($failed ? 1 : 0);
-
-# A test by its path, by "folder/name", by its name alone, or by that with a number
-# before it.
-sub find_test
-{
-	my ($given) = @_;
-	my ($name) = $given =~ m{([^/]+?)(?:\.pl)?$};
-
-	return $given if -f $given;
-	return "test/t/$given.pl" if -f "test/t/$given.pl";
-	my @found = map { glob("test/t/*/$_.pl") } $name, $name =~ /^\d+_(?:attack_|kms_|convert_)?(\w+)$/, $name =~ /^\d+_(\w+)$/;
-	die "there is no test $given\n" if !@found;
-	return $found[0];
-}
 
 # The end of the log that PostgreSQL's modules keep of a test, and of the logs
 # of its servers.

@@ -9,6 +9,10 @@
 # What was found is printed at the end, and is a failure.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
+for test
+do
+	[ -f "$top/$test" ] || { echo "pgseal: there is no test $test; say test/t/FOLDER/NAME.pl" >&2; exit 1; }
+done
 
 # Instrumented code is optimized differently and gets warnings that are wrong
 COPT='-fsanitize=address,undefined -fno-omit-frame-pointer -O1 -Wno-clobbered -Wno-maybe-uninitialized'

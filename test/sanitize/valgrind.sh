@@ -9,6 +9,12 @@
 # end, and is a failure.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
+command -v valgrind >/dev/null || { echo "pgseal: there is no valgrind; as root, do: sh test/packages.sh valgrind" >&2; exit 1; }
+[ $# -gt 0 ] || { echo "pgseal: which topics of sql/? As in: sh test/sanitize/valgrind.sh types writes" >&2; exit 1; }
+for topic
+do
+	[ -f "$top/sql/$topic.sql" ] || { echo "pgseal: there is no topic $topic (sql/$topic.sql)" >&2; exit 1; }
+done
 REGRESS=$*
 PGCTLTIMEOUT=600
 export REGRESS PGCTLTIMEOUT
@@ -31,7 +37,7 @@ exec sh "$top/test/scratch.sh" sh -c '
 	chmod +x "$bin/postgres" || exit 1
 	perl test/suite.pl test/t/core/regress.pl
 	status=$?
-	sources=$(cd src && ls *.c kms/*.c | sed "s,.*/,," | paste -sd "|")
+	sources=$(cd src && ls *.c */*.c | sed "s,.*/,," | paste -sd "|")
 	found=$(sed "s/^==[0-9]*== *//" "$reports"/* | awk -v RS= -v own="[(]($sources):[0-9]+[)]" "
 		{
 			count = split(\$0, lines, \"\\n\")
