@@ -8,6 +8,11 @@
 # libssl-dev, libcurl4-openssl-dev.
 set -eu
 cd "$(dirname "$0")/.."
+for tool in git dpkg-buildpackage dh
+do
+	command -v $tool >/dev/null || { echo "pgseal: $tool is missing; as root, do: sh test/packages.sh git dpkg-dev debhelper postgresql libssl-dev libcurl4-openssl-dev" >&2; exit 1; }
+done
+[ -d "${1:-..}" ] || { echo "pgseal: there is no directory $1" >&2; exit 1; }
 out=$(cd "${1:-..}" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -21,7 +26,7 @@ do
 	echo "$version" >>debian/control.body
 done
 mv debian/control.body debian/pgversions
-[ -s debian/pgversions ] || { echo 'no postgresql-server-dev-N is installed' >&2; exit 1; }
+[ -s debian/pgversions ] || { echo 'pgseal: no postgresql-server-dev-N is installed; as root, do: sh test/packages.sh postgresql' >&2; exit 1; }
 sed '/^Package: /,$d' debian/control.in >debian/control
 for version in $(cat debian/pgversions)
 do

@@ -3,6 +3,16 @@
 #
 # As root.  Needs debootstrap; MIRROR, or the one that apt uses.
 set -eu
+fail()
+{
+	printf 'try: %s\n' "$*" >&2
+	exit 1
+}
+
+[ $# -eq 1 ] || fail "which package? As in: sh debian/try.sh ../postgresql-15-pgseal_1.0.0_amd64.deb (make deb builds it)"
+[ -f "$1" ] || fail "there is no $1; make deb builds packages in the directory above the checkout"
+[ "$(id -u)" -eq 0 ] || fail "debootstrap and chroot need root"
+command -v debootstrap >/dev/null || fail "there is no debootstrap; as root, do: sh test/packages.sh debootstrap"
 package=$1
 version=$(basename "$package" | sed 's/^postgresql-\([0-9]*\)-.*/\1/')
 . /etc/os-release

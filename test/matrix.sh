@@ -86,7 +86,7 @@ find_root()
 	eval "root=\${PGSEAL_ROOT_$release:-}"
 	[ -z "$root" ] || return 0
 	command -v debootstrap >/dev/null || sh "$here/test/packages.sh" debootstrap >/dev/null ||
-		fail "there is no debootstrap"
+		fail "could not install debootstrap; as root, do: sh test/packages.sh debootstrap"
 	once "matrix-$release" make_root
 	root=$installed
 }

@@ -163,8 +163,8 @@ then
 		fi
 		say "installing Debian packages:$missing"
 		log=$($root sh "$checkout/test/packages.sh" $missing 2>&1) || {
-			printf '%s\n' "$log" | tail -n 20 >&2
-			die "could not install Debian packages"
+			printf '%s\n' "$log" | tail -n 8 >&2
+			die "could not install Debian packages: is there a network, and a mirror in /etc/apt? When there is, say the same again; or as root, do: sh test/packages.sh$missing"
 		}
 	fi
 fi

@@ -24,7 +24,8 @@ use TAP::Harness;
 
 # Those that take longest begin first, so that none is left running by itself.
 my %first = map { ("test/t/$_.pl" => 1) } qw(core/differential keys/rotation_crash convert/crash);
-my @files = @ARGV ? @ARGV : (
+my %given;
+my @files = @ARGV ? grep { !$given{$_}++ } @ARGV : (
 	'test/check_layers.pl',
 	sort { ($first{$b} // 0) <=> ($first{$a} // 0) || $a cmp $b } glob('test/t/*/*.pl test/t/*.pl'));
 my $no_skip = $ENV{PGSEAL_NO_SKIP} || ($ENV{CI} // '') eq 'true';
@@ -66,7 +67,14 @@ $harness->callback(
 			});
 	});
 
-my $results = $harness->runtests(@files);
+my $results = eval { $harness->runtests(@files) };
+if (!$results)
+{
+	# A test that bails out, as where its server doesn't start, ends all of it
+	print "the tests were broken off: $@";
+	show_log($_) for @files;
+	exit 1;
+}
 my $passed = $results->passed;
 my $failed = $results->failed;
 
