@@ -164,7 +164,11 @@ pgseal_own_key_name(PgsealKeyOwner *owner)
 	{
 		check_right_to_create(owner);
 		owner->key = choose_name(owner);
-		/* That of temporary tables is one for all: making it is nobody's doing */
+
+		/*
+		 * That of temporary tables is one for all: making it is nobody's
+		 * doing
+		 */
 		pgseal_keyring_check_maker(owner->key, false);
 		pgseal_catalog_lock_columns(pgseal_catalog_name_hash(owner->key), false);
 		pgseal_catalog_declare(owner->key, true);

@@ -42,7 +42,7 @@
 #include "hooks/parameters.h"
 #include "hooks/hidden_parameters.h"
 #include "hooks/redact.h"
-#include "type/constraint_caller.h"
+#include "type/copying.h"
 #include "hooks/redact_tokens.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"

@@ -42,7 +42,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "type/column_default.h"
-#include "type/constraint_caller.h"
+#include "type/copying.h"
 #include "value/basetype.h"
 #include "value/find_sealed.h"
 #include "value/owner_usage.h"
@@ -156,7 +156,7 @@ is_default_of_table(Relation rel, Form_pg_attribute attribute)
 	return owner == rel->rd_rel->relowner;
 }
 
-Node **
+Node	  **
 pgseal_default_value(Node **whole)
 {
 	while (IsA(*whole, CoerceToDomain))

@@ -41,12 +41,11 @@
 #include "base/compat.h"
 #include "type/column_default.h"
 #include "type/constraint_caller.h"
+#include "type/copying.h"
 #include "type/hash_caller.h"
 #include "value/find_sealed.h"
 #include "value/owner_usage.h"
 #include "value/seal.h"
-
-PgsealCopying pgseal_copying = {NULL, InvalidOid};
 
 static bool calls(ExprState *expr, const FmgrInfo *function);
 

@@ -12,18 +12,6 @@
 
 #include "value/basetype.h"
 
-/*
- * A COPY FROM that runs, innermost: the memory context that it began in, and its
- * table.  hooks/redact.c keeps it.
- */
-typedef struct PgsealCopying
-{
-	MemoryContext context;
-	Oid			table;
-} PgsealCopying;
-
-extern PgsealCopying pgseal_copying;
-
 /* In whose CHECK constraint a call is */
 typedef struct PgsealConstraint
 {

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * copying.h
+ *	  The COPY FROM that runs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGSEAL_COPYING_H
+#define PGSEAL_COPYING_H
+
+/*
+ * The innermost: the memory context that it began in, and its
+ * table.  hooks/redact.c keeps it.
+ */
+typedef struct PgsealCopying
+{
+	MemoryContext context;
+	Oid			table;
+} PgsealCopying;
+
+extern PgsealCopying pgseal_copying;
+
+#endif							/* PGSEAL_COPYING_H */
