@@ -50,12 +50,27 @@ RESET ROLE;
 ALTER TABLE signed_convert OWNER TO CURRENT_USER;
 REVOKE CREATE ON SCHEMA public FROM signed_convert_owner;
 DROP ROLE signed_convert_owner;
--- what is summed up
-SELECT pgseal.sign_table('signed_convert', columns => '{id,v,n}', ledger => true);
-\set VERBOSITY default
+-- what is summed up, and goes on to be: what is amiss stays so
+SELECT pgseal.sign_table('signed_convert', ledger => true);
+CREATE FUNCTION ledger_state() RETURNS text LANGUAGE sql AS $$
+	SELECT ledger_status FROM pgseal.verify_table('signed_convert', ledger => true) WHERE "column" = 'signature' $$;
+SELECT pgseal.ledger_digest('signed_convert') AS digest \gset
 CALL pgseal.encrypt_column('signed_convert', 'v');
-\set VERBOSITY terse
+SELECT * FROM signed_state(), ledger_state();
+SELECT ledger_status FROM pgseal.verify_table('signed_convert', digest => :'digest') WHERE "column" = 'signature';
+UPDATE signed_convert SET v = 'newer' WHERE id = 1;
+DELETE FROM signed_convert WHERE id = 2;
+SELECT ledger_state();
 CALL pgseal.decrypt_column('signed_convert', 'note');
-SELECT ledger_status FROM pgseal.verify_table('signed_convert', ledger => true) WHERE "column" = 'signature';
-DROP FUNCTION signed_state;
+SELECT ledger_state();
+ALTER TABLE signed_convert DISABLE TRIGGER USER;
+DELETE FROM signed_convert WHERE id = 3;
+ALTER TABLE signed_convert ENABLE TRIGGER USER;
+ALTER TABLE signed_convert ENABLE ALWAYS TRIGGER zz_pgseal_sign;
+SELECT ledger_state();
+CALL pgseal.decrypt_column('signed_convert', 'v');
+SELECT * FROM signed_state(), ledger_state();
+INSERT INTO signed_convert (id, v, n) VALUES (3, 'v3', 3);
+SELECT * FROM signed_state(), ledger_state();
+DROP FUNCTION signed_state, ledger_state;
 DROP TABLE signed_convert;

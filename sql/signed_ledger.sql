@@ -180,6 +180,8 @@ SELECT state('t');
 -- signing again: other columns, another key; renamed
 SELECT pgseal.sign_table('t', columns => '{id,v}');
 SELECT state('t');
+SELECT pgseal.sign_table('t');
+SELECT state('t');
 SELECT pgseal.create_key('signed_ledger_key');
 UPDATE t SET v = 'other' WHERE id = 1;
 SELECT pgseal.sign_table('t', columns => '{id,v}', key => 'signed_ledger_key');

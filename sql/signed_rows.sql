@@ -204,6 +204,7 @@ ALTER TABLE renamed DROP COLUMN w;
 ALTER TABLE renamed DROP COLUMN sig;
 ALTER TABLE renamed ALTER COLUMN id TYPE int8;
 SELECT pgseal.sign_table('renamed', columns => '{id,later}');
+SELECT pgseal.sign_table('renamed');
 ALTER TABLE renamed DROP COLUMN w;
 ALTER TABLE renamed ALTER COLUMN later TYPE int8;
 SELECT readable('renamed');
@@ -243,6 +244,7 @@ EXPLAIN (COSTS OFF) SELECT v FROM parted WHERE id IN (3, 12);
 ALTER TABLE parted RENAME COLUMN v TO w;
 SELECT readable('parted');
 SELECT pgseal.sign_table('parted', columns => '{w,id}', signers => 'writers');
+SELECT pgseal.sign_table('parted', signers => 'writers');
 SELECT readable('parted');
 -- one with a trigger that would come last
 CREATE TABLE part_3 (LIKE parted);

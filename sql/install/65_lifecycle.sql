@@ -46,6 +46,40 @@ CREATE TABLE pgseal_internal.rotation_table (
 COMMENT ON TABLE pgseal_internal.rotation_table IS 'tables that the present round of re-encryption goes through';
 COMMENT ON COLUMN pgseal_internal.rotation_table.phase IS 'waiting, scanning, locked (by others), done, or untouchable (see detail)';
 
+-- Signing rows anew where what is signed has changed (redefine.c).  Not dumped either: what
+-- is to be done stands in the triggers.
+CREATE TABLE pgseal_internal.redefinition (
+	relid         oid NOT NULL PRIMARY KEY,
+	root          oid NOT NULL,
+	former        int4 NOT NULL,
+	filenode      oid,
+	phase         text COLLATE "C" NOT NULL DEFAULT 'waiting',
+	next_block    int8 NOT NULL DEFAULT 0,
+	blocks        int8 NOT NULL DEFAULT 0,
+	left_over     int8 NOT NULL DEFAULT 0,
+	signed        int8 NOT NULL DEFAULT 0,
+	signed_before int8 NOT NULL DEFAULT 0,
+	broken        int8 NOT NULL DEFAULT 0,
+	since         xid8,
+	in_vain       int4 NOT NULL DEFAULT 0,
+	pause_until   timestamptz,
+	detail        text COLLATE "C"
+);
+COMMENT ON TABLE pgseal_internal.redefinition IS 'signed tables, and their partitions, of which two definitions stand';
+COMMENT ON COLUMN pgseal_internal.redefinition.former IS 'number of the definition that goes when no row is signed by it any more';
+COMMENT ON COLUMN pgseal_internal.redefinition.phase IS 'waiting, scanning, locked (by others), done, or untouchable (see detail)';
+COMMENT ON COLUMN pgseal_internal.redefinition.left_over IS 'rows that this pass has found signed by it, or locked';
+COMMENT ON COLUMN pgseal_internal.redefinition.signed_before IS 'rows signed anew before this pass';
+COMMENT ON COLUMN pgseal_internal.redefinition.since IS 'done: a transaction; snapshots from before it must have gone';
+
+CREATE VIEW pgseal.progress_sign AS
+	SELECT relid::regclass AS "table", former AS former_definition,
+		CASE phase WHEN 'done' THEN 'waiting for older transactions' ELSE phase END AS phase,
+		blocks AS blocks_total, next_block AS blocks_scanned,
+		signed AS rows_signed, broken AS rows_broken, detail
+	FROM pgseal_internal.redefinition;
+COMMENT ON VIEW pgseal.progress_sign IS 'what the worker is signing anew, as what is signed has changed: by table or partition';
+
 CREATE VIEW pgseal.progress_reencrypt AS
 	SELECT v.key, v.number AS version, t.relid::regclass AS "table",
 		coalesce(t.phase, 'waiting for older transactions') AS phase,

@@ -90,6 +90,10 @@ UNION ALL
 		CASE WHEN broken > 0 THEN broken || ' values do not open: pgseal.verify_table() counts them, the log tells where.' ELSE detail END
 	FROM pgseal_internal.rotation_table WHERE broken > 0 OR phase = 'untouchable'
 UNION ALL
+	SELECT 'signing of table ' || relid::regclass, CASE WHEN broken > 0 THEN 'broken' ELSE phase END,
+		CASE WHEN broken > 0 THEN broken || ' rows do not verify: pgseal.tampered_rows() tells which.' ELSE detail END
+	FROM pgseal_internal.redefinition WHERE broken > 0 OR phase = 'untouchable'
+UNION ALL
 	SELECT format('column %s.%I', a.attrelid::regclass, a.attname), 'destroyed', format('Key "%s" was destroyed.', k.name)
 	FROM pgseal.key k
 	JOIN pg_catalog.pg_attribute a ON a.atttypmod = k.name_hash AND NOT a.attisdropped

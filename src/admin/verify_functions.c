@@ -117,8 +117,8 @@ typedef struct Tally
 	bool		is_signature;
 	int64		rows;
 	int64		unsigned_rows;
-	int64		forged;
-	int64		old_definition;
+	int64		bad;
+	int64		old_definition; /* and good */
 	PgsealLedgerSum sum;
 } Tally;
 
@@ -138,31 +138,39 @@ verify_value(Datum sealed, const PgsealShape *shape, void *context)
 	return NULL;
 }
 
+static PgsealSignatureStatus
+status_of(const PgsealSigning *signing, TupleTableSlot *row)
+{
+	StringInfoData body;
+
+	slot_getallattrs(row);
+	initStringInfo(&body);
+	return pgseal_signing_verify_row(signing, row->tts_values, row->tts_isnull, &body);
+}
+
 /* Signatures are counted as the values of their column */
 static void
 verify_signature(const PgsealSigning *signing, TupleTableSlot *row, bool with_ledger, Tally *tally)
 {
-	int			column = signing->signature - 1;
-	PgsealSignature *signature;
+	PgsealSignatureStatus status = status_of(signing, row);
+	PgsealSignature *signature = pgseal_signing_signature(signing, row->tts_values, row->tts_isnull);
 
-	slot_getallattrs(row);
-	signature = row->tts_isnull[column] ? NULL : DatumGetSignature(row->tts_values[column]);
 	if (signature != NULL)
 		tally->sealed++;
-	switch (pgseal_signing_verify_row(signing, row->tts_values, row->tts_isnull))
+	switch (status)
 	{
 		case PGSEAL_SIGNATURE_GOOD:
 			if (pgseal_keyring_is_stale(pgseal_signature_key_version(signature)))
 				tally->stale++;
+			if (pgseal_signing_definition_of(signing, signature) != signing->newest)
+				tally->old_definition++;
 			break;
 		case PGSEAL_SIGNATURE_MISSING:
 			tally->unsigned_rows++;
 			break;
 		case PGSEAL_SIGNATURE_OLD:
-			tally->old_definition++;
-			break;
 		case PGSEAL_SIGNATURE_FORGED:
-			tally->forged++;
+			tally->bad++;
 			break;
 	}
 	if (with_ledger)
@@ -332,11 +340,10 @@ put_tally(ReturnSetInfo *result, Form_pg_attribute attribute, const Tally *tally
 	values[0] = NameGetDatum(&attribute->attname);
 	values[1] = Int64GetDatum(tally->sealed);
 	values[2] = Int64GetDatum(tally->stale);
-	values[3] = Int64GetDatum(tally->broken + tally->unsigned_rows + tally->forged +
-							  tally->old_definition);
+	values[3] = Int64GetDatum(tally->broken + tally->unsigned_rows + tally->bad);
 	values[4] = Int64GetDatum(tally->rows);
 	values[5] = Int64GetDatum(tally->unsigned_rows);
-	values[6] = Int64GetDatum(tally->forged);
+	values[6] = Int64GetDatum(tally->bad);
 	values[7] = Int64GetDatum(tally->old_definition);
 	nulls[5] = nulls[6] = nulls[7] = !tally->is_signature;
 	nulls[8] = ledger == NULL;
@@ -463,14 +470,15 @@ static void
 put_tampered(TamperedSearch *search, TupleTableSlot *row, PgsealSignatureStatus status)
 {
 	char	   *key = pgseal_verify_describe_key(search->rel, row->tts_values, row->tts_isnull);
-	Datum		values[3] = {0};
-	bool		nulls[3] = {false};
+	Datum		values[4] = {0};
+	bool		nulls[4] = {false};
 
-	values[0] = PointerGetDatum(&row->tts_tid);
-	nulls[1] = (key == NULL);
+	values[0] = ObjectIdGetDatum(RelationGetRelid(search->rel));
+	values[1] = PointerGetDatum(&row->tts_tid);
+	nulls[2] = (key == NULL);
 	if (key != NULL)
-		values[1] = CStringGetTextDatum(key);
-	values[2] = CStringGetTextDatum(reason(status));
+		values[2] = CStringGetTextDatum(key);
+	values[3] = CStringGetTextDatum(reason(status));
 	tuplestore_putvalues(search->result->setResult, search->result->setDesc, values, nulls);
 }
 
@@ -479,30 +487,30 @@ static void
 look_for_tampering(TupleTableSlot *row, void *context)
 {
 	TamperedSearch *search = context;
-	PgsealSignatureStatus status;
+	PgsealSignatureStatus status = status_of(search->signing, row);
 
-	slot_getallattrs(row);
-	status = pgseal_signing_verify_row(search->signing, row->tts_values, row->tts_isnull);
 	if (status != PGSEAL_SIGNATURE_GOOD)
 		put_tampered(search, row, status);
 }
 
-/* tampered_rows(regclass) → row, key, reason */
+/* tampered_rows("table" regclass) → partition, row, key, reason */
 Datum
 pgseal_tampered_rows(PG_FUNCTION_ARGS)
 {
 	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
-	TamperedSearch search = {.result = (ReturnSetInfo *) fcinfo->resultinfo, .rel = rel};
+	List	   *tables = open_tables(rel);
+	ListCell   *lc;
 
-	check_verifiable(rel);
-	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is a partitioned table", RelationGetRelationName(rel)),
-				 errhint("Look at its partitions.")));
-	search.signing = require_signing(rel);
+	(void) require_signing(rel);
 	InitMaterializedSRF(fcinfo, 0);
-	pgseal_scan_rows(rel, GetActiveSnapshot(), look_for_tampering, &search);
+	foreach(lc, tables)
+	{
+		TamperedSearch search = {.result = (ReturnSetInfo *) fcinfo->resultinfo,
+		.rel = lfirst(lc), .signing = require_signing(lfirst(lc))};
+
+		pgseal_scan_rows(lfirst(lc), GetActiveSnapshot(), look_for_tampering, &search);
+	}
+	close_tables(tables);
 	relation_close(rel, AccessShareLock);
 	return (Datum) 0;
 }

@@ -162,11 +162,12 @@ extern PgsealResigner *pgseal_convert_resigner(const PgsealConversion *conversio
 extern void pgseal_convert_resign(PgsealResigner *resigner, TupleTableSlot *row,
 								  TupleTableSlot *converted);
 extern bool pgseal_convert_is_signature(const PgsealResigner *resigner, AttrNumber attnum);
-extern bool pgseal_convert_same_signature(const PgsealResigner *resigner, TupleTableSlot *row,
+extern bool pgseal_convert_same_signature(PgsealResigner *resigner, TupleTableSlot *row,
 										  TupleTableSlot *copied);
 
 /* 42501 unless the current user may sign; what else is in the way, or NULL */
 extern char *pgseal_convert_signed_obstacle(const PgsealConversion *conversion);
+extern void pgseal_convert_switch_ledger(const PgsealConversion *conversion);
 extern void pgseal_convert_switch_signing(const PgsealConversion *conversion);
 
 /*

@@ -12,6 +12,9 @@
  * was tampered with into a good one.  One that doesn't verify keeps its signature,
  * which is bad afterwards, too: it is of the old definition.
  *
+ * A ledger changes in the transaction in which the copy takes its place, by the
+ * difference between the signatures of all rows then: both are read under the lock.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,10 +23,11 @@
 #include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "base/compat.h"
 #include "convert/convert.h"
-#include "hooks/signed_tables.h"
+#include "signed/ledger.h"
 #include "signed/signing.h"
 
 struct PgsealResigner
@@ -31,27 +35,35 @@ struct PgsealResigner
 	PgsealSigning *old;
 	PgsealSigning *new;
 	PgsealSignature signature;	/* the last that was made */
+	StringInfoData body;		/* working space */
 };
+
+static bool
+is_concerned(const PgsealConversion *conversion, const PgsealSigning *old)
+{
+	return old != NULL && (pgseal_definition_has(old->newest, conversion->attnum) ||
+						   (old->former != NULL &&
+							pgseal_definition_has(old->former, conversion->attnum)));
+}
 
 /* What the trigger's arguments will be; NIL when the column isn't signed */
 static List *
 new_arguments(const PgsealConversion *conversion, const PgsealSigning *old)
 {
-	List	   *arguments;
-	int			column = -1;
+	PgsealDefinition next;
+	PgsealSigning new;
 
-	for (int i = 0; i < old->num_columns; i++)
-		if (old->columns[i].attnum == conversion->attnum)
-			column = i;
-	if (column < 0)
+	if (!is_concerned(conversion, old))
 		return NIL;
-	arguments = pgseal_signing_arguments(old);
-	lfirst(list_nth_cell(arguments, PGSEAL_SIGN_ARGUMENT_DEFINITION)) =
-		psprintf("%d", pgseal_signing_next_definition(old));
-	lfirst(list_nth_cell(arguments, PGSEAL_SIGN_ARGUMENTS_OF_TABLE +
-						 column * PGSEAL_SIGN_ARGUMENTS_OF_COLUMN + 1)) =
-		format_type_be_qualified(conversion->new_type);
-	return arguments;
+	next = *old->newest;
+	next.number = pgseal_signing_next_definition(old);
+	for (int i = 0; i < next.num_columns; i++)
+		if (next.columns[i].attnum == conversion->attnum)
+			next.columns[i].type_label = format_type_be_qualified(conversion->new_type);
+	new = *old;
+	new.newest = &next;
+	new.former = NULL;
+	return pgseal_signing_arguments(&new);
 }
 
 /* In the present memory context; NULL when nothing of the column is signed */
@@ -59,7 +71,7 @@ PgsealResigner *
 pgseal_convert_resigner(const PgsealConversion *conversion, Relation table, Relation copy)
 {
 	PgsealSigning *old = pgseal_signing_of_relation(table);
-	List	   *arguments = old != NULL ? new_arguments(conversion, old) : NIL;
+	List	   *arguments = new_arguments(conversion, old);
 	Trigger		trigger;
 	PgsealResigner *resigner;
 	ListCell   *lc;
@@ -74,21 +86,21 @@ pgseal_convert_resigner(const PgsealConversion *conversion, Relation table, Rela
 	resigner = palloc0(sizeof(PgsealResigner));
 	resigner->old = old;
 	resigner->new = pgseal_signing_read(copy, &trigger);
+	initStringInfo(&resigner->body);
 	return resigner;
 }
 
 static PgsealSignature *
 signature_of(const PgsealSigning *signing, TupleTableSlot *row)
 {
-	return row->tts_isnull[signing->signature - 1] ? NULL :
-		DatumGetSignature(row->tts_values[signing->signature - 1]);
+	return pgseal_signing_signature(signing, row->tts_values, row->tts_isnull);
 }
 
 static bool
-verifies(const PgsealSigning *signing, TupleTableSlot *row)
+verifies(PgsealResigner *resigner, const PgsealSigning *signing, TupleTableSlot *row)
 {
-	return pgseal_signing_verify_row(signing, row->tts_values, row->tts_isnull) ==
-		PGSEAL_SIGNATURE_GOOD;
+	return pgseal_signing_verify_row(signing, row->tts_values, row->tts_isnull,
+									 &resigner->body) == PGSEAL_SIGNATURE_GOOD;
 }
 
 /* converted: has the row's values, and the converted one; gets the signature */
@@ -96,17 +108,15 @@ void
 pgseal_convert_resign(PgsealResigner *resigner, TupleTableSlot *row, TupleTableSlot *converted)
 {
 	const PgsealSigning *new = resigner->new;
-	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
-	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
-	StringInfoData body;
 
-	if (!verifies(resigner->old, row))
+	if (!verifies(resigner, resigner->old, row))
 		return;
-	pgseal_signing_pick(new, converted->tts_values, converted->tts_isnull, values, nulls);
-	initStringInfo(&body);
-	pgseal_signing_body(&body, new, values, nulls);
+	resetStringInfo(&resigner->body);
+	pgseal_definition_body(&resigner->body, new->newest, converted->tts_values,
+						   converted->tts_isnull);
 	pgseal_signing_sign(new, &resigner->signature,
-						pgseal_signature_counter(signature_of(resigner->old, row)) + 1, &body);
+						pgseal_signature_counter(signature_of(resigner->old, row)) + 1,
+						&resigner->body);
 	converted->tts_values[new->signature - 1] = PointerGetDatum(&resigner->signature);
 }
 
@@ -118,29 +128,53 @@ pgseal_convert_is_signature(const PgsealResigner *resigner, AttrNumber attnum)
 
 /* Both have one */
 bool
-pgseal_convert_same_signature(const PgsealResigner *resigner, TupleTableSlot *row,
+pgseal_convert_same_signature(PgsealResigner *resigner, TupleTableSlot *row,
 							  TupleTableSlot *copied)
 {
-	if (verifies(resigner->old, row))
-		return verifies(resigner->new, copied);
+	if (verifies(resigner, resigner->old, row))
+		return verifies(resigner, resigner->new, copied);
 	return memcmp(signature_of(resigner->old, row), signature_of(resigner->new, copied),
 				  sizeof(PgsealSignature)) == 0;
 }
 
-/* The caller signs the rows; what is summed up in a ledger can't change in a moment */
+/* The caller signs the rows */
 char *
 pgseal_convert_signed_obstacle(const PgsealConversion *conversion)
 {
 	Relation	rel = table_open(conversion->relid, NoLock);
 	PgsealSigning *signing = pgseal_signing_of_relation(rel);
-	bool		concerned = signing != NULL && new_arguments(conversion, signing) != NIL;
 
 	table_close(rel, NoLock);
-	if (!concerned)
+	if (!is_concerned(conversion, signing))
 		return NULL;
 	pgseal_signing_check_signer(signing);
-	return signing->ledger == PGSEAL_NO_LEDGER ? NULL :
-		pstrdup("rows are signed with it and have a ledger: first end that with pgseal.sign_table(ledger => false), and begin one again afterwards");
+	return signing->former == NULL ? NULL :
+		pstrdup("what is signed has changed, and the worker is signing the rows anew: first call pgseal.sign_table() again, which does that at once");
+}
+
+/*
+ * The table, locked exclusively, is about to have the copy's rows: so does its ledger,
+ * which keeps whatever is amiss.
+ */
+void
+pgseal_convert_switch_ledger(const PgsealConversion *conversion)
+{
+	Relation	table = table_open(conversion->relid, NoLock);
+	Relation	copy = table_open(conversion->copy, NoLock);
+	PgsealSigning *signing = pgseal_signing_of_relation(table);
+
+	if (is_concerned(conversion, signing) && signing->ledger != PGSEAL_NO_LEDGER)
+	{
+		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+		PgsealLedgerSum gone = pgseal_ledger_sum_of_rows(table, snapshot);
+		PgsealLedgerSum change = pgseal_ledger_sum_of_rows(copy, snapshot);
+
+		UnregisterSnapshot(snapshot);
+		pgseal_ledger_sum_subtract(&change, &gone);
+		pgseal_ledger_record_sum(signing->ledger, signing->key_hash, &change);
+	}
+	table_close(copy, NoLock);
+	table_close(table, NoLock);
 }
 
 /* The table has the copy's rows from now on.  Its column has the new type. */
@@ -149,11 +183,11 @@ pgseal_convert_switch_signing(const PgsealConversion *conversion)
 {
 	Relation	rel = table_open(conversion->relid, NoLock);
 	PgsealSigning *old = pgseal_signing_of_relation(rel);
-	List	   *arguments = old != NULL ? new_arguments(conversion, old) : NIL;
+	List	   *arguments = new_arguments(conversion, old);
 
 	table_close(rel, NoLock);
 	if (arguments == NIL)
 		return;
-	pgseal_signed_tables_store(conversion->relid, arguments);
+	pgseal_signing_store(conversion->relid, arguments);
 	CommandCounterIncrement();
 }

@@ -473,10 +473,12 @@ name_toast(Oid relid)
 void
 pgseal_convert_switch(const PgsealConversion *conversion)
 {
-	List	   *indexes = change_catalogs(conversion);
+	List	   *indexes;
 	ListCell   *lc;
 	ListCell   *other;
 
+	pgseal_convert_switch_ledger(conversion);
+	indexes = change_catalogs(conversion);
 	check_layout(conversion->relid, conversion->copy);
 	forboth(lc, indexes, other, conversion->copy_indexes)
 	{

@@ -9,6 +9,11 @@
  * transaction, under an exclusive lock: nobody ever sees a signed table with rows
  * that aren't.
  *
+ * Where other columns are to be signed in a table that is signed already, its rows stay
+ * as they are: they go on to be verified by the former definition, until the worker
+ * has signed them anew (life/redefine.c).  Who calls again has that done at once.
+ * A third definition has to wait for that.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,8 +24,10 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -35,6 +42,7 @@
 #include "hooks/sign_table.h"
 #include "hooks/signed_ledger.h"
 #include "keys/keyring.h"
+#include "keys/wakeup.h"
 #include "signed/sign_rows.h"
 
 static char *
@@ -90,12 +98,12 @@ lock_tables(Oid relid)
  */
 
 static void
-add_column(PgsealSigning *signing, Relation rel, AttrNumber attnum)
+add_column(PgsealDefinition *definition, Relation rel, AttrNumber attnum)
 {
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
-	PgsealSignedColumn *column = &signing->columns[signing->num_columns];
+	PgsealSignedColumn *column = &definition->columns[definition->num_columns];
 
-	if (signing->num_columns == PGSEAL_SIGNED_COLUMNS_MAX)
+	if (definition->num_columns == PGSEAL_SIGNED_COLUMNS_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
 				 errmsg("at most %d columns of a table can be signed", PGSEAL_SIGNED_COLUMNS_MAX)));
@@ -103,7 +111,7 @@ add_column(PgsealSigning *signing, Relation rel, AttrNumber attnum)
 	column->type_label = format_type_be_qualified(attribute->atttypid);
 	column->attnum = attnum;
 	(void) pgseal_canonical_of_type(attribute->atttypid, attribute->atttypmod, column->name);
-	signing->num_columns++;
+	definition->num_columns++;
 }
 
 static AttrNumber
@@ -126,7 +134,7 @@ require_column(Relation rel, const char *name)
 
 /* columns NULL: all that can be */
 static void
-choose_columns(PgsealSigning *signing, Relation rel, ArrayType *columns)
+choose_columns(PgsealDefinition *definition, Relation rel, ArrayType *columns)
 {
 	Datum	   *names;
 	bool	   *nulls;
@@ -140,7 +148,7 @@ choose_columns(PgsealSigning *signing, Relation rel, ArrayType *columns)
 
 			if (!attribute->attisdropped && attribute->attgenerated == '\0' &&
 				attribute->atttypid != pgseal_signature_type())
-				add_column(signing, rel, i + 1);
+				add_column(definition, rel, i + 1);
 		}
 	}
 	else
@@ -153,14 +161,11 @@ choose_columns(PgsealSigning *signing, Relation rel, ArrayType *columns)
 			if (nulls[i])
 				continue;
 			attnum = require_column(rel, TextDatumGetCString(names[i]));
-			for (int j = 0; j < signing->num_columns; j++)
-				if (signing->columns[j].attnum == attnum)
-					attnum = InvalidAttrNumber;
-			if (attnum != InvalidAttrNumber)
-				add_column(signing, rel, attnum);
+			if (!pgseal_definition_has(definition, attnum))
+				add_column(definition, rel, attnum);
 		}
 	}
-	if (signing->num_columns == 0)
+	if (definition->num_columns == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("there is no column to be signed")));
@@ -185,19 +190,6 @@ choose_key(Oid relid, const char *name)
 	pgseal_keyring_ensure(name);
 	pgseal_refuse_without_usage(hash);
 	return pstrdup(name);
-}
-
-static bool
-is_same(const PgsealSigning *a, const PgsealSigning *b)
-{
-	if (a == NULL || strcmp(a->table_label, b->table_label) != 0 || strcmp(a->key, b->key) != 0 ||
-		a->num_columns != b->num_columns)
-		return false;
-	for (int i = 0; i < a->num_columns; i++)
-		if (strcmp(a->columns[i].label, b->columns[i].label) != 0 ||
-			strcmp(a->columns[i].type_label, b->columns[i].type_label) != 0)
-			return false;
-	return true;
 }
 
 /*
@@ -304,18 +296,91 @@ update_ledger(List *relids, const PgsealSigning *old, const PgsealSigning *new,
 		pgseal_signed_ledger_begin(relids, new->key_hash);
 }
 
+static bool
+has_rows(List *relids)
+{
+	bool		result = false;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+
+		result = result || (rel->rd_rel->relkind == RELKIND_RELATION &&
+							RelationGetNumberOfBlocks(rel) > 0);
+		table_close(rel, NoLock);
+	}
+	return result;
+}
+
+/* Can the rows stay as they are for a while?  The worker must be able to sign them. */
+static bool
+can_wait(List *relids, const PgsealSigning *old, const PgsealSigning *new)
+{
+	return strcmp(old->key, new->key) == 0 &&
+		pgseal_definition_num_either(new->newest, old->newest) <= PGSEAL_SIGNED_COLUMNS_MAX &&
+		get_rel_persistence(linitial_oid(relids)) != RELPERSISTENCE_TEMP && has_rows(relids);
+}
+
+static void
+refuse_third_definition(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("what is signed in table \"%s\" has changed already, and not all rows are signed anew yet",
+					get_rel_name(relid)),
+			 errhint("Wait for the worker, or call pgseal.sign_table() with the columns that are to be signed now, which signs all rows at once.")));
+}
+
+/* As who would write the rows at once */
+static void
+check_updatable(List *relids)
+{
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+
+		if (rel->rd_rel->relkind == RELKIND_RELATION)
+			CheckCmdReplicaIdentity(rel, CMD_UPDATE);
+		table_close(rel, NoLock);
+	}
+}
+
+/* Which definition signs from now on, and does the former stand for a while? */
+static void
+choose_definitions(PgsealSigning *new, const PgsealSigning *old, List *relids)
+{
+	if (old == NULL)
+		new->newest->number = 1;
+	else if (strcmp(old->key, new->key) == 0 &&
+			 pgseal_definition_same_columns(old->newest, new->newest))
+		new->newest = old->newest;
+	else if (old->former != NULL)
+		refuse_third_definition(old->relid);
+	else
+	{
+		/* Nothing has been signed by another key under any number */
+		new->newest->number = old->newest->number == PG_UINT8_MAX &&
+			strcmp(old->key, new->key) != 0 ? 1 : pgseal_signing_next_definition(old);
+		if (can_wait(relids, old, new))
+			new->former = old->newest;
+	}
+}
+
 int64
 pgseal_sign_table_rows(Oid relid, const PgsealSignTable *wish)
 {
-	PgsealSigning signing = {.writers = wish->writers};
+	PgsealDefinition newest = {0};
+	PgsealSigning signing = {.writers = wish->writers, .newest = &newest};
 	List	   *relids = lock_tables(relid);
 	List	   *olds = NIL;
 	PgsealSigning *old;
 	Relation	rel;
 	ListCell   *lc;
-	int64		num_signed;
+	int64		num_signed = 0;
 
-	signing.table_label = table_name(relid);
 	foreach(lc, relids)
 		olds = lappend(olds, signing_of(lfirst_oid(lc)));
 	old = linitial(olds);
@@ -323,12 +388,24 @@ pgseal_sign_table_rows(Oid relid, const PgsealSignTable *wish)
 	signing.key_hash = pgseal_catalog_key_hash(signing.key);
 	ensure_signature_column(relid);
 	rel = table_open(relid, NoLock);
-	choose_columns(&signing, rel, wish->columns);
+	if (wish->columns == NULL && old != NULL)
+		newest = *old->newest;
+	else
+		choose_columns(&newest, rel, wish->columns);
 	table_close(rel, NoLock);
-	signing.definition = old == NULL ? 1 : is_same(old, &signing) ? old->definition :
-		pgseal_signing_next_definition(old);
+	newest.table_label = table_name(relid);
+	choose_definitions(&signing, old, relids);
 	make_trigger(relid, &signing);
-	num_signed = sign_all(relids, olds);
+	if (signing.former == NULL)
+		num_signed = sign_all(relids, olds);
+	else
+	{
+		check_updatable(relids);
+		ereport(NOTICE,
+				(errmsg("the worker signs the rows of table \"%s\" anew; until then they verify as they were signed",
+						get_rel_name(relid))));
+		pgseal_wakeup_at_commit();
+	}
 	update_ledger(relids, old, &signing, wish);
 	return num_signed;
 }

@@ -13,7 +13,7 @@
 
 typedef struct PgsealSignTable
 {
-	ArrayType  *columns;		/* NULL: all but generated ones */
+	ArrayType  *columns;		/* NULL: as before, or all but generated ones */
 	const char *key;			/* NULL: as before, or the table's own */
 	bool		writers;		/* who may write, signs */
 	enum

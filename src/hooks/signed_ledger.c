@@ -129,7 +129,8 @@ check_persistence(List *relids)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("table \"%s\" cannot have a ledger: it is temporary or unlogged",
-							get_rel_name(lfirst_oid(lc)))));
+							get_rel_name(lfirst_oid(lc))),
+					 errdetail("The ledger would outlive its rows, which end with the session or a crash, and tell that they are missing.")));
 }
 
 void

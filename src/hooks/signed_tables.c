@@ -187,50 +187,6 @@ trigger_made(CreateTrigStmt *stmt)
  * Renaming a column
  */
 
-/* The trigger's arguments as the catalog has them, each with a NUL */
-static bytea *
-stored_arguments(List *arguments)
-{
-	StringInfoData all;
-	bytea	   *result;
-	ListCell   *lc;
-
-	initStringInfo(&all);
-	foreach(lc, arguments)
-		appendBinaryStringInfo(&all, lfirst(lc), strlen(lfirst(lc)) + 1);
-	result = palloc(VARHDRSZ + all.len);
-	SET_VARSIZE(result, VARHDRSZ + all.len);
-	memcpy(VARDATA(result), all.data, all.len);
-	return result;
-}
-
-void
-pgseal_signed_tables_store(Oid relid, List *arguments)
-{
-	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
-	ScanKeyData key[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	int			column = Anum_pg_trigger_tgargs;
-	Datum		value = PointerGetDatum(stored_arguments(arguments));
-	bool		isnull = false;
-
-	ScanKeyInit(&key[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	ScanKeyInit(&key[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum(PGSEAL_SIGN_TRIGGER));
-	scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL, 2, key);
-	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		tuple = heap_modify_tuple_by_cols(tuple, RelationGetDescr(catalog), 1, &column, &value,
-										  &isnull);
-		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	}
-	systable_endscan(scan);
-	table_close(catalog, RowExclusiveLock);
-	CacheInvalidateRelcacheByRelid(relid);
-}
-
 /* The trigger with the column's former name, though the table has it no more */
 static void
 rename_in_trigger(Oid relid, const char *from, const char *to)
@@ -242,14 +198,15 @@ rename_in_trigger(Oid relid, const char *from, const char *to)
 	for (int i = 0; trigger != NULL && i < trigger->tgnargs; i++)
 	{
 		bool		is_name = i >= PGSEAL_SIGN_ARGUMENTS_OF_TABLE &&
-			(i - PGSEAL_SIGN_ARGUMENTS_OF_TABLE) % PGSEAL_SIGN_ARGUMENTS_OF_COLUMN == 2;
+			(i - PGSEAL_SIGN_ARGUMENTS_OF_TABLE) % PGSEAL_SIGN_ARGUMENTS_OF_COLUMN == 2 &&
+			trigger->tgargs[i - 2][0] != '\0';
 
 		arguments = lappend(arguments, pstrdup(is_name && strcmp(trigger->tgargs[i], from) == 0 ?
 											   to : trigger->tgargs[i]));
 	}
 	table_close(rel, NoLock);
 	if (arguments != NIL)
-		pgseal_signed_tables_store(relid, arguments);
+		pgseal_signing_store(relid, arguments);
 }
 
 static void
@@ -269,20 +226,17 @@ column_renamed(RenameStmt *stmt)
  */
 
 static bool
-is_signed(const PgsealSigning *signing, const char *column)
+is_signed(const PgsealSigning *signing, AttrNumber attnum)
 {
-	for (int i = 0; i < signing->num_columns; i++)
-		if (strcmp(signing->columns[i].name, column) == 0)
-			return true;
-	return false;
+	return pgseal_definition_has(signing->newest, attnum) ||
+		(signing->former != NULL && pgseal_definition_has(signing->former, attnum));
 }
 
-/* The table's own column of signatures goes only when nothing is signed */
+/* Only the former definition is in the way, and goes soon */
 static bool
-is_signature(Relation rel, const PgsealSigning *signing, const char *column)
+is_signed_no_more(const PgsealSigning *signing, AttrNumber attnum)
 {
-	return strcmp(NameStr(TupleDescAttr(RelationGetDescr(rel), signing->signature - 1)->attname),
-				  column) == 0;
+	return attnum != signing->signature && !pgseal_definition_has(signing->newest, attnum);
 }
 
 static void
@@ -301,10 +255,14 @@ check_change_of_columns(AlterTableStmt *stmt)
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		AttrNumber	attnum;
 
 		if (signing == NULL ||
-			(cmd->subtype != AT_AlterColumnType && cmd->subtype != AT_DropColumn) ||
-			(!is_signed(signing, cmd->name) && !is_signature(rel, signing, cmd->name)))
+			(cmd->subtype != AT_AlterColumnType && cmd->subtype != AT_DropColumn))
+			continue;
+		/* The column of signatures goes only when nothing is signed */
+		attnum = get_attnum(relid, cmd->name);
+		if (!is_signed(signing, attnum) && attnum != signing->signature)
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -313,7 +271,9 @@ check_change_of_columns(AlterTableStmt *stmt)
 						cmd->name, RelationGetRelationName(rel)) :
 				 errmsg("column \"%s\" cannot be changed: rows of table \"%s\" are signed with it",
 						cmd->name, RelationGetRelationName(rel)),
-				 errhint("Take it out of the signed columns with pgseal.sign_table() first, which verifies all rows and signs them again.")));
+				 is_signed_no_more(signing, attnum) ?
+				 errhint("The worker is signing the rows without it. To have that done at once, call pgseal.sign_table() again.") :
+				 errhint("Take it out of the signed columns with pgseal.sign_table() first.")));
 	}
 	table_close(rel, NoLock);
 }

@@ -125,9 +125,8 @@ note_old_versions(void)
 							" WHERE pause_until IS NOT NULL", 0);
 }
 
-/* Everything from before this transaction has ended, also what only reads */
-static TransactionId
-oldest_running(void)
+TransactionId
+pgseal_reencrypt_horizon(void)
 {
 	Relation	rel = relation_open(pgseal_catalog_version_relation(), AccessShareLock);
 	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
@@ -236,7 +235,7 @@ note_tables(List *hashes)
 static PgsealReencryptStep
 begin_round(void)
 {
-	TransactionId horizon = oldest_running();
+	TransactionId horizon = pgseal_reencrypt_horizon();
 	List	   *hashes;
 
 	note_old_versions();
@@ -331,24 +330,10 @@ save_batch(Relation rel, const PgsealBatchResult *result, BlockNumber next, Bloc
 	}
 }
 
-/*
- * Is the table, or is it the copy of one, whose changes are followed (convert.c)?
- * Ours would not be noticed.
- */
-static bool
-is_being_converted(Oid relid)
-{
-	return pgseal_query("SELECT FROM pgseal_internal.conversion c JOIN pg_class s ON s.oid = c.copy"
-						" WHERE $1 IN (c.relid, c.copy) AND s.relrewrite = c.relid", 1,
-						OIDOID, ObjectIdGetDatum(relid)) > 0;
-}
-
 static void
 do_batch(Relation rel, Oid filenode, BlockNumber next)
 {
-	const char *obstacle = is_being_converted(RelationGetRelid(rel)) ?
-		"one of its columns is being encrypted or decrypted" :
-		pgseal_reencrypt_relation_obstacle(rel);
+	const char *obstacle = pgseal_reencrypt_relation_obstacle(rel);
 	PgsealBatchResult result = {0};
 	BlockNumber blocks;
 	BlockNumber end;

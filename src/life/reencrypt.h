@@ -30,4 +30,7 @@ extern PgsealReencryptStep pgseal_reencrypt_step(void);
  */
 extern bool pgseal_reencrypt_failed(int sqlerrcode, const char *message);
 
+/* Everything from before this transaction has ended, also what only reads */
+extern TransactionId pgseal_reencrypt_horizon(void);
+
 #endif							/* PGSEAL_REENCRYPT_H */

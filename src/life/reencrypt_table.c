@@ -16,7 +16,7 @@
  * privileges, as VACUUM and ANALYZE do it.
  *
  * In a signed table, a row is verified before it is replaced, and signed again
- * with what replaces it.  One that doesn't verify is left as it is: the values in
+ * with what replaces it; one that is signed by the former definition is replaced, too.  One that doesn't verify is left as it is: the values in
  * it are evidence, so they keep their key version from being retired.
  *
  * A row that others have locked, or have changed since the snapshot, is skipped
@@ -32,6 +32,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_publication.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -44,6 +45,7 @@
 
 #include "base/as_owner.h"
 #include "base/compat.h"
+#include "base/spi_query.h"
 #include "keys/keyring.h"
 #include "life/reencrypt_table.h"
 #include "signed/ledger.h"
@@ -67,6 +69,7 @@ typedef struct Replacer
 	MemoryContext row_context;
 	PgsealBatchResult *result;
 	int64		stale_in_row;
+	StringInfoData body;		/* working space */
 } Replacer;
 
 /*
@@ -87,10 +90,25 @@ pgseal_reencrypt_obstacle(const PgsealHolder *holder)
 	return NULL;
 }
 
+/*
+ * Is the table, or is it the copy of one, whose changes are followed (convert.c)?
+ * Ours would not be noticed.
+ */
+static bool
+is_being_converted(Oid relid)
+{
+	return pgseal_query("SELECT FROM pgseal_internal.conversion c JOIN pg_class s ON s.oid = c.copy"
+						" WHERE $1 IN (c.relid, c.copy) AND s.relrewrite = c.relid", 1,
+						OIDOID, ObjectIdGetDatum(relid)) > 0;
+}
+
 const char *
 pgseal_reencrypt_relation_obstacle(Relation rel)
 {
 	PublicationDesc publication;
+
+	if (is_being_converted(RelationGetRelid(rel)))
+		return "one of its columns is being encrypted or decrypted";
 
 	if (rel->rd_tableam == NULL || rel->rd_tableam->scan_set_tidrange == NULL)
 		return "its access method cannot scan a range of blocks";
@@ -219,16 +237,11 @@ signature_of(Replacer *replacer, TupleTableSlot *row)
 	return isnull ? NULL : DatumGetSignature(value);
 }
 
-static void
-signed_body(StringInfo out, Replacer *replacer, TupleTableSlot *row)
+static bool
+is_by_former(Replacer *replacer, const PgsealSignature *signature)
 {
-	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
-	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
-
-	slot_getallattrs(row);
-	pgseal_signing_pick(replacer->signing, row->tts_values, row->tts_isnull, values, nulls);
-	initStringInfo(out);
-	pgseal_signing_body(out, replacer->signing, values, nulls);
+	return signature != NULL && replacer->signing->former != NULL &&
+		pgseal_signing_definition_of(replacer->signing, signature) == replacer->signing->former;
 }
 
 static bool
@@ -240,10 +253,12 @@ row_verifies(Replacer *replacer)
 		return true;
 	slot_getallattrs(replacer->locked);
 	if (pgseal_signing_verify_row(replacer->signing, replacer->locked->tts_values,
-								  replacer->locked->tts_isnull) == PGSEAL_SIGNATURE_GOOD)
+								  replacer->locked->tts_isnull, &replacer->body) == PGSEAL_SIGNATURE_GOOD)
 		return true;
 	count_broken(replacer, true,
 				 signature != NULL ? pgseal_signature_key_version(signature) : 0);
+	if (is_by_former(replacer, signature))
+		replacer->result->by_former--;
 	return false;
 }
 
@@ -251,14 +266,17 @@ row_verifies(Replacer *replacer)
 static void
 sign_again(Replacer *replacer, PgsealSignature *out_signature)
 {
-	int			column = replacer->signing->signature - 1;
+	const PgsealSigning *signing = replacer->signing;
+	TupleTableSlot *renewed = replacer->renewed;
 	PgsealSignature *present = signature_of(replacer, replacer->locked);
-	StringInfoData body;
 
-	signed_body(&body, replacer, replacer->renewed);
-	pgseal_signing_sign(replacer->signing, out_signature,
-						pgseal_signature_counter(present) + 1, &body);
-	replacer->renewed->tts_values[column] = PointerGetDatum(out_signature);
+	slot_getallattrs(renewed);
+	resetStringInfo(&replacer->body);
+	pgseal_definition_body(&replacer->body, signing->newest, renewed->tts_values, renewed->tts_isnull);
+	pgseal_signing_sign(signing, out_signature, pgseal_signature_counter(present) + 1,
+						&replacer->body);
+	renewed->tts_values[signing->signature - 1] = PointerGetDatum(out_signature);
+	replacer->result->signed_anew++;
 }
 
 static bool
@@ -270,6 +288,11 @@ row_is_stale(Replacer *replacer, TupleTableSlot *row)
 	if (signature != NULL && pgseal_keyring_is_stale(pgseal_signature_key_version(signature)))
 	{
 		count_found(replacer, pgseal_signature_key_version(signature));
+		replacer->stale_in_row++;
+	}
+	if (is_by_former(replacer, signature))
+	{
+		replacer->result->by_former++;
 		replacer->stale_in_row++;
 	}
 	for (int i = 0; i < RelationGetNumberOfAttributes(replacer->rel); i++)
@@ -365,6 +388,7 @@ begin_replacing(Replacer *replacer, Relation rel, PgsealBatchResult *result)
 	ExecOpenIndices(replacer->result_rel, false);
 	replacer->locked = table_slot_create(rel, NULL);
 	replacer->renewed = table_slot_create(rel, NULL);
+	initStringInfo(&replacer->body);
 	replacer->row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal row",
 												  ALLOCSET_DEFAULT_SIZES);
 }

@@ -25,11 +25,18 @@ typedef struct PgsealBatchResult
 {
 	int64		resealed;		/* values */
 	int64		skipped;		/* rows that others had locked or changed */
-	int64		broken;			/* values that don't open */
+	int64		broken;			/* values that don't open, rows that don't
+								 * verify */
 	List	   *found;			/* of PgsealFound, whatever became of them */
+	int64		by_former;		/* rows signed by the former definition,
+								 * whatever became of them but for broken ones */
+	int64		signed_anew;
 } PgsealBatchResult;
 
-/* Why the relation's values can't be resealed; NULL when they can */
+/*
+ * Why the relation's values can't be resealed; NULL when they can.  Within a query
+ * session (spi_query.h).
+ */
 extern const char *pgseal_reencrypt_obstacle(const PgsealHolder *holder);
 extern const char *pgseal_reencrypt_relation_obstacle(Relation rel);
 

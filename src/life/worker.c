@@ -4,8 +4,8 @@
  *	  The worker of one database: what has to be done without a user asking.
  *
  * A worker does what is due in its database and exits: seal counts, rotation of
- * keys that are due, rewrapping, ledgers of signed tables, re-encryption.  Each piece of work is a
- * transaction of its own; one that fails is logged and doesn't stop the others.
+ * keys that are due, rewrapping, ledgers of signed tables, signing rows anew,
+ * re-encryption.  Each piece of work is a transaction of its own; one that fails is logged and doesn't stop the others.
  * Long work goes on for some seconds at a time, so that every database gets its
  * turn.
  *
@@ -48,6 +48,7 @@
 #include "keys/keyring.h"
 #include "keys/shared_cache.h"
 #include "keys/wakeup.h"
+#include "life/redefine.h"
 #include "life/reencrypt.h"
 #include "life/rewrap.h"
 #include "life/step_limit.h"
@@ -323,15 +324,26 @@ make_default_key(int64 unused)
 }
 
 /*
- * Re-encryption
+ * What goes through tables, a step at a time
  */
 
+typedef struct TableWork
+{
+	const char *what;
+	PgsealReencryptStep (*step) (void);
+	bool		(*failed) (int sqlerrcode, const char *message);
+} TableWork;
+
+static const TableWork reencryption = {"re-encrypt", pgseal_reencrypt_step, pgseal_reencrypt_failed};
+static const TableWork redefinition = {"sign rows anew", pgseal_redefine_step, pgseal_redefine_failed};
+
+static const TableWork *present_work = NULL;
 static PgsealReencryptStep last_step;
 
 static void
-reencrypt_step(int64 unused)
+do_step(int64 unused)
 {
-	last_step = pgseal_reencrypt_step();
+	last_step = present_work->step();
 }
 
 static bool left_out;
@@ -339,7 +351,7 @@ static bool left_out;
 static void
 leave_out(int64 unused)
 {
-	left_out = pgseal_reencrypt_failed(last_failure_code, last_failure);
+	left_out = present_work->failed(last_failure_code, last_failure);
 }
 
 /* A step that would not end takes the worker with it: PgsealStepOverran */
@@ -348,21 +360,22 @@ leave_out_overrun(void)
 {
 	/* Whoever waits for the database doesn't wait for this, too */
 	if (pgseal_worker_lock_database(MyDatabaseId) &&
-		pgseal_reencrypt_failed(ERRCODE_QUERY_CANCELED, "code of the table's owner did not end"))
+		present_work->failed(ERRCODE_QUERY_CANCELED, "code of the table's owner did not end"))
 		ereport(LOG,
 				(errcode(ERRCODE_QUERY_CANCELED),
-				 errmsg("pgseal: could not re-encrypt: code of the table's owner did not end")));
+				 errmsg("pgseal: could not %s: code of the table's owner did not end",
+						present_work->what)));
 }
 
 /* A table on which work fails is left out, so that it doesn't stop the others */
 static bool
-do_reencrypt_step(void)
+run_step(void)
 {
 	bool		done;
 
 	/* The table's owner may have an index whose expression never ends */
 	pgseal_step_limit_begin(STEP_TIMEOUT + pgseal_kms_timeout);
-	done = run("re-encrypt", reencrypt_step, 0);
+	done = run(present_work->what, do_step, 0);
 	pgseal_step_limit_end();
 	if (done)
 		return true;
@@ -371,12 +384,13 @@ do_reencrypt_step(void)
 }
 
 static void
-reencrypt(void)
+go_through_tables(const TableWork *work)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(pgseal_clock(), SLICE);
 	uint32		wait_event = pgseal_wait_event("PgsealReencrypt");
 
-	while (do_reencrypt_step() && last_step != PGSEAL_REENCRYPT_IDLE)
+	present_work = work;
+	while (run_step() && last_step != PGSEAL_REENCRYPT_IDLE)
 	{
 		int			delay = last_step == PGSEAL_REENCRYPT_LATER ? LATER : pgseal_reencrypt_delay;
 
@@ -461,7 +475,8 @@ pgseal_worker_main(Datum arg)
 		follow_schedules();
 		fold_ledgers();
 		pgseal_step_limit_init(leave_out_overrun);
-		reencrypt();
+		go_through_tables(&redefinition);
+		go_through_tables(&reencryption);
 	}
 
 	proc_exit(0);

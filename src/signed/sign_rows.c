@@ -33,27 +33,10 @@ typedef struct Replacer
 	EState	   *estate;
 	ResultRelInfo *result_rel;
 	TupleTableSlot *renewed;
+	StringInfoData body;
 	int64		num_signed;
 	int64		num_bad;
 } Replacer;
-
-static void
-body_of(StringInfo out, const PgsealSigning *signing, TupleTableSlot *row)
-{
-	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
-	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
-
-	pgseal_signing_pick(signing, row->tts_values, row->tts_isnull, values, nulls);
-	initStringInfo(out);
-	pgseal_signing_body(out, signing, values, nulls);
-}
-
-static const PgsealSignature *
-signature_of(const PgsealSigning *signing, TupleTableSlot *row)
-{
-	return row->tts_isnull[signing->signature - 1] ? NULL :
-		DatumGetSignature(row->tts_values[signing->signature - 1]);
-}
 
 static void
 replace(Replacer *replacer, TupleTableSlot *row, PgsealSignature *signature)
@@ -79,32 +62,37 @@ replace(Replacer *replacer, TupleTableSlot *row, PgsealSignature *signature)
 									update_indexes);
 }
 
+static bool
+is_good(Replacer *replacer, const PgsealSigning *signing, TupleTableSlot *row)
+{
+	return pgseal_signing_verify_row(signing, row->tts_values, row->tts_isnull,
+									 &replacer->body) == PGSEAL_SIGNATURE_GOOD;
+}
+
 static void
 sign_row(Replacer *replacer, TupleTableSlot *row)
 {
 	PgsealSignature signature;
 	const PgsealSignature *present;
-	StringInfoData body;
 	int64		counter = 1;
 
 	slot_getallattrs(row);
-	present = signature_of(replacer->new, row);
+	present = pgseal_signing_signature(replacer->new, row->tts_values, row->tts_isnull);
 	if (present != NULL && replacer->old != NULL)
 	{
-		if (pgseal_signing_verify_row(replacer->old, row->tts_values,
-									  row->tts_isnull) != PGSEAL_SIGNATURE_GOOD)
+		if (!is_good(replacer, replacer->old, row))
 		{
 			replacer->num_bad++;
 			return;
 		}
 		counter = pgseal_signature_counter(present) + 1;
 	}
-	body_of(&body, replacer->new, row);
 	replacer->num_signed++;
-	if (present != NULL &&
-		pgseal_signing_verify(replacer->new, present, &body) == PGSEAL_SIGNATURE_GOOD)
+	if (present != NULL && is_good(replacer, replacer->new, row))
 		return;
-	pgseal_signing_sign(replacer->new, &signature, counter, &body);
+	resetStringInfo(&replacer->body);
+	pgseal_definition_body(&replacer->body, replacer->new->newest, row->tts_values, row->tts_isnull);
+	pgseal_signing_sign(replacer->new, &signature, counter, &replacer->body);
 	replace(replacer, row, &signature);
 	if (replacer->new->ledger != PGSEAL_NO_LEDGER)
 		pgseal_ledger_record(replacer->new->ledger, replacer->new->key_hash, present, &signature);
@@ -135,6 +123,7 @@ pgseal_sign_rows(Relation rel, const PgsealSigning *old, const PgsealSigning *ne
 	InitResultRelInfo(replacer.result_rel, rel, 0, NULL, 0);
 	ExecOpenIndices(replacer.result_rel, false);
 	replacer.renewed = table_slot_create(rel, NULL);
+	initStringInfo(&replacer.body);
 	pgseal_scan_rows(rel, GetActiveSnapshot(), visit_row, &replacer);
 	ExecDropSingleTupleTableSlot(replacer.renewed);
 	ExecCloseIndices(replacer.result_rel);

@@ -24,27 +24,31 @@
 #include "signed/signed_holders.h"
 #include "signed/signing.h"
 
-/* The second argument of the trigger; NULL when it has none */
-static char *
-key_argument(Relation catalog, HeapTuple tuple)
+/* The arguments of the trigger, of type char * */
+static List *
+arguments_of(Relation catalog, HeapTuple tuple)
 {
 	bool		isnull;
 	Datum		stored = heap_getattr(tuple, Anum_pg_trigger_tgargs, RelationGetDescr(catalog),
 									  &isnull);
-	bytea	   *arguments = isnull ? NULL : DatumGetByteaPP(stored);
-	size_t		len = isnull ? 0 : VARSIZE_ANY_EXHDR(arguments);
-	const char *first = isnull ? NULL : VARDATA_ANY(arguments);
-	const char *end = isnull ? NULL : memchr(first, '\0', len);
+	bytea	   *all = isnull ? NULL : DatumGetByteaPP(stored);
+	const char *next = isnull ? NULL : VARDATA_ANY(all);
+	const char *end = isnull ? NULL : next + VARSIZE_ANY_EXHDR(all);
+	List	   *arguments = NIL;
 
-	if (((Form_pg_trigger) GETSTRUCT(tuple))->tgnargs < 2 || end == NULL)
-		return NULL;
-	return pnstrdup(end + 1, len - (end + 1 - first));
+	for (int i = 0; i < ((Form_pg_trigger) GETSTRUCT(tuple))->tgnargs && next < end; i++)
+	{
+		arguments = lappend(arguments, pnstrdup(next, end - next));
+		next += strlen(llast(arguments)) + 1;
+	}
+	return arguments;
 }
 
-List *
-pgseal_signed_holders(void)
+/* Calls back for each trigger that signs rows */
+static void
+visit_triggers(void (*visitor) (Form_pg_trigger trigger, List *arguments, List **result),
+			   List **result)
 {
-	List	   *holders = pgseal_shape_holders();
 	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
 	Oid			function = pgseal_signing_function();
@@ -53,14 +57,59 @@ pgseal_signed_holders(void)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
-		char	   *key = form->tgfoid == function ? key_argument(catalog, tuple) : NULL;
-		PgsealHolder *holder = key != NULL ? pgseal_shape_holder(&holders, form->tgrelid) : NULL;
 
-		if (holder != NULL)
-			holder->key_hashes = list_append_unique_int(holder->key_hashes,
-														pgseal_catalog_key_hash(key));
+		if (form->tgfoid == function)
+			visitor(form, arguments_of(catalog, tuple), result);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+}
+
+static void
+add_holder(Form_pg_trigger trigger, List *arguments, List **holders)
+{
+	PgsealHolder *holder = list_length(arguments) < 2 ? NULL :
+		pgseal_shape_holder(holders, trigger->tgrelid);
+
+	if (holder != NULL)
+		holder->key_hashes = list_append_unique_int(holder->key_hashes,
+													pgseal_catalog_key_hash(lsecond(arguments)));
+}
+
+List *
+pgseal_signed_holders(void)
+{
+	List	   *holders = pgseal_shape_holders();
+
+	visit_triggers(add_holder, &holders);
 	return holders;
+}
+
+static void
+add_redefined(Form_pg_trigger trigger, List *arguments, List **tables)
+{
+	int			last = list_length(arguments) - PGSEAL_SIGN_ARGUMENTS_OF_COLUMN;
+	PgsealRedefined *table;
+
+	if (OidIsValid(trigger->tgparentid))
+		return;
+	for (int i = PGSEAL_SIGN_ARGUMENTS_OF_TABLE; i < last; i += PGSEAL_SIGN_ARGUMENTS_OF_COLUMN)
+	{
+		if (((char *) list_nth(arguments, i))[0] != '\0')
+			continue;
+		table = palloc(sizeof(PgsealRedefined));
+		table->relid = trigger->tgrelid;
+		table->former = (uint8) atoi(list_nth(arguments, i + 2));
+		*tables = lappend(*tables, table);
+		return;
+	}
+}
+
+List *
+pgseal_signed_redefined(void)
+{
+	List	   *tables = NIL;
+
+	visit_triggers(add_redefined, &tables);
+	return tables;
 }

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * signed_holders.h
- *	  Which tables need a key: for their values, or for their signatures.
+ *	  Which tables need a key: for their values, or for their signatures; and which
+ *	  are signed by two definitions.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,5 +13,14 @@
 
 /* What pgseal_shape_holders() gives, and the tables whose rows are signed */
 extern List *pgseal_signed_holders(void);
+
+/* A table of which two definitions stand */
+typedef struct PgsealRedefined
+{
+	Oid			relid;			/* which has its own trigger: no partition */
+	uint8		former;			/* number of the former definition */
+} PgsealRedefined;
+
+extern List *pgseal_signed_redefined(void);
 
 #endif							/* PGSEAL_SIGNED_HOLDERS_H */

@@ -7,12 +7,18 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -92,4 +98,53 @@ pgseal_signed_is_restored(Relation rel)
 {
 	return !check_function_bodies && rel->rd_rel->relispartition &&
 		pgseal_owns_table(RelationGetRelid(rel), GetUserId());
+}
+
+/*
+ * Changing what it says
+ */
+
+/* The trigger's arguments as the catalog has them, each with a NUL */
+static bytea *
+stored_arguments(List *arguments)
+{
+	StringInfoData all;
+	bytea	   *result;
+	ListCell   *lc;
+
+	initStringInfo(&all);
+	foreach(lc, arguments)
+		appendBinaryStringInfo(&all, lfirst(lc), strlen(lfirst(lc)) + 1);
+	result = palloc(VARHDRSZ + all.len);
+	SET_VARSIZE(result, VARHDRSZ + all.len);
+	memcpy(VARDATA(result), all.data, all.len);
+	return result;
+}
+
+void
+pgseal_signing_store(Oid relid, List *arguments)
+{
+	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
+	ScanKeyData key[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int			columns[2] = {Anum_pg_trigger_tgnargs, Anum_pg_trigger_tgargs};
+	Datum		values[2] = {Int16GetDatum(list_length(arguments)),
+	PointerGetDatum(stored_arguments(arguments))};
+	bool		nulls[2] = {false, false};
+
+	ScanKeyInit(&key[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	ScanKeyInit(&key[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(PGSEAL_SIGN_TRIGGER));
+	scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL, 2, key);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		tuple = heap_modify_tuple_by_cols(tuple, RelationGetDescr(catalog), 2, columns, values,
+										  nulls);
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(relid);
 }

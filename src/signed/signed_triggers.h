@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "access/tupdesc.h"
+#include "nodes/pg_list.h"
 #include "utils/relcache.h"
 #include "utils/reltrigger.h"
 
@@ -26,6 +27,9 @@ extern Oid	pgseal_ledger_function(void);
 
 /* The trigger that signs the rows of an open relation; NULL when there is none */
 extern const Trigger *pgseal_signing_trigger(Relation rel);
+
+/* Gives it other arguments, of type char * */
+extern void pgseal_signing_store(Oid relid, List *arguments);
 
 /* The column of a type row_signature; InvalidAttrNumber when there is none */
 extern AttrNumber pgseal_signing_column(TupleDesc desc);

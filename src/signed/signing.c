@@ -4,22 +4,21 @@
  *	  How the rows of one table are signed.
  *
  * All there is to know stands in the arguments of the table's trigger, so that
- * dumps carry it and partitions inherit it:
- *
- *	 table label, key, who signs, definition, then for each signed column
- *	 label, type label, present name
- *
- * Labels are names of the time when the table was signed.  They go into every
- * signature and stay what they are when something is renamed.
+ * dumps carry it and partitions inherit it (signing.h).
  *
  *	 MAC = first 128 bits of HMAC-SHA-256(key of the signature's key version,
- *		   "pgseal row 1" lp(table label) definition counter n
- *		   then for each of n columns: lp(label) lp(type label) value)
+ *		   prefix of the definition, counter, n, body of the row)
  *
- * where definition is 1 byte, counter 8, n 2, all big endian, lp and value as in
- * canonical.c.  The key is derived from a version of the table's key.  So a
- * signature is good for one state of one row of one table; that it is the newest
+ * where counter is 8 bytes, n, the number of columns, 2, both big endian; prefix and
+ * body as in definition.c.  The key is derived from a version of the table's key.  So
+ * a signature is good for one state of one row of one table; that it is the newest
  * one, it can't say.
+ *
+ * When what is signed changes, two definitions stand for a while: rows are signed by
+ * the newest one and verify by either, until the worker has signed all of them anew
+ * and the former goes (life/redefine.c).  While the table is signed no number is used
+ * again, so what was signed by a definition that has gone is good no more.  Both are
+ * under one key.
  *
  * Whoever can have any signature made under a key can have any row, so a trigger
  * is made by those only who may use its key (hooks/signed_tables.c).
@@ -45,8 +44,6 @@
 #include "keys/keyring.h"
 #include "signed/signing.h"
 
-#define MAC_LABEL				"pgseal row 1"
-
 /* Signed tables that are kept in mind, at least where nothing changes */
 #define KEPT_MAX				256
 
@@ -54,49 +51,32 @@
  * The arguments
  */
 
-pg_noreturn static void
-unfit(Relation rel, const char *detail)
+/* How many of these threes there are before the former definition */
+static int
+num_of_newest(char **columns, int num)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-			 errmsg("the trigger that signs rows of table \"%s\" does not fit the table",
-					RelationGetRelationName(rel)),
-			 errdetail_internal("%s", detail),
-			 errhint("Use pgseal.sign_table() or pgseal.unsign_table().")));
-}
-
-static AttrNumber
-attribute_named(TupleDesc desc, const char *name)
-{
-	for (int i = 0; i < desc->natts; i++)
-		if (!TupleDescAttr(desc, i)->attisdropped &&
-			strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
-			return i + 1;
-	return InvalidAttrNumber;
+	for (int i = 0; i < num; i++)
+		if (columns[i * PGSEAL_SIGN_ARGUMENTS_OF_COLUMN][0] == '\0')
+			return i;
+	return num;
 }
 
 static void
-read_column(PgsealSigning *signing, Relation rel, char **arguments)
+read_definitions(PgsealSigning *signing, Relation rel, char **arguments, int num)
 {
-	PgsealSignedColumn *column = &signing->columns[signing->num_columns];
-	StringInfo	prefix = &signing->column_prefix[signing->num_columns];
-	Form_pg_attribute attribute;
+	char	  **columns = arguments + PGSEAL_SIGN_ARGUMENTS_OF_TABLE;
+	int			num_newest = num_of_newest(columns, num);
+	char	  **former = columns + num_newest * PGSEAL_SIGN_ARGUMENTS_OF_COLUMN;
 
-	column->label = pstrdup(arguments[0]);
-	column->type_label = pstrdup(arguments[1]);
-	column->name = pstrdup(arguments[2]);
-	column->attnum = attribute_named(RelationGetDescr(rel), column->name);
-	if (column->attnum == InvalidAttrNumber)
-		unfit(rel, psprintf("Signed column \"%s\" does not exist.", column->name));
-	attribute = TupleDescAttr(RelationGetDescr(rel), column->attnum - 1);
-	if (attribute->attgenerated != '\0' || column->attnum == signing->signature)
-		unfit(rel, psprintf("Column \"%s\" cannot be signed.", column->name));
-	column->canonical = pgseal_canonical_of_type(attribute->atttypid, attribute->atttypmod,
-												 column->name);
-	initStringInfo(prefix);
-	pgseal_canonical_append_bytes(prefix, column->label, strlen(column->label));
-	pgseal_canonical_append_bytes(prefix, column->type_label, strlen(column->type_label));
-	signing->num_columns++;
+	signing->newest = pgseal_definition_read(rel, arguments[0], arguments[3], columns, num_newest);
+	if (num_newest == num)
+		return;
+	signing->former = pgseal_definition_read(rel, former[1], former[2],
+											 former + PGSEAL_SIGN_ARGUMENTS_OF_COLUMN,
+											 num - num_newest - 1);
+	if (signing->former->number == signing->newest->number ||
+		pgseal_definition_num_either(signing->newest, signing->former) > PGSEAL_SIGNED_COLUMNS_MAX)
+		pgseal_definition_unfit(rel, "Its two definitions do not fit each other.");
 }
 
 PgsealSigning *
@@ -105,34 +85,20 @@ pgseal_signing_read(Relation rel, const Trigger *trigger)
 	PgsealSigning *signing = palloc0(sizeof(PgsealSigning));
 	int			num = trigger->tgnargs - PGSEAL_SIGN_ARGUMENTS_OF_TABLE;
 	char	  **arguments = trigger->tgargs;
-	int			definition;
 
-	if (num <= 0 || num % PGSEAL_SIGN_ARGUMENTS_OF_COLUMN != 0 ||
-		num / PGSEAL_SIGN_ARGUMENTS_OF_COLUMN > PGSEAL_SIGNED_COLUMNS_MAX)
-		unfit(rel, "It has a wrong number of arguments.");
-	definition = atoi(arguments[PGSEAL_SIGN_ARGUMENT_DEFINITION]);
-	if (definition < 1 || definition > PG_UINT8_MAX)
-		unfit(rel, "Its fourth argument is the number of a definition, from 1 to 255.");
+	if (num <= 0 || num % PGSEAL_SIGN_ARGUMENTS_OF_COLUMN != 0)
+		pgseal_definition_unfit(rel, "It has a wrong number of arguments.");
 	signing->relid = RelationGetRelid(rel);
-	signing->table_label = pstrdup(arguments[0]);
 	signing->key = pstrdup(arguments[1]);
 	signing->key_hash = pgseal_catalog_key_hash(signing->key);
 	signing->writers = strcmp(arguments[2], "writers") == 0;
 	if (!signing->writers && strcmp(arguments[2], "usage") != 0)
-		unfit(rel, "Its third argument is usage or writers.");
-	signing->definition = (uint8) definition;
+		pgseal_definition_unfit(rel, "Its third argument is usage or writers.");
 	signing->signature = pgseal_signing_column(RelationGetDescr(rel));
 	if (signing->signature == InvalidAttrNumber)
-		unfit(rel, "It has no column of type row_signature.");
+		pgseal_definition_unfit(rel, "It has no column of type row_signature.");
 	signing->ledger = pgseal_ledger_of_relation(rel);
-	for (int i = 0; i < num; i += PGSEAL_SIGN_ARGUMENTS_OF_COLUMN)
-		read_column(signing, rel, arguments + PGSEAL_SIGN_ARGUMENTS_OF_TABLE + i);
-
-	initStringInfo(&signing->prefix);
-	appendBinaryStringInfo(&signing->prefix, MAC_LABEL, strlen(MAC_LABEL));
-	pgseal_canonical_append_bytes(&signing->prefix, signing->table_label,
-								  strlen(signing->table_label));
-	appendStringInfoChar(&signing->prefix, (char) signing->definition);
+	read_definitions(signing, rel, arguments, num / PGSEAL_SIGN_ARGUMENTS_OF_COLUMN);
 	return signing;
 }
 
@@ -233,67 +199,68 @@ pgseal_signing_init(void)
 	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 }
 
-int
+uint8
 pgseal_signing_next_definition(const PgsealSigning *signing)
 {
-	return signing->definition % PG_UINT8_MAX + 1;
+	if (signing->newest->number == PG_UINT8_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("what is signed in table \"%s\" has changed too often",
+						get_rel_name(signing->relid)),
+				 errhint("Sign the table with a key that has never signed it: pgseal.sign_table(key => ...).")));
+	return signing->newest->number + 1;
 }
 
 List *
 pgseal_signing_arguments(const PgsealSigning *signing)
 {
-	List	   *arguments = list_make4(signing->table_label, signing->key,
+	List	   *arguments = list_make4(signing->newest->table_label, signing->key,
 									   signing->writers ? "writers" : "usage",
-									   psprintf("%d", signing->definition));
+									   psprintf("%d", signing->newest->number));
 
-	for (int i = 0; i < signing->num_columns; i++)
-	{
-		arguments = lappend(arguments, signing->columns[i].label);
-		arguments = lappend(arguments, signing->columns[i].type_label);
-		arguments = lappend(arguments, signing->columns[i].name);
-	}
-	return arguments;
+	arguments = pgseal_definition_arguments(arguments, signing->newest);
+	if (signing->former == NULL)
+		return arguments;
+	arguments = lappend(arguments, "");
+	arguments = lappend(arguments, signing->former->table_label);
+	arguments = lappend(arguments, psprintf("%d", signing->former->number));
+	return pgseal_definition_arguments(arguments, signing->former);
 }
 
 /*
  * Signatures
  */
 
-void
-pgseal_signing_pick(const PgsealSigning *signing, const Datum *row_values,
-					const bool *row_nulls, Datum *out_values, bool *out_nulls)
+PgsealSignature *
+pgseal_signing_signature(const PgsealSigning *signing, const Datum *row_values,
+						 const bool *row_nulls)
 {
-	for (int i = 0; i < signing->num_columns; i++)
-	{
-		out_values[i] = row_values[signing->columns[i].attnum - 1];
-		out_nulls[i] = row_nulls[signing->columns[i].attnum - 1];
-	}
+	int			column = signing->signature - 1;
+
+	return row_nulls[column] ? NULL : DatumGetSignature(row_values[column]);
 }
 
-void
-pgseal_signing_body(StringInfo out, const PgsealSigning *signing,
-					const Datum *values, const bool *nulls)
+const PgsealDefinition *
+pgseal_signing_definition_of(const PgsealSigning *signing, const PgsealSignature *signature)
 {
-	for (int i = 0; i < signing->num_columns; i++)
-	{
-		const StringInfoData *prefix = &signing->column_prefix[i];
-
-		appendBinaryStringInfo(out, prefix->data, prefix->len);
-		pgseal_canonical_append(out, signing->columns[i].canonical, values[i], nulls[i]);
-	}
+	if (signature->definition == signing->newest->number)
+		return signing->newest;
+	if (signing->former != NULL && signature->definition == signing->former->number)
+		return signing->former;
+	return NULL;
 }
 
 /* counter: 8 bytes, big endian */
 static void
-compute_mac(uint8 out_mac[PGSEAL_SIGNATURE_MAC_BYTES], const PgsealSigning *signing,
+compute_mac(uint8 out_mac[PGSEAL_SIGNATURE_MAC_BYTES], const PgsealDefinition *definition,
 			PgsealKey *key, const uint8 counter[8], const StringInfo body)
 {
 	uint8		mac[PGSEAL_HASH_BYTES];
-	uint16		num_be = pg_hton16((uint16) signing->num_columns);
-	size_t		prefix_len = signing->prefix.len;
+	uint16		num_be = pg_hton16((uint16) definition->num_columns);
+	size_t		prefix_len = definition->prefix.len;
 	uint8	   *prefix = palloc(prefix_len + 8 + sizeof(num_be));
 
-	memcpy(prefix, signing->prefix.data, prefix_len);
+	memcpy(prefix, definition->prefix.data, prefix_len);
 	memcpy(prefix + prefix_len, counter, 8);
 	memcpy(prefix + prefix_len + 8, &num_be, sizeof(num_be));
 	if (!pgseal_hmac(pgseal_keyring_signer(key), mac, prefix, prefix_len + 8 + sizeof(num_be),
@@ -315,44 +282,40 @@ pgseal_signing_verify(const PgsealSigning *signing, const PgsealSignature *signa
 					  const StringInfo body)
 {
 	int64		id;
+	const PgsealDefinition *definition;
 	const PgsealKeyInfo *info;
-	PgsealKey  *key;
 	uint8		mac[PGSEAL_SIGNATURE_MAC_BYTES];
 
 	if (signature == NULL)
 		return PGSEAL_SIGNATURE_MISSING;
 	if (signature->format != PGSEAL_SIGNATURE_FORMAT)
 		return PGSEAL_SIGNATURE_FORGED;
-	if (signature->definition != signing->definition)
+	definition = pgseal_signing_definition_of(signing, signature);
+	if (definition == NULL)
 		return PGSEAL_SIGNATURE_OLD;
 	id = pgseal_signature_key_version(signature);
 	info = pgseal_keyring_info(id);
 	if ((!info->known && !info->lost) || info->key_hash != signing->key_hash ||
 		info->purpose != PGSEAL_PURPOSE_DATA)
 		return PGSEAL_SIGNATURE_FORGED;
-	key = pgseal_keyring_open(id, PGSEAL_ACCESS_INTERNAL);
-	compute_mac(mac, signing, key, signature->counter, body);
+	compute_mac(mac, definition, pgseal_keyring_open(id, PGSEAL_ACCESS_INTERNAL),
+				signature->counter, body);
 	return pgseal_equal(mac, signature->mac, sizeof(mac)) ?
 		PGSEAL_SIGNATURE_GOOD : PGSEAL_SIGNATURE_FORGED;
 }
 
 PgsealSignatureStatus
 pgseal_signing_verify_row(const PgsealSigning *signing, const Datum *row_values,
-						  const bool *row_nulls)
+						  const bool *row_nulls, StringInfo body)
 {
-	int			signature = signing->signature - 1;
-	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
-	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
-	StringInfoData body;
-	PgsealSignatureStatus status;
+	PgsealSignature *signature = pgseal_signing_signature(signing, row_values, row_nulls);
+	const PgsealDefinition *definition = signature == NULL ? NULL :
+		pgseal_signing_definition_of(signing, signature);
 
-	pgseal_signing_pick(signing, row_values, row_nulls, values, nulls);
-	initStringInfo(&body);
-	pgseal_signing_body(&body, signing, values, nulls);
-	status = pgseal_signing_verify(signing, row_nulls[signature] ? NULL :
-								   DatumGetSignature(row_values[signature]), &body);
-	pfree(body.data);
-	return status;
+	resetStringInfo(body);
+	if (definition != NULL)
+		pgseal_definition_body(body, definition, row_values, row_nulls);
+	return pgseal_signing_verify(signing, signature, body);
 }
 
 void
@@ -364,10 +327,10 @@ pgseal_signing_sign(const PgsealSigning *signing, PgsealSignature *out_signature
 	uint64		counter_be = pg_hton64((uint64) counter);
 
 	out_signature->format = PGSEAL_SIGNATURE_FORMAT;
-	out_signature->definition = signing->definition;
+	out_signature->definition = signing->newest->number;
 	memcpy(out_signature->key_version_id, &id_be, sizeof(id_be));
 	memcpy(out_signature->counter, &counter_be, sizeof(counter_be));
-	compute_mac(out_signature->mac, signing, key, out_signature->counter, body);
+	compute_mac(out_signature->mac, signing->newest, key, out_signature->counter, body);
 }
 
 void

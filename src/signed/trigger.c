@@ -11,9 +11,14 @@
  * column would turn a row that was tampered with into a good one.  A row whose
  * signed columns stay what they are keeps its signature.
  *
+ * No row that is written has a signature by the former definition, where there is
+ * one: an update signs by the newest.  If it changes nothing that is signed, that
+ * takes no more than the right to write, as the worker would do the same.
+ *
  * A signature that comes with a row is kept where it is good for the row (rows
  * that move to another partition, a dump of the data alone), and is an error
- * where it isn't.  What replication brings is as the publisher signed it and is
+ * where it isn't.  One by the former definition is replaced, by who may sign: it says
+ * nothing of columns that are signed since.  What replication brings is as the publisher signed it and is
  * not judged: whoever reads it is told.  Nor is what a dump brings.
  *
  *-------------------------------------------------------------------------
@@ -32,22 +37,34 @@
 
 PG_FUNCTION_INFO_V1(pgseal_sign_row);
 
+/* One state of a row */
+typedef struct RowState
+{
+	Datum	   *values;			/* by attribute */
+	bool	   *nulls;
+	PgsealSignature *signature; /* NULL: none */
+	StringInfoData body;		/* by the newest definition */
+} RowState;
+
 /* What the trigger keeps for the rows of one statement */
 typedef struct Signer
 {
 	PgsealSigning *signing;
 	Oid			role;			/* may sign */
 	Oid			exempt_role;	/* whose updates don't verify */
-	Datum	   *values;			/* of a row, by attribute */
-	bool	   *nulls;
+	RowState	old;
+	RowState	new;
 } Signer;
 
-/* One state of a row */
-typedef struct RowState
+static void
+make_state(RowState *state, Relation rel)
 {
-	PgsealSignature *signature; /* NULL: none */
-	StringInfoData body;
-} RowState;
+	int			natts = RelationGetNumberOfAttributes(rel);
+
+	state->values = palloc(natts * sizeof(Datum));
+	state->nulls = palloc(natts * sizeof(bool));
+	initStringInfo(&state->body);
+}
 
 static Signer *
 signer_of(FunctionCallInfo fcinfo, TriggerData *trigger)
@@ -60,8 +77,8 @@ signer_of(FunctionCallInfo fcinfo, TriggerData *trigger)
 	context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	signer = palloc0(sizeof(Signer));
 	signer->signing = pgseal_signing_of_relation(trigger->tg_relation);
-	signer->values = palloc(RelationGetNumberOfAttributes(trigger->tg_relation) * sizeof(Datum));
-	signer->nulls = palloc(RelationGetNumberOfAttributes(trigger->tg_relation) * sizeof(bool));
+	make_state(&signer->old, trigger->tg_relation);
+	make_state(&signer->new, trigger->tg_relation);
 	MemoryContextSwitchTo(context);
 	fcinfo->flinfo->fn_extra = signer;
 	return signer;
@@ -70,23 +87,56 @@ signer_of(FunctionCallInfo fcinfo, TriggerData *trigger)
 static void
 read_state(RowState *out, Signer *signer, Relation rel, HeapTuple tuple)
 {
-	PgsealSigning *signing = signer->signing;
-	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
-	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
-
-	heap_deform_tuple(tuple, RelationGetDescr(rel), signer->values, signer->nulls);
-	pgseal_signing_pick(signing, signer->values, signer->nulls, values, nulls);
-	initStringInfo(&out->body);
-	pgseal_signing_body(&out->body, signing, values, nulls);
-	out->signature = signer->nulls[signing->signature - 1] ? NULL :
-		DatumGetSignature(signer->values[signing->signature - 1]);
+	heap_deform_tuple(tuple, RelationGetDescr(rel), out->values, out->nulls);
+	out->signature = pgseal_signing_signature(signer->signing, out->values, out->nulls);
+	resetStringInfo(&out->body);
+	pgseal_definition_body(&out->body, signer->signing->newest, out->values, out->nulls);
 }
 
 static bool
-is_good(Signer *signer, const RowState *state)
+is_by_former(Signer *signer, const RowState *state)
 {
-	return pgseal_signing_verify(signer->signing, state->signature,
-								 (const StringInfo) &state->body) == PGSEAL_SIGNATURE_GOOD;
+	return signer->signing->former != NULL && state->signature != NULL &&
+		pgseal_signing_definition_of(signer->signing, state->signature) == signer->signing->former;
+}
+
+static void
+former_body(StringInfo out, Signer *signer, const RowState *state)
+{
+	initStringInfo(out);
+	pgseal_definition_body(out, signer->signing->former, state->values, state->nulls);
+}
+
+static bool
+is_good(Signer *signer, RowState *state)
+{
+	StringInfoData body = state->body;
+
+	if (is_by_former(signer, state))
+		former_body(&body, signer, state);
+	return pgseal_signing_verify(signer->signing, state->signature, &body) == PGSEAL_SIGNATURE_GOOD;
+}
+
+static bool
+same_bytes(const StringInfoData *a, const StringInfoData *b)
+{
+	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+/* Nothing that either definition signs is changed */
+static bool
+is_unchanged(Signer *signer)
+{
+	StringInfoData old_body;
+	StringInfoData new_body;
+
+	if (!same_bytes(&signer->old.body, &signer->new.body))
+		return false;
+	if (signer->signing->former == NULL)
+		return true;
+	former_body(&old_body, signer, &signer->old);
+	former_body(&new_body, signer, &signer->new);
+	return same_bytes(&old_body, &new_body);
 }
 
 static bool
@@ -96,7 +146,7 @@ same_signature(const PgsealSignature *a, const PgsealSignature *b)
 }
 
 static void
-check_given(Signer *signer, Relation rel, const RowState *state)
+check_given(Signer *signer, Relation rel, RowState *state)
 {
 	if (!is_good(signer, state))
 		ereport(ERROR,
@@ -118,27 +168,41 @@ with_signature(Signer *signer, Relation rel, HeapTuple tuple, PgsealSignature *s
 }
 
 static HeapTuple
-sign(Signer *signer, Relation rel, HeapTuple tuple, int64 counter, RowState *state)
+sign(Signer *signer, Relation rel, HeapTuple tuple, int64 counter)
 {
 	PgsealSignature signature;
 
+	pgseal_signing_sign(signer->signing, &signature, counter, &signer->new.body);
+	return with_signature(signer, rel, tuple, &signature);
+}
+
+static void
+check_signer(Signer *signer)
+{
 	if (signer->role != GetUserId())
 		pgseal_signing_check_signer(signer->signing);
 	signer->role = GetUserId();
-	pgseal_signing_sign(signer->signing, &signature, counter, &state->body);
-	return with_signature(signer, rel, tuple, &signature);
+}
+
+/* The new row comes with a signature of its own */
+static HeapTuple
+given(Signer *signer, Relation rel, HeapTuple tuple)
+{
+	check_given(signer, rel, &signer->new);
+	if (!is_by_former(signer, &signer->new))
+		return tuple;
+	check_signer(signer);
+	return sign(signer, rel, tuple, pgseal_signature_counter(signer->new.signature) + 1);
 }
 
 static HeapTuple
 inserted(Signer *signer, Relation rel, HeapTuple tuple)
 {
-	RowState	row;
-
-	read_state(&row, signer, rel, tuple);
-	if (row.signature == NULL)
-		return sign(signer, rel, tuple, 1, &row);
-	check_given(signer, rel, &row);
-	return tuple;
+	read_state(&signer->new, signer, rel, tuple);
+	if (signer->new.signature != NULL)
+		return given(signer, rel, tuple);
+	check_signer(signer);
+	return sign(signer, rel, tuple, 1);
 }
 
 /* Who may read what doesn't verify may also mend it, by writing it again */
@@ -153,25 +217,25 @@ is_exempt(Signer *signer)
 static HeapTuple
 updated(Signer *signer, Relation rel, HeapTuple old_tuple, HeapTuple new_tuple)
 {
-	RowState	old;
-	RowState	new;
+	RowState   *old = &signer->old;
+	RowState   *new = &signer->new;
 	bool		old_is_good;
+	bool		is_kept;
 
-	read_state(&old, signer, rel, old_tuple);
-	old_is_good = is_good(signer, &old);
+	read_state(old, signer, rel, old_tuple);
+	old_is_good = is_good(signer, old);
 	if (!old_is_good && !is_exempt(signer))
-		pgseal_verify_report(ERROR, signer->signing, rel, signer->values, signer->nulls);
-	read_state(&new, signer, rel, new_tuple);
-	if (new.signature != NULL && !same_signature(old.signature, new.signature))
-	{
-		check_given(signer, rel, &new);
+		pgseal_verify_report(ERROR, signer->signing, rel, old->values, old->nulls);
+	read_state(new, signer, rel, new_tuple);
+	if (new->signature != NULL && !same_signature(old->signature, new->signature))
+		return given(signer, rel, new_tuple);
+	is_kept = new->signature != NULL && old_is_good && is_unchanged(signer);
+	if (is_kept && !is_by_former(signer, old))
 		return new_tuple;
-	}
-	if (new.signature != NULL && old_is_good && old.body.len == new.body.len &&
-		memcmp(old.body.data, new.body.data, old.body.len) == 0)
-		return new_tuple;
+	if (!is_kept)
+		check_signer(signer);
 	return sign(signer, rel, new_tuple,
-				old_is_good ? pgseal_signature_counter(old.signature) + 1 : 1, &new);
+				old_is_good ? pgseal_signature_counter(old->signature) + 1 : 1);
 }
 
 /* sign_row() → trigger */

@@ -11,8 +11,8 @@
  * and functions, UPDATE and DELETE read through it, too.  It estimates itself as
  * true of all rows.
  *
- * The columns are those of the definition, then those of the primary key, for
- * the message.  What they mean is read again from the table when the first row
+ * The columns are those of the definition, of the former one where there is one,
+ * then those of the primary key, for the message.  What they mean is read again from the table when the first row
  * comes; nobody changes it while the table is locked for reading.
  *
  * Of a partitioned table the planner hands the condition on to the partitions,
@@ -88,34 +88,30 @@ key_columns(Relation rel)
 	return columns;
 }
 
-static bool
-is_signed_column(const PgsealSigning *signing, AttrNumber attnum)
+static List *
+columns_of(List *columns, const PgsealDefinition *definition)
 {
-	for (int i = 0; i < signing->num_columns; i++)
-		if (signing->columns[i].attnum == attnum)
-			return true;
-	return false;
+	for (int i = 0; i < definition->num_columns; i++)
+		columns = list_append_unique_int(columns, definition->columns[i].attnum);
+	return columns;
 }
 
-/* By number: those of the definition, then those of the primary key that it lacks */
+/* By number: those of the definitions, then those of the primary key that they lack */
 static List *
 needed_columns(PgsealSigning *signing, Relation rel)
 {
 	MemoryContext context;
-	List	   *columns = NIL;
-	ListCell   *lc;
+	List	   *columns;
 
 	if (signing->needed != NIL)
 		return signing->needed;
 	context = MemoryContextSwitchTo(signing->context);
-	for (int i = 0; i < signing->num_columns; i++)
-		columns = lappend_int(columns, signing->columns[i].attnum);
-	foreach(lc, key_columns(rel))
-		if (!is_signed_column(signing, lfirst_int(lc)))
-			columns = lappend_int(columns, lfirst_int(lc));
-	signing->needed = columns;
+	columns = columns_of(NIL, signing->newest);
+	if (signing->former != NULL)
+		columns = columns_of(columns, signing->former);
+	signing->needed = list_concat_unique_int(columns, key_columns(rel));
 	MemoryContextSwitchTo(context);
-	return columns;
+	return signing->needed;
 }
 
 /*
@@ -335,9 +331,30 @@ typedef struct Verifier
 	List	   *columns;
 	Oid			role;			/* whose setting is_off is about */
 	bool		is_off;
-	int			natts;
+	Datum	   *values;			/* of a row, by attribute */
+	bool	   *nulls;
 	StringInfoData body;
 } Verifier;
+
+/*
+ * The worker may have dropped the former definition since the condition was made: then
+ * there are more arguments.  Those of the newest come first.
+ */
+static List *
+given_columns(FunctionCallInfo fcinfo, PgsealSigning *signing, Relation rel)
+{
+	List	   *columns = needed_columns(signing, rel);
+	int			num_given = PG_NARGS() - ARGUMENTS_BEFORE_COLUMNS;
+
+	if (num_given == list_length(columns))
+		return columns;
+	if (num_given < signing->newest->num_columns || signing->former != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("what is signed in table \"%s\" has changed meanwhile",
+						RelationGetRelationName(rel))));
+	return list_truncate(list_copy(columns), signing->newest->num_columns);
+}
 
 static Verifier *
 verifier_of(FunctionCallInfo fcinfo, Oid relid)
@@ -353,9 +370,11 @@ verifier_of(FunctionCallInfo fcinfo, Oid relid)
 	rel = table_open(relid, NoLock);
 	verifier->relid = relid;
 	verifier->signing = pgseal_signing_of_relation(rel);
-	verifier->natts = RelationGetNumberOfAttributes(rel);
+	verifier->values = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(Datum));
+	verifier->nulls = palloc(RelationGetNumberOfAttributes(rel) * sizeof(bool));
+	memset(verifier->nulls, true, RelationGetNumberOfAttributes(rel) * sizeof(bool));
 	if (verifier->signing != NULL)
-		verifier->columns = needed_columns(verifier->signing, rel);
+		verifier->columns = given_columns(fcinfo, verifier->signing, rel);
 	table_close(rel, NoLock);
 	initStringInfo(&verifier->body);
 	MemoryContextSwitchTo(context);
@@ -373,26 +392,29 @@ is_off(Verifier *verifier)
 }
 
 static void
-report(FunctionCallInfo fcinfo, Verifier *verifier)
+read_row(FunctionCallInfo fcinfo, Verifier *verifier)
 {
-	Datum	   *values = palloc0(verifier->natts * sizeof(Datum));
-	bool	   *nulls = palloc(verifier->natts * sizeof(bool));
 	int			argument = ARGUMENTS_BEFORE_COLUMNS;
-	Relation	rel;
+	int			signature = verifier->signing->signature - 1;
 	ListCell   *lc;
 
-	memset(nulls, true, verifier->natts);
+	verifier->values[signature] = PG_GETARG_DATUM(1);
+	verifier->nulls[signature] = PG_ARGISNULL(1);
 	foreach(lc, verifier->columns)
 	{
-		if (argument >= PG_NARGS())
-			break;
-		values[lfirst_int(lc) - 1] = PG_GETARG_DATUM(argument);
-		nulls[lfirst_int(lc) - 1] = PG_ARGISNULL(argument);
+		verifier->values[lfirst_int(lc) - 1] = PG_GETARG_DATUM(argument);
+		verifier->nulls[lfirst_int(lc) - 1] = PG_ARGISNULL(argument);
 		argument++;
 	}
-	rel = table_open(verifier->relid, NoLock);
-	pgseal_verify_report(is_warning() ? WARNING : ERROR,
-						 verifier->signing, rel, values, nulls);
+}
+
+static void
+report(Verifier *verifier)
+{
+	Relation	rel = table_open(verifier->relid, NoLock);
+
+	pgseal_verify_report(is_warning() ? WARNING : ERROR, verifier->signing, rel,
+						 verifier->values, verifier->nulls);
 	table_close(rel, NoLock);
 }
 
@@ -405,28 +427,13 @@ Datum
 pgseal_verify_row(PG_FUNCTION_ARGS)
 {
 	Verifier   *verifier = verifier_of(fcinfo, PG_GETARG_OID(0));
-	PgsealSigning *signing = verifier->signing;
-	Datum		values[PGSEAL_SIGNED_COLUMNS_MAX];
-	bool		nulls[PGSEAL_SIGNED_COLUMNS_MAX];
 
-	if (signing == NULL || is_off(verifier))
+	if (verifier->signing == NULL || is_off(verifier))
 		PG_RETURN_BOOL(true);
-	if (PG_NARGS() < ARGUMENTS_BEFORE_COLUMNS + signing->num_columns)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("what is signed in table \"%s\" has changed meanwhile",
-						get_rel_name(verifier->relid))));
-	for (int i = 0; i < signing->num_columns; i++)
-	{
-		values[i] = PG_GETARG_DATUM(ARGUMENTS_BEFORE_COLUMNS + i);
-		nulls[i] = PG_ARGISNULL(ARGUMENTS_BEFORE_COLUMNS + i);
-	}
-	resetStringInfo(&verifier->body);
-	pgseal_signing_body(&verifier->body, signing, values, nulls);
-	if (pgseal_signing_verify(signing,
-							  PG_ARGISNULL(1) ? NULL : DatumGetSignature(PG_GETARG_DATUM(1)),
-							  &verifier->body) != PGSEAL_SIGNATURE_GOOD)
-		report(fcinfo, verifier);
+	read_row(fcinfo, verifier);
+	if (pgseal_signing_verify_row(verifier->signing, verifier->values, verifier->nulls,
+								  &verifier->body) != PGSEAL_SIGNATURE_GOOD)
+		report(verifier);
 	PG_RETURN_BOOL(true);
 }
 
