@@ -141,7 +141,8 @@ then
 	case $* in
 		*test/suite.pl*)
 			need python3-cryptography-vectors
-			[ -z "${version:-}" ] || need "postgresql-$version-pgaudit"
+			[ -z "${version:-}" ] || need "postgresql-$version-pgaudit" \
+				"postgresql-plperl-$version" "postgresql-plpython3-$version" "postgresql-pltcl-$version"
 			command -v node >/dev/null || need nodejs
 			command -v npm >/dev/null || need npm
 			python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv

@@ -47,6 +47,7 @@
 #include "base/extension.h"
 #include "hooks/plain_callers.h"
 #include "hooks/refuse.h"
+#include "type/handed_back.h"
 
 #define NO_CALLER		(-1)
 
@@ -208,6 +209,8 @@ hides_when_inlined(Oid oid)
 typedef struct Call
 {
 	int			outer_caller;
+	PgsealHanded *outer_handed;
+	PgsealHanded handed;
 	Datum		next_private;
 } Call;
 
@@ -231,11 +234,20 @@ plain_fmgr_hook(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 	}
 	if (event == FHET_START)
 	{
+		bool		prints = prints_results(function->fn_oid);
+
 		call->outer_caller = caller_nesting;
-		caller_nesting = prints_results(function->fn_oid) ? pgseal_nesting : NO_CALLER;
+		call->outer_handed = pgseal_handed;
+		call->handed.context = function->fn_mcxt;
+		caller_nesting = prints ? pgseal_nesting : NO_CALLER;
+		pgseal_handed = prints ? &call->handed : NULL;
 	}
 	else
+	{
 		caller_nesting = call->outer_caller;
+		pgseal_handed = call->outer_handed;
+		pgseal_handed_forget(&call->handed);
+	}
 	if (prev_fmgr_hook != NULL)
 		prev_fmgr_hook(event, function, &call->next_private);
 }

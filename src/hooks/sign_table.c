@@ -186,6 +186,7 @@ choose_key(Oid relid, const char *name)
 	}
 	pgseal_catalog_check_name(name);
 	hash = pgseal_catalog_key_hash(name);
+	pgseal_keyring_check_maker(name, pgseal_own_key_is_temporary(&owner));
 	pgseal_catalog_lock_columns(hash, false);
 	pgseal_keyring_ensure(name);
 	pgseal_refuse_without_usage(hash);

@@ -24,6 +24,7 @@
 #include "base/compat.h"
 #include "base/settings.h"
 #include "type/constraint_caller.h"
+#include "type/handed_back.h"
 #include "type/sealed_input.h"
 #include "value/seal.h"
 
@@ -146,6 +147,8 @@ take_sealed(const PgsealType *type, char *text, int32 typmod, PgsealInputSource 
 {
 	struct varlena *sealed = sealed_from_text(type, text, escontext);
 
+	if (sealed != NULL && pgseal_handed_is(sealed))
+		source.taken = source.restores = true;
 	if (sealed == NULL || !pgseal_sealed_input_check(source, type, sealed, escontext))
 		return NULL;
 	return pgseal_value_reseal(type, sealed, typmod);
@@ -207,6 +210,7 @@ pgseal_out(PG_FUNCTION_ARGS)
 				 errhint("Use the binary format.")));
 	text = palloc(text_size);
 	pgseal_envelope_to_text(text, (uint8 *) VARDATA_ANY(sealed), len);
+	pgseal_handed_note(sealed);
 	PG_RETURN_CSTRING(text);
 }
 
