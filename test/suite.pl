@@ -10,8 +10,8 @@
 # With PGSEAL_NO_SKIP=1 or CI=true that is a failure: there, everything must
 # be tested.  Only a skip whose reason is "needs PostgreSQL N" stays one, or one
 # whose reason is "needs ../shared": data that is too large, or not ours, to be
-# in the repository, in a directory beside it; or "needs Go", for a server that is
-# one more of a kind.
+# in the repository, in a directory beside it; or "needs Go", "needs Java", "needs Rust",
+# for a server or drivers that are some more of a kind.
 #
 # The last line is "N passed, N failed"; the exit status is 1 if any failed.
 
@@ -90,7 +90,7 @@ for my $file ($results->descriptions)
 
 for my $skip (@skips)
 {
-	my $fatal = $no_skip && $skip !~ m{: needs (?:PostgreSQL \d+|\.\./shared|Go\b)};
+	my $fatal = $no_skip && $skip !~ m{: needs (?:PostgreSQL \d+|\.\./shared|(?:Go|Java|Rust)\b)};
 	print $fatal ? 'not allowed here: ' : '', "skipped $skip\n";
 	$passed--, $failed++ if $fatal;
 }
