@@ -10,9 +10,12 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
+#include "hooks/citus_calls.h"
+#include "hooks/citus_scan.h"
 #include "hooks/ddl.h"
 #include "hooks/functions.h"
 #include "hooks/hidden_parameters.h"
@@ -60,6 +63,7 @@ _PG_init(void)
 				 errhint("Add the line  shared_preload_libraries = 'pgseal'  to postgresql.conf and restart the server.")));
 
 	pgseal_guc_init();
+	pgseal_citus_init();
 	pgseal_extension_init();
 	pgseal_basetype_init();
 	pgseal_keycache_init();
@@ -88,5 +92,7 @@ _PG_init(void)
 	pgseal_redact_tokens_init();
 	pgseal_sort_spill_init();
 	pgseal_late_opening_init();
+	pgseal_citus_scan_init();
+	pgseal_citus_calls_init();
 	pgseal_launcher_init();
 }

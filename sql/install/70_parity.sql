@@ -8,11 +8,11 @@
 -- Casts
 --
 
-CREATE FUNCTION pgseal_internal.seal_as_int4("char", int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4("char", int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST ("char" AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4("char", int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_text("char", int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text("char", int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST ("char" AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text("char", int4, bool) AS ASSIGNMENT;
 
@@ -20,23 +20,23 @@ CREATE FUNCTION pgseal_internal.seal_as_text_array("char"[]) RETURNS encrypted_t
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.text[]::pg_catalog.encrypted_text[]';
 CREATE CAST ("char"[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array("char"[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(bit, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(bit, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (bit AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(bit, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(bit, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(bit, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (bit AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(bit, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(bool, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(bool, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (bool AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(bool, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_text(bool, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(bool, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST (bool AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(bool, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(bpchar, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(bpchar, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST (bpchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(bpchar, int4, bool) AS IMPLICIT;
 
@@ -44,7 +44,7 @@ CREATE FUNCTION pgseal_internal.seal_as_text_array(bpchar[]) RETURNS encrypted_t
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.text[]::pg_catalog.encrypted_text[]';
 CREATE CAST (bpchar[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(bpchar[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) RETURNS encrypted_inet
+CREATE FUNCTION pgseal_internal.seal_as_inet(cidr, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_inet
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::inet, $2, $3);
 CREATE CAST (cidr AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(cidr, int4, bool) AS IMPLICIT;
 
@@ -52,11 +52,11 @@ CREATE FUNCTION pgseal_internal.seal_as_inet_array(cidr[]) RETURNS encrypted_ine
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.inet[]::pg_catalog.encrypted_inet[]';
 CREATE CAST (cidr[] AS encrypted_inet[]) WITH FUNCTION pgseal_internal.seal_as_inet_array(cidr[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(cidr, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(cidr, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST (cidr AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(cidr, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamp(date, int4, bool) RETURNS encrypted_timestamp
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(date, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamp, $2, $3);
 CREATE CAST (date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(date, int4, bool) AS IMPLICIT;
 
@@ -64,7 +64,7 @@ CREATE FUNCTION pgseal_internal.seal_as_timestamp_array(date[]) RETURNS encrypte
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamp[]::pg_catalog.encrypted_timestamp[]';
 CREATE CAST (date[] AS encrypted_timestamp[]) WITH FUNCTION pgseal_internal.seal_as_timestamp_array(date[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) RETURNS encrypted_timestamptz
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(date, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamptz, $2, $3);
 CREATE CAST (date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(date, int4, bool) AS IMPLICIT;
 
@@ -76,11 +76,11 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bool) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_bool AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_bool, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_bool, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
 CREATE CAST (encrypted_bool AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_bool, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bool, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bool, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_bool AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_bool, int4, bool) AS ASSIGNMENT;
 
@@ -104,7 +104,7 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_bytea AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_bytea) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_bytea AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_bytea, int4, bool) AS ASSIGNMENT;
 
@@ -124,15 +124,15 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_date AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_date) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_date AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_date, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4, bool) RETURNS encrypted_timestamp
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
 CREATE CAST (encrypted_date AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_date, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) RETURNS encrypted_timestamptz
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
 CREATE CAST (encrypted_date AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_date, int4, bool) AS IMPLICIT;
 
@@ -160,27 +160,27 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_float4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float4) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
 CREATE CAST (encrypted_float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_float4, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_float4, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
 CREATE CAST (encrypted_float4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_float4, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
 CREATE CAST (encrypted_float4 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_float4, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_float4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_float4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_float4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float4, int4, bool) AS ASSIGNMENT;
 
@@ -220,27 +220,27 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_float8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_float8) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_float8, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
 CREATE CAST (encrypted_float8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_float8, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
 CREATE CAST (encrypted_float8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_float8, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
 CREATE CAST (encrypted_float8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_float8, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_float8 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_float8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_float8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_float8, int4, bool) AS ASSIGNMENT;
 
@@ -284,7 +284,7 @@ CREATE FUNCTION pgseal_internal.open_as_cidr(encrypted_inet) RETURNS cidr
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::cidr;
 CREATE CAST (encrypted_inet AS cidr) WITH FUNCTION pgseal_internal.open_as_cidr(encrypted_inet) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_inet AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_inet, int4, bool) AS ASSIGNMENT;
 
@@ -304,27 +304,27 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_int2 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int2) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
 CREATE CAST (encrypted_int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int2, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int2, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
 CREATE CAST (encrypted_int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int2, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_int2, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
 CREATE CAST (encrypted_int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_int2, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_int2, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_int2, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int2, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_int2 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int2, int4, bool) AS ASSIGNMENT;
 
@@ -424,31 +424,31 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_int4 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int4) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_int4, int4, bool) RETURNS encrypted_bool
+CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_bool
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_int4, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int4, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int4, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int4, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int4, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_int4, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_int4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_int4, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_int4, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int4, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_int4 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int4, int4, bool) AS ASSIGNMENT;
 
@@ -544,27 +544,27 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_int8 AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_int8) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
 CREATE CAST (encrypted_int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_int8, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int8, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
 CREATE CAST (encrypted_int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_int8, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_int8, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
 CREATE CAST (encrypted_int8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_int8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_int8, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
 CREATE CAST (encrypted_int8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_int8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_int8, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_int8 AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_int8, int4, bool) AS ASSIGNMENT;
 
@@ -656,11 +656,11 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) RETURNS bpcha
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_interval AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_interval) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_interval AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_interval, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4, bool) RETURNS encrypted_time
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
 CREATE CAST (encrypted_interval AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_interval, int4, bool) AS ASSIGNMENT;
 
@@ -688,35 +688,35 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_jsonb AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_jsonb) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_jsonb, int4, bool) RETURNS encrypted_bool
+CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_jsonb, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_bool
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_jsonb, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_jsonb, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_jsonb, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_jsonb, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_jsonb, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_jsonb, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_jsonb, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_jsonb, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_jsonb, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_jsonb, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_jsonb, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_jsonb, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_jsonb, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_jsonb, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_jsonb, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_jsonb, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_jsonb, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_jsonb AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_jsonb, int4, bool) AS ASSIGNMENT;
 
@@ -765,27 +765,27 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_numeric AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_numeric) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
 CREATE CAST (encrypted_numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_numeric, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_numeric, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
 CREATE CAST (encrypted_numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_numeric, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_numeric, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
 CREATE CAST (encrypted_numeric AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_numeric, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_numeric, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
 CREATE CAST (encrypted_numeric AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_numeric, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_numeric AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_numeric, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_numeric AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_numeric, int4, bool) AS ASSIGNMENT;
 
@@ -897,67 +897,67 @@ CREATE FUNCTION pgseal_internal.open_as_daterange(encrypted_text) RETURNS datera
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::daterange;
 CREATE CAST (encrypted_text AS daterange) WITH FUNCTION pgseal_internal.open_as_daterange(encrypted_text);
 
-CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4, bool) RETURNS encrypted_bool
+CREATE FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_bool
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bool, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4, bool) RETURNS encrypted_bytea
+CREATE FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_bytea
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::bytea, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_bytea) WITH FUNCTION pgseal_internal.seal_as_bytea(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4, bool) RETURNS encrypted_date
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_date
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float4, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::float8, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4, bool) RETURNS encrypted_inet
+CREATE FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_inet
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::inet, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_inet) WITH FUNCTION pgseal_internal.seal_as_inet(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int2, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int4, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::int8, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4, bool) RETURNS encrypted_interval
+CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_interval
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4, bool) RETURNS encrypted_jsonb
+CREATE FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_jsonb
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::jsonb, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_jsonb) WITH FUNCTION pgseal_internal.seal_as_jsonb(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::numeric, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4, bool) RETURNS encrypted_time
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4, bool) RETURNS encrypted_timestamp
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4, bool) RETURNS encrypted_timestamptz
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_text, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4, bool) RETURNS encrypted_uuid
+CREATE FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_uuid
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::uuid, $2, $3);
 CREATE CAST (encrypted_text AS encrypted_uuid) WITH FUNCTION pgseal_internal.seal_as_uuid(encrypted_text, int4, bool);
 
@@ -1269,11 +1269,11 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_time AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_time) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) RETURNS encrypted_interval
+CREATE FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_interval
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::interval, $2, $3);
 CREATE CAST (encrypted_time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(encrypted_time, int4, bool) AS IMPLICIT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_time AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_time, int4, bool) AS ASSIGNMENT;
 
@@ -1305,19 +1305,19 @@ CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) RETURNS date
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
 CREATE CAST (encrypted_timestamp AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamp) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) RETURNS encrypted_date
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_date
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
 CREATE CAST (encrypted_timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_timestamp AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) RETURNS encrypted_time
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
 CREATE CAST (encrypted_timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamp, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) RETURNS encrypted_timestamptz
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamptz, $2, $3);
 CREATE CAST (encrypted_timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(encrypted_timestamp, int4, bool) AS IMPLICIT;
 
@@ -1349,19 +1349,19 @@ CREATE FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) RETURNS date
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::date;
 CREATE CAST (encrypted_timestamptz AS date) WITH FUNCTION pgseal_internal.open_as_date(encrypted_timestamptz) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) RETURNS encrypted_date
+CREATE FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_date
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::date, $2, $3);
 CREATE CAST (encrypted_timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_timestamptz AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) RETURNS encrypted_time
+CREATE FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::time, $2, $3);
 CREATE CAST (encrypted_timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) RETURNS encrypted_timestamp
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::timestamp, $2, $3);
 CREATE CAST (encrypted_timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(encrypted_timestamptz, int4, bool) AS ASSIGNMENT;
 
@@ -1393,7 +1393,7 @@ CREATE FUNCTION pgseal_internal.open_as_bpchar(encrypted_uuid) RETURNS bpchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::bpchar;
 CREATE CAST (encrypted_uuid AS bpchar) WITH FUNCTION pgseal_internal.open_as_bpchar(encrypted_uuid) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast(pgseal_internal.open($1)::text, $2, $3);
 CREATE CAST (encrypted_uuid AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(encrypted_uuid, int4, bool) AS ASSIGNMENT;
 
@@ -1409,7 +1409,7 @@ CREATE FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) RETURNS varchar
 LANGUAGE SQL STABLE PARALLEL SAFE RETURN pgseal_internal.open($1)::varchar;
 CREATE CAST (encrypted_uuid AS varchar) WITH FUNCTION pgseal_internal.open_as_varchar(encrypted_uuid) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
 CREATE CAST (float4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(float4, int4, bool) AS IMPLICIT;
 
@@ -1417,47 +1417,47 @@ CREATE FUNCTION pgseal_internal.seal_as_float8_array(float4[]) RETURNS encrypted
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (float4[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(float4[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
 CREATE CAST (float4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(float4, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (float4 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(float4, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (float4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(float4, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(float4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
 CREATE CAST (float4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(float4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(float8, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
 CREATE CAST (float8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(float8, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
 CREATE CAST (float8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(float8, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (float8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(float8, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (float8 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(float8, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(float8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
 CREATE CAST (float8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(float8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(inet, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(inet, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST (inet AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(inet, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
 CREATE CAST (int2 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int2, int4, bool) AS IMPLICIT;
 
@@ -1465,7 +1465,7 @@ CREATE FUNCTION pgseal_internal.seal_as_float4_array(int2[]) RETURNS encrypted_f
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float4[]::pg_catalog.encrypted_float4[]';
 CREATE CAST (int2[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int2[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
 CREATE CAST (int2 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int2, int4, bool) AS IMPLICIT;
 
@@ -1473,7 +1473,7 @@ CREATE FUNCTION pgseal_internal.seal_as_float8_array(int2[]) RETURNS encrypted_f
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (int2[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int2[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (int2 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int2, int4, bool) AS IMPLICIT;
 
@@ -1481,7 +1481,7 @@ CREATE FUNCTION pgseal_internal.seal_as_int4_array(int2[]) RETURNS encrypted_int
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int4[]::pg_catalog.encrypted_int4[]';
 CREATE CAST (int2[] AS encrypted_int4[]) WITH FUNCTION pgseal_internal.seal_as_int4_array(int2[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (int2 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int2, int4, bool) AS IMPLICIT;
 
@@ -1489,7 +1489,7 @@ CREATE FUNCTION pgseal_internal.seal_as_int8_array(int2[]) RETURNS encrypted_int
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8[]::pg_catalog.encrypted_int8[]';
 CREATE CAST (int2[] AS encrypted_int8[]) WITH FUNCTION pgseal_internal.seal_as_int8_array(int2[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int2, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
 CREATE CAST (int2 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int2, int4, bool) AS IMPLICIT;
 
@@ -1497,11 +1497,11 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int2[]) RETURNS encrypted_
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric[]::pg_catalog.encrypted_numeric[]';
 CREATE CAST (int2[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int2[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool) RETURNS encrypted_bool
+CREATE FUNCTION pgseal_internal.seal_as_bool(int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_bool
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::bool, $2, $3);
 CREATE CAST (int4 AS encrypted_bool) WITH FUNCTION pgseal_internal.seal_as_bool(int4, int4, bool);
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
 CREATE CAST (int4 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int4, int4, bool) AS IMPLICIT;
 
@@ -1509,7 +1509,7 @@ CREATE FUNCTION pgseal_internal.seal_as_float4_array(int4[]) RETURNS encrypted_f
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float4[]::pg_catalog.encrypted_float4[]';
 CREATE CAST (int4[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int4[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
 CREATE CAST (int4 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int4, int4, bool) AS IMPLICIT;
 
@@ -1517,11 +1517,11 @@ CREATE FUNCTION pgseal_internal.seal_as_float8_array(int4[]) RETURNS encrypted_f
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (int4[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int4[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
 CREATE CAST (int4 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(int4, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (int4 AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(int4, int4, bool) AS IMPLICIT;
 
@@ -1529,7 +1529,7 @@ CREATE FUNCTION pgseal_internal.seal_as_int8_array(int4[]) RETURNS encrypted_int
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.int8[]::pg_catalog.encrypted_int8[]';
 CREATE CAST (int4[] AS encrypted_int8[]) WITH FUNCTION pgseal_internal.seal_as_int8_array(int4[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int4, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
 CREATE CAST (int4 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int4, int4, bool) AS IMPLICIT;
 
@@ -1537,7 +1537,7 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int4[]) RETURNS encrypted_
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric[]::pg_catalog.encrypted_numeric[]';
 CREATE CAST (int4[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int4[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
 CREATE CAST (int8 AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(int8, int4, bool) AS IMPLICIT;
 
@@ -1545,7 +1545,7 @@ CREATE FUNCTION pgseal_internal.seal_as_float4_array(int8[]) RETURNS encrypted_f
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float4[]::pg_catalog.encrypted_float4[]';
 CREATE CAST (int8[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(int8[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
 CREATE CAST (int8 AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(int8, int4, bool) AS IMPLICIT;
 
@@ -1553,15 +1553,15 @@ CREATE FUNCTION pgseal_internal.seal_as_float8_array(int8[]) RETURNS encrypted_f
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (int8[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(int8[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
 CREATE CAST (int8 AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(int8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(int8, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (int8 AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(int8, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(int8, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
 CREATE CAST (int8 AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(int8, int4, bool) AS IMPLICIT;
 
@@ -1569,19 +1569,19 @@ CREATE FUNCTION pgseal_internal.seal_as_numeric_array(int8[]) RETURNS encrypted_
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.numeric[]::pg_catalog.encrypted_numeric[]';
 CREATE CAST (int8[] AS encrypted_numeric[]) WITH FUNCTION pgseal_internal.seal_as_numeric_array(int8[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) RETURNS encrypted_time
+CREATE FUNCTION pgseal_internal.seal_as_time(interval, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
 CREATE CAST (interval AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(interval, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_jsonb(json, int4, bool) RETURNS encrypted_jsonb
+CREATE FUNCTION pgseal_internal.seal_as_jsonb(json, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_jsonb
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::jsonb, $2, $3);
 CREATE CAST (json AS encrypted_jsonb) WITH FUNCTION pgseal_internal.seal_as_jsonb(json, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_numeric(money, int4, bool) RETURNS encrypted_numeric
+CREATE FUNCTION pgseal_internal.seal_as_numeric(money, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_numeric
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::numeric, $2, $3);
 CREATE CAST (money AS encrypted_numeric) WITH FUNCTION pgseal_internal.seal_as_numeric(money, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(name, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(name, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST (name AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(name, int4, bool) AS IMPLICIT;
 
@@ -1589,7 +1589,7 @@ CREATE FUNCTION pgseal_internal.seal_as_text_array(name[]) RETURNS encrypted_tex
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.text[]::pg_catalog.encrypted_text[]';
 CREATE CAST (name[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(name[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) RETURNS encrypted_float4
+CREATE FUNCTION pgseal_internal.seal_as_float4(numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float4, $2, $3);
 CREATE CAST (numeric AS encrypted_float4) WITH FUNCTION pgseal_internal.seal_as_float4(numeric, int4, bool) AS IMPLICIT;
 
@@ -1597,7 +1597,7 @@ CREATE FUNCTION pgseal_internal.seal_as_float4_array(numeric[]) RETURNS encrypte
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float4[]::pg_catalog.encrypted_float4[]';
 CREATE CAST (numeric[] AS encrypted_float4[]) WITH FUNCTION pgseal_internal.seal_as_float4_array(numeric[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) RETURNS encrypted_float8
+CREATE FUNCTION pgseal_internal.seal_as_float8(numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_float8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::float8, $2, $3);
 CREATE CAST (numeric AS encrypted_float8) WITH FUNCTION pgseal_internal.seal_as_float8(numeric, int4, bool) AS IMPLICIT;
 
@@ -1605,107 +1605,107 @@ CREATE FUNCTION pgseal_internal.seal_as_float8_array(numeric[]) RETURNS encrypte
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.float8[]::pg_catalog.encrypted_float8[]';
 CREATE CAST (numeric[] AS encrypted_float8[]) WITH FUNCTION pgseal_internal.seal_as_float8_array(numeric[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) RETURNS encrypted_int2
+CREATE FUNCTION pgseal_internal.seal_as_int2(numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int2
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int2, $2, $3);
 CREATE CAST (numeric AS encrypted_int2) WITH FUNCTION pgseal_internal.seal_as_int2(numeric, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(numeric, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (numeric AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(numeric, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(numeric, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(numeric, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (numeric AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(numeric, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(oid, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(oid, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (oid AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(oid, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(oid, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(oid, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (oid AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(oid, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regclass, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regclass, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regclass AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regclass, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regclass, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regclass, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regclass AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regclass, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regcollation, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regcollation, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regcollation AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regcollation, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regcollation, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regcollation, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regcollation AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regcollation, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regconfig, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regconfig, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regconfig AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regconfig, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regconfig, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regconfig, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regconfig AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regconfig, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regdictionary AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regdictionary, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regdictionary AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regdictionary, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regnamespace AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regnamespace, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regnamespace AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regnamespace, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regoperator, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regoperator, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regoperator AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regoperator, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regoperator, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regoperator, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regoperator AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regoperator, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regproc, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regproc, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regproc AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regproc, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regproc, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regproc, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regproc AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regproc, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regprocedure AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regprocedure, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regprocedure AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regprocedure, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regrole, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regrole, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regrole AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regrole, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regrole, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regrole, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regrole AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regrole, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int4(regtype, int4, bool) RETURNS encrypted_int4
+CREATE FUNCTION pgseal_internal.seal_as_int4(regtype, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int4
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int4, $2, $3);
 CREATE CAST (regtype AS encrypted_int4) WITH FUNCTION pgseal_internal.seal_as_int4(regtype, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_int8(regtype, int4, bool) RETURNS encrypted_int8
+CREATE FUNCTION pgseal_internal.seal_as_int8(regtype, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_int8
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::int8, $2, $3);
 CREATE CAST (regtype AS encrypted_int8) WITH FUNCTION pgseal_internal.seal_as_int8(regtype, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) RETURNS encrypted_interval
+CREATE FUNCTION pgseal_internal.seal_as_interval(time, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_interval
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::interval, $2, $3);
 CREATE CAST (time AS encrypted_interval) WITH FUNCTION pgseal_internal.seal_as_interval(time, int4, bool) AS IMPLICIT;
 
@@ -1713,15 +1713,15 @@ CREATE FUNCTION pgseal_internal.seal_as_interval_array(time[]) RETURNS encrypted
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.interval[]::pg_catalog.encrypted_interval[]';
 CREATE CAST (time[] AS encrypted_interval[]) WITH FUNCTION pgseal_internal.seal_as_interval_array(time[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) RETURNS encrypted_date
+CREATE FUNCTION pgseal_internal.seal_as_date(timestamp, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_date
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::date, $2, $3);
 CREATE CAST (timestamp AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(timestamp, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(timestamp, int4, bool) RETURNS encrypted_time
+CREATE FUNCTION pgseal_internal.seal_as_time(timestamp, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
 CREATE CAST (timestamp AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timestamp, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) RETURNS encrypted_timestamptz
+CREATE FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamptz
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamptz, $2, $3);
 CREATE CAST (timestamp AS encrypted_timestamptz) WITH FUNCTION pgseal_internal.seal_as_timestamptz(timestamp, int4, bool) AS IMPLICIT;
 
@@ -1729,23 +1729,23 @@ CREATE FUNCTION pgseal_internal.seal_as_timestamptz_array(timestamp[]) RETURNS e
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.timestamptz[]::pg_catalog.encrypted_timestamptz[]';
 CREATE CAST (timestamp[] AS encrypted_timestamptz[]) WITH FUNCTION pgseal_internal.seal_as_timestamptz_array(timestamp[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) RETURNS encrypted_date
+CREATE FUNCTION pgseal_internal.seal_as_date(timestamptz, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_date
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::date, $2, $3);
 CREATE CAST (timestamptz AS encrypted_date) WITH FUNCTION pgseal_internal.seal_as_date(timestamptz, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(timestamptz, int4, bool) RETURNS encrypted_time
+CREATE FUNCTION pgseal_internal.seal_as_time(timestamptz, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
 CREATE CAST (timestamptz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timestamptz, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4, bool) RETURNS encrypted_timestamp
+CREATE FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_timestamp
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::timestamp, $2, $3);
 CREATE CAST (timestamptz AS encrypted_timestamp) WITH FUNCTION pgseal_internal.seal_as_timestamp(timestamptz, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_time(timetz, int4, bool) RETURNS encrypted_time
+CREATE FUNCTION pgseal_internal.seal_as_time(timetz, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_time
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::time, $2, $3);
 CREATE CAST (timetz AS encrypted_time) WITH FUNCTION pgseal_internal.seal_as_time(timetz, int4, bool) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(varchar, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST (varchar AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(varchar, int4, bool) AS IMPLICIT;
 
@@ -1753,7 +1753,7 @@ CREATE FUNCTION pgseal_internal.seal_as_text_array(varchar[]) RETURNS encrypted_
 LANGUAGE SQL VOLATILE PARALLEL SAFE AS 'SELECT $1::pg_catalog.text[]::pg_catalog.encrypted_text[]';
 CREATE CAST (varchar[] AS encrypted_text[]) WITH FUNCTION pgseal_internal.seal_as_text_array(varchar[]) AS ASSIGNMENT;
 
-CREATE FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) RETURNS encrypted_text
+CREATE FUNCTION pgseal_internal.seal_as_text(xml, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_text
 LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($1::text, $2, $3);
 CREATE CAST (xml AS encrypted_text) WITH FUNCTION pgseal_internal.seal_as_text(xml, int4, bool) AS ASSIGNMENT;
 

@@ -1,12 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * citus.c
- *	  Tables whose rows are in the shards of Citus.
+ *	  What is known of Citus: its tables, its connections.
  *
- * Such a table is empty: its rows are in other tables, most of them on other
- * nodes, and what is done to its files is done to no row.  Citus lists them in
- * its catalog pg_dist_partition, which counts only if it belongs to the
- * extension citus.
+ * A table of Citus is empty: its rows are in other tables, its shards, most of them
+ * on other nodes, and what is done to its files is done to no row.  Citus lists them
+ * in its catalog pg_dist_partition, which counts only if it belongs to the extension
+ * citus.
+ *
+ * A node's connections to another name themselves by application_name, which any
+ * client can set.  Who does gets what another node gets: results sealed instead of
+ * opened, and sealed values believed where COPY's would be; anybody can have both
+ * otherwise, with pgseal.transparent and COPY.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,10 +25,37 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "base/citus.h"
 #include "base/compat.h"
+
+bool		pgseal_citus_is_loaded = false;
+bool		pgseal_citus_plans = false;
+PgsealRunning pgseal_running = {PGSEAL_RUNNING_NOTHING, NULL};
+
+void
+pgseal_citus_init(void)
+{
+	/* Citus insists on being loaded before others */
+	pgseal_citus_is_loaded = GetConfigOption("citus.version", true, false) != NULL;
+}
+
+bool
+pgseal_citus_is_client(void)
+{
+	static const char *const prefixes[] = {
+		"citus_internal gpid=", "citus_rebalancer gpid="
+	};
+
+	if (!pgseal_citus_is_loaded || application_name == NULL)
+		return false;
+	for (int i = 0; i < lengthof(prefixes); i++)
+		if (strncmp(application_name, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
 
 /* InvalidOid where Citus isn't installed */
 static Oid
@@ -44,6 +76,7 @@ bool
 pgseal_is_citus_table(Oid relid)
 {
 	Oid			catalog = citus_catalog();
+	Oid			index;
 	AttrNumber	column;
 	Relation	rel;
 	SysScanDesc scan;
@@ -57,7 +90,8 @@ pgseal_is_citus_table(Oid relid)
 		return false;
 	rel = table_open(catalog, AccessShareLock);
 	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	index = get_relname_relid("pg_dist_partition_logical_relid_index", PG_CATALOG_NAMESPACE);
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
 	found = HeapTupleIsValid(systable_getnext(scan));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

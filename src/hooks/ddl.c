@@ -38,6 +38,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
+#include "hooks/citus_calls.h"
 #include "hooks/alter_table.h"
 #include "hooks/column_keys.h"
 #include "hooks/ddl.h"
@@ -348,6 +349,8 @@ check_partition_key(Relation rel)
 {
 	PartitionKey key = RelationGetPartitionKey(rel);
 
+	if (key != NULL && pgseal_citus_calls_has((Node *) key->partexprs))
+		refuse_partitions(RelationGetRelationName(rel));
 	for (int i = 0; key != NULL && i < key->partnatts; i++)
 	{
 		if (!pgseal_refuse_holds_encrypted(key->parttypid[i]))

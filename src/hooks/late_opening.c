@@ -31,6 +31,7 @@
 #include "optimizer/planner.h"
 #include "utils/lsyscache.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/extension.h"
 #include "hooks/late_opening.h"
@@ -93,7 +94,7 @@ late_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEnt
 	if (prev_set_rel_pathlist)
 		prev_set_rel_pathlist(root, rel, rti, rte);
 	if (root->parse->commandType != CMD_SELECT || root->parse->sortClause == NIL ||
-		!OidIsValid(pgseal_extension_oid()))
+		!OidIsValid(pgseal_extension_oid()) || pgseal_citus_plans)
 		return;
 	foreach(lc, root->processed_tlist)
 	{
@@ -235,7 +236,7 @@ seal_aggregates_walker(Node *node, void *context)
 static PlannedStmt *
 late_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	if (OidIsValid(pgseal_extension_oid()))
+	if (OidIsValid(pgseal_extension_oid()) && !pgseal_citus_plans)
 		(void) seal_aggregates_walker((Node *) parse, NULL);
 	return prev_planner ?
 		prev_planner(parse, query_string, cursor_options, params) :

@@ -15,6 +15,9 @@
  * utility commands say when something runs inside a statement; then only the
  * query of a PREPARE, or that of the prepared statement of an EXECUTE, counts.
  *
+ * The client of a connection between nodes of Citus is a node, which has opened what its
+ * own client gets, and goes on with what it gets itself as with columns of a table.
+ *
  * A prepared statement follows pgseal.transparent as it follows search_path: it
  * is analyzed again after a change (settings.c), and where its results would be
  * of other types then, PostgreSQL says so ("cached plan must not change result
@@ -41,10 +44,12 @@
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
 #include "hooks/call_results.h"
+#include "hooks/citus_calls.h"
 #include "hooks/column_defaults.h"
 #include "hooks/function_results.h"
 #include "hooks/open_arguments.h"
@@ -156,13 +161,16 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 	const char *source = inside ? inside_source : debug_query_string;
 	Query	   *result;
 
-	if (!inside)
+	if (!inside && pgseal_citus_is_client())
+		source = NULL;			/* who asks is a node that takes sealed values */
+	else if (!inside)
 		pgseal_parameters_plain(pstate, query, NULL);
 	else if (prepare != NULL && prepare_source == pstate->p_sourcetext)
 		pgseal_parameters_plain(pstate, query, prepare);
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
 
+	pgseal_citus_calls_restore(analyzed_query(query));
 	pgseal_printed_open(analyzed_query(query));
 	if (inside)
 		pgseal_function_results(pstate, query);
@@ -192,11 +200,13 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		EState	   *saved_executor = pgseal_hash_executor; \
 		PgsealHashCopy saved_copy = pgseal_hash_copy; \
 		bool		saved_inside = inside; \
+		PgsealRunning saved_running = pgseal_running; \
 		const char *saved_source = inside_source; \
 		const PrepareStmt *saved_prepare = prepare; \
 		const char *saved_prepare_source = prepare_source; \
 		const char *volatile new_source = (source); \
 		inside = true; \
+		pgseal_running.what = PGSEAL_RUNNING_STATEMENT; \
 		pgseal_nesting++; \
 		inside_source = new_source; \
 		prepare = NULL; \
@@ -211,6 +221,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		PG_FINALLY(); \
 		{ \
 			inside = saved_inside; \
+			pgseal_running = saved_running; \
 			pgseal_nesting--; \
 			inside_source = saved_source; \
 			prepare = saved_prepare; \
@@ -225,7 +236,7 @@ static PlannedStmt *
 transparent_planner(Query *parse, const char *query_string, int cursor_options,
 					ParamListInfo params)
 {
-	PlannedStmt *result = NULL;
+	PlannedStmt *volatile result = NULL;
 
 	/* Functions are inlined and constant ones are called here */
 	pgseal_column_defaults_mark(parse);

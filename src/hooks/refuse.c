@@ -44,6 +44,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "hooks/citus_calls.h"
 #include "hooks/refuse.h"
 #include "keys/catalog.h"
 #include "keys/wakeup.h"
@@ -230,7 +231,8 @@ check_index_expressions(HeapTuple index_row, char *name)
 		bool		isnull;
 		Datum		exprs = SysCacheGetAttr(INDEXRELID, index_row, columns[i], &isnull);
 
-		if (!isnull && reveals_value(stringToNode(TextDatumGetCString(exprs)), name))
+		if (!isnull && (reveals_value(stringToNode(TextDatumGetCString(exprs)), name) ||
+						pgseal_citus_calls_has(stringToNode(TextDatumGetCString(exprs)))))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("index \"%s\" would reveal encrypted values", name),
@@ -419,7 +421,8 @@ check_generated(Oid relation, AttrNumber attnum)
 		expr = heap_getattr(tuple, Anum_pg_attrdef_adbin, RelationGetDescr(rel), &isnull);
 		opens = !isnull &&
 			(opens_value(stringToNode(TextDatumGetCString(expr)), NULL) ||
-			 reveals_value(stringToNode(TextDatumGetCString(expr)), get_attname(relation, attnum, false)));
+			 reveals_value(stringToNode(TextDatumGetCString(expr)), get_attname(relation, attnum, false)) ||
+			 pgseal_citus_calls_has(stringToNode(TextDatumGetCString(expr))));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

@@ -33,13 +33,13 @@
 #include "miscadmin.h"
 #include "utils/backend_status.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/no_core_dump.h"
 #include "base/random.h"
+#include "base/relation_changes.h"
 #include "base/settings.h"
 #include "keys/backend_keys.h"
 #include "keys/facts.h"
@@ -180,7 +180,7 @@ unload_at_end_of_transaction(XactEvent event, void *arg)
  * or to a session that is idle in one
  */
 static void
-unload_when_idle(Datum arg, Oid relid)
+unload_when_idle(Oid relid)
 {
 	if (!IsTransactionState() ||
 		(MyBEEntry != NULL && (MyBEEntry->st_state == STATE_IDLEINTRANSACTION ||
@@ -194,7 +194,7 @@ pgseal_keyring_init(void)
 	pgseal_material_init(pgseal_keyring_wrapper);
 	pgseal_facts_init();
 	RegisterXactCallback(unload_at_end_of_transaction, NULL);
-	CacheRegisterRelcacheCallback(unload_when_idle, (Datum) 0);
+	pgseal_on_relation_change(unload_when_idle);
 }
 
 void

@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/relation_changes.h"
 #include "base/settings.h"
 #include "keys/facts.h"
 #include "keys/made.h"
@@ -47,7 +48,7 @@ static Oid	key_relation = InvalidOid;
  */
 
 static void
-forget_facts_of_relation(Datum arg, Oid relid)
+forget_facts_of_relation(Oid relid)
 {
 	if (relid == InvalidOid || relid == version_relation || version_relation == InvalidOid)
 		pgseal_facts_now = 0;
@@ -150,7 +151,7 @@ pgseal_facts_init(void)
 {
 	RegisterXactCallback(end_of_transaction, NULL);
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
-	CacheRegisterRelcacheCallback(forget_facts_of_relation, (Datum) 0);
+	pgseal_on_relation_change(forget_facts_of_relation);
 	/* Privileges: on the server, and of the role, by itself or as a member */
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, forget_facts, (Datum) 0);
 	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, forget_facts, (Datum) 0);

@@ -46,6 +46,7 @@
 #include "optimizer/planner.h"
 #include "rewrite/rewriteHandler.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/extension.h"
 #include "keys/keyring.h"
@@ -200,7 +201,8 @@ extend_queries(Node *node, void *context)
 	{
 		Query	   *query = (Query *) node;
 
-		extend_query(query, extension);
+		if (!pgseal_citus_plans)
+			extend_query(query, extension);
 		if (pgseal_names_conflict_column(query))
 			pgseal_resolve_conflict_columns(query);
 		return query_tree_walker(query, extend_queries, context, 0);
@@ -282,7 +284,7 @@ lookup_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOpt
 
 	if (prev_get_relation_info)
 		prev_get_relation_info(root, relation, inhparent, rel);
-	if (!is_first_table(root, rel) || !OidIsValid(pgseal_extension_oid()))
+	if (pgseal_citus_plans || !is_first_table(root, rel) || !OidIsValid(pgseal_extension_oid()))
 		return;
 	extend_query(root->parse, &extension);
 	if (extension.extended)

@@ -41,6 +41,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "base/relation_changes.h"
 #include "keys/keyring.h"
 #include "signed/signing.h"
 
@@ -118,7 +119,7 @@ static HTAB *kept = NULL;
 static uint64 invalidations = 0;
 
 static void
-relation_changed(Datum unused, Oid relid)
+relation_changed(Oid relid)
 {
 	invalidations++;
 }
@@ -195,7 +196,7 @@ pgseal_signing_of_relation(Relation rel)
 void
 pgseal_signing_init(void)
 {
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	pgseal_on_relation_change(relation_changed);
 	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 }
 

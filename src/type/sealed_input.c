@@ -8,7 +8,7 @@
  * store what nobody can open.  So the sealed form is believed only where
  * pgseal.sealed_input allows it: by default in COPY FROM, in what a subscriber
  * applies, and in definitions (the literal in a column's DEFAULT), all of
- * which a dump and its restoration are made of.
+ * which a dump and its restoration are made of, and between nodes of Citus.
  *
  * Which of them calls an input function is told by whose error context is the
  * innermost one, as each of them sets up its own and nothing in between does:
@@ -21,6 +21,10 @@
  *	definition: the parser's, around one literal, above that which the
  *				statement was started under.  (Of a materialized view, the
  *				statement's text tells.)
+ *
+ *	Citus:		that under which a part of it runs which takes what other nodes
+ *				sent, or the parser's above that; on a connection of another
+ *				node, the only one while that sends a statement or parameters.
  *
  * A function, a trigger or a cast that runs inside of one of these has another
  * one innermost, so what it makes of a user's text is just text.
@@ -37,6 +41,7 @@
 #include "replication/logicalworker.h"
 #include "utils/rel.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/settings.h"
 #include "type/sealed_input.h"
@@ -109,6 +114,30 @@ is_materialized_view(void)
 	return statements != NIL;
 }
 
+/* Is it from another node of Citus? */
+static bool
+is_of_citus(void)
+{
+	bool		is_parsed = pgseal_citus_is_loaded && parsed_text() != NULL;
+
+	if (!pgseal_citus_is_loaded)
+		return false;
+	switch (pgseal_running.what)
+	{
+		case PGSEAL_RUNNING_NOTHING:
+			return pgseal_citus_is_client() &&
+				error_context_stack != NULL && error_context_stack->previous == NULL;
+		case PGSEAL_RUNNING_STATEMENT:
+			return false;
+		case PGSEAL_RUNNING_CITUS_PARSER:
+			return is_parsed && error_context_stack->previous == pgseal_running.context;
+		case PGSEAL_RUNNING_CITUS_READER:
+			return error_context_stack == pgseal_running.context ||
+				(is_parsed && error_context_stack->previous == pgseal_running.context);
+	}
+	return false;
+}
+
 PgsealDefinition
 pgseal_sealed_input_define(bool defines)
 {
@@ -150,7 +179,8 @@ pgseal_sealed_input_source(const FmgrInfo *input_function)
 			source.taken = true;
 			break;
 		case PGSEAL_SEALED_INPUT_COPY:
-			source.taken |= copy != NULL || is_apply() || is_definition() || is_materialized_view();
+			source.taken |= copy != NULL || is_apply() || is_definition() || is_materialized_view() ||
+				is_of_citus();
 			break;
 		case PGSEAL_SEALED_INPUT_OFF:
 			break;

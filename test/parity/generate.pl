@@ -96,7 +96,7 @@ sub casts
 			  ? "CREATE FUNCTION pgseal_internal.$name($from) RETURNS $to\n"
 			  . "LANGUAGE SQL STABLE PARALLEL SAFE RETURN $value\::$base;\n"
 			  . "CREATE CAST ($from AS $to) WITH FUNCTION pgseal_internal.$name($from)$cast{$from}{$to};\n"
-			  : "CREATE FUNCTION pgseal_internal.$name($from, int4, bool) RETURNS $to\n"
+			  : "CREATE FUNCTION pgseal_internal.$name($from, int4 DEFAULT -1, bool DEFAULT false) RETURNS $to\n"
 			  . "LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($value\::$base, \$2, \$3);\n"
 			  . "CREATE CAST ($from AS $to) WITH FUNCTION pgseal_internal.$name($from, int4, bool)$cast{$from}{$to};\n";
 

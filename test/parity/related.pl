@@ -251,7 +251,7 @@ sub seal_cast
 {
 	my ($from, $to, $value) = @_;
 	my $function = "pgseal_internal.seal_as_$to";
-	return "CREATE FUNCTION $function($from, int4, bool) RETURNS encrypted_$to\n"
+	return "CREATE FUNCTION $function($from, int4 DEFAULT -1, bool DEFAULT false) RETURNS encrypted_$to\n"
 	  . "LANGUAGE SQL VOLATILE PARALLEL SAFE RETURN pgseal_internal.seal_cast($value, \$2, \$3);\n"
 	  . "CREATE CAST ($from AS encrypted_$to) WITH FUNCTION $function($from, int4, bool);\n";
 }
