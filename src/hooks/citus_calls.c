@@ -55,6 +55,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "hooks/citus_calls.h"
+#include "hooks/opened.h"
 #include "search/stored_tokens.h"
 #include "value/basetype.h"
 #include "value/find_sealed.h"
@@ -384,6 +385,82 @@ spell_out_case(CaseExpr *expr)
 	return expr;
 }
 
+/*
+ * sum(encrypted) is an aggregate of ours, which Citus doesn't know how to divide among
+ * nodes; PostgreSQL's of the same name, for the base types, it does.
+ */
+static Oid
+plain_aggregate(Oid aggregate, List *args)
+{
+	Oid			types[FUNC_MAX_ARGS];
+	Oid			plain;
+	int			num = 0;
+	ListCell   *lc;
+
+	if (aggregate < FirstNormalObjectId || args == NIL ||
+		getExtensionOfObject(ProcedureRelationId, aggregate) != pgseal_extension_oid())
+		return InvalidOid;
+	foreach(lc, args)
+	{
+		const PgsealType *type = pgseal_type_by_oid(exprType(lfirst(lc)));
+
+		types[num++] = type != NULL ? type->base->oid : exprType(lfirst(lc));
+	}
+	plain = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+							CStringGetDatum(get_func_name(aggregate)),
+							PointerGetDatum(buildoidvector(types, num)),
+							ObjectIdGetDatum(PG_CATALOG_NAMESPACE));
+	return OidIsValid(plain) && plain != aggregate &&
+		get_func_rettype(plain) == get_func_rettype(aggregate) ? plain : InvalidOid;
+}
+
+static Expr *
+opened_for_aggregate(Expr *argument)
+{
+	Expr	   *opened = pgseal_opened(argument, PGSEAL_OPEN_ARGUMENT, NIL);
+
+	return opened == NULL ? argument : (Expr *) hide_function((FuncExpr *) opened);
+}
+
+static Node *
+replace_aggregate(Aggref *aggregate)
+{
+	List	   *args = NIL;
+	Oid			plain;
+	ListCell   *lc;
+
+	foreach(lc, aggregate->args)
+		args = lappend(args, lfirst_node(TargetEntry, lc)->expr);
+	plain = plain_aggregate(aggregate->aggfnoid, args);
+	if (!OidIsValid(plain) || aggregate->aggorder != NIL || aggregate->aggdistinct != NIL)
+		return (Node *) aggregate;
+	aggregate->aggfnoid = plain;
+	aggregate->aggargtypes = NIL;
+	foreach(lc, aggregate->args)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, lc);
+
+		target->expr = opened_for_aggregate(target->expr);
+		aggregate->aggargtypes = lappend_oid(aggregate->aggargtypes, exprType((Node *) target->expr));
+	}
+	return (Node *) aggregate;
+}
+
+static Node *
+replace_window_function(WindowFunc *function)
+{
+	Oid			plain = plain_aggregate(function->winfnoid, function->args);
+	ListCell   *lc;
+
+	if (OidIsValid(plain))
+	{
+		function->winfnoid = plain;
+		foreach(lc, function->args)
+			lfirst(lc) = opened_for_aggregate(lfirst(lc));
+	}
+	return (Node *) function;
+}
+
 static Query *hide_query(Query *query);
 
 static Node *
@@ -423,6 +500,10 @@ hide_mutator(Node *node, void *context)
 			return hide_operator((OpExpr *) node, KIND_NULLIF);
 		case T_ScalarArrayOpExpr:
 			return hide_array_comparison((ScalarArrayOpExpr *) node);
+		case T_Aggref:
+			return replace_aggregate((Aggref *) node);
+		case T_WindowFunc:
+			return replace_window_function((WindowFunc *) node);
 		default:
 			return node;
 	}

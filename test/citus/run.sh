@@ -71,7 +71,7 @@ do
 	on $node -c 'SET citus.enable_ddl_propagation = off' \
 		-c "CREATE SUBSCRIPTION pgseal_keys_$node CONNECTION 'host=localhost port=$port dbname=postgres user=postgres' PUBLICATION pgseal_keys"
 done
-on 0 -c 'CREATE ROLE app LOGIN; GRANT pg_execute_server_program TO app; GRANT CREATE ON DATABASE postgres TO app'
+on 0 -c 'CREATE ROLE app LOGIN; GRANT CREATE ON DATABASE postgres TO app'
 for node in 0 1 2
 do
 	on $node -c 'GRANT USAGE ON FOREIGN SERVER local_keyring TO app'
@@ -110,7 +110,7 @@ PGUSER=postgres same_keys
 try()
 {
 	PGOPTIONS="$PGOPTIONS -c search_path=$1" on 0 -f "$here/rows.sql" >/dev/null
-	printf '%s;\n' "$2" | PGOPTIONS="$PGOPTIONS -c search_path=$1" \
+	printf '%s;\n' "$2" | tr '#' '\n' | PGOPTIONS="$PGOPTIONS -c search_path=$1" \
 		"$bindir/psql" -AtXq -p "$port" 2>&1 | sed "s/$1\.//g" || :
 }
 

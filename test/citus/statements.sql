@@ -1,5 +1,5 @@
 -- What run.sh tries on two sets of tables, plain and encrypted, that are otherwise
--- alike: a statement to a line, or several that belong together; \g ends none.
+-- alike: a statement to a line, or several that belong together (# is a new line).
 -- people: distributed by id; visits: by person, beside it; cities: a reference table.
 
 -- reading
@@ -105,4 +105,6 @@ BEGIN; UPDATE people SET name = 'tx' WHERE id = 2; SELECT name FROM people WHERE
 PREPARE p (text, int) AS UPDATE people SET name = $1 WHERE id = $2; EXECUTE p ('prepared', 4); EXECUTE p ('again', 4); SELECT name FROM people WHERE id = 4
 PREPARE p (text) AS SELECT id FROM people WHERE name = $1 ORDER BY id; EXECUTE p ('ada'); EXECUTE p ('bob'); EXECUTE p ('bob'); EXECUTE p ('bob'); EXECUTE p ('bob'); EXECUTE p ('ada'); EXECUTE p ('ada')
 DO $$ DECLARE n text; s int; BEGIN SELECT name, salary INTO n, s FROM people WHERE id = 2; UPDATE people SET name = n || s WHERE id = 3; END $$; SELECT name FROM people WHERE id = 3
-COPY people (id, name) FROM PROGRAM 'printf "30\tjon\n31\tkay\n"'; SELECT id, name FROM people WHERE id >= 30 ORDER BY id
+COPY people (id, name) FROM STDIN (DELIMITER '|');#30|jon#31|kay#\.#SELECT id, name FROM people WHERE id >= 30 ORDER BY id
+COPY (SELECT id, name FROM people ORDER BY id) TO STDOUT
+BEGIN; DECLARE c CURSOR FOR SELECT name FROM people ORDER BY id; FETCH 2 FROM c; FETCH 1 FROM c; COMMIT

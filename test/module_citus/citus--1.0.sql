@@ -12,3 +12,13 @@ CREATE TABLE citus.pg_dist_partition (
 	autoconverted bool NOT NULL DEFAULT false
 );
 ALTER TABLE citus.pg_dist_partition SET SCHEMA pg_catalog;
+
+CREATE FUNCTION citus.sent() RETURNS text
+LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'citus_sent';
+CREATE FUNCTION citus.cast_as(value anyelement, target anycompatible) RETURNS anycompatible
+LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'citus_cast';
+CREATE FUNCTION citus.read_intermediate_result(value text, type anyelement) RETURNS anyelement
+LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'read_intermediate_result';
+CREATE FUNCTION citus.other_function(value text, type anyelement) RETURNS anyelement
+LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'other_function';
+GRANT USAGE ON SCHEMA citus TO PUBLIC;
