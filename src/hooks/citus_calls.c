@@ -45,6 +45,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
+#include "parser/parse_coerce.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -340,11 +341,12 @@ static Node *
 hide_elements(ArrayCoerceExpr *coerced)
 {
 	FuncExpr   *call = (FuncExpr *) coerced->elemexpr;
-	char	   *name = IsA(call, FuncExpr) && list_length(call->args) == 1 &&
-		IsA(linitial(call->args), CaseTestExpr) ? function_signature(call->funcid) : NULL;
+	char	   *name = IsA(call, FuncExpr) && IsA(linitial(call->args), CaseTestExpr) ?
+		function_signature(call->funcid) : NULL;
 
 	return name == NULL ? (Node *) coerced :
-		hidden((Node *) coerced, KIND_ELEMENTS, name, list_make1(coerced->arg), call->inputcollid);
+		hidden((Node *) coerced, KIND_ELEMENTS, name,
+			   lcons(coerced->arg, list_copy_tail(call->args, 1)), call->inputcollid);
 }
 
 /* CASE a WHEN b: CASE WHEN a = b, where it is our operator that compares */
@@ -514,6 +516,27 @@ hide_mutator(Node *node, void *context)
  * under the column's on the other node, as the parser there puts in the same cast
  * once more: for each row by itself.
  */
+static Expr *
+literal_for_column(Expr *expr)
+{
+	Expr	   *cast = expr;
+	Expr	   *literal;
+
+	if (IsA(expr, ArrayCoerceExpr))
+	{
+		literal = ((ArrayCoerceExpr *) expr)->arg;
+		cast = ((ArrayCoerceExpr *) expr)->elemexpr;
+	}
+	else
+		literal = IsA(cast, FuncExpr) ? linitial(((FuncExpr *) cast)->args) : NULL;
+	if (literal == NULL || !IsA(literal, Const) || !IsA(cast, FuncExpr) ||
+		((FuncExpr *) cast)->funcformat != COERCE_IMPLICIT_CAST ||
+		exprType((Node *) literal) != exprType((Node *) expr) ||
+		function_signature(((FuncExpr *) cast)->funcid) == NULL)
+		return NULL;
+	return literal;
+}
+
 static void
 leave_to_column(List *targets)
 {
@@ -522,13 +545,10 @@ leave_to_column(List *targets)
 	foreach(lc, targets)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, lc);
-		FuncExpr   *cast = (FuncExpr *) target->expr;
+		Expr	   *literal = literal_for_column(target->expr);
 
-		if (IsA(cast, FuncExpr) && cast->funcformat == COERCE_IMPLICIT_CAST &&
-			cast->funcid >= FirstNormalObjectId && IsA(linitial(cast->args), Const) &&
-			exprType(linitial(cast->args)) == cast->funcresulttype &&
-			function_signature(cast->funcid) != NULL)
-			target->expr = linitial(cast->args);
+		if (literal != NULL)
+			target->expr = literal;
 	}
 }
 
@@ -633,18 +653,6 @@ citus_planner(Query *parse, const char *query_string, int cursor_options, ParamL
  */
 
 static Node *
-restored_function(FuncExpr *hidden, Oid function, List *args)
-{
-	Node	   *call = (Node *) makeFuncExpr(function, hidden->funcresulttype, args,
-											 hidden->funccollid, hidden->inputcollid,
-											 COERCE_EXPLICIT_CALL);
-
-	if (pgseal_function_aclcheck(function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
-	return call;
-}
-
-static Node *
 restored_operator(FuncExpr *hidden, Kind kind, Oid operator, List *args)
 {
 	OpExpr	   *op = (OpExpr *) make_opclause(operator, hidden->funcresulttype, false,
@@ -653,8 +661,6 @@ restored_operator(FuncExpr *hidden, Kind kind, Oid operator, List *args)
 											  hidden->funccollid, hidden->inputcollid);
 
 	set_opfuncid(op);
-	if (pgseal_function_aclcheck(op->opfuncid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(op->opfuncid));
 	if (kind == KIND_DISTINCT)
 		NodeSetTag(op, T_DistinctExpr);
 	if (kind == KIND_NULLIF)
@@ -681,14 +687,15 @@ restored_elements(FuncExpr *hidden, Oid function, List *args)
 {
 	ArrayCoerceExpr *coerced = makeNode(ArrayCoerceExpr);
 	CaseTestExpr *element = makeNode(CaseTestExpr);
-	FuncExpr	of_element = *hidden;
 
 	element->typeId = get_element_type(exprType(linitial(args)));
 	element->typeMod = -1;
 	element->collation = exprCollation(linitial(args));
-	of_element.funcresulttype = get_element_type(hidden->funcresulttype);
 	coerced->arg = linitial(args);
-	coerced->elemexpr = (Expr *) restored_function(&of_element, function, list_make1(element));
+	coerced->elemexpr = (Expr *) makeFuncExpr(function, get_element_type(hidden->funcresulttype),
+											  lcons(element, list_copy_tail(args, 1)),
+											  hidden->funccollid, hidden->inputcollid,
+											  COERCE_IMPLICIT_CAST);
 	coerced->resulttype = hidden->funcresulttype;
 	coerced->resulttypmod = -1;
 	coerced->resultcollid = hidden->funccollid;
@@ -697,9 +704,9 @@ restored_elements(FuncExpr *hidden, Oid function, List *args)
 	return (Node *) coerced;
 }
 
-/* Are these arguments for it? */
-static bool
-takes_arguments(Kind kind, Oid object, List *args)
+/* What the function or operator returns for these arguments; InvalidOid if they aren't for it */
+static Oid
+result_for(Kind kind, Oid function, List *args)
 {
 	Oid			actual[FUNC_MAX_ARGS];
 	Oid		   *declared;
@@ -711,16 +718,52 @@ takes_arguments(Kind kind, Oid object, List *args)
 		actual[num++] = exprType(lfirst(lc));
 	if (kind == KIND_ELEMENTS)
 		actual[0] = get_element_type(actual[0]);
-	if (kind == KIND_ANY || kind == KIND_ALL)
-		actual[1] = num == 2 ? get_element_type(actual[1]) : InvalidOid;
-	get_func_signature(is_of_function(kind) ? object : get_opcode(object), &declared, &num_declared);
-	if (num != num_declared || (kind == KIND_ELEMENTS && num != 1))
-		return false;
+	if ((kind == KIND_ANY || kind == KIND_ALL) && num == 2)
+		actual[1] = get_element_type(actual[1]);
+	get_func_signature(function, &declared, &num_declared);
+	if (num != num_declared)
+		return InvalidOid;
 	for (int i = 0; i < num; i++)
 		if (declared[i] != actual[i] && !IsPolymorphicType(declared[i]) &&
-			declared[i] != RECORDOID && declared[i] != ANYOID)
-			return false;
-	return true;
+			declared[i] != ANYOID && !(declared[i] == RECORDOID && type_is_rowtype(actual[i])))
+			return InvalidOid;
+	return enforce_generic_type_consistency(actual, declared, num, get_func_rettype(function), false);
+}
+
+/* Is that what the call was declared to return? */
+static bool
+is_result(Kind kind, FuncExpr *hidden, Oid result, List *args)
+{
+	switch (kind)
+	{
+		case KIND_CALL:
+		case KIND_OPERATOR:
+			return hidden->funcresulttype == result;
+		case KIND_ELEMENTS:
+			return OidIsValid(result) && get_element_type(hidden->funcresulttype) == result;
+		case KIND_NULLIF:
+			return result == BOOLOID && hidden->funcresulttype == exprType(linitial(args));
+		default:
+			return result == BOOLOID && hidden->funcresulttype == BOOLOID;
+	}
+}
+
+static Node *
+restore(FuncExpr *hidden, Kind kind, Oid object, List *args)
+{
+	switch (kind)
+	{
+		case KIND_CALL:
+			return (Node *) makeFuncExpr(object, hidden->funcresulttype, args, hidden->funccollid,
+										 hidden->inputcollid, COERCE_EXPLICIT_CALL);
+		case KIND_ELEMENTS:
+			return restored_elements(hidden, object, args);
+		case KIND_ANY:
+		case KIND_ALL:
+			return restored_array_comparison(hidden, kind, object, args);
+		default:
+			return restored_operator(hidden, kind, object, args);
+	}
 }
 
 /* The expression that the call stands for, with these arguments */
@@ -731,8 +774,8 @@ restored(FuncExpr *hidden, List *args)
 	char	   *what = stands_for->constisnull ? "" : TextDatumGetCString(stands_for->constvalue);
 	char	   *name = strchr(what, ' ');
 	Oid			object = InvalidOid;
+	Oid			function = InvalidOid;
 	Kind		kind = KIND_CALL;
-	Node	   *result = NULL;
 
 	for (int i = 0; name != NULL && i < lengthof(kind_names); i++)
 		if (strlen(kind_names[i]) == name - what && strncmp(kind_names[i], what, name - what) == 0)
@@ -740,28 +783,17 @@ restored(FuncExpr *hidden, List *args)
 			kind = i;
 			object = find_by_signature(kind, name + 1);
 		}
-	if (OidIsValid(object) && takes_arguments(kind, object, args))
-		switch (kind)
-		{
-			case KIND_CALL:
-				result = restored_function(hidden, object, args);
-				break;
-			case KIND_ELEMENTS:
-				result = restored_elements(hidden, object, args);
-				break;
-			case KIND_ANY:
-			case KIND_ALL:
-				result = restored_array_comparison(hidden, kind, object, args);
-				break;
-			default:
-				result = restored_operator(hidden, kind, object, args);
-		}
-	if (result == NULL || exprType(result) != hidden->funcresulttype)
+	if (OidIsValid(object))
+		function = is_of_function(kind) ? object : get_opcode(object);
+	if (!OidIsValid(function) ||
+		!is_result(kind, hidden, result_for(kind, function, args), args))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("pgseal_citus_call() knows no \"%s\" with these arguments", what),
 				 errdetail("It is what Citus sends to other nodes; all of them need the same version of pgseal.")));
-	return result;
+	if (pgseal_function_aclcheck(function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+	return restore(hidden, kind, object, args);
 }
 
 static bool

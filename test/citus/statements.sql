@@ -99,7 +99,7 @@ UPDATE people SET name = CASE WHEN salary > 2000 THEN 'rich' ELSE name END; SELE
 UPDATE people p SET name = v.note FROM visits v WHERE v.person = p.id AND v.note = 'first'; SELECT id, name FROM people ORDER BY id
 UPDATE cities SET motto = 'changed' WHERE city = 'york'; SELECT motto FROM cities ORDER BY city
 DELETE FROM people WHERE name = 'ada'; SELECT count(*) FROM people
-DELETE FROM people WHERE salary > 3000 RETURNING name, salary
+DELETE FROM people WHERE salary > 5000 RETURNING name, salary
 WITH gone AS (DELETE FROM people WHERE id = 1 RETURNING id, name) SELECT name FROM gone
 BEGIN; UPDATE people SET name = 'tx' WHERE id = 2; SELECT name FROM people WHERE id = 2; ROLLBACK; SELECT name FROM people WHERE id = 2
 PREPARE p (text, int) AS UPDATE people SET name = $1 WHERE id = $2; EXECUTE p ('prepared', 4); EXECUTE p ('again', 4); SELECT name FROM people WHERE id = 4

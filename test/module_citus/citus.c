@@ -3,7 +3,7 @@
  * citus.c
  *	  An imitation of Citus, as far as it concerns pgseal.
  *
- * Its planner's hook looks at a query on tables of pg_dist_partition as Citus does:
+ * The planner's hook looks at a query on tables of pg_dist_partition as Citus does:
  * it refuses what is not IMMUTABLE in the same places, and makes the text that would
  * be sent to other nodes, which citus.sent() returns.  The query then runs on the table
  * itself.  A test runs the text in a session whose application_name is that of a node.
@@ -17,6 +17,7 @@
 #include "catalog/pg_namespace.h"
 #include "executor/executor.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -46,7 +47,6 @@ CITUS_FUNCTION(read_intermediate_result);
 CITUS_FUNCTION(other_function);
 
 static char *citus_version = NULL;
-static planner_hook_type prev_planner = NULL;
 static char *sent = NULL;
 
 static bool
@@ -86,6 +86,9 @@ is_citus_query(Query *query)
 			(rte->rtekind == RTE_SUBQUERY && is_citus_query(rte->subquery)))
 			return true;
 	}
+	foreach(lc, query->cteList)
+		if (is_citus_query(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery)))
+			return true;
 	return false;
 }
 
@@ -131,9 +134,7 @@ citus_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 			pfree(sent);
 		sent = MemoryContextStrdup(TopMemoryContext, pg_get_querydef(copyObject(parse), false));
 	}
-	return prev_planner ?
-		prev_planner(parse, query_string, cursor_options, params) :
-		standard_planner(parse, query_string, cursor_options, params);
+	return standard_planner(parse, query_string, cursor_options, params);
 }
 
 /* sent(): the text of the last query on such a table */
@@ -200,10 +201,12 @@ other_function(PG_FUNCTION_ARGS)
 void
 _PG_init(void)
 {
+	/* Citus refuses to be loaded then; here it is for tests of its catalog alone */
+	if (!process_shared_preload_libraries_in_progress)
+		return;
 	if (planner_hook != NULL)
 		ereport(ERROR, (errmsg("Citus has to be loaded first")));
 	DefineCustomStringVariable("citus.version", "Shows the Citus version", NULL, &citus_version,
 							   "imitation", PGC_INTERNAL, 0, NULL, NULL, NULL);
-	prev_planner = planner_hook;
 	planner_hook = citus_planner;
 }
