@@ -57,7 +57,7 @@
 #include "base/extension.h"
 #include "hooks/citus_calls.h"
 #include "hooks/opened.h"
-#include "search/stored_tokens.h"
+#include "search/stored_expressions.h"
 #include "value/basetype.h"
 #include "value/find_sealed.h"
 
