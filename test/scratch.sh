@@ -140,7 +140,7 @@ then
 	# NIST's, for test/t/core/vectors.pl.
 	case $* in
 		*test/suite.pl*)
-			need python3-cryptography-vectors
+			need python3-cryptography-vectors libyaml-libyaml-perl
 			[ -z "${version:-}" ] || need "postgresql-$version-pgaudit" \
 				"postgresql-plperl-$version" "postgresql-plpython3-$version" "postgresql-pltcl-$version"
 			command -v node >/dev/null || need nodejs

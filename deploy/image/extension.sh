@@ -12,7 +12,7 @@ out=$1
 bindir=$("$PG_CONFIG" --bindir)
 
 mkdir -p "$out/lib" "$out/system"
-make -s install DESTDIR="$out/made"
+make -s install with_llvm=no DESTDIR="$out/made"
 mv "$out/made$("$PG_CONFIG" --pkglibdir)/pgseal.so" "$out/lib/"
 mkdir "$out/share"
 mv "$out/made$("$PG_CONFIG" --sharedir)/extension" "$out/share/extension"

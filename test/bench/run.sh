@@ -18,7 +18,7 @@
 #   ROWS (default 1000000), RUNS (5 turns), SECONDS_EACH (4, of a pgbench), CLIENTS (2)
 #   ROWS_BIG  if set, indexes are also built on a table of so many rows (10000000
 #             take 10 minutes and 6 GB)
-#   PARTS     which of: value table lookup sealed signed keys reencrypt installed
+#   PARTS     which of: value table lookup application sealed signed keys reencrypt installed
 
 set -u
 
@@ -62,7 +62,7 @@ SQL
 secret="'0123456789abcdef0123456789abcdef'::bytea"
 
 echo "$(postgres --version), $(openssl version | cut -d' ' -f1,2), $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg)"
-for part in ${PARTS:-value table lookup sealed signed keys reencrypt installed}
+for part in ${PARTS:-value table lookup application sealed signed keys reencrypt installed}
 do
 	echo
 	. "$bench/$part.sh"

@@ -1,0 +1,93 @@
+# The files of deploy/, as far as a quick test can tell without building an image or
+# starting another server (test/deploy.sh does): they can be read, what they name is
+# there, and their SQL and settings are the server's.
+
+use strict;
+use warnings;
+
+use File::Find;
+use FindBin;
+use PostgreSQL::Test::Utils;
+use SealedNode;
+use Test::More;
+
+eval { require YAML::XS } or plan(skip_all => 'needs YAML::XS (libyaml-libyaml-perl)');
+
+my $top = "$FindBin::Bin/../../..";
+chdir $top or die;
+my @files;
+find({ no_chdir => 1, wanted => sub { push @files, $_ if -f } }, 'deploy');
+@files = sort @files;
+my %text = map { $_ => slurp_file($_) } @files;
+
+# ---- each can be read
+
+for my $file (grep { /\.ya?ml$/ && !m{/templates/} } @files)
+{
+	my @documents = eval { YAML::XS::Load($text{$file}) };
+	is($@, '', "$file is YAML");
+	cmp_ok(scalar(grep { ref $_ } @documents), '>', 0, 'with something in it');
+}
+for my $file (grep { $text{$_} =~ /^#!\/bin\/sh/ } @files)
+{
+	is(system('sh', '-n', $file), 0, "$file is a shell script");
+}
+
+# ---- what they name is there
+
+sub missing { return join(' ', grep { !-e } @_); }
+
+my @copied = map { my @words = split; pop @words; @words } $text{'deploy/image/Dockerfile'} =~ /^COPY (?!--from)(.*)$/mg;
+cmp_ok(scalar @copied, '>', 5, 'the image is made of files');
+is(missing(@copied), '', 'which are there');
+for my $file (glob 'deploy/compose/*.yaml')
+{
+	my $services = YAML::XS::Load($text{$file})->{services};
+	my @mounts = map { "deploy/compose/$_" } map { m{^(\./[^:]+):} } map { @{ $_->{volumes} } } values %$services;
+	is(missing(@mounts), '', "$file: what it mounts is there");
+	is(missing('deploy/compose/' . $services->{database}{build}{context} . '/' . $services->{database}{build}{dockerfile}), '', 'and the Dockerfile');
+}
+for my $file (@files, 'docs/deploying.md')
+{
+	my $text = $text{$file} // slurp_file($file);
+	is(missing($text =~ m{\b((?:deploy|docs|src|test)/[\w./-]*\w)}g), '', "$file: the paths that it names are there");
+}
+
+# Each file belongs to a directory that the page tells of
+my $page = slurp_file('docs/deploying.md') . slurp_file('docs/operating.md');
+is(join(' ', grep { my $file = $_; !grep { index($page, $_) >= 0 } $file, map { my $dir = $file; $dir =~ s{(/[^/]*){$_}$}{}; "$dir" } 1 .. 2 } @files), '', 'the pages tell of each file');
+
+# ---- the chart's values are those that its templates use
+
+my $values = YAML::XS::Load($text{'deploy/helm/pgseal/values.yaml'});
+my %used = map { $_ => 1 } join('', @text{ grep { m{/templates/} } @files }) =~ /\.Values\.(\w+)/g;
+is(join(' ', sort keys %$values), join(' ', sort keys %used), 'the chart uses each value, and no other');
+for my $file (glob 'deploy/helm/*.yaml')
+{
+	is(join(' ', grep { !exists $values->{$_} } keys %{ YAML::XS::Load($text{$file}) }), '', "$file sets values that the chart has");
+}
+
+# ---- SQL and settings, as the server takes them
+
+my $node = SealedNode->new('deploy');
+$node->init;
+$node->start;
+$node->query('postgres', 'CREATE EXTENSION pgseal');
+for my $file (@files)
+{
+	# Comments of YAML hold SQL, too
+	my $text = $text{$file} =~ s/^#( |$)//gmr;
+	for my $statement ($text =~ /^(CREATE SERVER .*?;)$/msg)
+	{
+		my ($name) = $statement =~ /^CREATE SERVER (\w+)/;
+		is($node->query('postgres', "BEGIN; $statement SELECT srvname FROM pg_foreign_server WHERE srvname = '$name'; ROLLBACK"), $name, "$file: server $name");
+	}
+	my %settings = map { $_ => 1 } $text{$file} =~ /(?<![\w.-])(pgseal\.(?:default_server|keyring_file|cache_\w+|kms_\w+|worker_\w+))\b/g;
+	for my $setting (sort keys %settings)
+	{
+		is($node->query('postgres', "SELECT count(*) FROM pg_settings WHERE name = '$setting'"), 1, "$file: $setting is a setting");
+	}
+}
+$node->stop;
+
+done_testing();
