@@ -11,7 +11,14 @@ python_tools()
 
 install_python_tools()
 {
-	python_packages "$1" kubernetes-validate==1.37.0 podman-compose==1.6.0
+	python_packages "$1" kubernetes-validate==1.37.0 podman-compose==1.6.0 && name_python "$1"
+}
+
+# name_python DIRECTORY: its programs begin with the path of a Python that is moved from
+# NAME.new to NAME.
+name_python()
+{
+	grep -lI '^#!.*\.new/python/' "$1"/python/bin/* | xargs sed -i '1s,\.new/python/,/python/,'
 }
 
 patroni_tools()
@@ -23,7 +30,7 @@ patroni_tools()
 install_patroni()
 {
 	# Two of what it needs come as sources only
-	python_packages "$1" --no-binary ydiff,pysyncobj 'patroni[raft]==4.1.5' psycopg2-binary==2.9.13
+	python_packages "$1" --no-binary ydiff,pysyncobj 'patroni[raft]==4.1.5' psycopg2-binary==2.9.13 && name_python "$1"
 }
 
 # go_program MODULE@VERSION PACKAGE
@@ -44,8 +51,9 @@ install_go_program()
 		rm -r "$1/go" "$1/cache"
 }
 
-helm()
+helm_program()
 {
+	command -v helm && return
 	go_program helm.sh/helm/v3@v3.22.0 helm.sh/helm/v3/cmd/helm
 }
 

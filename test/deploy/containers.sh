@@ -52,9 +52,11 @@ base_image()
 	works "the base image of $1 is made" make_base_image "$1"
 }
 
+# A mirror may lag behind: the lists of Debian's testing have an end.
 make_base_image()
 {
 	debootstrap --variant=minbase --include=ca-certificates "$1" "$work/base" "$mirror" "$script" &&
+		echo 'Acquire::Check-Valid-Until "false";' >"$work/base/etc/apt/apt.conf.d/90late" &&
 		tar -C "$work/base" --exclude='./dev/*' -c . | podman import - "localhost/debian:$1"
 	status=$?
 	rm -rf "$work/base"

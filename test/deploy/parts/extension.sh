@@ -2,11 +2,11 @@
 # a PostgreSQL 18 that knows nothing of it.
 
 base_image forky
-works "PostgreSQL 18's image is built, without pgseal" build postgres forky 18 --target postgres
-base=localhost/debian:forky major=18 commands "The extension alone"
+works "PostgreSQL 18's image is built, without pgseal" build postgres forky 18 --target postgres || return
+base=localhost/debian:forky major=18 commands "The extension alone" || return
 is "lib share system" "$(podman run --rm --mount type=image,src=localhost/pgseal-extension,dst=/mnt --entrypoint ls localhost/postgres /mnt | xargs)" \
 	"what the image of the extension holds"
-is "" "$(podman run --rm --entrypoint find localhost/postgres /usr/share/postgresql /usr/lib/postgresql -name '*pgseal*')" \
+is postgres "$(podman run --rm localhost/postgres sh -c 'find /usr/share/postgresql /usr/lib/postgresql -name "*pgseal*" -o -name postgres -type f' | sed 's,.*/,,')" \
 	"the server's own image has nothing of it"
 
 # The operator mounts each at /extensions/NAME, and sets these three
@@ -22,5 +22,5 @@ is plain-18 "$(sql 'TABLE t')" "PostgreSQL 18 seals and opens values with the mo
 # libcurl comes from "system": what answers is the KMS that isn't there
 is 1 "$(sql "CREATE SERVER v FOREIGN DATA WRAPPER vault_transit OPTIONS (address 'http://127.0.0.1:1', key_name 'k', token_file '/etc/hostname');
 	SELECT pgseal.create_key('k', server => 'v')" | grep -ci 'connect')" "a KMS is called, by the libcurl that came with it"
-is 0 "$(podman exec server sh -c 'ldconfig -p | grep -c libcurl')" "the server's image has none"
+is 0 "$(podman exec server sh -c '/sbin/ldconfig -p | grep -c libcurl')" "the server's image has none"
 stop

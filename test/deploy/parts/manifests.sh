@@ -25,18 +25,18 @@ fi
 
 # ---- the chart
 
-helm=$(cached helm) || { skip "manifests: there is no Go for helm"; return; }
+helm=$(cached helm_program) || { skip "manifests: there is no Go for helm"; return; }
 is "" "$("$helm" template postgres deploy/helm/pgseal | diff - deploy/kubernetes/statefulset.yaml | grep '^<')" \
 	"statefulset.yaml is what the chart makes"
 
 # chart NAME HAS ARGUMENT...: what it makes of these values is valid, and has HAS
 chart()
 {
-	name=$1 has=$2
+	variant=$1 has=$2
 	shift 2
-	works "helm lint, $name" "$helm" lint --strict deploy/helm/pgseal "$@"
+	works "helm lint, $variant" "$helm" lint --strict deploy/helm/pgseal "$@"
 	"$helm" template postgres deploy/helm/pgseal "$@" >"$work/chart.yaml" 2>"$work/log"
-	works "what the chart makes is valid, $name" "$tools/kubernetes-validate" --strict --quiet "$work/chart.yaml"
+	works "what the chart makes is valid, $variant" "$tools/kubernetes-validate" --strict --quiet "$work/chart.yaml"
 	is 1 "$(grep -cF -e "$has" "$work/chart.yaml")" "it has $has"
 }
 

@@ -38,7 +38,7 @@ is plain-4 "$(in_pod 'TABLE t')" "and reads what the one before wrote"
 podman kube down "$work/pod.yaml" >"$work/log" 2>&1
 podman volume rm -f data-postgres-0 keyring-postgres-0 >"$work/log" 2>&1
 
-helm=$(cached helm) || { skip "pod with a Secret: there is no Go for helm"; return; }
+helm=$(cached helm_program) || { skip "pod with a Secret: there is no Go for helm"; return; }
 sh deploy/backup/keyring.sh new "$work/keyring"
 secret pgseal-keyring keyring <"$work/keyring"
 "$helm" template postgres deploy/helm/pgseal -f deploy/helm/secret-keyring.yaml >"$work/chart.yaml"

@@ -20,12 +20,13 @@ sed -n 's/^#   \(CREATE\|GRANT\)/\1/p; s/^#       /    /p' deploy/backup/barman.
 fill
 barman receive-wal --create-slot main
 barman cron
-barman switch-wal --force --archive --archive-timeout 180 main
+barman switch-wal --archive --archive-timeout 180 main
 barman check main
 barman backup main --wait
 fill_more
-barman switch-wal --force --archive --archive-timeout 180 main
+barman switch-wal --archive --archive-timeout 180 main
 pg_ctl -s -m fast stop
 without_secrets "$work/barman" value-
+grep -rqaF plain- "$work/barman"		# it would have been seen
 drill command barman --config "$BARMAN_CONFIG" recover main latest {}
 echo 'Barman: done'
