@@ -117,7 +117,7 @@ commands()
 	if [ ! -e "$work/page" ]
 	then
 		mkdir "$work/page" "$work/bin"
-		cp -R Makefile pgseal.control sql src deploy "$work/page/"
+		cp -R .dockerignore Makefile pgseal.control sql src deploy "$work/page/"
 		cp test/deploy/docker.sh "$work/bin/docker"
 		chmod +x "$work/bin/docker"
 	fi

@@ -1,8 +1,8 @@
 """Makes of a StatefulSet what "podman kube play" takes: its Pod and its claims.
 
-    pod.py IMAGE SECRETS [NAME=VALUE...] <manifests
+    pod.py IMAGE SECRETS DIRECTORY [NAME=VALUE...] <manifests
 
-Each Secret is the directory SECRETS/NAME on the host, laid out as kubelet does.
+writes DIRECTORY/pod.yaml and DIRECTORY/claims.yaml.  Each Secret is the directory SECRETS/NAME on the host, laid out as kubelet does.
 /dev/shm is podman's own: a volume there belongs to root without fsGroup, which
 podman lacks.  NAME=VALUE are variables of the container's environment.
 """
@@ -13,7 +13,7 @@ import yaml
 
 
 def main():
-    image, secrets, *variables = sys.argv[1:]
+    image, secrets, directory, *variables = sys.argv[1:]
     for manifest in yaml.safe_load_all(sys.stdin):
         if manifest["kind"] == "StatefulSet":
             break
@@ -39,7 +39,9 @@ def main():
         volume = claim["metadata"]["name"]
         claim["metadata"]["name"] = "%s-%s-0" % (volume, name)
         spec["volumes"].append({"name": volume, "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}})
-    yaml.safe_dump_all([*claims, pod], sys.stdout)
+    for name, documents in (("claims", claims), ("pod", [pod])):
+        with open("%s/%s.yaml" % (directory, name), "w") as f:
+            yaml.safe_dump_all(documents, f)
 
 
 main()

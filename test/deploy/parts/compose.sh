@@ -4,6 +4,7 @@
 # on_debian IMAGE: makes IMAGE of what the function IMAGE_image does in $container
 on_debian()
 {
+	podman image exists "localhost/$1" && return
 	container=$(buildah from localhost/debian:bookworm) &&
 		"$1_image" &&
 		buildah commit --rm "$container" "localhost/$1"
@@ -27,6 +28,11 @@ localstack_image()
 			"cryptography<42" pyOpenSSL==23.3.0 service-identity==23.1.0 cbor2==5.6.5 moto-ext==5.1.3.post1
 		mkdir /var/lib/localstack' &&
 		buildah config --env PATH=/opt/localstack/bin:/usr/bin:/bin --cmd 'python -m localstack.runtime.main' "$container"
+}
+
+free_port()
+{
+	python3 -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])'
 }
 
 # eventually COMMAND...: until it works; a KMS may be slower to start than the database
@@ -65,6 +71,7 @@ compose()
 	tools=$(cached python_tools) || { skip "compose: podman-compose can't be had"; return; }
 	bao=$(cached openbao) || { skip "compose: OpenBao can't be had"; return; }
 	export OPENBAO_IMAGE=localhost/openbao LOCALSTACK_IMAGE=localhost/localstack
+	export DATABASE_PORT="$(free_port)" OPENBAO_PORT="$(free_port)" LOCALSTACK_PORT="$(free_port)"
 	path=$PATH
 	PATH=$tools:$PATH
 	works "an image of OpenBao is made" on_debian openbao && commands Development openbao && trial openbao vault

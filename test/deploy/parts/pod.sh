@@ -16,12 +16,12 @@ secret()
 	ln -sf "..data/$2" "$work/secrets/$1/$2"
 }
 
-# play MANIFESTS
+# play MANIFESTS NAME: makes its claims, and starts its pod
 play()
 {
-	"$tools/python" test/deploy/pod.py localhost/pgseal "$work/secrets" POSTGRES_DB=app <"$1" >"$work/pod.yaml"
-	works "$2" podman kube play --replace "$work/pod.yaml"
-	serves postgres-0-postgres
+	"$tools/python" test/deploy/pod.py localhost/pgseal "$work/secrets" "$work" POSTGRES_DB=app <"$1"
+	podman kube play "$work/claims.yaml" >"$work/log" 2>&1
+	works "$2" podman kube play "$work/pod.yaml" && serves postgres-0-postgres
 }
 
 in_pod() { podman exec postgres-0-postgres psql -XAtq -U postgres -d app -c "$1" 2>&1; }
@@ -33,8 +33,9 @@ is plain-4 "$(in_pod 'TABLE t')" "a value is written and read"
 is 0 "$(podman logs postgres-0-postgres 2>&1 | grep -c WARNING)" "no warning: keyring and data have volumes of their own"
 is "Read-only file system" "$(podman exec postgres-0-postgres touch /usr/x 2>&1 | sed 's/.*: //')" "the container's root is read-only"
 is 0000000000000000 "$(podman exec postgres-0-postgres awk '/CapEff/ { print $2 }' /proc/self/status)" "it has no capability"
-play deploy/kubernetes/statefulset.yaml "the pod is replaced"
-is plain-4 "$(in_pod 'TABLE t')" "and reads what the one before wrote"
+podman kube down "$work/pod.yaml" >"$work/log" 2>&1
+works "another takes its place" podman kube play "$work/pod.yaml" && serves postgres-0-postgres
+is plain-4 "$(in_pod 'TABLE t')" "and reads what the first wrote"
 podman kube down "$work/pod.yaml" >"$work/log" 2>&1
 podman volume rm -f data-postgres-0 keyring-postgres-0 >"$work/log" 2>&1
 

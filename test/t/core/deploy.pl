@@ -40,6 +40,8 @@ sub missing { return join(' ', grep { !-e } @_); }
 my @copied = map { my @words = split; pop @words; @words } $text{'deploy/image/Dockerfile'} =~ /^COPY (?!--from)(.*)$/mg;
 cmp_ok(scalar @copied, '>', 5, 'the image is made of files');
 is(missing(@copied), '', 'which are there');
+my @taken = slurp_file('.dockerignore') =~ /^!(\S+)$/mg;
+is(join(' ', grep { my $file = $_; !grep { $file eq $_ || index($file, "$_/") == 0 } @taken } @copied), '', 'and that .dockerignore lets through');
 for my $file (glob 'deploy/compose/*.yaml')
 {
 	my $services = YAML::XS::Load($text{$file})->{services};
