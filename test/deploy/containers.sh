@@ -1,6 +1,7 @@
 # Sourced by test/deploy.sh: images and containers.
 
-storage=${PGSEAL_STORAGE:-$work/storage}
+storage=${PGSEAL_STORAGE:-$work}
+mkdir -p "$storage"
 export CONTAINERS_CONF="$work/containers.conf" CONTAINERS_STORAGE_CONF="$work/storage.conf"
 export BUILDAH_FORMAT=docker
 cat >"$CONTAINERS_CONF" <<END
@@ -11,27 +12,27 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "none"
 lock_type = "file"
-tmp_dir = "$work/tmp"
+tmp_dir = "$storage/tmp"
 [network]
-network_config_dir = "$work/networks"
+network_config_dir = "$storage/networks"
 END
 cat >"$CONTAINERS_STORAGE_CONF" <<END
 [storage]
 driver = "overlay"
-graphroot = "$storage"
-runroot = "$work/run"
+graphroot = "$storage/images"
+runroot = "$storage/run"
 END
 
 remove_containers()
 {
-	if command -v podman >/dev/null && [ -e "$storage" ]
+	if command -v podman >/dev/null && [ -e "$storage/images" ]
 	then
 		podman pod rm -fa -t 0
 		podman rm -fa -t 0
 		podman volume prune -f
 		podman network prune -f
 	fi >/dev/null 2>&1
-	[ -n "${PGSEAL_STORAGE:-}" ] || umount "$storage/overlay" 2>/dev/null
+	[ -n "${PGSEAL_STORAGE:-}" ] || umount "$storage/images/overlay" 2>/dev/null
 }
 
 container_tools()
