@@ -35,6 +35,8 @@ INSERT INTO u VALUES ('a');
 SELECT count(*) FROM t JOIN u ON blind_index(t.c) = blind_index(u.c);
 SELECT count(*) FROM t JOIN u USING (token);
 SELECT count(*) FROM t WHERE EXISTS (SELECT FROM u WHERE u.token = t.token);
+SELECT count(*) FROM t WHERE EXISTS (SELECT FROM (SELECT 1) s WHERE EXISTS (SELECT FROM u WHERE blind_index(u.c) = t.token));
+SELECT id FROM t WHERE EXISTS (SELECT FROM u WHERE t.token = blind_index('B'));
 SELECT count(*) FROM t JOIN u USING (c);
 -- while the index key is replaced
 SELECT pgseal.rotate_index_key('compared.t');

@@ -31,21 +31,28 @@
 #include "search/stored_expressions.h"
 #include "value/basetype.h"
 
-/* The type modifier of the encrypted column whose tokens the expression has, or none */
+/*
+ * The type modifier of the encrypted column whose tokens the expression has, or none.
+ * The queries are the one that it is in, and those around it.
+ */
 static int32
-column_of_tokens(Node *expr, Query *query)
+column_of_tokens(Node *expr, List *queries)
 {
 	Var		   *var = (Var *) expr;
+	List	   *rtable;
 	RangeTblEntry *rte;
 	Relation	rel;
 	int32		result = PGSEAL_TYPMOD_NONE;
 
 	if (pgseal_stored_column(expr) != NULL)
 		return pgseal_stored_column_typmod(expr);
-	if (!IsA(expr, Var) || var->vartype != BYTEAOID || var->varlevelsup != 0 ||
-		var->varattno <= 0 || var->varno > (Index) list_length(query->rtable))
+	if (!IsA(expr, Var) || var->vartype != BYTEAOID || var->varattno <= 0 ||
+		var->varlevelsup >= (Index) list_length(queries))
 		return PGSEAL_TYPMOD_NONE;
-	rte = rt_fetch(var->varno, query->rtable);
+	rtable = list_nth_node(Query, queries, var->varlevelsup)->rtable;
+	if (var->varno > (Index) list_length(rtable))
+		return PGSEAL_TYPMOD_NONE;
+	rte = rt_fetch(var->varno, rtable);
 	if (rte->rtekind != RTE_RELATION || get_attgenerated(rte->relid, var->varattno) == '\0')
 		return PGSEAL_TYPMOD_NONE;
 	rel = table_open(rte->relid, NoLock);
@@ -82,9 +89,9 @@ token_alike(Node *expr, int32 typmod)
 
 /* The same of tokens of a value that isn't a column */
 static int32
-key_of_tokens(Node *expr, Query *query)
+key_of_tokens(Node *expr, List *queries)
 {
-	int32		typmod = column_of_tokens(expr, query);
+	int32		typmod = column_of_tokens(expr, queries);
 	FuncExpr   *call = typmod == PGSEAL_TYPMOD_NONE ? pgseal_stored_value_call(expr) : NULL;
 
 	return call != NULL ? pgseal_stored_typmod(linitial(call->args)) : typmod;
@@ -105,21 +112,22 @@ static bool
 make_alike(Node *node, void *context)
 {
 	OpExpr	   *comparison = (OpExpr *) node;
+	List	   *queries = context;
 
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, make_alike, node, 0);
+		return query_tree_walker((Query *) node, make_alike, lcons(node, queries), 0);
 	if (IsA(node, OpExpr) && list_length(comparison->args) == 2 &&
 		exprType(linitial(comparison->args)) == BYTEAOID &&
 		(comparison->opno == ByteaEqualOperator || get_opcode(comparison->opno) == F_BYTEANE))
 	{
-		note_two_keys(key_of_tokens(linitial(comparison->args), context),
-					  key_of_tokens(lsecond(comparison->args), context));
+		note_two_keys(key_of_tokens(linitial(comparison->args), queries),
+					  key_of_tokens(lsecond(comparison->args), queries));
 		for (int side = 0; side < 2; side++)
 		{
 			ListCell   *other = list_nth_cell(comparison->args, 1 - side);
-			int32		typmod = column_of_tokens(list_nth(comparison->args, side), context);
+			int32		typmod = column_of_tokens(list_nth(comparison->args, side), queries);
 			Node	   *alike = typmod > 0 ? token_alike(lfirst(other), typmod) : NULL;
 
 			if (alike != NULL)
