@@ -8,8 +8,10 @@ command -v promtool >/dev/null && exec promtool "$@"
 
 fetch()
 {
-	apt-get download prometheus && dpkg-deb -x prometheus_*.deb package &&
-		mv package/usr/bin/promtool . && rm -r package prometheus_*.deb
+	# A package of its own since Debian 13
+	{ apt-get download promtool || apt-get download prometheus; } &&
+		dpkg-deb -x prom*.deb package &&
+		mv package/usr/bin/promtool . && rm -r package prom*.deb
 }
 
 command -v apt-get >/dev/null || unavailable "there is no promtool"
