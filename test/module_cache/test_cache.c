@@ -27,11 +27,12 @@
 #include "keys/shared_cache.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
-#include "life/rewrap.h"
-#include "life/reencrypt.h"
-#include "signed/ledger.h"
 #include "keys/wakeup.h"
 #include "life/launcher.h"
+#include "life/redefine.h"
+#include "life/reencrypt.h"
+#include "life/rewrap.h"
+#include "signed/ledger.h"
 
 PG_MODULE_MAGIC;
 
@@ -388,6 +389,19 @@ not_due(void)
 
 bool
 pgseal_reencrypt_failed(int sqlerrcode, const char *message)
+{
+	not_due();
+	return false;
+}
+
+PgsealReencryptStep
+pgseal_redefine_step(void)
+{
+	return PGSEAL_REENCRYPT_IDLE;
+}
+
+bool
+pgseal_redefine_failed(int sqlerrcode, const char *message)
 {
 	not_due();
 	return false;
