@@ -51,10 +51,12 @@ my $harness = TAP::Harness->new(
 		timer => 1,
 	});
 my @skips;
+my @broken_off;
 
 $harness->callback(
 	made_parser => sub {
 		my ($parser, $job) = @_;
+		$parser->callback(bailout => sub { push @broken_off, $job->[0] });
 		$parser->callback(
 			test => sub {
 				my ($test) = @_;
@@ -72,7 +74,7 @@ if (!$results)
 {
 	# A test that bails out, as where its server doesn't start, ends all of it
 	print "the tests were broken off: $@";
-	show_log($_) for @files;
+	show_log($_) for @broken_off;
 	exit 1;
 }
 my $passed = $results->passed;

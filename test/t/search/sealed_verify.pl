@@ -4,14 +4,14 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('sealed_verify');
+my $node = SealedNode->new('sealed_verify');
 $node->init;
+$node->without_checksums;
 $node->append_conf('postgresql.conf', <<CONF);
-shared_preload_libraries = 'pgseal'
 jit = off
 fsync = off
 autovacuum = off
