@@ -25,11 +25,13 @@ rm -f "$root.log"
 mount -t proc proc "$root/proc"
 cp -R /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
 cp /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
-# With the updates that the package was built with
-for sources in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources
-do
-	[ ! -s "$sources" ] || cp "$sources" "$root$sources"
-done
+# With the updates that the package was built with, instead of debootstrap's list
+if [ -s /etc/apt/sources.list ] || [ -s /etc/apt/sources.list.d/debian.sources ]
+then
+	rm -f "$root/etc/apt/sources.list"
+	cp /etc/apt/sources.list "$root/etc/apt/" 2>/dev/null || true
+	cp /etc/apt/sources.list.d/debian.sources "$root/etc/apt/sources.list.d/" 2>/dev/null || true
+fi
 cp "$package" "$root/tmp/"
 cat >"$root/tmp/try" <<EOF
 set -e
