@@ -71,6 +71,8 @@ for my $file (sort keys %source)
 # ---- whose rights
 
 my $runs_sql = qr/\bSPI_(?:exec|prepare|open|cursor)\w*\s*\(/;
+# The planner has read partition keys already, and whoever makes a table makes its key
+my %reads_partition_keys = map { ("src/$_.c" => 1) } qw(search/hashindex hooks/ddl);
 my $evaluates = qr/\b(?:RelationGetIndexExpressions|RelationGetIndexPredicate|eval_const_expressions)\s*\(/;
 my $runs_owners_code = qr/\b(?:ExecOpenIndices|BuildIndexInfo|RelationBuildPartitionKey)\s*\(/;
 # Called as the owner, whom convert.c becomes by it
@@ -82,6 +84,7 @@ for my $file (sort grep { /\.c$/ } keys %source)
 
 	ok($file eq 'src/base/spi_query.c' || $code !~ $runs_sql, "$file leaves SQL to base/spi_query.c");
 	ok($code !~ $evaluates, "$file evaluates no expression in reading it");
+	ok($reads_partition_keys{$file} || $code !~ /\bRelationGetPartitionKey\s*\(/, "$file evaluates no partition key");
 	next if $code !~ $runs_owners_code;
 	like($source{ $within{$file} || $file }, qr/\bpgseal_as_owner_begin\s*\(/,
 		"$file runs code of a table's owner as the owner");

@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/as_owner.h"
 #include "base/citus.h"
 #include "base/compat.h"
 #include "base/spi_query.h"
@@ -32,6 +33,7 @@
 #include "hooks/refuse.h"
 #include "search/stored_expressions.h"
 #include "sealed/access.h"
+#include "value/owner_usage.h"
 
 /*
  * Indexes on the column alone
@@ -267,16 +269,20 @@ longest_value(const PgsealConversion *conversion)
 {
 	Oid			base = conversion->type->base->oid;
 	PgsealQuerySession session;
+	PgsealCaller caller;
 	int64		longest;
 
 	if (base != TEXTOID && base != BYTEAOID)
 		return 0;
 	pgseal_query_begin(&session);
+	/* To plan it evaluates parts of index expressions */
+	pgseal_as_owner_begin(&caller, pgseal_relation_owner(conversion->relid));
 	(void) pgseal_query(psprintf("SELECT max(octet_length(%s)) FROM %s",
 								 quote_identifier(get_attname(conversion->relid,
 															  conversion->attnum, false)),
 								 quote_qualified_identifier(get_namespace_name(get_rel_namespace(conversion->relid)),
 															get_rel_name(conversion->relid))), 0);
+	pgseal_as_owner_end(&caller);
 	longest = pgseal_query_int64(0, 1);
 	pgseal_query_end(&session);
 	return longest;

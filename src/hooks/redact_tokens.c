@@ -85,15 +85,12 @@ has_token_column(Relation rel)
 static bool
 is_partitioned_by_tokens(Relation rel)
 {
-	PartitionKey key = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
-		RelationGetPartitionKey(rel) : NULL;
+	PgsealPartitionKey key = pgseal_stored_partition_key(rel);
 
-	if (key == NULL)
-		return false;
-	for (int i = 0; i < key->partnatts; i++)
-		if (is_token_column(rel, key->partattrs[i]))
+	for (int i = 0; i < key.num_columns; i++)
+		if (is_token_column(rel, key.columns[i]))
 			return true;
-	return has_tokens((Node *) key->partexprs);
+	return has_tokens((Node *) key.expressions);
 }
 
 static bool

@@ -248,7 +248,7 @@ static void
 check_partitioned_by_tokens(Oid relid)
 {
 	Relation	rel = table_open(relid, NoLock);
-	List	   *expressions = RelationGetPartitionKey(rel)->partexprs;
+	List	   *expressions = pgseal_stored_partition_key(rel).expressions;
 	List	   *members = NIL;
 	ListCell   *lc;
 

@@ -166,10 +166,10 @@ is_better(const PgsealBlindIndex *a, const PgsealBlindIndex *b)
 static bool
 is_partitioned_by(Relation table, AttrNumber attnum)
 {
-	PartitionKey key = RelationGetPartitionKey(table);
+	PgsealPartitionKey key = pgseal_stored_partition_key(table);
 
-	for (int i = 0; key != NULL && i < key->partnatts; i++)
-		if (key->partattrs[i] == attnum)
+	for (int i = 0; i < key.num_columns; i++)
+		if (key.columns[i] == attnum)
 			return true;
 	return false;
 }

@@ -149,16 +149,14 @@ refuse_foreign_call(Node *expr, int32 key_hash, const char *what, const char *na
 static void
 refuse_partition_key(Relation table, int32 key_hash)
 {
-	PartitionKey key = RelationGetPartitionKey(table);
-	bool		has_tokens = false;
+	PgsealPartitionKey key = pgseal_stored_partition_key(table);
+	bool		has_tokens;
 
-	if (key == NULL)
-		return;
-	refuse_foreign_call((Node *) key->partexprs, key_hash, "partitioned table",
+	refuse_foreign_call((Node *) key.expressions, key_hash, "partitioned table",
 						RelationGetRelationName(table));
-	has_tokens = has_tokens_of((Node *) key->partexprs, key_hash);
-	for (int i = 0; i < key->partnatts && !has_tokens; i++)
-		has_tokens = key->partattrs[i] > 0 && column_has_tokens(table, key->partattrs[i], key_hash);
+	has_tokens = has_tokens_of((Node *) key.expressions, key_hash);
+	for (int i = 0; i < key.num_columns && !has_tokens; i++)
+		has_tokens = key.columns[i] > 0 && column_has_tokens(table, key.columns[i], key_hash);
 	if (has_tokens)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

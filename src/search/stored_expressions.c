@@ -8,10 +8,12 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
@@ -66,6 +68,29 @@ pgseal_stored_generation(Relation table, AttrNumber attnum)
 		if (constr->defval[i].adnum == attnum)
 			return stringToNode(constr->defval[i].adbin);
 	return NULL;
+}
+
+PgsealPartitionKey
+pgseal_stored_partition_key(Relation table)
+{
+	PgsealPartitionKey key = {0};
+	HeapTuple	row = SearchSysCache1(PARTRELID, ObjectIdGetDatum(RelationGetRelid(table)));
+	Form_pg_partitioned_table form;
+	Datum		stored;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(row))
+		return key;
+	form = (Form_pg_partitioned_table) GETSTRUCT(row);
+	key.num_columns = form->partnatts;
+	for (int i = 0; i < key.num_columns; i++)
+		key.columns[i] = form->partattrs.values[i];
+	stored = SysCacheGetAttr(PARTRELID, row, Anum_pg_partitioned_table_partexprs, &isnull);
+	if (!isnull)
+		key.expressions = (List *) stringToNode(TextDatumGetCString(stored));
+	fix_opfuncids((Node *) key.expressions);
+	ReleaseSysCache(row);
+	return key;
 }
 
 /*

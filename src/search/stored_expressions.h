@@ -15,13 +15,23 @@
 #include "utils/rel.h"
 
 /*
- * Expressions and predicate of an index, and the expression of a generated column,
- * as they are stored.  PostgreSQL's own functions for this evaluate what is
+ * Expressions and predicate of an index, the expression of a generated column, and a
+ * partition key, as they are stored.  PostgreSQL's own functions for this evaluate what is
  * immutable in them, code of the table's owner, with the rights of whoever asks.
  */
 extern List *pgseal_stored_index_expressions(Relation index);
 extern List *pgseal_stored_index_predicate(Relation index);
 extern Node *pgseal_stored_generation(Relation table, AttrNumber attnum);
+
+/* What a partitioned table is partitioned by */
+typedef struct PgsealPartitionKey
+{
+	int			num_columns;	/* 0: it isn't partitioned */
+	AttrNumber	columns[PARTITION_MAX_KEYS];	/* 0 for an expression */
+	List	   *expressions;
+} PgsealPartitionKey;
+
+extern PgsealPartitionKey pgseal_stored_partition_key(Relation table);
 
 /* The type modifier of an encrypted column, also of one of a domain */
 extern int32 pgseal_stored_typmod(Node *column);

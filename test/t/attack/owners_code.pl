@@ -64,6 +64,22 @@ CREATE FUNCTION es.evil(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN P
 });
 
 #
+# What an administrator looks at: a sealed index' predicate, a partition key, an index on a column that is encrypted
+#
+as('e', q{
+CREATE FUNCTION es.evil_bool(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM es.try_it(); RETURN true; END$$;
+CREATE TABLE es.partial (id int, n encrypted_int4); CREATE INDEX partial_n ON es.partial USING sealed (n) WHERE es.evil_bool(1); INSERT INTO es.partial VALUES (1, 1);
+CREATE TABLE es.parted (id int, x encrypted_text) PARTITION BY LIST ((id + es.evil(1))); CREATE TABLE es.parted1 PARTITION OF es.parted DEFAULT; INSERT INTO es.parted VALUES (1, 'a');
+CREATE TABLE es.long (id int PRIMARY KEY, v text); CREATE INDEX ON es.long (v) WHERE es.evil_bool(1); INSERT INTO es.long VALUES (1, 'a')});
+still_nobody('before');
+for my $sql (q{SELECT * FROM pgseal.verify_index('es.partial_n')}, q{SELECT pgseal.rotate_index_key('es.parted')}, q{SELECT * FROM pgseal.verify_table('es.parted')},
+	q{CALL pgseal.encrypt_column('es.long', 'v')}, q{CALL pgseal.decrypt_column('es.long', 'v')})
+{
+	is(attempt('admin', $sql) =~ s/^.*NOTICE:.*$//mr =~ s/\s//gr, '', "works: $sql");
+	still_nobody($sql);
+}
+
+#
 # The worker: an index function changes the search_path and waits behind an operator
 #
 my @operators = ('+', '-', '*', '=', '<>', '<', '>', '<=', '>=');
