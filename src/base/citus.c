@@ -8,10 +8,12 @@
  * in its catalog pg_dist_partition, which counts only if it belongs to the extension
  * citus.
  *
- * A node's connections to another name themselves by application_name, which any
- * client can set.  Who does gets what another node gets: results sealed instead of
- * opened, and sealed values believed where COPY's would be; anybody can have both
- * otherwise, with pgseal.transparent and COPY.
+ * A node's connections to another name themselves by application_name when they are
+ * made, which any client can do.  Who does gets what another node gets: results
+ * sealed instead of opened, and sealed values believed where COPY's would be; anybody
+ * can have both otherwise, with pgseal.transparent and COPY.  A later SET of
+ * application_name changes nothing, so that an application's connection isn't turned
+ * into one by what somebody has smuggled into its SQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +26,8 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "libpq/libpq-be.h"
+#include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -49,10 +53,10 @@ pgseal_citus_is_client(void)
 		"citus_internal gpid=", "citus_rebalancer gpid="
 	};
 
-	if (!pgseal_citus_is_loaded || application_name == NULL)
+	if (!pgseal_citus_is_loaded || MyProcPort == NULL || MyProcPort->application_name == NULL)
 		return false;
 	for (int i = 0; i < lengthof(prefixes); i++)
-		if (strncmp(application_name, prefixes[i], strlen(prefixes[i])) == 0)
+		if (strncmp(MyProcPort->application_name, prefixes[i], strlen(prefixes[i])) == 0)
 			return true;
 	return false;
 }
