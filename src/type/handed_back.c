@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "type/handed_back.h"
 #include "value/envelope.h"
 
