@@ -76,6 +76,7 @@ _PG_init(void)
 	pgseal_stored_init();
 	pgseal_signing_init();
 	pgseal_verify_init();
+	pgseal_verify_conflict_init();
 	pgseal_ledger_record_init();
 	pgseal_transparent_init();
 	pgseal_parallel_init();

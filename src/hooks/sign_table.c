@@ -23,7 +23,9 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -439,4 +441,34 @@ pgseal_unsign_table_rows(Oid relid)
 	if (has_ledger)
 		pgseal_signed_ledger_end(relids);
 	run("DROP TRIGGER " PGSEAL_SIGN_TRIGGER " ON %s", table_name(relid));
+}
+
+/* As pg_restore --disable-triggers leaves them, what replication brings isn't recorded */
+void
+pgseal_sign_table_enable_always(Oid relid)
+{
+	Oid			functions[2] = {pgseal_signing_function(), pgseal_ledger_function()};
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return;
+	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+		List	   *names = NIL;
+		ListCell   *name;
+
+		for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+		{
+			const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+			if (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN &&
+				(trigger->tgfoid == functions[0] || trigger->tgfoid == functions[1]))
+				names = lappend(names, pstrdup(trigger->tgname));
+		}
+		table_close(rel, NoLock);
+		foreach(name, names)
+			run("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table_name(lfirst_oid(lc)),
+				quote_identifier(lfirst(name)));
+	}
 }

@@ -33,4 +33,10 @@ extern int64 pgseal_sign_table_rows(Oid relid, const PgsealSignTable *wish);
 
 extern void pgseal_unsign_table_rows(Oid relid);
 
+/*
+ * Those triggers of the table and its partitions that were made to fire always do so
+ * again, after ENABLE TRIGGER; relid may be invalid
+ */
+extern void pgseal_sign_table_enable_always(Oid relid);
+
 #endif							/* PGSEAL_SIGN_TABLE_H */

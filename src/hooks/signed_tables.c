@@ -49,6 +49,7 @@
 #include "hooks/sign_table.h"
 #include "hooks/signed_ledger.h"
 #include "hooks/signed_tables.h"
+#include "hooks/signed_types.h"
 #include "keys/keyring.h"
 #include "signed/signing.h"
 
@@ -325,6 +326,7 @@ after_alter(AlterTableStmt *stmt)
 	ListCell   *lc;
 
 	check_named_table(stmt->relation);
+	pgseal_signed_types_row_changed(stmt);
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
@@ -334,6 +336,9 @@ after_alter(AlterTableStmt *stmt)
 
 		if (cmd->subtype == AT_AddInherit)
 			check_named_table((RangeVar *) cmd->def);
+		else if (cmd->subtype == AT_EnableTrig || cmd->subtype == AT_EnableTrigAll ||
+				 cmd->subtype == AT_EnableTrigUser)
+			pgseal_sign_table_enable_always(table_named(stmt->relation));
 		else if (OidIsValid(partition) && cmd->subtype == AT_AttachPartition)
 		{
 			check_with_partitions(partition);
@@ -361,6 +366,9 @@ after_statement(Node *stmt)
 		case T_AlterTableStmt:
 			after_alter((AlterTableStmt *) stmt);
 			break;
+		case T_AlterEnumStmt:
+			pgseal_signed_types_enum_changed((AlterEnumStmt *) stmt);
+			break;
 		case T_RenameStmt:
 			if (rename->renameType == OBJECT_COLUMN)
 				column_renamed(rename);
@@ -382,6 +390,7 @@ concerns_us(Node *stmt)
 				!OidIsValid(table_to_be((CreateStmt *) stmt));
 		case T_CreateTrigStmt:
 		case T_AlterTableStmt:
+		case T_AlterEnumStmt:
 		case T_DropStmt:
 			return true;
 		case T_RenameStmt:

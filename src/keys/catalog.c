@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -24,13 +25,22 @@
 #include "keys/catalog_table.h"
 #include "kms/kms.h"
 
+const char *
+pgseal_catalog_name_in_utf8(const char *name)
+{
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+		return name;
+	return pg_server_to_any(name, strlen(name), PG_UTF8);
+}
+
 int32
 pgseal_catalog_name_hash(const char *name)
 {
+	const char *utf8 = pgseal_catalog_name_in_utf8(name);
 	uint8		digest[PGSEAL_HASH_BYTES];
 	uint32		hash;
 
-	if (!pgseal_sha256(digest, (const uint8 *) name, strlen(name)))
+	if (!pgseal_sha256(digest, (const uint8 *) utf8, strlen(utf8)))
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("could not compute SHA-256")));

@@ -59,10 +59,13 @@ typedef struct PgsealVersionRow
 } PgsealVersionRow;
 
 /*
- * 31 bits of SHA-256 of the name, never 0: the type modifier that stands for it.
+ * 31 bits of SHA-256 of the name in UTF-8, never 0: the type modifier that stands for it.
  * Two names may have the same.
  */
 extern int32 pgseal_catalog_name_hash(const char *name);
+
+/* The same in every database to which the catalog comes, whatever its encoding */
+extern const char *pgseal_catalog_name_in_utf8(const char *name);
 
 /*
  * The hash by which the key with this name is known; if there is none, that of

@@ -69,7 +69,7 @@ static PgsealKmsContext
 kms_context(const PgsealVersionRow *version)
 {
 	PgsealKmsContext context = {
-		.key_name = version->key,
+		.key_name = pgseal_catalog_name_in_utf8(version->key),
 		.purpose = version->purpose == PGSEAL_PURPOSE_DATA ? "data" : "index",
 		.key_version_id = version->id
 	};

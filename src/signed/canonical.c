@@ -55,6 +55,7 @@ typedef enum CanonicalKind
 struct PgsealCanonical
 {
 	CanonicalKind kind;
+	Oid			type;			/* not a domain */
 	const PgsealType *base;		/* BASE */
 	FmgrInfo	send;			/* SEND */
 	Oid			element;		/* ARRAY */
@@ -62,7 +63,9 @@ struct PgsealCanonical
 	bool		byval;
 	char		align;
 	TupleDesc	desc;			/* ROW */
-	PgsealCanonical **members;	/* ARRAY: one; ROW: by column, NULL: dropped */
+	PgsealCanonical **members;	/* ARRAY, ranges: one; ROW: by column, NULL:
+								 * dropped */
+	int			num_members;
 };
 
 /*
@@ -120,6 +123,7 @@ canonical_of_row(PgsealCanonical *canonical, Oid type, int32 typmod, const char 
 {
 	canonical->kind = CANONICAL_ROW;
 	canonical->desc = lookup_rowtype_tupdesc_copy(type, typmod);
+	canonical->num_members = canonical->desc->natts;
 	canonical->members = palloc0(Max(canonical->desc->natts, 1) * sizeof(PgsealCanonical *));
 	for (int i = 0; i < canonical->desc->natts; i++)
 	{
@@ -132,6 +136,14 @@ canonical_of_row(PgsealCanonical *canonical, Oid type, int32 typmod, const char 
 	return canonical;
 }
 
+static void
+set_member(PgsealCanonical *canonical, PgsealCanonical *member)
+{
+	canonical->num_members = 1;
+	canonical->members = palloc(sizeof(PgsealCanonical *));
+	canonical->members[0] = member;
+}
+
 static PgsealCanonical *
 canonical_of_range(PgsealCanonical *canonical, Oid type, const char *column)
 {
@@ -141,6 +153,7 @@ canonical_of_range(PgsealCanonical *canonical, Oid type, const char *column)
 
 	if (subtype->kind != CANONICAL_BASE && subtype->kind != CANONICAL_SEND)
 		refuse_type(type, column);
+	set_member(canonical, subtype);
 	canonical->kind = CANONICAL_SEND;
 	fmgr_info(send_function(type), &canonical->send);
 	return canonical;
@@ -153,6 +166,7 @@ pgseal_canonical_of_type(Oid type, int32 typmod, const char *column)
 	Oid			element;
 
 	type = getBaseTypeAndTypmod(type, &typmod);
+	canonical->type = type;
 	if (pgseal_type_by_oid(type) != NULL)
 	{
 		canonical->kind = CANONICAL_SEALED;
@@ -171,8 +185,7 @@ pgseal_canonical_of_type(Oid type, int32 typmod, const char *column)
 		canonical->kind = CANONICAL_ARRAY;
 		canonical->element = element;
 		get_typlenbyvalalign(element, &canonical->len, &canonical->byval, &canonical->align);
-		canonical->members = palloc(sizeof(PgsealCanonical *));
-		canonical->members[0] = pgseal_canonical_of_type(element, typmod, column);
+		set_member(canonical, pgseal_canonical_of_type(element, typmod, column));
 		return canonical;
 	}
 	if (get_typtype(type) == TYPTYPE_COMPOSITE)
@@ -185,6 +198,17 @@ pgseal_canonical_of_type(Oid type, int32 typmod, const char *column)
 	canonical->kind = CANONICAL_SEND;
 	fmgr_info(send_function(type), &canonical->send);
 	return canonical;
+}
+
+bool
+pgseal_canonical_uses(const PgsealCanonical *canonical, Oid type)
+{
+	if (canonical->type == type)
+		return true;
+	for (int i = 0; i < canonical->num_members; i++)
+		if (canonical->members[i] != NULL && pgseal_canonical_uses(canonical->members[i], type))
+			return true;
+	return false;
 }
 
 /*
@@ -204,6 +228,15 @@ pgseal_canonical_append_bytes(StringInfo out, const void *bytes, size_t len)
 {
 	append_number(out, (uint32) len);
 	appendBinaryStringInfo(out, bytes, (int) len);
+}
+
+void
+pgseal_canonical_append_name(StringInfo out, const char *name)
+{
+	char	   *utf8 = GetDatabaseEncoding() == PG_SQL_ASCII ? unconstify(char *, name) :
+		pg_server_to_any(name, strlen(name), PG_UTF8);
+
+	pgseal_canonical_append_bytes(out, utf8, strlen(utf8));
 }
 
 /* Its characters go to the client in the client's encoding, so that is UTF-8 meanwhile */

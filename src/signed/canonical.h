@@ -26,4 +26,10 @@ extern void pgseal_canonical_append(StringInfo out, PgsealCanonical *type, Datum
 /* Appends a length of 4 bytes, big endian, and the bytes */
 extern void pgseal_canonical_append_bytes(StringInfo out, const void *bytes, size_t len);
 
+/* The same of a name, whose characters are UTF-8 there */
+extern void pgseal_canonical_append_name(StringInfo out, const char *name);
+
+/* Do these bytes change when something of this type is renamed, added or dropped? */
+extern bool pgseal_canonical_uses(const PgsealCanonical *canonical, Oid type);
+
 #endif							/* PGSEAL_CANONICAL_H */

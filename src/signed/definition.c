@@ -9,7 +9,7 @@
  *	 prefix		"pgseal row 1" lp(table label) number
  *	 body		for each column: lp(label) lp(type label) value
  *
- * where the number is 1 byte, lp and value as in canonical.c.  signing.c puts them
+ * where the number is 1 byte, lp and value as in canonical.c, and names are UTF-8.  signing.c puts them
  * together.
  *
  *-------------------------------------------------------------------------
@@ -63,8 +63,8 @@ read_column(PgsealSignedColumn *column, Relation rel, char **arguments)
 	column->canonical = pgseal_canonical_of_type(attribute->atttypid, attribute->atttypmod,
 												 column->name);
 	initStringInfo(&column->prefix);
-	pgseal_canonical_append_bytes(&column->prefix, column->label, strlen(column->label));
-	pgseal_canonical_append_bytes(&column->prefix, column->type_label, strlen(column->type_label));
+	pgseal_canonical_append_name(&column->prefix, column->label);
+	pgseal_canonical_append_name(&column->prefix, column->type_label);
 }
 
 PgsealDefinition *
@@ -82,7 +82,7 @@ pgseal_definition_read(Relation rel, const char *table_label, const char *number
 	definition->table_label = pstrdup(table_label);
 	initStringInfo(&definition->prefix);
 	appendBinaryStringInfo(&definition->prefix, MAC_LABEL, strlen(MAC_LABEL));
-	pgseal_canonical_append_bytes(&definition->prefix, table_label, strlen(table_label));
+	pgseal_canonical_append_name(&definition->prefix, table_label);
 	appendStringInfoChar(&definition->prefix, (char) definition->number);
 	for (int i = 0; i < num_columns; i++)
 		read_column(&definition->columns[i], rel, columns + i * 3);
@@ -107,6 +107,15 @@ pgseal_definition_has(const PgsealDefinition *definition, AttrNumber attnum)
 {
 	for (int i = 0; i < definition->num_columns; i++)
 		if (definition->columns[i].attnum == attnum)
+			return true;
+	return false;
+}
+
+bool
+pgseal_definition_uses(const PgsealDefinition *definition, Oid type)
+{
+	for (int i = 0; i < definition->num_columns; i++)
+		if (pgseal_canonical_uses(definition->columns[i].canonical, type))
 			return true;
 	return false;
 }

@@ -53,6 +53,9 @@ extern PgsealDefinition *pgseal_definition_read(Relation rel, const char *table_
 extern List *pgseal_definition_arguments(List *arguments, const PgsealDefinition *definition);
 
 extern bool pgseal_definition_has(const PgsealDefinition *definition, AttrNumber attnum);
+
+/* Do the bytes of a column change with this type? */
+extern bool pgseal_definition_uses(const PgsealDefinition *definition, Oid type);
 extern bool pgseal_definition_same_columns(const PgsealDefinition *a, const PgsealDefinition *b);
 
 /* How many columns either has */

@@ -113,3 +113,19 @@ pgseal_signed_redefined(void)
 	visit_triggers(add_redefined, &tables);
 	return tables;
 }
+
+static void
+add_table(Form_pg_trigger trigger, List *arguments, List **relids)
+{
+	if (!OidIsValid(trigger->tgparentid))
+		*relids = lappend_oid(*relids, trigger->tgrelid);
+}
+
+List *
+pgseal_signed_tables(void)
+{
+	List	   *relids = NIL;
+
+	visit_triggers(add_table, &relids);
+	return relids;
+}

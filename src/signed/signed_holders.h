@@ -14,6 +14,9 @@
 /* What pgseal_shape_holders() gives, and the tables whose rows are signed */
 extern List *pgseal_signed_holders(void);
 
+/* OIDs of all tables whose rows are signed, but of partitions with their tables */
+extern List *pgseal_signed_tables(void);
+
 /* A table of which two definitions stand */
 typedef struct PgsealRedefined
 {

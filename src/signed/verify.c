@@ -135,9 +135,8 @@ column_of(Index varno, Relation rel, AttrNumber attnum)
 				   attribute->attcollation, 0);
 }
 
-/* The condition; NULL when the relation's rows aren't signed */
-static Expr *
-condition_on(Relation rel, Index varno)
+Expr *
+pgseal_verify_condition(Relation rel, Index varno)
 {
 	PgsealSigning *signing = pgseal_signing_of_relation(rel);
 	List	   *args;
@@ -198,7 +197,7 @@ verify_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOpt
 		(rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE))
 		return;
 	table = table_open(relation, NoLock);
-	condition = condition_on(table, rel->relid);
+	condition = pgseal_verify_condition(table, rel->relid);
 	table_close(table, NoLock);
 	if (condition == NULL)
 		return;

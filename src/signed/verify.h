@@ -8,6 +8,8 @@
 #ifndef PGSEAL_VERIFY_H
 #define PGSEAL_VERIFY_H
 
+#include "nodes/primnodes.h"
+
 #include "signed/signing.h"
 
 /* Has the current user turned verification off, and may he? */
@@ -27,6 +29,13 @@ extern void pgseal_verify_report(int elevel, const PgsealSigning *signing, Relat
 extern char *pgseal_verify_describe_key(Relation rel, const Datum *row_values,
 										const bool *row_nulls);
 
+/*
+ * The condition that rows of the relation with this number in a query must meet; NULL
+ * when they aren't signed
+ */
+extern Expr *pgseal_verify_condition(Relation rel, Index varno);
+
 extern void pgseal_verify_init(void);
+extern void pgseal_verify_conflict_init(void);
 
 #endif							/* PGSEAL_VERIFY_H */

@@ -71,7 +71,11 @@ else
 		CREATE TABLE app.signed_0 PARTITION OF app.signed FOR VALUES IN (0);
 		CREATE TABLE app.signed_1 PARTITION OF app.signed FOR VALUES IN (1);
 		SELECT pgseal.sign_table('app.signed', ledger => true);
-		INSERT INTO app.signed SELECT i, '$SECRET ' || i, i % 2 FROM generate_series(1, 10) i");
+		INSERT INTO app.signed SELECT i, '$SECRET ' || i, i % 2 FROM generate_series(1, 10) i;
+		CREATE TABLE app.redefined (id int, v encrypted_text, n int);
+		INSERT INTO app.redefined SELECT i, '$SECRET ' || i, i FROM generate_series(1, 10) i;
+		SELECT pgseal.sign_table('app.redefined', columns => '{id,v}')");
+	redefine('{id,v,n}');
 	append_to_file('digest', $node->query('sample', q{SELECT pgseal.ledger_digest('app.signed')}));
 	append_to_file('fingerprint', $node->fingerprint('sample'));
 	append_to_file('facts', $node->query('sample', $facts));
@@ -84,6 +88,16 @@ my $digest = slurp_file('digest');
 my $state = qq{SELECT broken, ledger_status FROM pgseal.verify_table('app.signed', digest => '$digest') WHERE ledger_status IS NOT NULL};
 is($node->query('sample', "$state; UPDATE app.signed SET part = 1 - part WHERE id < 6; INSERT INTO app.signed VALUES (11, 'new', 0); $state"),
 	"0|good\n0|good", "$version: signed rows and their ledger");
+# What is signed was about to change
+my $redefined = q{SELECT broken, old_definition FROM pgseal.verify_table('app.redefined') WHERE "column" = 'signature'};
+is($node->query('sample', "$redefined; UPDATE app.redefined SET n = n + 1 WHERE id = 1; $redefined"), "0|10\n0|9", "$version: two definitions stand");
+$node->query('sample', 'UPDATE pgseal_internal.redefinition SET pause_until = NULL');
+$node->append_conf('postgresql.conf', 'pgseal.worker_interval = 1');
+$node->reload;
+ok($node->poll_query_until('sample', q{SELECT NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'app.redefined'::regclass AND encode(tgargs, 'escape') LIKE '%\\000\\000%')}),
+	"$version: the worker signs by one");
+is($node->query('sample', $redefined), '0|0', "$version: all rows");
+redefine($version =~ / 17/ ? '{id,v,n}' : '{id,v}');
 # A key of its own: the step before has destroyed its
 my ($major) = $version =~ /(\d+)/;
 is($node->query('sample', "
@@ -98,6 +112,20 @@ append_to_file('fingerprint', $node->fingerprint('sample'));
 $node->stop;
 carry();
 done_testing();
+
+# Begins to sign other columns; the worker waits
+sub redefine
+{
+	my ($columns) = @_;
+	$node->query('sample', "
+		BEGIN;
+		SELECT pgseal.sign_table('app.redefined', columns => '$columns');
+		INSERT INTO pgseal_internal.redefinition (relid, root, former, pause_until)
+			SELECT oid, oid, definition, 'infinity' FROM pg_class, (SELECT max(get_byte(decode(substr(signature::text, 9), 'base64'), 9)) AS definition FROM app.redefined) d
+			WHERE oid = 'app.redefined'::regclass;
+		COMMIT");
+	return;
+}
 
 # Unpacks it; the directory of the programs that can run here
 sub carried_cluster

@@ -114,6 +114,18 @@ $target->query('data', q{SELECT pgseal.sign_table('accounts', columns => '{id,ow
 is($target->query('data', $STATE), $GOOD, 'begun');
 
 #
+# Names in another encoding
+#
+
+$node->query('postgres', q{CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'});
+$node->query('latin', qq{SET client_encoding = 'UTF8'; CREATE EXTENSION pgseal; CREATE DOMAIN "maß" AS text;
+	CREATE TABLE "größe" (id int PRIMARY KEY, "straße" "maß", v encrypted_text, signature row_signature); INSERT INTO "größe" VALUES (1, 'größer', 'größer')});
+$node->run_ok([ 'pg_dump', '-f', "$dir/latin", 'latin' ], 'LATIN1: dump');
+$target->query('postgres', 'CREATE DATABASE latin');
+psql_file($target, 'latin', "$dir/latin");
+is($target->query('latin', q{SELECT "straße", v FROM "größe"}), 'größer|größer', 'LATIN1: read where the encoding is UTF-8');
+
+#
 # The binary format
 #
 
