@@ -110,6 +110,17 @@ like(as('e', 'INSERT INTO e.mine (id, x, y) VALUES (1, 0, 0)'), $denied, 'tokens
 like(as('e', 'INSERT INTO e.mine (id, y, z) VALUES (1, 0, NULL)'), $denied, 'what a function of his returns');
 like(as('e', "COPY e.mine (id, x, z) FROM STDIN;\n1\t0\t\\N\n\\.\n"), $denied, 'by COPY');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM e.mine'), 0, 'nothing is in it');
+
+# A sealed value that he has seen, in a definition, which is believed to be one
+$node->safe_psql('postgres', 'GRANT SELECT ON o.t TO e');
+my $stolen = $node->safe_psql('postgres', 'SET pgseal.transparent = off; SELECT salary FROM emp');
+is(as('e', "CREATE TABLE e.trap (id int, x int DEFAULT '$stolen'::encrypted_int4 + 0); GRANT ALL ON e.trap TO PUBLIC; CREATE TABLE e.copied (LIKE o.t INCLUDING DEFAULTS); GRANT ALL ON e.copied TO PUBLIC"), '', 'a trap');
+for my $role ('postgres', 'owner')
+{
+	like(as($role, 'INSERT INTO e.trap (id) VALUES (1)'), $denied, "$role opens nothing for him");
+	like(as($role, "COPY e.trap (id) FROM STDIN;\n1\n\\.\n"), $denied, 'by COPY neither');
+	like(as($role, 'INSERT INTO e.copied (id) VALUES (1)'), $denied, 'nor by a copied default');
+}
 $node->safe_psql('postgres', q{SET ROLE owner; CREATE TABLE o.of_domains (id int, x e.d, y e.spy DEFAULT lower('A'::encrypted_text)); GRANT INSERT, SELECT ON o.of_domains TO e});
 like(as('e', "INSERT INTO o.of_domains (id, y) VALUES (1, 'x')"), qr/permission denied/, "the default of somebody else's domain");
 like(as('e', 'INSERT INTO o.of_domains (id, x) VALUES (1, 0)'), qr/permission denied/, 'the constraint of one');
