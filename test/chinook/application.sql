@@ -497,6 +497,77 @@ SELECT email FROM customer WHERE customer_id = 5;
 BEGIN; SAVEPOINT a; UPDATE customer SET city = 'Savepointville' WHERE customer_id = 5; ROLLBACK TO a; UPDATE customer SET city = 'Keptcity' WHERE customer_id = 6 RETURNING city; COMMIT;
 SELECT customer_id, city FROM customer WHERE customer_id IN (5, 6) ORDER BY 1;
 
+--- Django: get, exists, icontains, in a subquery
+SELECT "customer"."customer_id", "customer"."email" FROM "customer" WHERE ("customer"."last_name" = 'Leacock' AND UPPER("customer"."email"::text) LIKE UPPER('%LEACOCK%')) ORDER BY "customer"."last_name" ASC LIMIT 21;
+SELECT 1 AS "a" FROM "customer" WHERE "customer"."city" = 'Prague' LIMIT 1;
+SELECT COUNT(*) FROM (SELECT DISTINCT "customer"."city" AS "col1" FROM "customer" WHERE NOT ("customer"."email"::text LIKE '%@gmail.com')) subquery;
+SELECT "invoice"."invoice_id" FROM "invoice" WHERE "invoice"."customer_id" IN (SELECT U0."customer_id" FROM "customer" U0 WHERE (U0."state" IS NOT NULL AND U0."city" IN ('Prague', 'Montréal', 'Edmonton'))) ORDER BY 1 LIMIT 5;
+
+--- Django: years, truncated dates
+SELECT "employee"."employee_id", DATE_TRUNC('month', "employee"."hire_date") AS "month", EXTRACT(YEAR FROM "employee"."birth_date") AS "year" FROM "employee" WHERE ("employee"."birth_date" BETWEEN '1960-01-01'::timestamp AND '1979-12-31 23:59:59.999999'::timestamp AND EXTRACT(MONTH FROM "employee"."hire_date") > 3) ORDER BY "employee"."birth_date" DESC NULLS LAST;
+
+--- Django: annotations
+SELECT COALESCE("customer"."company", '') || COALESCE((' / ') || COALESCE("customer"."last_name", ''), '') AS "label", LENGTH("customer"."email") AS "length", CASE WHEN "customer"."state" = 'CA' THEN 'west' WHEN "customer"."state" IS NULL THEN "customer"."country" ELSE "customer"."state" END AS "region" FROM "customer" ORDER BY "customer"."customer_id";
+
+--- Django: bulk_update
+UPDATE "customer" SET "phone" = (CASE WHEN ("customer"."customer_id" = 1) THEN '+1 111' WHEN ("customer"."customer_id" = 2) THEN "customer"."phone" || ' x2' ELSE NULL END)::text WHERE "customer"."customer_id" IN (1, 2) RETURNING "customer"."customer_id", "customer"."phone";
+
+--- Rails: exists, count of a limited query, pluck, find_or_create_by
+SELECT 1 AS one FROM "customer" WHERE "customer"."email" = 'leonekohler@surfeu.de' LIMIT 1;
+SELECT COUNT(*) FROM (SELECT 1 AS one FROM "customer" WHERE "customer"."city" != 'Prague' LIMIT 3 OFFSET 1) subquery_for_count;
+SELECT DISTINCT "customer"."state", "customer"."customer_id" FROM "customer" WHERE ("customer"."last_name" = 'Peterson' OR "customer"."city" IS NULL) ORDER BY "customer"."customer_id" ASC;
+INSERT INTO "customer" ("customer_id", "first_name", "last_name", "email") VALUES (800, 'Rail', 'Road', 'rail.road@example.org') ON CONFLICT DO NOTHING RETURNING "customer_id";
+
+--- Rails: find_each, update_all, touch of a joined table
+SELECT "customer".* FROM "customer" WHERE "customer"."customer_id" > 5 ORDER BY "customer"."customer_id" ASC LIMIT 3;
+UPDATE "customer" SET "company" = COALESCE("company", 'none'), "fax" = NULL WHERE "customer"."customer_id" IN (SELECT "customer"."customer_id" FROM "customer" INNER JOIN "invoice" ON "invoice"."customer_id" = "customer"."customer_id" WHERE "invoice"."billing_city" = "customer"."city" AND "customer"."customer_id" < 4);
+SELECT "customer_id", "company", "fax" FROM "customer" WHERE "customer_id" < 4 ORDER BY 1;
+
+--- SQLAlchemy: exists, keyset, eager loading
+SELECT EXISTS (SELECT 1 FROM customer WHERE customer.email = 'ftremblay@gmail.com') AS anon_1;
+SELECT customer.customer_id, customer.last_name FROM customer WHERE (customer.last_name, customer.customer_id) > ('Mitchell', 5) ORDER BY customer.last_name, customer.customer_id LIMIT 4;
+SELECT anon_1.customer_email, invoice_1.billing_city FROM (SELECT customer.customer_id AS customer_id, customer.email AS customer_email FROM customer ORDER BY customer.email LIMIT 2) AS anon_1 LEFT OUTER JOIN invoice AS invoice_1 ON anon_1.customer_id = invoice_1.customer_id ORDER BY anon_1.customer_email, invoice_1.invoice_id;
+
+--- SQLAlchemy: typed parameters, insertmanyvalues
+PREPARE s (varchar, varchar) AS SELECT customer.customer_id FROM customer WHERE customer.city = $1::VARCHAR OR lower(customer.email) = lower($2::VARCHAR) ORDER BY 1;
+EXECUTE s ('Prague', 'FTREMBLAY@gmail.com');
+INSERT INTO customer (customer_id, first_name, last_name, email) SELECT p0::INTEGER, p1::VARCHAR, p2::VARCHAR, p3::VARCHAR FROM (VALUES (801, 'Al', 'Chemy', 'al.chemy@example.org', 0), (802, 'Be', 'Chemy', 'be.chemy@example.org', 1)) AS imp_sen(p0, p1, p2, p3, sen_counter) ORDER BY sen_counter RETURNING customer.customer_id, customer.email;
+
+--- Hibernate: aliases, paging, locks
+select c1_0.customer_id,c1_0.email,c1_0.last_name from customer c1_0 where c1_0.state='CA' and lower(c1_0.last_name) like ('%'||lower('S')||'%') escape '' order by c1_0.customer_id offset 0 rows fetch first 3 rows only;
+BEGIN; select c1_0.customer_id,c1_0.email from customer c1_0 where c1_0.customer_id=7 for no key update; update customer set email='locked.row@example.org' where customer_id=7; COMMIT;
+select cast(e1_0.birth_date as varchar(10)),e1_0.birth_date+(2)*interval '1 day' from employee e1_0 where e1_0.reports_to is not null order by e1_0.employee_id;
+
+--- Prisma: the unique one, its relations as JSON
+SELECT "public"."customer"."customer_id", "public"."customer"."email" FROM "public"."customer" WHERE ("public"."customer"."email" = 'ftremblay@gmail.com' AND 1=1) LIMIT 1 OFFSET 0;
+SELECT "t1"."customer_id", "t1"."email", "invoices"."__prisma_data__" AS "invoices" FROM "public"."customer" AS "t1" LEFT JOIN LATERAL (SELECT COALESCE(JSONB_AGG("__prisma_data__" ORDER BY "id"), '[]') AS "__prisma_data__" FROM (SELECT "t2"."invoice_id" AS "id", JSONB_BUILD_OBJECT('id', "t2"."invoice_id", 'city', "t2"."billing_city") AS "__prisma_data__" FROM "public"."invoice" AS "t2" WHERE "t1"."customer_id" = "t2"."customer_id") AS "t3") AS "invoices" ON TRUE WHERE "t1"."customer_id" < 3 ORDER BY "t1"."customer_id" ASC;
+
+--- Drizzle: relations as arrays
+select "c"."customer_id", "c"."email", "c_invoices"."data" as "invoices" from "customer" "c" left join lateral (select coalesce(json_agg(json_build_array("i"."invoice_id", "i"."billing_city", "i"."billing_address") order by "i"."invoice_id"), '[]'::json) as "data" from "invoice" "i" where "i"."customer_id" = "c"."customer_id") "c_invoices" on true where "c"."email" like '%.ca' order by "c"."customer_id";
+
+--- TypeORM: pages of joined rows
+SELECT DISTINCT "distinctAlias"."c_customer_id" AS "ids_c_customer_id", "distinctAlias"."c_last_name" FROM (SELECT "c"."customer_id" AS "c_customer_id", "c"."last_name" AS "c_last_name", "i"."billing_city" AS "i_billing_city" FROM "customer" "c" LEFT JOIN "invoice" "i" ON "i"."customer_id" = "c"."customer_id" WHERE "i"."billing_city" <> 'Prague') "distinctAlias" ORDER BY "distinctAlias"."c_last_name" ASC, "c_customer_id" ASC LIMIT 3;
+
+--- GORM, Ecto: upserts, whether inserted, arrays
+INSERT INTO "customer" ("customer_id","first_name","last_name","email") VALUES (801,'Al','Chemist','al.chemist@example.org'),(803,'Go','Rm','go.rm@example.org') ON CONFLICT ("customer_id") DO UPDATE SET "last_name"="excluded"."last_name","email"="excluded"."email" RETURNING "customer_id","email",(xmax = 0) AS "inserted";
+SELECT c0."email" FROM "customer" AS c0 WHERE (c0."email" = ANY('{go.rm@example.org,ftremblay@gmail.com}'::varchar[])) ORDER BY c0."email";
+
+--- sqlc, sqlx: unnest, updates from VALUES
+INSERT INTO customer (customer_id, first_name, last_name, email) SELECT * FROM unnest(ARRAY[804, 805]::int[], ARRAY['Un', 'Ne']::text[], ARRAY['Nest', 'St']::text[], ARRAY['un.nest@example.org', 'ne.st@example.org']::text[]) RETURNING customer_id, email;
+UPDATE customer SET email = v.email, city = coalesce(v.city, customer.city) FROM (VALUES (804, 'un.nested@example.org', NULL), (805, 'ne.sted@example.org', 'Nestville')) AS v (id, email, city) WHERE v.id = customer.customer_id RETURNING customer.customer_id, customer.email, customer.city;
+
+--- PostgREST: a page as JSON, rows from JSON
+WITH pgrst_source AS (SELECT "public"."customer"."customer_id", "public"."customer"."email" FROM "public"."customer" WHERE "public"."customer"."city" = 'Prague' ORDER BY 1) SELECT null::bigint AS total_result_set, pg_catalog.count(_postgrest_t) AS page_total, coalesce(json_agg(_postgrest_t), '[]') AS body FROM (SELECT * FROM pgrst_source) _postgrest_t;
+INSERT INTO customer (customer_id, first_name, last_name, email) SELECT customer_id, first_name, last_name, email FROM json_to_recordset('[{"customer_id": 806, "first_name": "Post", "last_name": "Rest", "email": "post.rest@example.org"}]') AS _(customer_id int, first_name text, last_name text, email text) RETURNING email;
+INSERT INTO customer (customer_id, first_name, last_name, email) SELECT customer_id, first_name, last_name, email FROM json_populate_recordset(null::customer, '[{"customer_id": 807, "first_name": "Pop", "last_name": "Ulated", "email": "pop.ulated@example.org"}]') RETURNING email;
+SELECT row_to_json(c) FROM customer c WHERE c.customer_id BETWEEN 801 AND 807 ORDER BY c.customer_id;
+
+--- Hasura: rows as JSON in a subquery
+SELECT coalesce(json_agg("root" ORDER BY "root.pg.customer_id"), '[]') AS "root" FROM (SELECT row_to_json((SELECT "_e" FROM (SELECT "_base"."customer_id" AS "customer_id", "_base"."email" AS "email") AS "_e")) AS "root", "_base"."customer_id" AS "root.pg.customer_id" FROM (SELECT * FROM "public"."customer" WHERE (("public"."customer"."last_name") > (('W')::text)) ORDER BY "customer_id" ASC LIMIT 4) AS "_base") AS "_root";
+
+--- an outbox and its worker
+WITH moved AS (UPDATE customer SET company = upper(company) WHERE customer_id IN (SELECT customer_id FROM customer WHERE company IS NOT NULL ORDER BY customer_id LIMIT 2 FOR UPDATE SKIP LOCKED) RETURNING customer_id, company, email) SELECT json_build_object('id', customer_id, 'to', email, 'company', company)::text FROM moved ORDER BY customer_id;
+
 --- all customers at the end
 SELECT * FROM customer ORDER BY customer_id;
 

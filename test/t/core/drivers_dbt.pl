@@ -12,7 +12,7 @@ use Twins qw(installed twins_node runs_alike all_sealed);
 my $cache = installed('setup_dbt.sh');
 my $node = twins_node();
 
-runs_alike($node, 'dbt', 28, "$cache/python/bin/python", "$FindBin::Bin/../../drivers/orm_dbt.py");
+runs_alike($node, 'dbt', 24, "$cache/python/bin/python", "$FindBin::Bin/../../drivers/orm_dbt.py");
 all_sealed($node, qw(person person_table person_computed person_incremental person_snapshot));
 $node->stop;
 done_testing();
