@@ -240,6 +240,24 @@ hands_out_cursors(PLpgSQL_function *func)
 	return false;
 }
 
+/* Does a statement go on with a cursor that was opened? */
+static bool
+uses_cursor(PLpgSQL_stmt *stmt, void *context)
+{
+	int			cursor = *(int *) context;
+
+	if (stmt->cmd_type == PLPGSQL_STMT_FETCH)
+		return ((PLpgSQL_stmt_fetch *) stmt)->curvar == cursor;
+	return stmt->cmd_type == PLPGSQL_STMT_CLOSE && ((PLpgSQL_stmt_close *) stmt)->curvar == cursor;
+}
+
+/* One that is opened and left open is for whoever knows its name */
+static bool
+leaves_cursor(PLpgSQL_function *func, int cursor)
+{
+	return !search_statement((PLpgSQL_stmt *) func->action, uses_cursor, &cursor);
+}
+
 /* The query that is declared with a cursor variable */
 static PLpgSQL_expr *
 declared_query(PLpgSQL_function *func, int cursor)
@@ -258,7 +276,7 @@ rows_of_cursor(PLpgSQL_function *func, int cursor)
 {
 	CursorFetches fetches = {func, cursor};
 
-	if (hands_out_cursors(func))
+	if (hands_out_cursors(func) || leaves_cursor(func, cursor))
 		return PGSEAL_ROWS_FETCHED;
 	return search_statement((PLpgSQL_stmt *) func->action, fetches_returned_record, &fetches) ?
 		PGSEAL_ROWS_RETURNED : PGSEAL_ROWS_STAY;
