@@ -109,6 +109,19 @@ SET enable_bitmapscan = off;
 SELECT id FROM bills WHERE id BETWEEN 7 AND 8;
 RESET enable_seqscan;
 RESET enable_bitmapscan;
+-- a row of another table, under the same key
+CREATE TABLE paid (note text, who text, id int PRIMARY KEY, signature pg_catalog.row_signature);
+SELECT pgseal.sign_table('paid', columns => '{id,who}', key => 'signed_attack.bills');
+INSERT INTO paid VALUES ('n', 'of another', 30);
+CREATE TABLE taken (id int PRIMARY KEY, who text, note text, more int, signature pg_catalog.row_signature);
+SELECT pgseal.sign_table('taken', columns => '{who,id,note}', key => 'signed_attack.bills');
+INSERT INTO taken VALUES (31, 'its own', 'n');
+INSERT INTO taken (id, who, note, signature) SELECT id, who, note, signature FROM paid;
+ALTER TABLE taken DISABLE TRIGGER USER;
+INSERT INTO taken (id, who, note, signature) SELECT id, who, note, signature FROM paid;
+INSERT INTO taken (id, who, note, signature) SELECT 32, who, note, signature FROM paid;
+ALTER TABLE taken ENABLE TRIGGER USER;
+SELECT key, reason FROM pgseal.tampered_rows('taken') ORDER BY key;
 -- plans from before
 SET plan_cache_mode = force_generic_plan;
 SELECT pgseal.unsign_table('bills', 'bills');

@@ -17,7 +17,7 @@ CREATE FUNCTION pgseal.tampered_rows("table" regclass, OUT "partition" regclass,
 RETURNS SETOF record
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_tampered_rows';
 REVOKE ALL ON FUNCTION pgseal.tampered_rows FROM PUBLIC;
-COMMENT ON FUNCTION pgseal.tampered_rows IS 'the rows of a signed table that do not verify: table or partition, ctid, primary key, and whether they are unsigned, forged, or signed by an old definition';
+COMMENT ON FUNCTION pgseal.tampered_rows IS 'the rows of a signed table that do not verify: table or partition, ctid, primary key, and whether they are unsigned, forged, of an other table, or signed by an old definition';
 
 --
 -- Ledgers

@@ -36,6 +36,7 @@
 #include "base/scan_rows.h"
 #include "keys/keyring.h"
 #include "signed/ledger.h"
+#include "signed/signed_holders.h"
 #include "signed/verify.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"
@@ -464,7 +465,52 @@ typedef struct TamperedSearch
 	ReturnSetInfo *result;
 	Relation	rel;
 	const PgsealSigning *signing;
+	List	   *definitions;	/* of all tables, as PgsealToldDefinition */
 } TamperedSearch;
+
+static bool
+signs_column(const PgsealSigning *signing, const char *name)
+{
+	for (int i = 0; i < signing->newest->num_columns; i++)
+		if (strcmp(signing->newest->columns[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Would it be good if this were the table? */
+static bool
+is_good_by(TamperedSearch *search, TupleTableSlot *row, const PgsealToldDefinition *told)
+{
+	PgsealSigning other = *search->signing;
+	StringInfoData body;
+
+	if (strcmp(told->key, search->signing->key) != 0 || told->num_columns == 0)
+		return false;
+	for (int i = 0; i < told->num_columns; i++)
+		if (!signs_column(search->signing,
+						  told->columns[(i + 1) * PGSEAL_SIGN_ARGUMENTS_OF_COLUMN - 1]))
+			return false;
+	other.newest = pgseal_definition_read(search->rel, told->table_label, told->number,
+										  told->columns, told->num_columns);
+	other.former = NULL;
+	initStringInfo(&body);
+	return pgseal_signing_verify_row(&other, row->tts_values, row->tts_isnull,
+									 &body) == PGSEAL_SIGNATURE_GOOD;
+}
+
+/* A row of a table with such columns, signed under the same key */
+static bool
+is_of_other_table(TamperedSearch *search, TupleTableSlot *row, PgsealSignatureStatus status)
+{
+	ListCell   *lc;
+
+	if (status != PGSEAL_SIGNATURE_OLD && status != PGSEAL_SIGNATURE_FORGED)
+		return false;
+	foreach(lc, search->definitions)
+		if (is_good_by(search, row, lfirst(lc)))
+			return true;
+	return false;
+}
 
 static void
 put_tampered(TamperedSearch *search, TupleTableSlot *row, PgsealSignatureStatus status)
@@ -478,7 +524,8 @@ put_tampered(TamperedSearch *search, TupleTableSlot *row, PgsealSignatureStatus 
 	nulls[2] = (key == NULL);
 	if (key != NULL)
 		values[2] = CStringGetTextDatum(key);
-	values[3] = CStringGetTextDatum(reason(status));
+	values[3] = CStringGetTextDatum(is_of_other_table(search, row, status) ? "other table" :
+									reason(status));
 	tuplestore_putvalues(search->result->setResult, search->result->setDesc, values, nulls);
 }
 
@@ -499,14 +546,16 @@ pgseal_tampered_rows(PG_FUNCTION_ARGS)
 {
 	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
 	List	   *tables = open_tables(rel);
+	List	   *definitions;
 	ListCell   *lc;
 
 	(void) require_signing(rel);
+	definitions = pgseal_signed_definitions();
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, tables)
 	{
 		TamperedSearch search = {.result = (ReturnSetInfo *) fcinfo->resultinfo,
-		.rel = lfirst(lc), .signing = require_signing(lfirst(lc))};
+		.rel = lfirst(lc), .signing = require_signing(lfirst(lc)), .definitions = definitions};
 
 		pgseal_scan_rows(lfirst(lc), GetActiveSnapshot(), look_for_tampering, &search);
 	}

@@ -129,3 +129,54 @@ pgseal_signed_tables(void)
 	visit_triggers(add_table, &relids);
 	return relids;
 }
+
+static PgsealToldDefinition *
+told_definition(const char *key, char *table_label, char *number)
+{
+	PgsealToldDefinition *told = palloc0(sizeof(PgsealToldDefinition));
+
+	told->key = pstrdup(key);
+	told->table_label = table_label;
+	told->number = number;
+	told->columns = palloc(PGSEAL_SIGNED_COLUMNS_MAX * PGSEAL_SIGN_ARGUMENTS_OF_COLUMN * sizeof(char *));
+	return told;
+}
+
+static void
+add_definitions(Form_pg_trigger trigger, List *arguments, List **definitions)
+{
+	PgsealToldDefinition *told;
+	int			num = list_length(arguments);
+
+	if (OidIsValid(trigger->tgparentid) || num < PGSEAL_SIGN_ARGUMENTS_OF_TABLE)
+		return;
+	told = told_definition(lsecond(arguments), linitial(arguments), lfourth(arguments));
+	*definitions = lappend(*definitions, told);
+	for (int i = PGSEAL_SIGN_ARGUMENTS_OF_TABLE; i + PGSEAL_SIGN_ARGUMENTS_OF_COLUMN <= num;
+		 i += PGSEAL_SIGN_ARGUMENTS_OF_COLUMN)
+	{
+		char	   *label = list_nth(arguments, i);
+
+		if (label[0] == '\0')
+		{
+			told = told_definition(told->key, list_nth(arguments, i + 1), list_nth(arguments, i + 2));
+			*definitions = lappend(*definitions, told);
+		}
+		else if (told->num_columns < PGSEAL_SIGNED_COLUMNS_MAX)
+		{
+			for (int j = 0; j < PGSEAL_SIGN_ARGUMENTS_OF_COLUMN; j++)
+				told->columns[told->num_columns * PGSEAL_SIGN_ARGUMENTS_OF_COLUMN + j] =
+					list_nth(arguments, i + j);
+			told->num_columns++;
+		}
+	}
+}
+
+List *
+pgseal_signed_definitions(void)
+{
+	List	   *definitions = NIL;
+
+	visit_triggers(add_definitions, &definitions);
+	return definitions;
+}

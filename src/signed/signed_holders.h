@@ -26,4 +26,16 @@ typedef struct PgsealRedefined
 
 extern List *pgseal_signed_redefined(void);
 
+/* A definition by which rows of some table are signed, as its trigger says it */
+typedef struct PgsealToldDefinition
+{
+	char	   *key;
+	char	   *table_label;
+	char	   *number;
+	char	  **columns;		/* of each: label, type label, name */
+	int			num_columns;
+} PgsealToldDefinition;
+
+extern List *pgseal_signed_definitions(void);
+
 #endif							/* PGSEAL_SIGNED_HOLDERS_H */
