@@ -45,6 +45,8 @@ is(tampered(), '(id)=(4999) forged', 'meanwhile rows are what they were');
 
 # Other columns are signed: the copy's rows are of no use
 $node->query('postgres', q{SET client_min_messages = error; SELECT pgseal.sign_table('t', columns => '{v,id}')});
+$node->fails_like('postgres', q{CALL pgseal.encrypt_column('t', 'v')}, qr/first call pgseal\.sign_table\(\) again/, 'rows by two definitions');
+$node->query('postgres', q{SET client_min_messages = error; SELECT pgseal.sign_table('t', ledger => true)});
 pace(1024, 0);
 append_to_file("$dir/write.sql", q{\set id random(1, 4000)
 UPDATE t SET v = v || 'x', n = n + 1 WHERE id = :id;
@@ -56,6 +58,7 @@ unlike($bench_err, qr/ERROR/, 'writers go on');
 is($node->query('postgres', q{SELECT count(*) FROM pgseal.events WHERE event = 'conversion_restarted'}), 1, 'the conversion began anew');
 is($node->query('postgres', q{SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'v'}), 'encrypted_text', 'and has ended');
 is(tampered(), '(id)=(4999) old definition', 'all rows verify, but the one that did not');
+is($node->query('postgres', q{SELECT ledger_status FROM pgseal.verify_table('t', ledger => true) WHERE ledger_status IS NOT NULL}), 'good', 'the ledger is true');
 is($node->query('postgres', q{SELECT count(*), count(v) FROM t WHERE id <> 4999}), '4999|4999', 'they can be read');
 $node->fails_like('postgres', 'SELECT * FROM t WHERE id = 4999', qr/XX001/, 'that one');
 
