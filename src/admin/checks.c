@@ -27,6 +27,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "admin/check_nodes.h"
 #include "base/citus.h"
 #include "base/compat.h"
 #include "base/spi_query.h"
@@ -224,6 +225,13 @@ check_tables(ReturnSetInfo *result)
 	pgseal_query_end(&session);
 }
 
+/* PgsealCheckRow */
+static void
+put_node(void *context, const char *object, const char *status, const char *detail)
+{
+	put(context, object, status, detail);
+}
+
 /* check() → object, status, detail */
 Datum
 pgseal_check(PG_FUNCTION_ARGS)
@@ -263,5 +271,6 @@ pgseal_check(PG_FUNCTION_ARGS)
 			check_version(result, version);
 	}
 	check_tables(result);
+	pgseal_check_nodes(put_node, result);
 	return (Datum) 0;
 }

@@ -46,19 +46,23 @@ pgseal_citus_init(void)
 	pgseal_citus_is_loaded = GetConfigOption("citus.version", true, false) != NULL;
 }
 
+static bool
+is_named(const char *prefix)
+{
+	return pgseal_citus_is_loaded && MyProcPort != NULL && MyProcPort->application_name != NULL &&
+		strncmp(MyProcPort->application_name, prefix, strlen(prefix)) == 0;
+}
+
 bool
 pgseal_citus_is_client(void)
 {
-	static const char *const prefixes[] = {
-		"citus_internal gpid=", "citus_rebalancer gpid="
-	};
+	return is_named("citus_internal gpid=") || is_named("citus_rebalancer gpid=");
+}
 
-	if (!pgseal_citus_is_loaded || MyProcPort == NULL || MyProcPort->application_name == NULL)
-		return false;
-	for (int i = 0; i < lengthof(prefixes); i++)
-		if (strncmp(MyProcPort->application_name, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	return false;
+bool
+pgseal_citus_is_command(void)
+{
+	return is_named("citus_run_command gpid=");
 }
 
 /* InvalidOid where Citus isn't installed */
@@ -74,6 +78,12 @@ citus_catalog(void)
 	if (!OidIsValid(relid) || getExtensionOfObject(RelationRelationId, relid) != extension)
 		return InvalidOid;
 	return relid;
+}
+
+bool
+pgseal_citus_is_installed(void)
+{
+	return OidIsValid(citus_catalog());
 }
 
 bool

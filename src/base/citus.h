@@ -41,6 +41,12 @@ extern void pgseal_citus_init(void);
 /* Is the client of this session another node? */
 extern bool pgseal_citus_is_client(void);
 
+/* Does another node run a command of a user's in this session? */
+extern bool pgseal_citus_is_command(void);
+
+/* Is it installed in this database? */
+extern bool pgseal_citus_is_installed(void);
+
 /* Is it a distributed, reference or local table of Citus? */
 extern bool pgseal_is_citus_table(Oid relid);
 

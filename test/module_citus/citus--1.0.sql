@@ -22,3 +22,31 @@ LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'read_intermediate_result';
 CREATE FUNCTION citus.other_function(value text, type anyelement) RETURNS anyelement
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'other_function';
 GRANT USAGE ON SCHEMA citus TO PUBLIC;
+
+-- Other nodes, by dblink in schema citus
+CREATE TABLE citus.pg_dist_node (nodeid int, groupid int, nodename text, nodeport int);
+ALTER TABLE citus.pg_dist_node SET SCHEMA pg_catalog;
+CREATE TABLE citus.pg_dist_local_group (groupid int);
+ALTER TABLE citus.pg_dist_local_group SET SCHEMA pg_catalog;
+
+CREATE FUNCTION citus.run_command_on_all_nodes(command text, OUT nodeid int, OUT success bool, OUT result text)
+RETURNS SETOF record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	node record;
+BEGIN
+	FOR node IN SELECT * FROM pg_dist_node
+	LOOP
+		nodeid := node.nodeid;
+		BEGIN
+			SELECT t.result INTO result FROM citus.dblink(format(
+				'host=%s port=%s dbname=%s application_name=''citus_run_command gpid=1''',
+				node.nodename, node.nodeport, current_database()), command) t (result text);
+			success := true;
+		EXCEPTION WHEN OTHERS THEN
+			success := false;
+			result := sqlerrm;
+		END;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+ALTER FUNCTION citus.run_command_on_all_nodes SET SCHEMA pg_catalog;
