@@ -1,6 +1,7 @@
 # Sourced by test/deploy.sh: the server's image, as docs/deploying.md uses it.
 
-commands "A container"
+base_image bookworm
+commands "A container" || return
 is "" "$(podman run --rm --entrypoint= pgseal find /var/lib/pgseal /var/lib/postgresql /backup -type f)" \
 	"no key and no data in its layers"
 serves db
@@ -21,10 +22,10 @@ is "$rows" "$(in_db db "$all")" "a container made anew has them"
 age-keygen -o "$work/identity" 2>/dev/null
 export RECIPIENT="$(age-keygen -y "$work/identity")"
 cp "$work/identity" "$work/page/identity"
-commands "Backing up a container"
+commands "Backing up a container" || return
 is 0 "$(podman exec db grep -rlE 'plain-1|^1 20.*Z ' /var/lib/postgresql /backup | wc -l)" \
 	"neither a value nor the keyring is in the volumes of the data and the dumps"
-commands "Restoring into another container"
+commands "Restoring into another container" || return
 is "$rows" "$(in_db restored "$all")" "a second container opens what was restored"
 is 1 "$(in_db restored "SELECT count(*) FROM t WHERE blind_index(v) = blind_index('plain-7'::encrypted_text)")" "and finds by index"
 is "" "$(in_db restored "SELECT object, status FROM pgseal.check() WHERE status NOT IN ('ok', 'shown')")" "check() is content"
