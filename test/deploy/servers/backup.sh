@@ -45,15 +45,17 @@ without_secrets()
 	rm "$work/all" "$work/key"
 }
 
-# drill COMMAND...: all 101 rows are read with the keyring, and none without
+# drill PROGRAM: by the command of docs/deploying.md, all 101 rows are read with the
+# keyring, and none without.
 drill()
 {
-	said=$(sh deploy/backup/drill.sh "$PGDATA.keyring" "$@")
+	restore=$(sed -n "s,^sh deploy/backup/drill.sh keyring \($1 .*\),\1,p" docs/deploying.md)
+	said=$(sh deploy/backup/drill.sh "$PGDATA.keyring" $restore)
 	printf '%s\n' "$said"
 	printf '%s\n' "$said" | grep -q '^postgres: v: 101 values, 0 broken$'
 	printf '%s\n' "$said" | grep -q 'everything could be read'
 	sh deploy/backup/keyring.sh new "$work/other"
-	if sh deploy/backup/drill.sh "$work/other" "$@" >"$work/log" 2>&1
+	if sh deploy/backup/drill.sh "$work/other" $restore >"$work/log" 2>&1
 	then
 		echo "the drill found nothing wrong without the keys"
 		exit 1

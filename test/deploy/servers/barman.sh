@@ -2,7 +2,7 @@
 # Run through test/scratch.sh: Barman, which streams, and a restore drill.
 . test/deploy/servers/backup.sh
 mkdir "$work/barman.d"
-cat >"$work/barman.conf" <<END
+cat >"$HOME/.barman.conf" <<END
 [barman]
 barman_user = $(id -un)
 barman_home = $work/barman
@@ -11,11 +11,9 @@ configuration_files_directory = $work/barman.d
 log_file = $work/barman.log
 END
 sed "s,host=postgres,host=$work," deploy/backup/barman.conf >"$work/barman.d/main.conf"
-export BARMAN_CONFIG=$work/barman.conf
-barman() { command barman --config "$BARMAN_CONFIG" "$@"; }
 
 start_server "wal_level = replica"
-# The page's own statements
+# The file's own statements
 sed -n 's/^#   \(CREATE\|GRANT\)/\1/p; s/^#       /    /p' deploy/backup/barman.conf | psql -XAtqv ON_ERROR_STOP=1
 fill
 barman receive-wal --create-slot main
@@ -28,5 +26,5 @@ barman switch-wal --archive --archive-timeout 180 main
 pg_ctl -s -m fast stop
 without_secrets "$work/barman" value-
 grep -rqaF plain- "$work/barman"		# it would have been seen
-drill command barman --config "$BARMAN_CONFIG" recover main latest {}
+drill barman
 echo 'Barman: done'

@@ -15,5 +15,5 @@ pg_ctl -s -m fast stop
 # Its cipher hides the plain column as well
 without_secrets "$work/repo" value- plain-
 # The drill's own directory, not the lost one's
-drill pgbackrest --stanza=main --pg1-path={} restore
+drill pgbackrest
 echo 'pgBackRest: done'
