@@ -32,15 +32,13 @@ backend_ms()
 	awk -v hz="$(getconf CLK_TCK)" '{ print ($16 + $17) * 1000 / hz }' "/proc/$(head -n 1 "$data/postmaster.pid")/stat"
 }
 
-# tps SCRIPT [ARGUMENT...]: runs it by pgbench, with these arguments; transactions a
-# second, and a second of CPU time.
+# tps SCRIPT: runs it by pgbench; transactions a second, and a second of CPU time.
 tps()
 {
 	printf '%s\n' "$1" >"$tmp/script"
-	shift
 	before=$(backend_ms)
-	pgbench -n -M "${mode:-prepared}" -c "$clients" -j "$clients" -T "$seconds" -D rows="$rows" -f "$tmp/script" "$@" \
-		>"$tmp/tps" 2>>"$log" || die "pgbench failed: $(cat "$tmp/script")"
+	pgbench -n -M "${mode:-prepared}" -c "$clients" -j "$clients" -T "$seconds" -D rows="$rows" -f "$tmp/script" \
+		>"$tmp/tps" 2>>"$log" || die "pgbench failed: $1"
 	sleep 0.2					# the server learns of its backends' end
 	awk -v before="$before" -v after="$(backend_ms)" '
 		/^number of transactions actually processed/ { split($6, n, "/") }

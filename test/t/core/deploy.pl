@@ -84,11 +84,14 @@ for my $file (@files)
 		my ($name) = $statement =~ /^CREATE SERVER (\w+)/;
 		is($node->query('postgres', "BEGIN; $statement SELECT srvname FROM pg_foreign_server WHERE srvname = '$name'; ROLLBACK"), $name, "$file: server $name");
 	}
-	my %settings = map { $_ => 1 } $text{$file} =~ /(?<![\w.-])(pgseal\.(?:default_server|keyring_file|cache_\w+|kms_\w+|worker_\w+))\b/g;
-	for my $setting (sort keys %settings)
-	{
-		is($node->query('postgres', "SELECT count(*) FROM pg_settings WHERE name = '$setting'"), 1, "$file: $setting is a setting");
-	}
+	# Settings, relations and functions; not names of files
+	my %names = map { $_ => 1 } $text{$file} =~ /(?<![\w.\/-])pgseal\.(?!(?:so|control|yml|collector|keyrings)\b)(\w+)/g;
+	my $known = $node->query('postgres', "SELECT string_agg(name, ' ') FROM (
+		SELECT substr(name, 8) AS name FROM pg_settings WHERE name LIKE 'pgseal.%'
+		UNION SELECT relname FROM pg_class WHERE relnamespace = 'pgseal'::regnamespace
+		UNION SELECT proname FROM pg_proc WHERE pronamespace = 'pgseal'::regnamespace) n");
+	my %known = map { $_ => 1 } split / /, $known;
+	is(join(' ', grep { !$known{$_} } sort keys %names), '', "$file: what it names of pgseal is there");
 }
 $node->stop;
 
