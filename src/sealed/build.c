@@ -19,6 +19,7 @@
 #include "lib/binaryheap.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
 #include "base/compat.h"
@@ -34,6 +35,7 @@
 
 typedef struct Row
 {
+	uint64		prefix;			/* of its first column, to sort by */
 	const uint8 *key;
 	uint64		tid;
 	int32		key_len;
@@ -84,6 +86,8 @@ typedef struct Build
 	double		num_tuples;
 
 	Arena		arena;
+	bool		has_prefix;		/* rows have one, else it is 0 */
+	bool		prefix_is_key;	/* it says all that the key does */
 	Row		   *items;
 	int64		num_items;
 	int64		max_items;
@@ -149,10 +153,66 @@ compare_items(const void *a, const void *b, void *index)
 	return pgseal_sealed_compare(index, left->key, left->tid, right->key, right->tid);
 }
 
+/*
+ * The first eight bytes of a row's first column, as a number in the order of the
+ * index.  Where they are all of it, a last bit tells them from NULL.
+ */
+static uint64
+prefix_of(const Build *build, const uint8 *key)
+{
+	const PgsealSealedColumn *column = &build->index.columns[0];
+	int			len = pgseal_sealed_next_column(&key);
+	uint64		prefix = 0;
+
+	if (!build->has_prefix)
+		return 0;
+	if (len < 0)
+		return column->nulls_first ? 0 : PG_UINT64_MAX;
+	memcpy(&prefix, key, Min(len, sizeof(prefix)));
+	prefix = pg_ntoh64(prefix);
+	if (column->descending)
+		prefix = ~prefix;
+	if (build->prefix_is_key)
+		prefix = (prefix & ~UINT64CONST(0xFF)) | 1;
+	return prefix;
+}
+
+static inline int
+compare_rows(const Row *a, const Row *b, const Build *build)
+{
+	if (a->prefix != b->prefix)
+		return a->prefix < b->prefix ? -1 : 1;
+	if (build->prefix_is_key)
+		return (a->tid > b->tid) - (a->tid < b->tid);
+	return compare_items(a, b, (void *) &build->index);
+}
+
+#define ST_SORT sort_rows
+#define ST_ELEMENT_TYPE Row
+#define ST_COMPARE(a, b, build) compare_rows(a, b, build)
+#define ST_COMPARE_ARG_TYPE const Build
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 static void
 sort_items(Build *build)
 {
-	qsort_arg(build->items, build->num_items, sizeof(Row), compare_items, &build->index);
+	sort_rows(build->items, build->num_items, build);
+}
+
+/* What is less than eight bytes and of one length is its prefix */
+static void
+choose_prefix(Build *build)
+{
+	const PgsealSealedColumn *column = &build->index.columns[0];
+
+	build->has_prefix = column->order == PGSEAL_SEALED_BY_BYTES;
+	build->prefix_is_key = build->has_prefix && build->index.num_columns == 1 &&
+		(column->terms != PGSEAL_SEALED_WHOLE ||
+		 (column->type->base->payload == PGSEAL_PAYLOAD_FIXED &&
+		  column->type->base->width < sizeof(uint64)));
 }
 
 static void
@@ -207,6 +267,7 @@ add_row(Build *build, const uint8 *key, int key_len, uint64 tid)
 		build->items = repalloc_huge(build->items, sizeof(Row) * build->max_items);
 	}
 	item = &build->items[build->num_items++];
+	item->prefix = prefix_of(build, key);
 	item->key = arena_copy(&build->arena, key, key_len);
 	item->key_len = key_len;
 	item->tid = tid;
@@ -613,6 +674,7 @@ pgseal_sealed_build(Relation heap, Relation relation, struct IndexInfo *info)
 	build->nodes = palloc(sizeof(StoredNode) * build->max_nodes);
 
 	pgseal_sealed_create(&build->index, relation, heap);
+	choose_prefix(build);
 	result->heap_tuples = table_index_build_scan(heap, relation, info, true, true, collect, build,
 												 NULL);
 	pgseal_wipe(build->key.data, build->key.maxlen);

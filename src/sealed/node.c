@@ -182,49 +182,87 @@ typedef struct Reader
 {
 	const uint8 *next;
 	const uint8 *end;
+	const PgsealSealedIndex *index;
+	uint32		id;
 } Reader;
 
 static void
-report_malformed(void)
+report_malformed(const Reader *in)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("malformed node of a sealed index")));
+			 errmsg("node in block %u of sealed index \"%s\" is malformed",
+					pgseal_sealed_block(in->index, in->id), NameStr(in->index->name))));
 }
 
+/* So many bytes has a varint at most */
+#define VARINT_BYTES	10
+
 static uint64
-read_varint(Reader *in)
+read_long_varint(Reader *in)
 {
+	const uint8 *end = in->next + Min(in->end - in->next, VARINT_BYTES);
 	uint64		number = 0;
 
-	for (int shift = 0; shift < 64; shift += 7)
+	for (int shift = 0; in->next < end; shift += 7)
 	{
-		uint8		byte;
+		uint8		byte = *in->next++;
 
-		if (in->next >= in->end)
-			break;
-		byte = *in->next++;
 		number |= (uint64) (byte & 0x7F) << shift;
 		if ((byte & 0x80) == 0)
 			return number;
 	}
-	report_malformed();
+	report_malformed(in);
 	return 0;
 }
 
-static uint64
-read_int(Reader *in, int width)
+static inline uint64
+read_varint(Reader *in)
 {
-	uint64		number = 0;
-
-	if (in->end - in->next < width)
-		report_malformed();
-	while (width-- > 0)
-		number = (number << 8) | *in->next++;
-	return number;
+	if (likely(in->next < in->end && (*in->next & 0x80) == 0))
+		return *in->next++;
+	return read_long_varint(in);
 }
 
-static void
+static inline const uint8 *
+skip_bytes(Reader *in, size_t num)
+{
+	const uint8 *bytes = in->next;
+
+	if (unlikely(num > (size_t) (in->end - in->next)))
+		report_malformed(in);
+	in->next += num;
+	return bytes;
+}
+
+static inline uint64
+read_int8(Reader *in)
+{
+	uint64		be;
+
+	memcpy(&be, skip_bytes(in, sizeof(be)), sizeof(be));
+	return pg_ntoh64(be);
+}
+
+static inline uint32
+read_int4(Reader *in)
+{
+	uint32		be;
+
+	memcpy(&be, skip_bytes(in, sizeof(be)), sizeof(be));
+	return pg_ntoh32(be);
+}
+
+static inline int
+read_int2(Reader *in)
+{
+	uint16		be;
+
+	memcpy(&be, skip_bytes(in, sizeof(be)), sizeof(be));
+	return pg_ntoh16(be);
+}
+
+static inline void
 read_key(Reader *in, const PgsealSealedIndex *index, PgsealSealedEntry *out_entry)
 {
 	out_entry->key = in->next;
@@ -232,19 +270,40 @@ read_key(Reader *in, const PgsealSealedIndex *index, PgsealSealedEntry *out_entr
 	{
 		uint64		len = read_varint(in);
 
-		if (len > (uint64) (in->end - in->next) + 1)
-			report_malformed();
 		if (len > 0)
-			in->next += len - 1;
+			(void) skip_bytes(in, len - 1);
 	}
 	out_entry->key_len = in->next - out_entry->key;
 }
 
-static void
+static inline void
 read_place(Reader *in, const PgsealSealedIndex *index, PgsealSealedEntry *out_entry)
 {
 	read_key(in, index, out_entry);
-	out_entry->tid = read_int(in, TID_BYTES);
+	out_entry->tid = read_int8(in);
+}
+
+/* The rows of a key, whose number is known to be right; most of a search's time */
+static void
+read_rows(Reader *in, const PgsealSealedEntry *key, PgsealSealedEntry *out_entries, uint64 num)
+{
+	const uint8 *next = in->next;
+	const uint8 *end = in->end;
+	PgsealSealedEntry entry = *key;
+
+	for (uint64 i = 0; i < num; i++)
+	{
+		if (likely(next < end && (*next & 0x80) == 0))
+			entry.tid += *next++;
+		else
+		{
+			in->next = next;
+			entry.tid += read_long_varint(in);
+			next = in->next;
+		}
+		out_entries[i] = entry;
+	}
+	in->next = next;
 }
 
 static void
@@ -252,18 +311,15 @@ read_leaf(Reader *in, const PgsealSealedIndex *index, PgsealSealedNode *node, in
 {
 	while (node->num_entries < num)
 	{
-		PgsealSealedEntry entry = {0};
+		PgsealSealedEntry key = {0};
 		uint64		n;
 
-		read_key(in, index, &entry);
+		read_key(in, index, &key);
 		n = read_varint(in);
 		if (n == 0 || n > num - node->num_entries)
-			report_malformed();
-		while (n-- > 0)
-		{
-			entry.tid += read_varint(in);
-			node->entries[node->num_entries++] = entry;
-		}
+			report_malformed(in);
+		read_rows(in, &key, node->entries + node->num_entries, n);
+		node->num_entries += n;
 	}
 }
 
@@ -278,7 +334,7 @@ read_inner(Reader *in, const PgsealSealedIndex *index, PgsealSealedNode *node, i
 			read_place(in, index, entry);
 		else
 			memset(entry, 0, sizeof(*entry));
-		entry->child = read_int(in, 4);
+		entry->child = read_int4(in);
 		entry->below = read_varint(in);
 	}
 	node->num_entries = num;
@@ -288,22 +344,22 @@ PgsealSealedNode *
 pgseal_sealed_decode(const PgsealSealedIndex *index, uint32 id, uint8 *plain)
 {
 	PgsealSealedNode *node = palloc0(sizeof(PgsealSealedNode));
-	Reader		in = {plain, plain + index->node_bytes};
+	Reader		in = {plain, plain + index->node_bytes, index, id};
 	int			flags;
 	int			num;
 
 	node->id = id;
 	node->plain = plain;
 	node->plain_len = index->node_bytes;
-	node->level = read_int(&in, 1);
-	flags = read_int(&in, 1);
-	node->left = read_int(&in, 4);
-	node->right = read_int(&in, 4);
+	node->level = *skip_bytes(&in, 1);
+	flags = *skip_bytes(&in, 1);
+	node->left = read_int4(&in);
+	node->right = read_int4(&in);
 	if (flags & HAS_LOW)
 		read_place(&in, index, &node->low);
 	if (flags & HAS_HIGH)
 		read_place(&in, index, &node->high);
-	num = read_int(&in, 2);
+	num = read_int2(&in);
 	node->max_entries = num + 1;	/* one may come */
 	node->entries = palloc(sizeof(PgsealSealedEntry) * node->max_entries);
 	if (node->level == 0)
@@ -331,6 +387,11 @@ pgseal_sealed_free_node(PgsealSealedNode *node)
 {
 	if (node == NULL)
 		return;
+	if (node->holders > 1)
+	{
+		node->holders--;
+		return;
+	}
 	if (node->plain != NULL)
 	{
 		pgseal_wipe(node->plain, node->plain_len);

@@ -127,8 +127,8 @@ pgseal_sealed_key_of_bytes(const uint8 *sealed, int64 *out_key_version_id,
 }
 
 uint8 *
-pgseal_sealed_open_bytes(PgsealAead *aead, const uint8 *sealed, size_t len, const uint8 *aad,
-						 size_t aad_len)
+pgseal_sealed_open_bytes(const PgsealSealedIndex *index, BlockNumber block, PgsealAead *aead,
+						 const uint8 *sealed, size_t len, const uint8 *aad, size_t aad_len)
 {
 	uint8	   *plain = palloc(len);
 
@@ -136,7 +136,8 @@ pgseal_sealed_open_bytes(PgsealAead *aead, const uint8 *sealed, size_t len, cons
 						  sealed + PGSEAL_SEALED_HEADER_BYTES, len))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("node of a sealed index failed authentication"),
+				 errmsg("block %u of sealed index \"%s\" failed authentication", block,
+						NameStr(index->name)),
 				 errhint("REINDEX makes the index anew.")));
 	return plain;
 }

@@ -64,16 +64,17 @@ block_of(uint32 page)
  */
 
 static void
-report_malformed(void)
+report_malformed(const PgsealSealedIndex *index, BlockNumber block)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("malformed pending row of a sealed index")));
+			 errmsg("pending row in block %u of sealed index \"%s\" is malformed", block,
+					NameStr(index->name))));
 }
 
 /* Opens a record; the terms lie in what is returned, in the order of this machine */
 static uint8 *
-open_record(const PgsealSealedIndex *index, const uint8 *record, size_t len,
+open_record(const PgsealSealedIndex *index, BlockNumber block, const uint8 *record, size_t len,
 			PgsealPendingRow *out_row)
 {
 	int64		key_version_id;
@@ -83,10 +84,11 @@ open_record(const PgsealSealedIndex *index, const uint8 *record, size_t len,
 	uint8	   *plain;
 
 	if (len < LENGTH_BYTES + PGSEAL_SEALED_HEADER_BYTES + FIXED_BYTES)
-		report_malformed();
+		report_malformed(index, block);
 	len -= LENGTH_BYTES + PGSEAL_SEALED_HEADER_BYTES;
 	pgseal_sealed_key_of_bytes(record + LENGTH_BYTES, &key_version_id, &generation);
-	plain = pgseal_sealed_open_bytes(pgseal_sealed_node_key(index, key_version_id, generation),
+	plain = pgseal_sealed_open_bytes(index, block,
+									 pgseal_sealed_node_key(index, key_version_id, generation),
 									 record + LENGTH_BYTES, len, aad, sizeof(aad));
 	out_row->is_partial = (plain[0] & IS_PARTIAL) != 0;
 	out_row->is_null = (plain[0] & IS_NULL) != 0;
@@ -95,7 +97,7 @@ open_record(const PgsealSealedIndex *index, const uint8 *record, size_t len,
 	memcpy(&num_be, plain + 9, sizeof(num_be));
 	out_row->num = pg_ntoh16(num_be);
 	if (FIXED_BYTES + out_row->num * sizeof(uint32) > len)
-		report_malformed();
+		report_malformed(index, block);
 
 	/* Aligned, over the header that has been read */
 	memmove(plain, plain + FIXED_BYTES, out_row->num * sizeof(uint32));
@@ -123,7 +125,7 @@ visit_page(const PgsealSealedIndex *index, Relation relation, uint32 page_number
 	if (page == NULL)
 		return end;
 	if (end > BLCKSZ)
-		report_malformed();
+		report_malformed(index, block_of(page_number));
 	for (uint16 offset = RECORD_START; offset < end;)
 	{
 		PgsealPendingRow row;
@@ -132,8 +134,8 @@ visit_page(const PgsealSealedIndex *index, Relation relation, uint32 page_number
 
 		memcpy(&len, page + offset, sizeof(len));
 		if (len > end - offset)
-			report_malformed();
-		plain = open_record(index, page + offset, len, &row);
+			report_malformed(index, block_of(page_number));
+		plain = open_record(index, block_of(page_number), page + offset, len, &row);
 		visitor(&row, arg);
 		pgseal_wipe(plain, len - LENGTH_BYTES - PGSEAL_SEALED_HEADER_BYTES);
 		pfree(plain);

@@ -9,7 +9,8 @@
  *
  *	 key.c		a row's values as the bytes of a key, and the order of keys
  *	 node.c		entries in a node: opened bytes and back
- *	 store.c	nodes in blocks: metapage, slots; node_key.c their keys
+ *	 store.c	nodes in blocks: metapage, slots; node_key.c their keys;
+ *				node_cache.c what is opened already
  *	 pending.c	rows that have not yet come to their nodes
  *	 split.c	new nodes, and a new root
  *	 tree.c		finding a leaf, inserting
@@ -107,6 +108,7 @@ typedef struct PgsealSealedColumn
 /* An index, as an operation knows it.  Copied: the relation cache may forget. */
 typedef struct PgsealSealedIndex
 {
+	NameData	name;
 	int			num_columns;
 	PgsealSealedColumn columns[PGSEAL_SEALED_MAX_COLUMNS];
 	int32		key_hash;		/* of the key whose index key seals the nodes */
@@ -230,11 +232,19 @@ typedef struct PgsealSealedNode
 	int			max_entries;
 	uint8	   *plain;			/* what keys point into; wiped */
 	int			plain_len;
+	int			holders;		/* of one in the cache; else 0 */
 } PgsealSealedNode;
 
-/* palloc'd; plain must be too and belongs to the node.  XX001 when malformed. */
+/* palloc'd; plain must be too and belongs to the node.  XX002 when malformed. */
 extern PgsealSealedNode *pgseal_sealed_decode(const PgsealSealedIndex *index, uint32 id,
 											  uint8 *plain);
+
+/* Has an opened node children? */
+static inline bool
+pgseal_sealed_is_inner(const uint8 *plain)
+{
+	return plain[0] > 0;		/* its level */
+}
 
 /* An empty node */
 extern PgsealSealedNode *pgseal_sealed_new_node(uint32 id, int level);
@@ -287,14 +297,27 @@ extern PgsealAead *pgseal_sealed_node_key_at_hand(const PgsealSealedIndex *index
 extern void pgseal_sealed_key_of_bytes(const uint8 *sealed, int64 *out_key_version_id,
 									   uint32 *out_generation);
 
-/* Opens len bytes, palloc'd; XX001 when they are not authentic */
-extern uint8 *pgseal_sealed_open_bytes(PgsealAead *aead, const uint8 *sealed, size_t len,
+/* Opens len bytes of a block, palloc'd; XX002 when they are not authentic */
+extern uint8 *pgseal_sealed_open_bytes(const PgsealSealedIndex *index, BlockNumber block,
+									   PgsealAead *aead, const uint8 *sealed, size_t len,
 									   const uint8 *aad, size_t aad_len);
 
 /* Writes a header and len bytes */
 extern void pgseal_sealed_seal_bytes(uint8 *out_sealed, const PgsealSealedSealer *sealer,
 									 const uint8 *plain, size_t len, const uint8 *aad,
 									 size_t aad_len);
+
+/*
+ * node_cache.c: by the header of the sealed bytes
+ */
+
+/* The node, held for the caller, who frees it as any; NULL: it isn't there */
+extern PgsealSealedNode *pgseal_sealed_cached_node(const PgsealSealedIndex *index, uint32 id,
+												   const uint8 *header);
+
+/* Decodes a node, as pgseal_sealed_decode(), and keeps it for others */
+extern PgsealSealedNode *pgseal_sealed_cache_node(const PgsealSealedIndex *index, uint32 id,
+												  const uint8 *header, uint8 *plain);
 
 /*
  * store.c: nodes in blocks
@@ -321,7 +344,9 @@ extern bool pgseal_sealed_check_access(const PgsealSealedIndex *index);
 /* Is the key that seals the index gone?  Then it has nothing to tell, nor to lose. */
 extern bool pgseal_sealed_is_destroyed(const PgsealSealedIndex *index);
 
-/* Reads a node; takes and releases its block's lock */
+/*
+ * Reads a node, which the caller doesn't change; takes and releases its block's lock
+ */
 extern PgsealSealedNode *pgseal_sealed_read(const PgsealSealedIndex *index, Relation relation,
 											uint32 id);
 

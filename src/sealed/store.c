@@ -197,6 +197,7 @@ pgseal_sealed_refresh_root(PgsealSealedIndex *index, Relation relation)
 static void
 describe_columns(PgsealSealedIndex *index, Relation relation)
 {
+	namestrcpy(&index->name, RelationGetRelationName(relation));
 	index->num_columns = IndexRelationGetNumberOfKeyAttributes(relation);
 	if (index->num_columns > PGSEAL_SEALED_MAX_COLUMNS)
 		ereport(ERROR,
@@ -433,30 +434,55 @@ make_aad(uint8 aad[AAD_BYTES], const PgsealSealedIndex *index, uint32 id)
 	memcpy(aad + 2, &id_be, sizeof(id_be));
 }
 
-static PgsealSealedNode *
+static uint8 *
 open_slot(const PgsealSealedIndex *index, const uint8 *slot, uint32 id, PgsealAead *aead)
 {
 	uint8		aad[AAD_BYTES];
 
 	make_aad(aad, index, id);
-	return pgseal_sealed_decode(index, id, pgseal_sealed_open_bytes(aead, slot, index->node_bytes,
-																	aad, sizeof(aad)));
+	return pgseal_sealed_open_bytes(index, pgseal_sealed_block(index, id), aead, slot,
+									index->node_bytes, aad, sizeof(aad));
 }
 
-/* A copy of the node's slot, which costs less time under the lock than opening it */
+/*
+ * A copy of the node's slot, which costs less time under the lock than opening it.
+ * Only its header where the node is opened already: *out_cached.
+ */
 static uint8 *
 copy_slot(const PgsealSealedIndex *index, Relation relation, uint32 id,
-		  int64 *out_key_version_id, uint32 *out_generation)
+		  PgsealSealedNode **out_cached)
 {
-	int			len = SLOT_HEADER_BYTES + index->node_bytes;
-	uint8	   *slot = palloc(len);
+	int			len = SLOT_HEADER_BYTES;
 	Buffer		buffer = ReadBuffer(relation, pgseal_sealed_block(index, id));
+	const uint8 *slot;
+	uint8	   *copy;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	memcpy(slot, slot_of(index, BufferGetPage(buffer), id), len);
+	slot = slot_of(index, BufferGetPage(buffer), id);
+	*out_cached = pgseal_sealed_cached_node(index, id, slot);
+	if (*out_cached == NULL)
+		len += index->node_bytes;
+	copy = memcpy(palloc(len), slot, len);
 	UnlockReleaseBuffer(buffer);
-	pgseal_sealed_key_of_bytes(slot, out_key_version_id, out_generation);
-	return slot;
+	return copy;
+}
+
+/* What has been copied as a node; the copy is freed */
+static PgsealSealedNode *
+node_of_copy(const PgsealSealedIndex *index, uint8 *copy, uint32 id, PgsealAead *aead,
+			 PgsealSealedNode *cached)
+{
+	PgsealSealedNode *node = cached;
+
+	if (node == NULL)
+	{
+		uint8	   *plain = open_slot(index, copy, id, aead);
+
+		node = pgseal_sealed_is_inner(plain) ? pgseal_sealed_cache_node(index, id, copy, plain) :
+			pgseal_sealed_decode(index, id, plain);
+	}
+	pfree(copy);
+	return node;
 }
 
 PgsealSealedNode *
@@ -464,12 +490,12 @@ pgseal_sealed_read(const PgsealSealedIndex *index, Relation relation, uint32 id)
 {
 	int64		key_version_id;
 	uint32		generation;
-	uint8	   *slot = copy_slot(index, relation, id, &key_version_id, &generation);
-	PgsealSealedNode *node = open_slot(index, slot, id,
-									   pgseal_sealed_node_key(index, key_version_id, generation));
+	PgsealSealedNode *cached;
+	uint8	   *copy = copy_slot(index, relation, id, &cached);
 
-	pfree(slot);
-	return node;
+	pgseal_sealed_key_of_bytes(copy, &key_version_id, &generation);
+	return node_of_copy(index, copy, id,
+						pgseal_sealed_node_key(index, key_version_id, generation), cached);
 }
 
 PgsealSealedNode *
@@ -477,12 +503,17 @@ pgseal_sealed_peek(const PgsealSealedIndex *index, Relation relation, uint32 id)
 {
 	int64		key_version_id;
 	uint32		generation;
-	uint8	   *slot = copy_slot(index, relation, id, &key_version_id, &generation);
-	PgsealAead *aead = pgseal_sealed_node_key_at_hand(index, key_version_id, generation);
-	PgsealSealedNode *node = aead != NULL ? open_slot(index, slot, id, aead) : NULL;
+	PgsealSealedNode *cached;
+	uint8	   *copy = copy_slot(index, relation, id, &cached);
+	PgsealAead *aead;
 
-	pfree(slot);
-	return node;
+	pgseal_sealed_key_of_bytes(copy, &key_version_id, &generation);
+	aead = pgseal_sealed_node_key_at_hand(index, key_version_id, generation);
+	if (aead != NULL)
+		return node_of_copy(index, copy, id, aead, cached);
+	pgseal_sealed_free_node(cached);
+	pfree(copy);
+	return NULL;
 }
 
 PgsealSealedNode *
@@ -495,7 +526,8 @@ pgseal_sealed_open_locked(const PgsealSealedIndex *index, Page page, uint32 id)
 
 	pgseal_sealed_key_of_bytes(slot, &key_version_id, &generation);
 	aead = pgseal_sealed_node_key_at_hand(index, key_version_id, generation);
-	return aead != NULL ? open_slot(index, slot, id, aead) : NULL;
+	return aead == NULL ? NULL :
+		pgseal_sealed_decode(index, id, open_slot(index, slot, id, aead));
 }
 
 bool

@@ -73,8 +73,8 @@ may_use_all_servers(void)
 }
 
 /* Keys that aren't named, like that of an expression, count as the default key */
-static bool
-may_use_key(int32 hash)
+bool
+pgseal_may_use_key(int32 hash)
 {
 	PgsealKeyRow *key;
 
@@ -96,7 +96,7 @@ may_use(Oid relation, AttrNumber attnum)
 
 	if (attnum > 0)
 		get_atttypetypmodcoll(relation, attnum, &type, &hash, &collation);
-	return may_use_key(hash);
+	return pgseal_may_use_key(hash);
 }
 
 /*
@@ -113,7 +113,7 @@ hidden_tokens_walker(Node *node, void *context)
 	if (pgseal_stored_column(node) != NULL)
 	{
 		*has_tokens = true;
-		if (!may_use_key(pgseal_stored_column_typmod(node)))
+		if (!pgseal_may_use_key(pgseal_stored_column_typmod(node)))
 			return true;
 	}
 	return expression_tree_walker(node, hidden_tokens_walker, context);

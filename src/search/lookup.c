@@ -50,6 +50,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "keys/keyring.h"
+#include "search/denied.h"
 #include "search/extend.h"
 #include "search/lookup.h"
 #include "search/on_conflict.h"
@@ -238,17 +239,21 @@ static PlannedStmt *
 lookup_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
 	PgsealExtension extension = {0};
+	bool		hides_rows = false;
 	PlannedStmt *plan;
 
 	pgseal_unopen_comparisons(parse);
 	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_extension_oid()))
 	{
+		hides_rows = pgseal_mark_denied(parse);
 		pgseal_tokens_alike(parse);
 		extend_queries((Node *) parse, &extension);
 	}
 	plan = prev_planner ?
 		prev_planner(parse, query_string, cursor_options, params) :
 		standard_planner(parse, query_string, cursor_options, params);
+
+	plan->dependsOnRole |= hides_rows;
 
 	/* Plan again when an index key is replaced */
 	if (extension.extended)

@@ -19,6 +19,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -308,6 +309,34 @@ pgseal_type_encode(const PgsealType *type, Datum value, size_t *out_len,
 	return payload;
 }
 
+/*
+ * The characters in the server's encoding, terminated.  PostgreSQL's own conversion
+ * would show those that it lacks in its error.
+ */
+static char *
+server_from_utf8(const uint8 *payload, size_t len)
+{
+	int			encoding = GetDatabaseEncoding();
+	size_t		room = len * MAX_CONVERSION_GROWTH + 1;
+	char	   *text;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return pnstrdup((const char *) payload, len);
+	if (room > INT_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("sealed value is too long for a conversion of its characters")));
+	text = MemoryContextAllocHuge(CurrentMemoryContext, room);
+	if (pg_do_encoding_conversion_buf(FindDefaultConversionProc(PG_UTF8, encoding), PG_UTF8,
+									  encoding, (unsigned char *) payload, (int) len,
+									  (unsigned char *) text, (int) room, true) != (int) len)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+				 errmsg("sealed value has a character that encoding \"%s\" lacks",
+						pg_encoding_to_char(encoding))));
+	return text;
+}
+
 Datum
 pgseal_type_decode(const PgsealType *type, const uint8 *payload, size_t len)
 {
@@ -323,20 +352,11 @@ pgseal_type_decode(const PgsealType *type, const uint8 *payload, size_t len)
 
 		case PGSEAL_PAYLOAD_TEXT:
 			if (GetDatabaseEncoding() != PG_UTF8 && len > 0)
-			{
-				char	   *copy = pnstrdup((const char *) payload, len);
-
-				return PointerGetDatum(cstring_to_text(pg_any_to_server(copy, len, PG_UTF8)));
-			}
+				return PointerGetDatum(cstring_to_text(server_from_utf8(payload, len)));
 			return PointerGetDatum(cstring_to_text_with_len((const char *) payload, len));
 
 		case PGSEAL_PAYLOAD_JSON:
-			{
-				char	   *copy = pnstrdup((const char *) payload, len);
-
-				return DirectFunctionCall1(jsonb_in,
-										   CStringGetDatum(pg_any_to_server(copy, len, PG_UTF8)));
-			}
+			return DirectFunctionCall1(jsonb_in, CStringGetDatum(server_from_utf8(payload, len)));
 
 		case PGSEAL_PAYLOAD_SEND:
 			{
