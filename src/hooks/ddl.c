@@ -520,6 +520,8 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 
 	if (IsA(pstmt->utilityStmt, CreateExtensionStmt))
 		check_extension_schema((CreateExtensionStmt *) pstmt->utilityStmt);
+	if (IsA(pstmt->utilityStmt, IndexStmt) && OidIsValid(pgseal_extension_oid()))
+		pgseal_refuse_index((IndexStmt *) pstmt->utilityStmt);
 	if (ours)
 	{
 		if (read_only_tree)

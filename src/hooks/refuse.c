@@ -18,6 +18,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
@@ -27,6 +28,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -284,6 +286,35 @@ check_index(Oid relation)
 					 errmsg("index \"%s\" would reveal the order of encrypted values",
 							NameStr(class_form->relname)),
 					 errhint("Use USING sealed (column), or for equality an index on blind_index(column), which may be UNIQUE.")));
+	}
+}
+
+/*
+ * BRIN, GIN and others have no operator classes for encrypted values, which PostgreSQL
+ * would say without a hint at what has.
+ */
+void
+pgseal_refuse_index(const IndexStmt *stmt)
+{
+	Oid			relation = RangeVarGetRelid(stmt->relation, NoLock, true);
+	Oid			method = get_am_oid(stmt->accessMethod, true);
+	ListCell   *lc;
+
+	if (!OidIsValid(relation) || !OidIsValid(method))
+		return;
+	foreach(lc, stmt->indexParams)
+	{
+		IndexElem  *element = lfirst_node(IndexElem, lc);
+		Oid			type = element->name == NULL ? InvalidOid :
+			get_atttype(relation, get_attnum(relation, element->name));
+
+		if (OidIsValid(type) && element->opclass == NIL && pgseal_type_by_oid(getBaseType(type)) != NULL &&
+			!OidIsValid(GetDefaultOpClass(type, method)))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("access method \"%s\" cannot index encrypted column \"%s\"",
+							stmt->accessMethod, element->name),
+					 errhint("Use USING sealed (column).")));
 	}
 }
 

@@ -9,6 +9,7 @@
 #define PGSEAL_REFUSE_H
 
 #include "postgres.h"
+#include "nodes/parsenodes.h"
 
 /* DROP EXTENSION pgseal takes its servers along; ddl.c sets this meanwhile */
 extern bool pgseal_refuse_dropping_extension;
@@ -21,6 +22,9 @@ extern void pgseal_refuse_without_usage(int32 key_hash);
 
 /* Does a value of this type hold encrypted values?  Arrays, rows, domains too */
 extern bool pgseal_refuse_holds_encrypted(Oid type);
+
+/* 0A000 where an access method has no operator class for an encrypted column */
+extern void pgseal_refuse_index(const IndexStmt *stmt);
 
 /* 0A000 when a trigger that was just made can't work on the columns it names */
 extern void pgseal_refuse_trigger(Oid trigger);

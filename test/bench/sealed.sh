@@ -69,28 +69,47 @@ compare "~ 'user77[0-9]8@'" 200 "SELECT id FROM @t WHERE email ~ ('user77[0-9]' 
 compare "@> that finds a row" 2000 "SELECT id FROM docs_@t WHERE doc @> jsonb_build_object('n', i)"
 compare "@> that finds a thousandth" 200 "SELECT id FROM docs_@t WHERE doc @> jsonb_build_object('a', i)"
 
-# Beyond the row: with the index less without it
+# Beyond the row: with the index less without it; microseconds, and bytes of WAL when
+# no page is written for the first time after a checkpoint
 insert()
 {
 	sql -c "DROP TABLE IF EXISTS into_$1" -c "CREATE TABLE into_$1 (LIKE $1)" -c "INSERT INTO into_$1 SELECT * FROM $1 LIMIT 100000"
-	[ -z "$2" ] || sql -c "CREATE INDEX ON into_$1 USING $2 (salary)"
-	ms "INSERT INTO into_$1 SELECT * FROM $1 OFFSET 100000 LIMIT 50000;"
+	[ -z "$2" ] || sql -c "CREATE INDEX ON into_$1 USING $2"
+	sql -c "CHECKPOINT" -c "INSERT INTO into_$1 SELECT * FROM $1 OFFSET 100000 LIMIT 5000"
+	before=$(sql -c "SELECT pg_current_wal_insert_lsn()")
+	used=$(ms "INSERT INTO into_$1 SELECT * FROM $1 OFFSET 105000 LIMIT 50000;")
+	echo "$used" "$(sql -c "SELECT pg_current_wal_insert_lsn() - '$before'")"
 }
 insert_beyond()
 {
-	without=$(insert "$1" "")
-	with=$(insert "$1" "$(method $1)")
-	awk -v a="$without" -v b="$with" 'BEGIN { printf "%.2f\n", (b - a) * 1000 / 50000 }'
+	echo "$(insert "$2" "") $(insert "$2" "$1")" | awk '{ printf "%.2f %.0f\n", ($3 - $1) * 1000 / 50000, ($4 - $2) / 50000 }'
 }
-turns insert_beyond
-row "insert, beyond the row" "$(figure "\$2" "%.1f us")" "" "$(figure "\$1" "%.1f us")"
-insert_trigrams()
+compare_inserts()
 {
-	without=$(insert "$1" "")
-	sql -c "DROP TABLE IF EXISTS into_$1" -c "CREATE TABLE into_$1 (LIKE $1)" -c "INSERT INTO into_$1 SELECT * FROM $1 LIMIT 100000" \
-		-c "CREATE INDEX ON into_$1 USING $(parts $1 email gin_trgm_ops sealed_trgm_ops)"
-	with=$(ms "INSERT INTO into_$1 SELECT * FROM $1 OFFSET 100000 LIMIT 50000;")
-	awk -v a="$without" -v b="$with" 'BEGIN { printf "%.2f\n", (b - a) * 1000 / 50000 }'
+	turns beside_of "$2" "$3"
+	row "$1" "$(figure "\$3" "%.1f us")$(figure "\$4" " %.0f B")" "" "$(figure "\$1" "%.1f us")$(figure "\$2" " %.0f B")"
 }
-turns insert_trigrams
-row "insert of trigrams, beyond the row" "$(figure "\$2" "%.1f us")" "" "$(figure "\$1" "%.1f us")"
+# beside_of INDEX-OF-PLAIN INDEX-OF-SEALED CONTESTANT
+beside_of()
+{
+	case $3 in plain) insert_beyond "$1" plain ;; *) insert_beyond "$2" sealed ;; esac
+}
+compare_inserts "insert of salary, beyond the row" "btree (salary)" "sealed (salary)"
+compare_inserts "  in nodes of 1 kB" "btree (salary)" "sealed (salary) WITH (node_size = 1024)"
+compare_inserts "insert of ts, beyond the row" "btree (ts)" "sealed (ts)"
+compare_inserts "  in nodes of 1 kB" "btree (ts)" "sealed (ts) WITH (node_size = 1024)"
+compare_inserts "insert of trigrams, beyond the row" "gin (email gin_trgm_ops)" "sealed (email sealed_trgm_ops)"
+
+# Of rows with an index on salary, each in a transaction of its own
+saved_clients=$clients
+clients=4
+inserts()
+{
+	sql -c "DROP TABLE IF EXISTS into_$1" -c "CREATE TABLE into_$1 (LIKE $1)" -c "INSERT INTO into_$1 SELECT * FROM $1 LIMIT 100000" \
+		-c "CREATE INDEX ON into_$1 USING $(method "$1") (salary)"
+	tps "\\set i random(1, 1000000)
+INSERT INTO into_$1 VALUES (:i, (:i * 7919::bigint % 100000)::int, '2020-01-01', 'user');"
+}
+turns inserts
+row "inserts of four clients, of those into plain" "$(share)"
+clients=$saved_clients
