@@ -79,7 +79,7 @@ sub start_load
 {
 	my ($seconds) = @_;
 	my @runs;
-	for ([ $writer, 3 ], [ $reader, 2 ], [ $vacuum, 1 ])
+	for ([ $writer, 2 ], [ $reader, 1 ], [ $vacuum, 1 ])
 	{
 		my ($script, $clients) = @$_;
 		my ($out, $err) = ('', '');
@@ -99,8 +99,8 @@ sub sound
 }
 
 # At once
-my @runs = start_load(10);
-sleep 3;
+my @runs = start_load(6);
+sleep 2;
 $node->safe_psql('postgres', "SELECT pgseal.rotate_index_key('public.t')");
 $node->safe_psql('postgres', "SELECT pgseal.retire_index_key('public.t')");
 $_->{handle}->finish foreach @runs;
@@ -115,9 +115,9 @@ $standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nmax_standby
 PostgreSQL::Test::Utils::system_or_bail('cp', $node->data_dir . '.keyring', $standby->data_dir . '.keyring');
 $standby->start;
 
-@runs = start_load(8);
+@runs = start_load(5);
 my $answers = 0;
-my $deadline = time + 6;
+my $deadline = time + 4;
 while (time < $deadline)
 {
 	my ($ret, $out, $err) = $standby->psql('postgres', "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT compare(1); COMMIT");
@@ -130,7 +130,7 @@ sound('standby', $standby);
 $standby->stop;
 
 # A crash
-for my $round (1 .. 3)
+for my $round (1 .. 2)
 {
 	@runs = start_load(30);
 	sleep 2;
@@ -144,7 +144,7 @@ for my $round (1 .. 3)
 }
 
 # CREATE INDEX CONCURRENTLY and REINDEX CONCURRENTLY beside writers
-@runs = start_load(8);
+@runs = start_load(5);
 $node->safe_psql('postgres', 'CREATE INDEX CONCURRENTLY t_w ON t USING sealed (v sealed_trgm_ops)');
 $node->safe_psql('postgres', 'REINDEX INDEX CONCURRENTLY t_d');
 $_->{handle}->finish for @runs;
