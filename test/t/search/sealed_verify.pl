@@ -51,7 +51,7 @@ $node->start;
 for my $damaged (1 .. $nodes)
 {
 	my ($ret, $out, $err) = $node->psql('postgres', "SELECT * FROM pgseal.verify_index('t_$damaged')");
-	like($err, qr/failed authentication/, "node $damaged of $nodes");
+	like($err, qr/block \d+ of sealed index "t_$damaged" failed authentication/, "node $damaged of $nodes");
 }
 $node->safe_psql('postgres', 'REINDEX INDEX t_1');
 is($node->safe_psql('postgres', "SELECT misplaced, rows, missing FROM pgseal.verify_index('t_1')"), '0|1500|0', 'REINDEX makes it anew');
