@@ -62,14 +62,14 @@ _PG_init(void)
 				 errmsg("pgseal must be loaded via \"shared_preload_libraries\""),
 				 errhint("Add the line  shared_preload_libraries = 'pgseal'  to postgresql.conf and restart the server.")));
 
-	pgseal_guc_init();
+	pgseal_settings_init();
 	pgseal_citus_init();
 	pgseal_extension_init();
 	pgseal_basetype_init();
-	pgseal_keycache_init();
+	pgseal_shared_cache_init();
 	pgseal_wakeup_init();
-	pgseal_kms_shared_init();
-	pgseal_kms_stat_init();
+	pgseal_credentials_init();
+	pgseal_kms_counters_init();
 	pgseal_keyring_init();
 	pgseal_value_init();
 	pgseal_lookup_init();
@@ -78,7 +78,7 @@ _PG_init(void)
 	pgseal_verify_init();
 	pgseal_verify_conflict_init();
 	pgseal_ledger_record_init();
-	pgseal_transparent_init();
+	pgseal_open_results_init();
 	pgseal_parallel_init();
 	pgseal_hidden_parameters_init();
 	pgseal_plain_callers_init();

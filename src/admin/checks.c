@@ -96,7 +96,7 @@ check_version(ReturnSetInfo *result, const PgsealVersionRow *version)
 		put(result, object, "invalid", psprintf("There is no foreign server \"%s\".", version->server));
 		return;
 	}
-	status = pgseal_material_fetch(version, key, &error);
+	status = pgseal_wrapping_fetch(version, key, &error);
 	pgseal_wipe(key, sizeof(key));
 	put(result, object, pgseal_kms_status_name(status),
 		status == PGSEAL_KMS_OK ? NULL : pgseal_kms_error_text(&error));

@@ -146,13 +146,13 @@ pgseal_rotate_key(PG_FUNCTION_ARGS)
 Datum
 pgseal_rewrap(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(pgseal_lifecycle_rewrap(text_argument(fcinfo, 0)));
+	PG_RETURN_INT64(pgseal_rewrap_server(text_argument(fcinfo, 0)));
 }
 
 Datum
 pgseal_move_key(PG_FUNCTION_ARGS)
 {
-	pgseal_lifecycle_move(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	pgseal_rewrap_move(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 						  text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	PG_RETURN_VOID();
 }
@@ -161,7 +161,7 @@ pgseal_move_key(PG_FUNCTION_ARGS)
 Datum
 pgseal_destroy_key(PG_FUNCTION_ARGS)
 {
-	pgseal_lifecycle_destroy(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	pgseal_destroy_versions(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 							 text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_BOOL(2));
 	PG_RETURN_VOID();
 }
@@ -170,7 +170,7 @@ pgseal_destroy_key(PG_FUNCTION_ARGS)
 Datum
 pgseal_destroy_version(PG_FUNCTION_ARGS)
 {
-	pgseal_lifecycle_destroy_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1),
+	pgseal_destroy_one_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1),
 									 text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_BOOL(3));
 	PG_RETURN_VOID();
 }

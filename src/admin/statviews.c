@@ -48,7 +48,7 @@ pgseal_cache_stats(PG_FUNCTION_ARGS)
 	PgsealCacheStats stats;
 	int			i = 0;
 
-	pgseal_keycache_stats(&stats);
+	pgseal_shared_cache_stats(&stats);
 	values[i++] = Int64GetDatum(stats.slots);
 	values[i++] = Int64GetDatum(stats.used);
 	values[i++] = Int64GetDatum(stats.hits);
@@ -72,7 +72,7 @@ pgseal_key_stats(PG_FUNCTION_ARGS)
 	PgsealKeyStats stats;
 	TimestampTz lead = pgseal_clock_lead();
 
-	pgseal_keycache_key_stats(PG_GETARG_INT64(0), &stats);
+	pgseal_shared_cache_key_stats(PG_GETARG_INT64(0), &stats);
 	values[0] = Int64GetDatum(stats.seals);
 	values[1] = BoolGetDatum(stats.cached);
 	values[2] = TimestampTzGetDatum(pgseal_clock_time(stats.published_at, lead));
@@ -94,7 +94,7 @@ put_operation(ReturnSetInfo *result, const PgsealKmsServerStats *server, int ope
 	int			i = 0;
 
 	values[i++] = ObjectIdGetDatum(server->server);
-	values[i++] = CStringGetTextDatum(pgseal_kms_stat_operation(operation));
+	values[i++] = CStringGetTextDatum(pgseal_kms_counters_operation(operation));
 	values[i++] = Int64GetDatum(stat->calls);
 	values[i++] = Int64GetDatum(stat->succeeded);
 	values[i++] = Int64GetDatum(stat->unreachable);
@@ -123,7 +123,7 @@ pgseal_kms_stats(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PgsealKmsServerStats *stats;
-	int			num = pgseal_kms_stat_servers(&stats);
+	int			num = pgseal_kms_counters_servers(&stats);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < num; i++)
@@ -137,7 +137,7 @@ pgseal_kms_stats(PG_FUNCTION_ARGS)
 Datum
 pgseal_stat_kms_reset(PG_FUNCTION_ARGS)
 {
-	pgseal_kms_stat_reset(PG_ARGISNULL(0) ? InvalidOid :
+	pgseal_kms_counters_reset(PG_ARGISNULL(0) ? InvalidOid :
 						  get_foreign_server_oid(text_to_cstring(PG_GETARG_TEXT_PP(0)), false));
 	PG_RETURN_VOID();
 }

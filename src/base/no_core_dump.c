@@ -22,7 +22,7 @@
 #include "base/settings.h"
 
 void
-pgseal_process_protect(void)
+pgseal_no_core_dump(void)
 {
 	static bool done = false;
 

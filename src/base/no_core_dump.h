@@ -13,6 +13,6 @@
  * processes of the same user, unless pgseal.core_dumps allows them.  Called
  * before the first key is loaded.
  */
-extern void pgseal_process_protect(void);
+extern void pgseal_no_core_dump(void);
 
 #endif							/* PGSEAL_NO_CORE_DUMP_H */

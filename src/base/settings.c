@@ -212,7 +212,7 @@ define_worker(void)
 }
 
 void
-pgseal_guc_init(void)
+pgseal_settings_init(void)
 {
 	define_statements();
 	define_keys();

@@ -67,6 +67,6 @@ extern int	pgseal_reencrypt_batch; /* blocks */
 extern int	pgseal_reencrypt_delay; /* milliseconds */
 extern bool pgseal_core_dumps;
 
-extern void pgseal_guc_init(void);
+extern void pgseal_settings_init(void);
 
 #endif							/* PGSEAL_SETTINGS_H */

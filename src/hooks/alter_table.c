@@ -205,7 +205,7 @@ join_added_column(AlterTableStmt *stmt, Oid relation, ColumnDef *column)
 }
 
 void
-pgseal_alter_complete(AlterTableStmt *stmt, PgsealKeyOwner *owner)
+pgseal_alter_table_complete(AlterTableStmt *stmt, PgsealKeyOwner *owner)
 {
 	List	   *parents = parents_to_be(stmt);
 	ListCell   *lc;

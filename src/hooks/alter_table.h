@@ -13,6 +13,6 @@
 #include "hooks/own_key.h"
 
 /* Completes the types that it names, or refuses it */
-extern void pgseal_alter_complete(AlterTableStmt *stmt, PgsealKeyOwner *owner);
+extern void pgseal_alter_table_complete(AlterTableStmt *stmt, PgsealKeyOwner *owner);
 
 #endif							/* PGSEAL_ALTER_TABLE_H */

@@ -30,7 +30,7 @@ typedef struct OpeningReceiver
 } OpeningReceiver;
 
 bool
-pgseal_call_returns_sealed(CallStmt *call)
+pgseal_call_results_sealed(CallStmt *call)
 {
 	ListCell   *lc;
 
@@ -41,7 +41,7 @@ pgseal_call_returns_sealed(CallStmt *call)
 }
 
 void
-pgseal_call_open(CallStmt *call)
+pgseal_call_results_open(CallStmt *call)
 {
 	ListCell   *lc;
 
@@ -109,7 +109,7 @@ opening_destroy(DestReceiver *self)
 }
 
 DestReceiver *
-pgseal_call_receiver(CallStmt *call, DestReceiver *client)
+pgseal_call_results_receiver(CallStmt *call, DestReceiver *client)
 {
 	OpeningReceiver *receiver;
 	ListCell   *lc;

@@ -146,17 +146,17 @@ complete_create_as(CreateTableAsStmt *stmt, PgsealKeyOwner *owner)
 
 	if (query->commandType != CMD_UTILITY)
 	{
-		pgseal_targets_map(query, reseal_target, owner);
+		pgseal_result_columns_map(query, reseal_target, owner);
 		/* What REFRESH will run */
 		if (stmt->into->viewQuery != NULL)
-			pgseal_targets_map((Query *) stmt->into->viewQuery, reseal_target, owner);
+			pgseal_result_columns_map((Query *) stmt->into->viewQuery, reseal_target, owner);
 		return;
 	}
 	if (!IsA(query->utilityStmt, ExecuteStmt))
 		return;
 	prepared = FetchPreparedStatement(((ExecuteStmt *) query->utilityStmt)->name, true);
 	foreach(lc, prepared->plansource->query_list)
-		if (pgseal_transparent_opens(lfirst_node(Query, lc)))
+		if (pgseal_opens_results(lfirst_node(Query, lc)))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("CREATE TABLE AS EXECUTE would store opened values of encrypted columns"),
@@ -295,7 +295,7 @@ complete_statement(Node *stmt, const char *query_string, PgsealKeyOwner *owner)
 			pgseal_join_view((ViewStmt *) stmt, query_string);
 			break;
 		case T_RuleStmt:
-			pgseal_rule_complete((RuleStmt *) stmt);
+			pgseal_rules_complete((RuleStmt *) stmt);
 			break;
 		case T_CopyStmt:
 			check_copy((CopyStmt *) stmt, query_string);
@@ -307,7 +307,7 @@ complete_statement(Node *stmt, const char *query_string, PgsealKeyOwner *owner)
 			complete_create(&((CreateForeignTableStmt *) stmt)->base, owner);
 			break;
 		case T_AlterTableStmt:
-			pgseal_alter_complete((AlterTableStmt *) stmt, owner);
+			pgseal_alter_table_complete((AlterTableStmt *) stmt, owner);
 			break;
 		case T_CompositeTypeStmt:
 			pgseal_column_keys_complete(((CompositeTypeStmt *) stmt)->coldeflist, owner, NIL);
@@ -505,8 +505,8 @@ check_server_options(AlterForeignServerStmt *stmt)
 	if (stmt->options == NIL ||
 		pgseal_kms_provider(GetForeignDataWrapper(server->fdwid)->fdwname) == NULL)
 		return;
-	pgseal_lifecycle_check_server(stmt->servername);
-	(void) pgseal_lifecycle_rewrap(stmt->servername);
+	pgseal_rewrap_check_server(stmt->servername);
+	(void) pgseal_rewrap_server(stmt->servername);
 }
 
 static void

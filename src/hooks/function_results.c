@@ -137,15 +137,15 @@ pgseal_function_results(ParseState *pstate, Query *query)
 	{
 		case PGSEAL_ROWS_RETURNED:
 			if (!convert_row(targets, &result))
-				pgseal_targets_map(query, convert_target, &result);
+				pgseal_result_columns_map(query, convert_target, &result);
 			break;
 		case PGSEAL_ROWS_FETCHED:
 			if (pgseal_transparent)
-				pgseal_targets_map(query, open_target, query);
+				pgseal_result_columns_map(query, open_target, query);
 			break;
 		case PGSEAL_ROWS_STAY:
 			if (pgseal_transparent && pgseal_plain_caller())
-				pgseal_targets_map(query, open_target, query);
+				pgseal_result_columns_map(query, open_target, query);
 			break;
 	}
 }

@@ -129,7 +129,7 @@ open_in_queries(Node *body)
 	if (body == NULL)
 		return;
 	if (IsA(body, Query))
-		pgseal_printed_open((Query *) body);
+		pgseal_open_arguments((Query *) body);
 	else if (IsA(body, List))
 		foreach(lc, (List *) body)
 			open_in_queries(lfirst(lc));

@@ -164,7 +164,7 @@ open_printed_walker(Node *node, void *context)
 }
 
 void
-pgseal_printed_open(Query *query)
+pgseal_open_arguments(Query *query)
 {
 	Walk		walk = {list_make1(query)};
 

@@ -12,6 +12,6 @@
 #include "nodes/parsenodes.h"
 
 /* Wraps encrypted arguments of concat() and its like, in place. */
-extern void pgseal_printed_open(Query *query);
+extern void pgseal_open_arguments(Query *query);
 
 #endif							/* PGSEAL_OPEN_ARGUMENTS_H */

@@ -86,7 +86,7 @@ open_target(TargetEntry *target, void *context)
 }
 
 bool
-pgseal_transparent_opens(Query *query)
+pgseal_opens_results(Query *query)
 {
 	ListCell   *lc;
 
@@ -171,7 +171,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		prev_post_parse_analyze(pstate, query, jstate);
 
 	pgseal_citus_calls_restore(analyzed_query(query));
-	pgseal_printed_open(analyzed_query(query));
+	pgseal_open_arguments(analyzed_query(query));
 	if (inside)
 		pgseal_function_results(pstate, query);
 	if (source == NULL || pstate->p_sourcetext != source)
@@ -180,14 +180,14 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 	{
 		CallStmt   *call = (CallStmt *) query->utilityStmt;
 
-		if (pgseal_transparent && pgseal_call_returns_sealed(call))
-			pgseal_call_open(call);
+		if (pgseal_transparent && pgseal_call_results_sealed(call))
+			pgseal_call_results_open(call);
 		return;
 	}
 	result = client_query(query);
 	if (result == NULL || !pgseal_transparent || !has_encrypted_result(result))
 		return;
-	pgseal_targets_map(result, open_target, result);
+	pgseal_result_columns_map(result, open_target, result);
 }
 
 /*
@@ -377,7 +377,7 @@ pass_on_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	if (IsA(pstmt->utilityStmt, CopyStmt))
 		note_copy_into_partition((CopyStmt *) pstmt->utilityStmt);
 	if (IsA(pstmt->utilityStmt, CallStmt))
-		dest = pgseal_call_receiver((CallStmt *) pstmt->utilityStmt, dest);
+		dest = pgseal_call_results_receiver((CallStmt *) pstmt->utilityStmt, dest);
 	if (IsA(pstmt->utilityStmt, PrepareStmt))
 	{
 		prepare = copyObject((PrepareStmt *) pstmt->utilityStmt);
@@ -426,7 +426,7 @@ transparent_process_utility(PlannedStmt *pstmt, const char *query_string, bool r
 }
 
 void
-pgseal_transparent_init(void)
+pgseal_open_results_init(void)
 {
 	prev_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = transparent_post_parse_analyze;

@@ -11,9 +11,9 @@
 #include "postgres.h"
 #include "nodes/parsenodes.h"
 
-extern void pgseal_transparent_init(void);
+extern void pgseal_open_results_init(void);
 
 /* Does this analyzed statement have result columns that were opened for it? */
-extern bool pgseal_transparent_opens(Query *query);
+extern bool pgseal_opens_results(Query *query);
 
 #endif							/* PGSEAL_OPEN_RESULTS_H */

@@ -160,7 +160,7 @@ wrap_in_select(Query *query)
 }
 
 void
-pgseal_targets_map(Query *query, PgsealTargetMap map, void *context)
+pgseal_result_columns_map(Query *query, PgsealTargetMap map, void *context)
 {
 	if (query->commandType != CMD_SELECT)
 	{

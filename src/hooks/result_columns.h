@@ -19,6 +19,6 @@
 typedef Expr *(*PgsealTargetMap) (TargetEntry *target, void *context);
 
 /* Rewrites the result columns of a SELECT, or the RETURNING list, in place. */
-extern void pgseal_targets_map(Query *query, PgsealTargetMap map, void *context);
+extern void pgseal_result_columns_map(Query *query, PgsealTargetMap map, void *context);
 
 #endif							/* PGSEAL_RESULT_COLUMNS_H */

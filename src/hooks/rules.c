@@ -128,7 +128,7 @@ complete_returning(List **returning, RangeVar *table, bool is_alone, Relation ev
 }
 
 void
-pgseal_rule_complete(RuleStmt *rule)
+pgseal_rules_complete(RuleStmt *rule)
 {
 	Oid			relation = RangeVarGetRelid(rule->relation, NoLock, true);
 	Relation	event;

@@ -12,6 +12,6 @@
 #include "nodes/parsenodes.h"
 
 /* Gives what the actions return the types of the columns that it stands for. */
-extern void pgseal_rule_complete(RuleStmt *rule);
+extern void pgseal_rules_complete(RuleStmt *rule);
 
 #endif							/* PGSEAL_RULES_H */

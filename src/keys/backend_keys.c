@@ -135,7 +135,7 @@ unload_all_keys(void)
 static void
 unload_unusable_keys(void)
 {
-	uint64		generation = pgseal_keycache_generation();
+	uint64		generation = pgseal_shared_cache_generation();
 	TimestampTz now;
 	HASH_SEQ_STATUS scan;
 	PgsealKey  *key;
@@ -191,7 +191,7 @@ unload_when_idle(Oid relid)
 void
 pgseal_keyring_init(void)
 {
-	pgseal_material_init(pgseal_keyring_wrapper);
+	pgseal_wrapping_init(pgseal_keyring_wrapper);
 	pgseal_facts_init();
 	RegisterXactCallback(unload_at_end_of_transaction, NULL);
 	pgseal_on_relation_change(unload_when_idle);
@@ -220,7 +220,7 @@ pgseal_backend_key_version(int64 id)
 	{
 		/* Nobody else does after COMMIT PREPARED, nor on a standby */
 		if (!version->written_here)
-			pgseal_keycache_drop(MyDatabaseId, id);
+			pgseal_shared_cache_drop(MyDatabaseId, id);
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("version %d of key \"%s\" was destroyed", version->number, version->key)));
@@ -237,17 +237,17 @@ fetch_claimed_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTE
 
 	PG_TRY();
 	{
-		status = pgseal_material_fetch(version, out_key, out_error);
+		status = pgseal_wrapping_fetch(version, out_key, out_error);
 	}
 	PG_CATCH();
 	{
-		pgseal_keycache_abandon(version->id);
+		pgseal_shared_cache_abandon(version->id);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 
 	if (status == PGSEAL_KMS_OK)
-		*out_expires_at = pgseal_keycache_publish(version->id, out_key);
+		*out_expires_at = pgseal_shared_cache_publish(version->id, out_key);
 	return status;
 }
 
@@ -257,10 +257,10 @@ obtain_child_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES
 				 TimestampTz *out_expires_at)
 {
 	PgsealKmsError error = {0};
-	PgsealKmsStatus status = pgseal_material_fetch(version, out_key, &error);
+	PgsealKmsStatus status = pgseal_wrapping_fetch(version, out_key, &error);
 
 	if (status != PGSEAL_KMS_OK)
-		pgseal_material_report(ERROR, status, version->server, &error);
+		pgseal_wrapping_report(ERROR, status, version->server, &error);
 	*out_expires_at = pgseal_backend_key(version->parent_version)->expires_at;
 }
 
@@ -284,26 +284,26 @@ obtain_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
 		PgsealKmsStatus status = PGSEAL_KMS_OK;
 		PgsealKmsError error = {0};
 
-		switch (pgseal_keycache_get(server, version->id, out_key, out_expires_at, &status, &error))
+		switch (pgseal_shared_cache_get(server, version->id, out_key, out_expires_at, &status, &error))
 		{
 			case PGSEAL_CACHE_HIT:
 				return;
 			case PGSEAL_CACHE_CLAIMED:
 				status = fetch_claimed_key(version, out_key, out_expires_at, &error);
 				if (status != PGSEAL_KMS_OK &&
-					pgseal_keycache_fail(version->id, status, &error))
+					pgseal_shared_cache_fail(version->id, status, &error))
 					continue;	/* the old key lives on for a while */
 				break;
 			case PGSEAL_CACHE_FAILED:
 				break;
 			case PGSEAL_CACHE_FULL:
-				status = pgseal_material_fetch(version, out_key, &error);
+				status = pgseal_wrapping_fetch(version, out_key, &error);
 				*out_expires_at = TimestampTzPlusMilliseconds(pgseal_clock(),
 															  INT64CONST(1000) * pgseal_cache_ttl);
 				break;
 		}
 		if (status != PGSEAL_KMS_OK)
-			pgseal_material_report(ERROR, status, version->server, &error);
+			pgseal_wrapping_report(ERROR, status, version->server, &error);
 		return;
 	}
 }
@@ -315,7 +315,7 @@ obtain_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
 static void
 load_material(PgsealKey *key, const uint8 material[PGSEAL_KEY_BYTES])
 {
-	pgseal_process_protect();
+	pgseal_no_core_dump();
 	if (key->purpose == PGSEAL_PURPOSE_DATA)
 		key->aead = pgseal_aead_new(material);
 	else
@@ -355,7 +355,7 @@ find_key(int64 id)
 static PgsealKey *
 refresh_key(int64 id)
 {
-	uint64		generation = pgseal_keycache_generation();
+	uint64		generation = pgseal_shared_cache_generation();
 	uint64		epoch = follow_facts();
 	uint8		material[PGSEAL_KEY_BYTES];
 	volatile bool confirmed = false;
@@ -399,7 +399,7 @@ is_usable(const PgsealKey *key)
 		return false;
 	if (key->ephemeral)
 		return true;
-	return key->generation == pgseal_keycache_generation() && key->expires_at > pgseal_clock_coarse();
+	return key->generation == pgseal_shared_cache_generation() && key->expires_at > pgseal_clock_coarse();
 }
 
 PgsealKey *
@@ -515,7 +515,7 @@ pgseal_keyring_at_hand(int64 id)
 	(void) follow_facts();
 	key = hash_search(keys, &id, HASH_FIND, NULL);
 	return (key != NULL && is_usable(key)) ||
-		(pgseal_keyring_info(id)->known && pgseal_keycache_has(id));
+		(pgseal_keyring_info(id)->known && pgseal_shared_cache_has(id));
 }
 
 /* Is nobody to be asked, or does who is asked say yes? */
@@ -627,16 +627,16 @@ pgseal_keyring_refresh(int64 key_version_id)
 	if (version == NULL || version->wrapped == NULL)
 	{
 		/* Rolled back, destroyed, or the database was replaced */
-		pgseal_keycache_drop(MyDatabaseId, key_version_id);
+		pgseal_shared_cache_drop(MyDatabaseId, key_version_id);
 		return true;
 	}
-	if (!pgseal_keycache_claim_refresh(get_foreign_server_oid(version->server, true), key_version_id))
+	if (!pgseal_shared_cache_claim_refresh(get_foreign_server_oid(version->server, true), key_version_id))
 		return true;
 	status = fetch_claimed_key(version, key, &expires_at, &error);
 	pgseal_wipe(key, sizeof(key));
 	if (status == PGSEAL_KMS_OK)
 		return true;
-	pgseal_keycache_fail(key_version_id, status, &error);
-	pgseal_material_report(LOG, status, version->server, &error);
+	pgseal_shared_cache_fail(key_version_id, status, &error);
+	pgseal_wrapping_report(LOG, status, version->server, &error);
 	return false;
 }

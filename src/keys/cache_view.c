@@ -16,25 +16,25 @@
 #include "keys/shared_cache.h"
 
 uint64
-pgseal_keycache_generation(void)
+pgseal_shared_cache_generation(void)
 {
 	return pgseal_cache ? pg_atomic_read_u64(&pgseal_cache->generation) : 0;
 }
 
 uint64
-pgseal_keycache_taken(void)
+pgseal_shared_cache_taken(void)
 {
 	return pgseal_cache ? pg_atomic_read_u64(&pgseal_cache->taken) : 0;
 }
 
 uint64
-pgseal_keycache_expirations(void)
+pgseal_shared_cache_expirations(void)
 {
 	return pgseal_cache ? pg_atomic_read_u64(&pgseal_cache->expirations) : 0;
 }
 
 bool
-pgseal_keycache_has(int64 key_version_id)
+pgseal_shared_cache_has(int64 key_version_id)
 {
 	int32		i;
 	bool		has;
@@ -50,7 +50,7 @@ pgseal_keycache_has(int64 key_version_id)
 }
 
 int
-pgseal_keycache_databases(Oid *out_databases, int max)
+pgseal_shared_cache_databases(Oid *out_databases, int max)
 {
 	int			num = 0;
 
@@ -65,7 +65,7 @@ pgseal_keycache_databases(Oid *out_databases, int max)
 }
 
 int
-pgseal_keycache_keys(int64 *out_key_version_ids, int max)
+pgseal_shared_cache_keys(int64 *out_key_version_ids, int max)
 {
 	int			num = 0;
 
@@ -80,7 +80,7 @@ pgseal_keycache_keys(int64 *out_key_version_ids, int max)
 }
 
 void
-pgseal_keycache_stats(PgsealCacheStats *out_stats)
+pgseal_shared_cache_stats(PgsealCacheStats *out_stats)
 {
 	memset(out_stats, 0, sizeof(*out_stats));
 	if (!pgseal_cache)
@@ -102,7 +102,7 @@ pgseal_keycache_stats(PgsealCacheStats *out_stats)
 }
 
 void
-pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats)
+pgseal_shared_cache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats)
 {
 	int32		i;
 

@@ -48,7 +48,7 @@ current_version(const char *name, PgsealPurpose purpose)
 static void
 make_version(PgsealVersionRow *version)
 {
-	pgseal_material_make(version);
+	pgseal_wrapping_make(version);
 	pgseal_catalog_insert_version(version);
 	ForceSyncCommit();
 }

@@ -32,7 +32,7 @@ drop_destroyed(XactEvent event, void *arg)
 	if (event == XACT_EVENT_COMMIT && num_destroyed > 0)
 	{
 		for (int i = 0; i < num_destroyed; i++)
-			pgseal_keycache_drop(MyDatabaseId, destroyed[i]);
+			pgseal_shared_cache_drop(MyDatabaseId, destroyed[i]);
 		pgseal_wakeup_launcher();
 	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
@@ -65,7 +65,7 @@ void
 pgseal_drop_destroyed(void)
 {
 	int64	   *ids = MemoryContextAllocHuge(CurrentMemoryContext, pgseal_cache_size * sizeof(int64));
-	int			num = pgseal_keycache_keys(ids, pgseal_cache_size);
+	int			num = pgseal_shared_cache_keys(ids, pgseal_cache_size);
 	bool		any = false;
 
 	for (int i = 0; i < num; i++)
@@ -76,7 +76,7 @@ pgseal_drop_destroyed(void)
 		/* An unknown one may be of a transaction that hasn't committed yet */
 		if (version == NULL || version->wrapped != NULL || version->written_here)
 			continue;
-		pgseal_keycache_drop(MyDatabaseId, ids[i]);
+		pgseal_shared_cache_drop(MyDatabaseId, ids[i]);
 		any = true;
 	}
 	pfree(ids);

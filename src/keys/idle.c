@@ -69,8 +69,8 @@ pgseal_idle_wake(void)
 	static uint64 taken_seen = 0;
 	static uint64 expirations_seen = 0;
 	static TimestampTz woken_at = 0;
-	uint64		taken = pgseal_keycache_taken();
-	uint64		expirations = pgseal_keycache_expirations();
+	uint64		taken = pgseal_shared_cache_taken();
+	uint64		expirations = pgseal_shared_cache_expirations();
 	TimestampTz now = pgseal_clock();
 
 	if (taken == taken_seen &&

@@ -78,7 +78,7 @@
 static int	num_claims = 0;
 
 void
-pgseal_keycache_init(void)
+pgseal_shared_cache_init(void)
 {
 	pgseal_cache_slots_init();
 	pgseal_seal_counts_init();
@@ -288,7 +288,7 @@ ask_slot(int32 i, Oid server, TimestampTz now, PgsealCacheResult *out_result,
 }
 
 PgsealCacheResult
-pgseal_keycache_get(Oid server, int64 key_version_id,
+pgseal_shared_cache_get(Oid server, int64 key_version_id,
 					uint8 out_key[PGSEAL_KEY_BYTES],
 					TimestampTz *out_expires_at,
 					PgsealKmsStatus *out_status,
@@ -346,7 +346,7 @@ pgseal_keycache_get(Oid server, int64 key_version_id,
  */
 
 TimestampTz
-pgseal_keycache_publish(int64 key_version_id, const uint8 key[PGSEAL_KEY_BYTES])
+pgseal_shared_cache_publish(int64 key_version_id, const uint8 key[PGSEAL_KEY_BYTES])
 {
 	TimestampTz now = pgseal_clock();
 	TimestampTz expires_at = now;
@@ -360,7 +360,7 @@ pgseal_keycache_publish(int64 key_version_id, const uint8 key[PGSEAL_KEY_BYTES])
 	fill = pg_atomic_add_fetch_u64(&pgseal_cache->fills, 1);
 	if (!pgseal_slot_mask(masked, key, fill))
 	{
-		pgseal_keycache_abandon(key_version_id);
+		pgseal_shared_cache_abandon(key_version_id);
 		return now;
 	}
 
@@ -390,7 +390,7 @@ pgseal_keycache_publish(int64 key_version_id, const uint8 key[PGSEAL_KEY_BYTES])
 }
 
 bool
-pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status, const PgsealKmsError *error)
+pgseal_shared_cache_fail(int64 key_version_id, PgsealKmsStatus status, const PgsealKmsError *error)
 {
 	TimestampTz now = pgseal_clock();
 	bool		unreachable = status == PGSEAL_KMS_UNREACHABLE;
@@ -437,7 +437,7 @@ pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status, const PgsealK
 }
 
 void
-pgseal_keycache_abandon(int64 key_version_id)
+pgseal_shared_cache_abandon(int64 key_version_id)
 {
 	TimestampTz now = pgseal_clock();
 	int32		i;
@@ -456,7 +456,7 @@ pgseal_keycache_abandon(int64 key_version_id)
  */
 
 void
-pgseal_keycache_drop(Oid database, int64 key_version_id)
+pgseal_shared_cache_drop(Oid database, int64 key_version_id)
 {
 	int32		i;
 
@@ -472,7 +472,7 @@ pgseal_keycache_drop(Oid database, int64 key_version_id)
 }
 
 void
-pgseal_keycache_drop_database(Oid database)
+pgseal_shared_cache_drop_database(Oid database)
 {
 	if (!pgseal_cache)
 		return;
@@ -503,7 +503,7 @@ is_refreshable(PgsealCacheSlot *slot, TimestampTz now)
 }
 
 int
-pgseal_keycache_due_databases(Oid *out_databases, int max)
+pgseal_shared_cache_due_databases(Oid *out_databases, int max)
 {
 	TimestampTz now = pgseal_clock();
 	int			num = 0;
@@ -530,7 +530,7 @@ pgseal_keycache_due_databases(Oid *out_databases, int max)
 }
 
 int
-pgseal_keycache_due(int64 *out_key_version_ids, int max)
+pgseal_shared_cache_due(int64 *out_key_version_ids, int max)
 {
 	TimestampTz now = pgseal_clock();
 	int			num = 0;
@@ -552,7 +552,7 @@ pgseal_keycache_due(int64 *out_key_version_ids, int max)
 }
 
 bool
-pgseal_keycache_claim_refresh(Oid server, int64 key_version_id)
+pgseal_shared_cache_claim_refresh(Oid server, int64 key_version_id)
 {
 	TimestampTz now = pgseal_clock();
 	bool		claimed = false;
@@ -579,7 +579,7 @@ pgseal_keycache_claim_refresh(Oid server, int64 key_version_id)
 }
 
 TimestampTz
-pgseal_keycache_next_due(void)
+pgseal_shared_cache_next_due(void)
 {
 	TimestampTz now = pgseal_clock();
 	TimestampTz next = 0;

@@ -55,14 +55,14 @@ typedef struct PgsealKeyStats
 } PgsealKeyStats;
 
 /* _PG_init, while libraries are preloaded: asks for the shared memory */
-extern void pgseal_keycache_init(void);
+extern void pgseal_shared_cache_init(void);
 
 /*
  * Looks up a key of MyDatabaseId; waits (interruptibly) while another backend
  * fetches it.  What another server gave or refused doesn't count.  On HIT, out_key and out_expires_at (when the caller must ask
  * again) are set.
  */
-extern PgsealCacheResult pgseal_keycache_get(Oid server, int64 key_version_id,
+extern PgsealCacheResult pgseal_shared_cache_get(Oid server, int64 key_version_id,
 											 uint8 out_key[PGSEAL_KEY_BYTES],
 											 TimestampTz *out_expires_at,
 											 PgsealKmsStatus *out_status,
@@ -73,7 +73,7 @@ extern PgsealCacheResult pgseal_keycache_get(Oid server, int64 key_version_id,
  * the key isn't kept, when the claim was lost meanwhile (to a drop, or to
  * another process because the fetch took far longer than pgseal.kms_timeout).
  */
-extern TimestampTz pgseal_keycache_publish(int64 key_version_id,
+extern TimestampTz pgseal_shared_cache_publish(int64 key_version_id,
 										   const uint8 key[PGSEAL_KEY_BYTES]);
 
 /*
@@ -82,18 +82,18 @@ extern TimestampTz pgseal_keycache_publish(int64 key_version_id,
  * gives HIT); refused or invalid: any key is wiped at once.  Remembered
  * briefly, so that not every backend asks again.
  */
-extern bool pgseal_keycache_fail(int64 key_version_id, PgsealKmsStatus status,
+extern bool pgseal_shared_cache_fail(int64 key_version_id, PgsealKmsStatus status,
 								 const PgsealKmsError *error);
 
 /* After CLAIMED, when nothing is known (query cancelled, error). */
-extern void pgseal_keycache_abandon(int64 key_version_id);
+extern void pgseal_shared_cache_abandon(int64 key_version_id);
 
 /*
  * Wipes one key, or all keys of one database, everywhere; bumps generation.  A
  * fetch that is under way won't publish.
  */
-extern void pgseal_keycache_drop(Oid database, int64 key_version_id);
-extern void pgseal_keycache_drop_database(Oid database);
+extern void pgseal_shared_cache_drop(Oid database, int64 key_version_id);
+extern void pgseal_shared_cache_drop_database(Oid database);
 
 /*
  * Moves on whenever a key was taken away before its time (refusal, drop).  A
@@ -101,21 +101,21 @@ extern void pgseal_keycache_drop_database(Oid database);
  * cache again.  Eviction isn't counted, as the key is still good, nor is
  * expiry, which the backend knows from out_expires_at.
  */
-extern uint64 pgseal_keycache_generation(void);
+extern uint64 pgseal_shared_cache_generation(void);
 
 /*
  * How many keys were taken away, and how many have expired.  (The generation moves
  * on for a refusal even if nobody had the key here.)
  */
-extern uint64 pgseal_keycache_taken(void);
-extern uint64 pgseal_keycache_expirations(void);
+extern uint64 pgseal_shared_cache_taken(void);
+extern uint64 pgseal_shared_cache_expirations(void);
 
 /* Up to max databases that have keys; up to max keys of MyDatabaseId */
-extern int	pgseal_keycache_databases(Oid *out_databases, int max);
-extern int	pgseal_keycache_keys(int64 *out_key_version_ids, int max);
+extern int	pgseal_shared_cache_databases(Oid *out_databases, int max);
+extern int	pgseal_shared_cache_keys(int64 *out_key_version_ids, int max);
 
 /* Would get() give a key of MyDatabaseId at once, without anybody's fetching it? */
-extern bool pgseal_keycache_has(int64 key_version_id);
+extern bool pgseal_shared_cache_has(int64 key_version_id);
 
 /*
  * For the worker.  An entry is due when it should be fetched again ahead of
@@ -127,23 +127,23 @@ extern bool pgseal_keycache_has(int64 key_version_id);
  * For the launcher: wipes what has expired, and returns up to max databases
  * with entries that are due
  */
-extern int	pgseal_keycache_due_databases(Oid *out_databases, int max);
+extern int	pgseal_shared_cache_due_databases(Oid *out_databases, int max);
 
 /* Up to max entries of MyDatabaseId that are due */
-extern int	pgseal_keycache_due(int64 *out_key_version_ids, int max);
+extern int	pgseal_shared_cache_due(int64 *out_key_version_ids, int max);
 
 /*
  * Claims an entry if it is due; then as after CLAIMED.  get() of other backends
  * goes on with the old key.
  */
-extern bool pgseal_keycache_claim_refresh(Oid server, int64 key_version_id);
+extern bool pgseal_shared_cache_claim_refresh(Oid server, int64 key_version_id);
 
 /* When the next entry expires or falls due; 0 if none */
-extern TimestampTz pgseal_keycache_next_due(void);
+extern TimestampTz pgseal_shared_cache_next_due(void);
 
-extern void pgseal_keycache_stats(PgsealCacheStats *out_stats);
+extern void pgseal_shared_cache_stats(PgsealCacheStats *out_stats);
 
 /* Of a key version of MyDatabaseId */
-extern void pgseal_keycache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats);
+extern void pgseal_shared_cache_key_stats(int64 key_version_id, PgsealKeyStats *out_stats);
 
 #endif							/* PGSEAL_SHARED_CACHE_H */

@@ -13,7 +13,7 @@
  * backend_keys.c), so that a million child keys cost no KMS call of their own.
  *
  * So a key is made of a secret, and a child's secret opened with a key, one level
- * of parents deep: who has the keys says by pgseal_material_init() how to ask.
+ * of parents deep: who has the keys says by pgseal_wrapping_init() how to ask.
  *
  * The wrapped bytes of a child: format (1), nonce (12), tag (16), secret (32);
  * id and purpose of the version are the additional authenticated data.
@@ -39,7 +39,7 @@
 static PgsealWrapperOf wrapper_of;
 
 void
-pgseal_material_init(PgsealWrapperOf of)
+pgseal_wrapping_init(PgsealWrapperOf of)
 {
 	wrapper_of = of;
 }
@@ -155,7 +155,7 @@ unwrap(const PgsealVersionRow *version, uint8 out_secret[PGSEAL_KEY_BYTES],
 }
 
 PgsealKmsStatus
-pgseal_material_fetch(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
+pgseal_wrapping_fetch(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
 					  PgsealKmsError *out_error)
 {
 	uint8		secret[PGSEAL_KEY_BYTES];
@@ -198,7 +198,7 @@ make_child(PgsealVersionRow *version)
 }
 
 void
-pgseal_material_make(PgsealVersionRow *version)
+pgseal_wrapping_make(PgsealVersionRow *version)
 {
 	bool		may_initialize = !pgseal_catalog_server_in_use(version->server);
 	PgsealKmsContext context;
@@ -218,7 +218,7 @@ pgseal_material_make(PgsealVersionRow *version)
 								 &error, &context, may_initialize);
 	pgseal_wipe(secret, sizeof(secret));
 	if (status != PGSEAL_KMS_OK)
-		pgseal_material_report(ERROR, status, version->server, &error);
+		pgseal_wrapping_report(ERROR, status, version->server, &error);
 	version->master_key = wrapped.master_key;
 	version->wrapped = bytea_of(wrapped.bytes, wrapped.len);
 }
@@ -255,7 +255,7 @@ wrap_anew(PgsealVersionRow *out, const PgsealVersionRow *version,
 }
 
 PgsealKmsStatus
-pgseal_material_rewrap(PgsealVersionRow *version, const char *server, int64 parent_version,
+pgseal_wrapping_rewrap(PgsealVersionRow *version, const char *server, int64 parent_version,
 					   PgsealKmsError *out_error)
 {
 	PgsealVersionRow anew = *version;
@@ -293,7 +293,7 @@ pgseal_material_rewrap(PgsealVersionRow *version, const char *server, int64 pare
 }
 
 void
-pgseal_material_report(int elevel, PgsealKmsStatus status, const char *server,
+pgseal_wrapping_report(int elevel, PgsealKmsStatus status, const char *server,
 					   const PgsealKmsError *error)
 {
 	pgseal_kms_report(elevel, status, pgseal_kms_server(server, false)->provider->name, server,

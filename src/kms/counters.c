@@ -69,7 +69,7 @@ attach_memory(void)
 }
 
 void
-pgseal_kms_stat_init(void)
+pgseal_kms_counters_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
 		return;
@@ -102,7 +102,7 @@ slot_of(Oid server, TimestampTz now)
 }
 
 void
-pgseal_kms_stat_begin(PgsealKmsTimer *out_timer, const PgsealKmsServer *server,
+pgseal_kms_counters_begin(PgsealKmsTimer *out_timer, const PgsealKmsServer *server,
 					  const char *operation)
 {
 	int			i = 0;
@@ -123,7 +123,7 @@ pgseal_kms_stat_begin(PgsealKmsTimer *out_timer, const PgsealKmsServer *server,
 }
 
 void
-pgseal_kms_stat_retry(void)
+pgseal_kms_counters_retry(void)
 {
 	num_retries++;
 }
@@ -155,7 +155,7 @@ count_failure(PgsealKmsStat *stat, PgsealKmsStatus status, const PgsealKmsError 
 }
 
 void
-pgseal_kms_stat_end(const PgsealKmsTimer *timer, PgsealKmsStatus status,
+pgseal_kms_counters_end(const PgsealKmsTimer *timer, PgsealKmsStatus status,
 					const PgsealKmsError *error)
 {
 	TimestampTz now = GetCurrentTimestamp();
@@ -185,7 +185,7 @@ pgseal_kms_stat_end(const PgsealKmsTimer *timer, PgsealKmsStatus status,
 }
 
 int
-pgseal_kms_stat_servers(PgsealKmsServerStats **out_stats)
+pgseal_kms_counters_servers(PgsealKmsServerStats **out_stats)
 {
 	PgsealKmsServerStats *stats = palloc(NUM_SERVERS * sizeof(PgsealKmsServerStats));
 	int			num = 0;
@@ -202,13 +202,13 @@ pgseal_kms_stat_servers(PgsealKmsServerStats **out_stats)
 }
 
 const char *
-pgseal_kms_stat_operation(int i)
+pgseal_kms_counters_operation(int i)
 {
 	return operations[i];
 }
 
 void
-pgseal_kms_stat_reset(Oid server)
+pgseal_kms_counters_reset(Oid server)
 {
 	TimestampTz now = GetCurrentTimestamp();
 

@@ -56,23 +56,23 @@ typedef struct PgsealKmsTimer
 } PgsealKmsTimer;
 
 /* _PG_init: installs the shared memory hooks */
-extern void pgseal_kms_stat_init(void);
+extern void pgseal_kms_counters_init(void);
 
-extern void pgseal_kms_stat_begin(PgsealKmsTimer *out_timer, const PgsealKmsServer *server,
+extern void pgseal_kms_counters_begin(PgsealKmsTimer *out_timer, const PgsealKmsServer *server,
 								  const char *operation);
-extern void pgseal_kms_stat_end(const PgsealKmsTimer *timer, PgsealKmsStatus status,
+extern void pgseal_kms_counters_end(const PgsealKmsTimer *timer, PgsealKmsStatus status,
 								const PgsealKmsError *error);
 
 /* An exchange has to be repeated */
-extern void pgseal_kms_stat_retry(void);
+extern void pgseal_kms_counters_retry(void);
 
 /* The servers of this database: palloc'd, their number is returned. */
-extern int	pgseal_kms_stat_servers(PgsealKmsServerStats **out_stats);
+extern int	pgseal_kms_counters_servers(PgsealKmsServerStats **out_stats);
 
 /* "generate" and so on */
-extern const char *pgseal_kms_stat_operation(int i);
+extern const char *pgseal_kms_counters_operation(int i);
 
 /* Forgets those of one server of this database, or of all (InvalidOid). */
-extern void pgseal_kms_stat_reset(Oid server);
+extern void pgseal_kms_counters_reset(Oid server);
 
 #endif							/* PGSEAL_COUNTERS_H */

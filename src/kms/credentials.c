@@ -155,7 +155,7 @@ attach_memory(void)
 }
 
 void
-pgseal_kms_shared_init(void)
+pgseal_credentials_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
 		return;

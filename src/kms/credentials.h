@@ -26,7 +26,7 @@ typedef enum PgsealCredentialResult
 } PgsealCredentialResult;
 
 /* _PG_init: draws the key that seals credentials, installs the hooks */
-extern void pgseal_kms_shared_init(void);
+extern void pgseal_credentials_init(void);
 
 /*
  * Looks up a credential; waits (interruptibly, until deadline) while another

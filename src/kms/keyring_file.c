@@ -102,13 +102,13 @@ fail(PgsealKmsError *out_error, PgsealKmsStatus status, const char *code,
 }
 
 PgsealKeyring *
-pgseal_local_new(void)
+pgseal_keyring_file_new(void)
 {
 	return palloc0(sizeof(PgsealKeyring));
 }
 
 void
-pgseal_local_free(PgsealKeyring *keyring)
+pgseal_keyring_file_free(PgsealKeyring *keyring)
 {
 	pgseal_wipe(keyring, sizeof(*keyring));
 	pfree(keyring);
@@ -191,7 +191,7 @@ parse_line(PgsealMasterKey *out_key, const char *line, size_t line_len)
 }
 
 PgsealKmsStatus
-pgseal_local_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *source)
+pgseal_keyring_file_parse(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *source)
 {
 	const char *line = keyring->text + sizeof(HEADER) - 1;
 	const char *trailer;
@@ -266,7 +266,7 @@ format_keyring(PgsealKeyring *keyring)
 }
 
 bool
-pgseal_local_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES])
+pgseal_keyring_file_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES])
 {
 	PgsealMasterKey *single = &keyring->keys[0];
 
@@ -301,7 +301,7 @@ add_key(PgsealKeyring *keyring)
  */
 
 bool
-pgseal_local_in_data_directory(const char *path)
+pgseal_keyring_file_in_data_directory(const char *path)
 {
 	char		directory[MAXPGPATH];
 	char	   *real_directory;
@@ -324,13 +324,13 @@ pgseal_local_in_data_directory(const char *path)
  * lets the server read it by its group.
  */
 bool
-pgseal_local_owner_may_be(uid_t owner, uid_t server)
+pgseal_keyring_file_owner_may_be(uid_t owner, uid_t server)
 {
 	return owner == server || owner == 0;
 }
 
 bool
-pgseal_local_mode_is_safe(mode_t mode, uid_t owner, uid_t server)
+pgseal_keyring_file_mode_is_safe(mode_t mode, uid_t owner, uid_t server)
 {
 	return !(mode & (owner == server ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO));
 }
@@ -342,11 +342,11 @@ check_file(PgsealKmsError *out_error, const struct stat *st, const char *file)
 	if (!S_ISREG(st->st_mode))
 		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions", NULL,
 					"The keyring is not a regular file: \"%s\".", file);
-	if (!pgseal_local_owner_may_be(st->st_uid, geteuid()))
+	if (!pgseal_keyring_file_owner_may_be(st->st_uid, geteuid()))
 		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
 					"Change its owner with chown, and its mode to 0600.",
 					"The keyring file belongs to another user than the server runs as: \"%s\".", file);
-	if (!pgseal_local_mode_is_safe(st->st_mode, st->st_uid, geteuid()))
+	if (!pgseal_keyring_file_mode_is_safe(st->st_mode, st->st_uid, geteuid()))
 		return fail(out_error, PGSEAL_KMS_REFUSED, "keyring_permissions",
 					st->st_uid == geteuid() ?
 					"Change its mode to 0600 with chmod. If somebody else may have read it, rotate the master key and then all keys." :
@@ -392,7 +392,7 @@ static bool
 leads_into_data_directory(const char *file)
 {
 	char	   *real = is_link(file) ? realpath(file, NULL) : NULL;
-	bool		inside = real != NULL && pgseal_local_in_data_directory(real);
+	bool		inside = real != NULL && pgseal_keyring_file_in_data_directory(real);
 
 	free(real);
 	return inside;
@@ -445,12 +445,12 @@ read_file(PgsealKeyring *out_keyring, bool *out_missing, PgsealKmsError *out_err
 
 	snprintf(source, sizeof(source), "\"%s\"", file);
 	if (status == PGSEAL_KMS_OK)
-		status = pgseal_local_parse(out_keyring, out_error, source);
+		status = pgseal_keyring_file_parse(out_keyring, out_error, source);
 	return status;
 }
 
 PgsealKmsStatus
-pgseal_local_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_keyring_file_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	bool		missing;
 
@@ -503,7 +503,7 @@ sync_directory(const char *file)
 }
 
 PgsealKmsStatus
-pgseal_local_sync(PgsealKmsError *out_error, const char *file)
+pgseal_keyring_file_sync(PgsealKmsError *out_error, const char *file)
 {
 	if (!sync_path(file, false) || !sync_directory(file))
 		return fail_write(out_error, "make the keyring file durable", file);
@@ -626,7 +626,7 @@ add_and_replace(PgsealKeyring *keyring, PgsealKmsError *out_error, const char *f
 }
 
 PgsealKmsStatus
-pgseal_local_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_keyring_file_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	bool		missing;
 	int			lock_fd;
@@ -655,14 +655,14 @@ pgseal_local_initialize(PgsealKeyring *out_keyring, PgsealKmsError *out_error, c
 }
 
 PgsealKmsStatus
-pgseal_local_rotate(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
+pgseal_keyring_file_rotate(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *file)
 {
 	int			lock_fd;
 	PgsealKmsStatus status = lock_file(&lock_fd, out_error, file);
 
 	if (status != PGSEAL_KMS_OK)
 		return status;
-	status = pgseal_local_read(out_keyring, out_error, file);
+	status = pgseal_keyring_file_read(out_keyring, out_error, file);
 	if (status == PGSEAL_KMS_OK)
 		status = add_and_replace(out_keyring, out_error, file);
 	CloseTransientFile(lock_fd);

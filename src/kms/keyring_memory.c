@@ -114,7 +114,7 @@ add_line(const PgsealKeyring *keyring, const char *name, PgsealKmsError *out_err
 }
 
 PgsealKmsStatus
-pgseal_local_check_memory(const PgsealKeyring *keyring, const PgsealKeyringSource *source,
+pgseal_keyring_memory_check(const PgsealKeyring *keyring, const PgsealKeyringSource *source,
 						  PgsealKmsError *out_error)
 {
 	bool		known;
@@ -134,7 +134,7 @@ pgseal_local_check_memory(const PgsealKeyring *keyring, const PgsealKeyringSourc
 }
 
 PgsealKmsStatus
-pgseal_local_remember(const PgsealKeyring *keyring, const PgsealKeyringSource *source,
+pgseal_keyring_memory_remember(const PgsealKeyring *keyring, const PgsealKeyringSource *source,
 					  PgsealKmsError *out_error)
 {
 	bool		known;

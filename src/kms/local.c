@@ -71,7 +71,7 @@ check_file_option(const char *name, const char *value)
 				 errdetail("It must be an absolute path of less than %d bytes.", MAXPGPATH)));
 	strlcpy(path, value, sizeof(path));
 	canonicalize_path(path);
-	if (pgseal_local_in_data_directory(path))
+	if (pgseal_keyring_file_in_data_directory(path))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("invalid value for option \"%s\"", name),
@@ -167,7 +167,7 @@ find_source(const PgsealKmsServer *server, PgsealKeyringSource *out_source, Pgse
 										MAXPGPATH, file), NULL);
 	path = pstrdup(file);
 	canonicalize_path(path);
-	if (pgseal_local_in_data_directory(path))
+	if (pgseal_keyring_file_in_data_directory(path))
 		return pgseal_kms_fail(out_error, PGSEAL_KMS_REFUSED, "keyring_location",
 							   psprintf("The keyring file is in the data directory, so it would be in every base backup: \"%s\".",
 										path),
@@ -181,8 +181,8 @@ static PgsealKmsStatus
 read_keyring(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const PgsealKeyringSource *source)
 {
 	if (source->command)
-		return pgseal_local_run(out_keyring, out_error, source->command);
-	return pgseal_local_read(out_keyring, out_error, source->file);
+		return pgseal_local_command_run(out_keyring, out_error, source->command);
+	return pgseal_keyring_file_read(out_keyring, out_error, source->file);
 }
 
 static const PgsealMasterKey *
@@ -326,18 +326,18 @@ read_for_wrapping(PgsealKeyring *keyring, const PgsealKeyringSource *source, boo
 	if (source->command)
 		return read_keyring(keyring, out_error, source);
 	if (access(source->file, F_OK) != 0 && errno == ENOENT)
-		status = pgseal_local_check_memory(NULL, source, out_error);
+		status = pgseal_keyring_memory_check(NULL, source, out_error);
 	if (status != PGSEAL_KMS_OK)
 		return status;
-	status = may_initialize ? pgseal_local_initialize(keyring, out_error, source->file) :
+	status = may_initialize ? pgseal_keyring_file_initialize(keyring, out_error, source->file) :
 		read_keyring(keyring, out_error, source);
 	if (status == PGSEAL_KMS_OK)
-		status = pgseal_local_check_memory(keyring, source, out_error);
+		status = pgseal_keyring_memory_check(keyring, source, out_error);
 	if (status == PGSEAL_KMS_OK)
-		status = pgseal_local_remember(keyring, source, out_error);
+		status = pgseal_keyring_memory_remember(keyring, source, out_error);
 	/* Whoever wrote the newest master key may have died before its fsync */
 	if (status == PGSEAL_KMS_OK)
-		status = pgseal_local_sync(out_error, source->file);
+		status = pgseal_keyring_file_sync(out_error, source->file);
 	return status;
 }
 
@@ -352,7 +352,7 @@ local_wrap(const PgsealKmsServer *server, PgsealKmsWrapped *out_wrapped, PgsealK
 	if (status != PGSEAL_KMS_OK)
 		return status;
 
-	keyring = pgseal_local_new();
+	keyring = pgseal_keyring_file_new();
 	PG_TRY();
 	{
 		status = read_for_wrapping(keyring, &source, may_initialize, out_error);
@@ -361,7 +361,7 @@ local_wrap(const PgsealKmsServer *server, PgsealKmsWrapped *out_wrapped, PgsealK
 	}
 	PG_FINALLY();
 	{
-		pgseal_local_free(keyring);
+		pgseal_keyring_file_free(keyring);
 	}
 	PG_END_TRY();
 	return status;
@@ -382,7 +382,7 @@ local_unwrap(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_BYTES],
 		return pgseal_kms_fail(out_error, PGSEAL_KMS_INVALID, "wrapped_key_format",
 							   "The wrapped key does not come from a local keyring.", NULL);
 
-	keyring = pgseal_local_new();
+	keyring = pgseal_keyring_file_new();
 	PG_TRY();
 	{
 		status = read_keyring(keyring, out_error, &source);
@@ -396,7 +396,7 @@ local_unwrap(const PgsealKmsServer *server, uint8 out_secret[PGSEAL_KEY_BYTES],
 	}
 	PG_FINALLY();
 	{
-		pgseal_local_free(keyring);
+		pgseal_keyring_file_free(keyring);
 	}
 	PG_END_TRY();
 	return status;
@@ -413,7 +413,7 @@ local_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_descript
 	if (status != PGSEAL_KMS_OK)
 		return status;
 
-	keyring = pgseal_local_new();
+	keyring = pgseal_keyring_file_new();
 	PG_TRY();
 	{
 		status = read_keyring(keyring, out_error, &source);
@@ -431,7 +431,7 @@ local_describe(const PgsealKmsServer *server, PgsealKmsDescription *out_descript
 	}
 	PG_FINALLY();
 	{
-		pgseal_local_free(keyring);
+		pgseal_keyring_file_free(keyring);
 	}
 	PG_END_TRY();
 	return status;
@@ -451,17 +451,17 @@ static PgsealKmsStatus
 rotate_file(int *out_version, PgsealKmsError *out_error, const char *file)
 {
 	volatile PgsealKmsStatus status = PGSEAL_KMS_UNREACHABLE;
-	PgsealKeyring *keyring = pgseal_local_new();
+	PgsealKeyring *keyring = pgseal_keyring_file_new();
 
 	PG_TRY();
 	{
-		status = pgseal_local_rotate(keyring, out_error, file);
+		status = pgseal_keyring_file_rotate(keyring, out_error, file);
 		if (status == PGSEAL_KMS_OK)
 			*out_version = newest_key(keyring)->version;
 	}
 	PG_FINALLY();
 	{
-		pgseal_local_free(keyring);
+		pgseal_keyring_file_free(keyring);
 	}
 	PG_END_TRY();
 	return status;

@@ -31,7 +31,7 @@ typedef struct PgsealMasterKey
 	uint8		fingerprint[PGSEAL_FINGERPRINT_BYTES];
 } PgsealMasterKey;
 
-/* All of it is secret: owned by one operation, wiped by pgseal_local_free() */
+/* All of it is secret: owned by one operation, wiped by pgseal_keyring_file_free() */
 typedef struct PgsealKeyring
 {
 	int			num_keys;		/* the last one is the newest */
@@ -51,49 +51,49 @@ typedef struct PgsealKeyringSource
 
 /* keyring_file.c */
 
-extern PgsealKeyring *pgseal_local_new(void);
-extern void pgseal_local_free(PgsealKeyring *keyring);
+extern PgsealKeyring *pgseal_keyring_file_new(void);
+extern void pgseal_keyring_file_free(PgsealKeyring *keyring);
 
 /* Is path in the data directory, after symbolic links are followed? */
-extern bool pgseal_local_in_data_directory(const char *path);
+extern bool pgseal_keyring_file_in_data_directory(const char *path);
 
 /* Whose a keyring file may be, and with which mode (the server: geteuid()) */
-extern bool pgseal_local_owner_may_be(uid_t owner, uid_t server);
-extern bool pgseal_local_mode_is_safe(mode_t mode, uid_t owner, uid_t server);
+extern bool pgseal_keyring_file_owner_may_be(uid_t owner, uid_t server);
+extern bool pgseal_keyring_file_mode_is_safe(mode_t mode, uid_t owner, uid_t server);
 
 /*
  * Reads the text form from keyring->text.  Codes: keyring_damaged,
  * keyring_version.  source is named in messages.
  */
-extern PgsealKmsStatus pgseal_local_parse(PgsealKeyring *keyring, PgsealKmsError *out_error,
+extern PgsealKmsStatus pgseal_keyring_file_parse(PgsealKeyring *keyring, PgsealKmsError *out_error,
 										  const char *source);
 
 /* Makes keyring the keyring of this one key, version 1 */
-extern bool pgseal_local_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES]);
+extern bool pgseal_keyring_file_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES]);
 
 /*
  * Reads the file.  Codes, beyond those of parse: keyring_missing,
  * keyring_permissions, keyring_location, keyring_unreadable.
  */
-extern PgsealKmsStatus pgseal_local_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
+extern PgsealKmsStatus pgseal_keyring_file_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
 										 const char *file);
 
 /*
  * Reads the file, after creating it with one new master key if it is missing.
  * Codes, beyond those of read: keyring_unwritable.
  */
-extern PgsealKmsStatus pgseal_local_initialize(PgsealKeyring *out_keyring,
+extern PgsealKmsStatus pgseal_keyring_file_initialize(PgsealKeyring *out_keyring,
 											   PgsealKmsError *out_error, const char *file);
 
 /* Reads the file and adds a new master key to it.  Codes: also keyring_full. */
-extern PgsealKmsStatus pgseal_local_rotate(PgsealKeyring *out_keyring,
+extern PgsealKmsStatus pgseal_keyring_file_rotate(PgsealKeyring *out_keyring,
 										   PgsealKmsError *out_error, const char *file);
 
 /*
  * Makes sure that the file's present content survives a crash of the machine.
  * Called before anything is wrapped by its newest master key.
  */
-extern PgsealKmsStatus pgseal_local_sync(PgsealKmsError *out_error, const char *file);
+extern PgsealKmsStatus pgseal_keyring_file_sync(PgsealKmsError *out_error, const char *file);
 
 /* keyring_memory.c */
 
@@ -101,12 +101,12 @@ extern PgsealKmsStatus pgseal_local_sync(PgsealKmsError *out_error, const char *
  * Is this (NULL: a missing file) what the cluster has had as its keyring at this
  * place?  Codes: keyring_missing, keyring_other, keyring_memory.
  */
-extern PgsealKmsStatus pgseal_local_check_memory(const PgsealKeyring *keyring,
+extern PgsealKmsStatus pgseal_keyring_memory_check(const PgsealKeyring *keyring,
 												 const PgsealKeyringSource *source,
 												 PgsealKmsError *out_error);
 
 /* Notes the keyring, before anything is wrapped by it.  Codes: keyring_memory. */
-extern PgsealKmsStatus pgseal_local_remember(const PgsealKeyring *keyring,
+extern PgsealKmsStatus pgseal_keyring_memory_remember(const PgsealKeyring *keyring,
 											 const PgsealKeyringSource *source,
 											 PgsealKmsError *out_error);
 
@@ -118,7 +118,7 @@ extern PgsealKmsStatus pgseal_local_remember(const PgsealKeyring *keyring,
  * pgseal.kms_timeout.  Codes: command_failed, command_timeout, command_output,
  * and those of parse.
  */
-extern PgsealKmsStatus pgseal_local_run(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
+extern PgsealKmsStatus pgseal_local_command_run(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
 										const char *command);
 
 /* local.c */

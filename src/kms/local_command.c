@@ -238,7 +238,7 @@ parse_output(PgsealKeyring *keyring, PgsealKmsError *out_error)
 	is_key = (keyring->text_len == HEX_CHARS && decode_hex(key, text)) ||
 		(keyring->text_len == BASE64_CHARS &&
 		 pg_b64_decode(text, BASE64_CHARS, (void *) key, sizeof(key)) == sizeof(key));
-	is_key = is_key && pgseal_local_set_single(keyring, key);
+	is_key = is_key && pgseal_keyring_file_set_single(keyring, key);
 	pgseal_wipe(key, sizeof(key));
 	if (is_key)
 		return PGSEAL_KMS_OK;
@@ -246,7 +246,7 @@ parse_output(PgsealKeyring *keyring, PgsealKmsError *out_error)
 	if (keyring->text_len < PGSEAL_KEYRING_MAX_BYTES && strncmp(text, "pgseal ", 7) == 0)
 	{
 		text[keyring->text_len++] = '\n';
-		return pgseal_local_parse(keyring, out_error, "output of the keyring command");
+		return pgseal_keyring_file_parse(keyring, out_error, "output of the keyring command");
 	}
 	return pgseal_kms_fail(out_error, PGSEAL_KMS_INVALID, "command_output",
 						   "The keyring command printed neither a keyring nor one key of 32 bytes.",
@@ -254,7 +254,7 @@ parse_output(PgsealKeyring *keyring, PgsealKmsError *out_error)
 }
 
 PgsealKmsStatus
-pgseal_local_run(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *command)
+pgseal_local_command_run(PgsealKeyring *out_keyring, PgsealKmsError *out_error, const char *command)
 {
 	PgsealKmsStatus status;
 	Child		child;

@@ -88,7 +88,7 @@ begin(PgsealKmsTimer *out_timer, PgsealKmsError *out_error, const PgsealKmsServe
 	  const char *operation)
 {
 	memset(out_error, 0, sizeof(*out_error));
-	pgseal_kms_stat_begin(out_timer, server, operation);
+	pgseal_kms_counters_begin(out_timer, server, operation);
 }
 
 /* Names the operation in the error, unless the provider named its own */
@@ -98,9 +98,9 @@ finish(const PgsealKmsTimer *timer, PgsealKmsStatus status, PgsealKmsError *erro
 	if (status == PGSEAL_KMS_OK)
 		memset(error, 0, sizeof(*error));
 	else if (error->operation[0] == '\0')
-		strlcpy(error->operation, pgseal_kms_stat_operation(timer->operation),
+		strlcpy(error->operation, pgseal_kms_counters_operation(timer->operation),
 				sizeof(error->operation));
-	pgseal_kms_stat_end(timer, status, error);
+	pgseal_kms_counters_end(timer, status, error);
 	return status;
 }
 

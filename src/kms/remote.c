@@ -235,7 +235,7 @@ pgseal_kms_send(PgsealKmsCall *call, void *out_result, PgsealHttpRequest *reques
 			return verdict;
 		elog(DEBUG1, "pgseal: server \"%s\" gave no usable answer (HTTP status %d, code \"%s\"), trying again in %ld ms",
 			 call->server->name, call->error->http_status, call->error->code, pause);
-		pgseal_kms_stat_retry();
+		pgseal_kms_counters_retry();
 		sleep_interruptibly(pause);
 	}
 }
@@ -327,7 +327,7 @@ get_credential(PgsealCredential *out_credential, uint64 *out_version, PgsealKmsC
 
 	fresh = pgseal_secmem_alloc(sizeof(PgsealCredential));
 	strlcpy(call->error->operation, "login", sizeof(call->error->operation));
-	pgseal_kms_stat_begin(&timer, call->server, "login");
+	pgseal_kms_counters_begin(&timer, call->server, "login");
 	PG_ENSURE_ERROR_CLEANUP(abandon_login, PointerGetDatum(key));
 	{
 		verdict = remote_provider(call->server)->login(fresh,
@@ -335,7 +335,7 @@ get_credential(PgsealCredential *out_credential, uint64 *out_version, PgsealKmsC
 													   call);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(abandon_login, PointerGetDatum(key));
-	pgseal_kms_stat_end(&timer, status_of(verdict), call->error);
+	pgseal_kms_counters_end(&timer, status_of(verdict), call->error);
 
 	if (verdict == PGSEAL_VERDICT_SKEWED)
 	{

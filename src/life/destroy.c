@@ -149,7 +149,7 @@ destroy_children(const char *name)
 }
 
 void
-pgseal_lifecycle_destroy(const char *name, const char *confirm, bool force)
+pgseal_destroy_versions(const char *name, const char *confirm, bool force)
 {
 	PgsealCensus census;
 	PgsealKeyRow *key;
@@ -211,7 +211,7 @@ is_long_retired(int64 id)
 }
 
 void
-pgseal_lifecycle_destroy_version(const char *name, int32 number, const char *confirm,
+pgseal_destroy_one_version(const char *name, int32 number, const char *confirm,
 								 bool force)
 {
 	PgsealVersionRow *version = NULL;

@@ -167,7 +167,7 @@ check_database(Oid database)
 	CommitTransactionCommand();
 
 	if (!exists)
-		pgseal_keycache_drop_database(database);
+		pgseal_shared_cache_drop_database(database);
 	return state;
 }
 
@@ -331,7 +331,7 @@ static long
 sleep_time(TimestampTz next_interval)
 {
 	TimestampTz now = pgseal_clock();
-	TimestampTz next_due = pgseal_keycache_next_due();
+	TimestampTz next_due = pgseal_shared_cache_next_due();
 	long		sleep = pgseal_cache_ttl * 1000L / ROUNDS_PER_TTL;
 
 	sleep = Min(sleep, TimestampDifferenceMilliseconds(now, next_interval));
@@ -348,11 +348,11 @@ do_round(bool interval_is_over)
 	bool		standby = RecoveryInProgress();
 	int			num;
 
-	if (!start_workers(databases, pgseal_keycache_due_databases(databases, DATABASES_MAX)))
+	if (!start_workers(databases, pgseal_shared_cache_due_databases(databases, DATABASES_MAX)))
 		return false;
 	/* What is destroyed on the primary says nothing here */
 	if (standby && interval_is_over)
-		return start_workers(databases, pgseal_keycache_databases(databases, DATABASES_MAX));
+		return start_workers(databases, pgseal_shared_cache_databases(databases, DATABASES_MAX));
 	if (standby)
 		return true;
 	if (interval_is_over &&

@@ -270,7 +270,7 @@ rewrap_children_of(int64 parent, int64 after)
 		num = pgseal_catalog_children(parent, PG_INT64_MIN, ids, lengthof(ids));
 	if (num == 0)
 		return false;
-	pgseal_lifecycle_rewrap_children(ids, num);
+	pgseal_rewrap_children(ids, num);
 	(void) pgseal_query("UPDATE pgseal_internal.rotation SET last_child = $2 WHERE key_version_id = $1", 2,
 						INT8OID, Int64GetDatum(parent),
 						INT8OID, Int64GetDatum(ids[num - 1]));

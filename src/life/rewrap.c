@@ -62,7 +62,7 @@ rewrap_version(PgsealVersionRow *version, const char *newest, bool *out_done,
 
 	*out_done = false;
 	if (needed)
-		status = pgseal_material_rewrap(version, version->server, 0, out_error);
+		status = pgseal_wrapping_rewrap(version, version->server, 0, out_error);
 	if (status != PGSEAL_KMS_OK)
 		return status;
 	/* Stored also when it wasn't needed: the schedule counts from here */
@@ -95,7 +95,7 @@ rewrap_server(const char *server)
 		num += done ? 1 : 0;
 		if (status == PGSEAL_KMS_OK)
 			continue;
-		pgseal_material_report(WARNING, status, server, &error);
+		pgseal_wrapping_report(WARNING, status, server, &error);
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("version %d of key \"%s\" was not rewrapped", version->number, version->key),
@@ -128,7 +128,7 @@ all_servers(void)
 }
 
 int64
-pgseal_lifecycle_rewrap(const char *server)
+pgseal_rewrap_server(const char *server)
 {
 	int64		num = 0;
 	ListCell   *lc;
@@ -144,7 +144,7 @@ pgseal_lifecycle_rewrap(const char *server)
 }
 
 void
-pgseal_lifecycle_rewrap_version(int64 id)
+pgseal_rewrap_version(int64 id)
 {
 	PgsealVersionRow *version = pgseal_catalog_version(id);
 	PgsealKmsError error = {0};
@@ -155,7 +155,7 @@ pgseal_lifecycle_rewrap_version(int64 id)
 		return;
 	status = rewrap_version(version, newest_master_key(version->server), &done, &error);
 	if (status != PGSEAL_KMS_OK)
-		pgseal_material_report(ERROR, status, version->server, &error);
+		pgseal_wrapping_report(ERROR, status, version->server, &error);
 }
 
 static void
@@ -175,15 +175,15 @@ rewrap_child(int64 id)
 	if (current == NULL || current->id == parent->id)
 		return;
 	old = version->wrapped;
-	status = pgseal_material_rewrap(version, version->server, current->id, &error);
+	status = pgseal_wrapping_rewrap(version, version->server, current->id, &error);
 	if (status != PGSEAL_KMS_OK)
-		pgseal_material_report(ERROR, status, version->server, &error);
+		pgseal_wrapping_report(ERROR, status, version->server, &error);
 	(void) pgseal_catalog_set_wrapping(version, old);
 }
 
 /* The parents' keys stay at hand, as nothing is invalidated in between */
 void
-pgseal_lifecycle_rewrap_children(const int64 *ids, int num)
+pgseal_rewrap_children(const int64 *ids, int num)
 {
 	MemoryContext child_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal child key",
 														ALLOCSET_SMALL_SIZES);
@@ -212,11 +212,11 @@ move_version(PgsealVersionRow *version, const char *server)
 	PgsealKmsStatus status = PGSEAL_KMS_OK;
 
 	if (old != NULL)
-		status = pgseal_material_rewrap(version, server, 0, &error);
+		status = pgseal_wrapping_rewrap(version, server, 0, &error);
 	else
 		version->server = pstrdup(server);
 	if (status != PGSEAL_KMS_OK)
-		pgseal_material_report(ERROR, status,
+		pgseal_wrapping_report(ERROR, status,
 							   strcmp(error.operation, "unwrap") == 0 ? version->server : server,
 							   &error);
 	if (!pgseal_catalog_set_wrapping(version, old))
@@ -229,7 +229,7 @@ move_version(PgsealVersionRow *version, const char *server)
 }
 
 void
-pgseal_lifecycle_move(const char *name, const char *server)
+pgseal_rewrap_move(const char *name, const char *server)
 {
 	PgsealKeyRow *key;
 	ListCell   *lc;
@@ -262,7 +262,7 @@ pgseal_lifecycle_move(const char *name, const char *server)
  * the others do.
  */
 void
-pgseal_lifecycle_check_server(const char *server)
+pgseal_rewrap_check_server(const char *server)
 {
 	List	   *checked = NIL;
 	ListCell   *lc;
@@ -279,11 +279,11 @@ pgseal_lifecycle_check_server(const char *server)
 		if (list_member(checked, master_key))
 			continue;
 		checked = lappend(checked, master_key);
-		status = pgseal_material_fetch(version, key, &error);
+		status = pgseal_wrapping_fetch(version, key, &error);
 		pgseal_wipe(key, sizeof(key));
 		if (status != PGSEAL_KMS_OK)
 		{
-			pgseal_material_report(WARNING, status, server, &error);
+			pgseal_wrapping_report(WARNING, status, server, &error);
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("with these options, server \"%s\" does not unwrap its keys", server),
@@ -321,7 +321,7 @@ query_hashes(const char *sql, int max)
 }
 
 List *
-pgseal_lifecycle_due_rotations(void)
+pgseal_rewrap_due_rotations(void)
 {
 	return query_hashes("SELECT k.name_hash FROM pgseal.key k WHERE k.rotate_every IS NOT NULL"
 						" AND (SELECT max(v.created) FROM pgseal.key_version v"
@@ -334,7 +334,7 @@ pgseal_lifecycle_due_rotations(void)
  * so that some that fail each time don't hold up the others.
  */
 List *
-pgseal_lifecycle_rotations_of_policy(int max)
+pgseal_rewrap_policy_rotations(int max)
 {
 	return query_hashes("SELECT name_hash FROM (SELECT DISTINCT v.name_hash FROM pgseal.policy p"
 						" JOIN pgseal_internal.sealing_version v ON v.key LIKE p.object"
@@ -345,7 +345,7 @@ pgseal_lifecycle_rotations_of_policy(int max)
 }
 
 int
-pgseal_lifecycle_due_rewraps(int64 *out_ids, int max)
+pgseal_rewrap_due(int64 *out_ids, int max)
 {
 	PgsealQuerySession session;
 	uint64		num;

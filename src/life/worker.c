@@ -219,10 +219,10 @@ look_at_schedules(int64 unused)
 {
 	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
 
-	due_rotations = pgseal_lifecycle_due_rotations();
-	rotations_of_policy = pgseal_lifecycle_rotations_of_policy(POLICY_ROTATIONS_MAX);
+	due_rotations = pgseal_rewrap_due_rotations();
+	rotations_of_policy = pgseal_rewrap_policy_rotations(POLICY_ROTATIONS_MAX);
 	MemoryContextSwitchTo(context);
-	num_due_rewraps = pgseal_lifecycle_due_rewraps(due_rewraps, REWRAPS_MAX);
+	num_due_rewraps = pgseal_rewrap_due(due_rewraps, REWRAPS_MAX);
 }
 
 static void
@@ -267,7 +267,7 @@ follow_schedules(void)
 	if (failures == 0 && list_length(rotations_of_policy) == POLICY_ROTATIONS_MAX)
 		pgseal_wakeup_now();
 	for (int i = 0; i < num_due_rewraps; i++)
-		(void) run("rewrap key version", pgseal_lifecycle_rewrap_version, due_rewraps[i]);
+		(void) run("rewrap key version", pgseal_rewrap_version, due_rewraps[i]);
 }
 
 /*
@@ -412,14 +412,14 @@ static void
 refresh_keys(void)
 {
 	int64	   *ids = MemoryContextAllocHuge(CurrentMemoryContext, pgseal_cache_size * sizeof(int64));
-	int			num = pgseal_keycache_due(ids, pgseal_cache_size);
+	int			num = pgseal_shared_cache_due(ids, pgseal_cache_size);
 
 	for (int i = 0; i < num; i++)
 	{
 		(void) run("refresh key version", refresh_key, ids[i]);
 
 		/* An error between claim and result; harmless when there is no claim */
-		pgseal_keycache_abandon(ids[i]);
+		pgseal_shared_cache_abandon(ids[i]);
 	}
 	pfree(ids);
 }
@@ -459,7 +459,7 @@ pgseal_worker_main(Datum arg)
 
 	if (!is_installed())
 	{
-		pgseal_keycache_drop_database(database);
+		pgseal_shared_cache_drop_database(database);
 		pgseal_wakeup_vacant();
 		proc_exit(0);
 	}

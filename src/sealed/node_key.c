@@ -98,10 +98,10 @@ pgseal_sealed_node_key(const PgsealSealedIndex *index, int64 key_version_id, uin
 	PgsealAead *aead;
 
 	/* A key was destroyed somewhere: what came from it must go */
-	if (cache_generation != pgseal_keycache_generation())
+	if (cache_generation != pgseal_shared_cache_generation())
 	{
 		forget_node_keys();
-		cache_generation = pgseal_keycache_generation();
+		cache_generation = pgseal_shared_cache_generation();
 	}
 	aead = pgseal_sealed_node_key_at_hand(index, key_version_id, generation);
 	if (aead != NULL)

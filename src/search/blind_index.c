@@ -136,9 +136,9 @@ token_of(FunctionCallInfo fcinfo, const Argument *arg, Datum value, int32 key_ha
 	bytea	   *token;
 
 	initStringInfo(&canonical);
-	pgseal_token_canonical(&canonical, arg->type, value, form->normalizer, PG_GET_COLLATION());
+	pgseal_index_token_canonical(&canonical, arg->type, value, form->normalizer, PG_GET_COLLATION());
 	key = pgseal_keyring_index(key_hash, arg->access);
-	token = key ? pgseal_token_make(key, arg->type, form, &canonical) : NULL;
+	token = key ? pgseal_index_token_make(key, arg->type, form, &canonical) : NULL;
 	if (token == NULL && arg->strict)
 		report_denied();
 	pgseal_wipe(canonical.data, canonical.len);
@@ -182,12 +182,12 @@ token_of_sealed(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 static bool
 check_form(FunctionCallInfo fcinfo, const PgsealTokenForm *form)
 {
-	if (pgseal_token_is_form(form))
+	if (pgseal_index_token_is_form(form))
 		return true;
 	for (int i = 1; i < PG_NARGS(); i++)
 		if (!get_fn_expr_arg_stable(fcinfo->flinfo, i))
 			return false;
-	pgseal_token_check_form(form);
+	pgseal_index_token_check_form(form);
 	return true;
 }
 
@@ -242,7 +242,7 @@ pgseal_blind_index_of_plaintext(PG_FUNCTION_ARGS)
 		form.normalizer = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (PG_NARGS() > 3)
 		form.bits = PG_GETARG_INT32(3);
-	pgseal_token_check_form(&form);
+	pgseal_index_token_check_form(&form);
 	check_owner_of_key(arg, hash);
 	token = token_of(fcinfo, arg, PG_GETARG_DATUM(0), hash, &form);
 	if (token == NULL)
@@ -270,7 +270,7 @@ planned_form(FunctionCallInfo fcinfo)
 {
 	PgsealTokenForm form = {text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(3)};
 
-	pgseal_token_check_form(&form);
+	pgseal_index_token_check_form(&form);
 	return form;
 }
 
@@ -288,7 +288,7 @@ append_tokens(FunctionCallInfo fcinfo, ArrayBuildState **state, const Argument *
 	ListCell   *lc;
 
 	initStringInfo(&canonical);
-	pgseal_token_canonical(&canonical, arg->type, value, form.normalizer, PG_GET_COLLATION());
+	pgseal_index_token_canonical(&canonical, arg->type, value, form.normalizer, PG_GET_COLLATION());
 	foreach(lc, versions)
 	{
 		PgsealVersionRow *version = lfirst(lc);
@@ -298,7 +298,7 @@ append_tokens(FunctionCallInfo fcinfo, ArrayBuildState **state, const Argument *
 		if (!allowed)
 			break;
 		*state = accumArrayResult(*state,
-								  PointerGetDatum(pgseal_token_make(key, arg->type, &form, &canonical)),
+								  PointerGetDatum(pgseal_index_token_make(key, arg->type, &form, &canonical)),
 								  false, BYTEAOID, CurrentMemoryContext);
 	}
 	pgseal_wipe(canonical.data, canonical.len);

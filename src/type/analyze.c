@@ -99,7 +99,7 @@ hash_value(const PgsealType *type, Datum sealed, Oid collation, uint64 seed, uin
 		!open_undamaged(type, fetched, &value))
 		return false;
 	initStringInfo(&canonical);
-	pgseal_token_canonical(&canonical, type, value, "", collation);
+	pgseal_index_token_canonical(&canonical, type, value, "", collation);
 	*out_hash = hash_bytes_extended((unsigned char *) canonical.data, canonical.len, seed);
 	pgseal_wipe(canonical.data, canonical.len);
 	return true;

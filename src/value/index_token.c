@@ -137,7 +137,7 @@ unknown_normalizer(const char *normalizer)
  */
 
 bool
-pgseal_token_is_form(const PgsealTokenForm *form)
+pgseal_index_token_is_form(const PgsealTokenForm *form)
 {
 	return form->bits >= 1 && form->bits <= PGSEAL_TOKEN_BITS_MAX &&
 		strlen(form->normalizer) <= NORMALIZER_MAX &&
@@ -145,7 +145,7 @@ pgseal_token_is_form(const PgsealTokenForm *form)
 }
 
 void
-pgseal_token_check_form(const PgsealTokenForm *form)
+pgseal_index_token_check_form(const PgsealTokenForm *form)
 {
 	char	   *unknown;
 
@@ -180,7 +180,7 @@ normalize(Datum value, const char *normalizer, Oid collation)
 }
 
 void
-pgseal_token_canonical(StringInfo out, const PgsealType *type, Datum value,
+pgseal_index_token_canonical(StringInfo out, const PgsealType *type, Datum value,
 					   const char *normalizer, Oid collation)
 {
 	uint8		buffer[8];
@@ -206,7 +206,7 @@ pgseal_token_canonical(StringInfo out, const PgsealType *type, Datum value,
 }
 
 bytea *
-pgseal_token_make(PgsealKey *key, const PgsealType *type, const PgsealTokenForm *form,
+pgseal_index_token_make(PgsealKey *key, const PgsealType *type, const PgsealTokenForm *form,
 				  const StringInfo canonical)
 {
 	uint8		prefix[2 + NORMALIZER_MAX];
@@ -215,7 +215,7 @@ pgseal_token_make(PgsealKey *key, const PgsealType *type, const PgsealTokenForm 
 	int			mac_bytes = (form->bits + 7) / 8;
 	bytea	   *token;
 
-	Assert(pgseal_token_is_form(form));
+	Assert(pgseal_index_token_is_form(form));
 	prefix[0] = type->base->code;
 	prefix[1] = (uint8) normalizer_len;
 	memcpy(prefix + 2, form->normalizer, normalizer_len);

@@ -26,15 +26,15 @@ typedef struct PgsealTokenForm
  * Appends the value's canonical bytes after normalizing.  Errors: 22023 for a
  * normalizer that doesn't exist or doesn't fit the type.
  */
-extern void pgseal_token_canonical(StringInfo out, const PgsealType *type, Datum value,
+extern void pgseal_index_token_canonical(StringInfo out, const PgsealType *type, Datum value,
 								   const char *normalizer, Oid collation);
 
 /* The token, as bytea, under one index key version. */
-extern bytea *pgseal_token_make(PgsealKey *key, const PgsealType *type,
+extern bytea *pgseal_index_token_make(PgsealKey *key, const PgsealType *type,
 								const PgsealTokenForm *form, const StringInfo canonical);
 
 /* Is it a form that tokens have?  The other says why not: 22023. */
-extern bool pgseal_token_is_form(const PgsealTokenForm *form);
-extern void pgseal_token_check_form(const PgsealTokenForm *form);
+extern bool pgseal_index_token_is_form(const PgsealTokenForm *form);
+extern void pgseal_index_token_check_form(const PgsealTokenForm *form);
 
 #endif							/* PGSEAL_INDEX_TOKEN_H */

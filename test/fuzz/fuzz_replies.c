@@ -352,7 +352,7 @@ AppendChecksum(char *text, size_t len)
 static bool
 ReadKeyring(void)
 {
-	PgsealKeyring *read = pgseal_local_new();
+	PgsealKeyring *read = pgseal_keyring_file_new();
 	PgsealKmsError error = {0};
 	size_t		len;
 	char	   *text = MutatedText(keyring, &len);
@@ -373,7 +373,7 @@ ReadKeyring(void)
 		memcpy(read->text, text, len);
 	}
 	read->text_len = len;
-	status = pgseal_local_parse(read, &error, "a file");
+	status = pgseal_keyring_file_parse(read, &error, "a file");
 	CheckError(&error);
 	if (status == PGSEAL_KMS_OK)
 	{
@@ -381,7 +381,7 @@ ReadKeyring(void)
 		for (int i = 0; i < read->num_keys; i++)
 			CHECK(read->keys[i].version > 0);
 	}
-	pgseal_local_free(read);
+	pgseal_keyring_file_free(read);
 	return status == PGSEAL_KMS_OK;
 }
 

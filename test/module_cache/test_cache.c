@@ -46,8 +46,8 @@ _PG_init(void)
 	/* Settings of the postmaster can't be defined later */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
-	pgseal_guc_init();
-	pgseal_keycache_init();
+	pgseal_settings_init();
+	pgseal_shared_cache_init();
 	pgseal_wakeup_init();
 	pgseal_launcher_init();
 }
@@ -71,7 +71,7 @@ publish(int64 id)
 	uint8		key[PGSEAL_KEY_BYTES];
 
 	make_key(key, id);
-	return pgseal_keycache_publish(id, key);
+	return pgseal_shared_cache_publish(id, key);
 }
 
 static const char *
@@ -87,7 +87,7 @@ fail(int64 id, const char *status)
 	PgsealKmsError error = {.operation = "unwrap",.http_status = 503};
 
 	snprintf(error.code, sizeof(error.code), "code%d", (int) id);
-	return pgseal_keycache_fail(id,
+	return pgseal_shared_cache_fail(id,
 								strcmp(status, "unreachable") == 0 ? PGSEAL_KMS_UNREACHABLE :
 								strcmp(status, "refused") == 0 ? PGSEAL_KMS_REFUSED : PGSEAL_KMS_INVALID,
 								&error);
@@ -102,7 +102,7 @@ get(Oid server, int64 id, TimestampTz *out_expires_at)
 	PgsealKmsError error;
 
 	*out_expires_at = 0;
-	switch (pgseal_keycache_get(server, id, key, out_expires_at, &status, &error))
+	switch (pgseal_shared_cache_get(server, id, key, out_expires_at, &status, &error))
 	{
 		case PGSEAL_CACHE_HIT:
 			make_key(good, id);
@@ -164,7 +164,7 @@ PG_FUNCTION_INFO_V1(cache_abandon);
 Datum
 cache_abandon(PG_FUNCTION_ARGS)
 {
-	pgseal_keycache_abandon(PG_GETARG_INT64(0));
+	pgseal_shared_cache_abandon(PG_GETARG_INT64(0));
 	PG_RETURN_VOID();
 }
 
@@ -193,7 +193,7 @@ cache_fetch(PG_FUNCTION_ARGS)
 		}
 		PG_CATCH();
 		{
-			pgseal_keycache_abandon(id);
+			pgseal_shared_cache_abandon(id);
 			PG_RE_THROW();
 		}
 		PG_END_TRY();
@@ -205,7 +205,7 @@ PG_FUNCTION_INFO_V1(cache_drop);
 Datum
 cache_drop(PG_FUNCTION_ARGS)
 {
-	pgseal_keycache_drop(PG_GETARG_OID(0), PG_GETARG_INT64(1));
+	pgseal_shared_cache_drop(PG_GETARG_OID(0), PG_GETARG_INT64(1));
 	PG_RETURN_VOID();
 }
 
@@ -213,7 +213,7 @@ PG_FUNCTION_INFO_V1(cache_drop_database);
 Datum
 cache_drop_database(PG_FUNCTION_ARGS)
 {
-	pgseal_keycache_drop_database(PG_GETARG_OID(0));
+	pgseal_shared_cache_drop_database(PG_GETARG_OID(0));
 	PG_RETURN_VOID();
 }
 
@@ -221,7 +221,7 @@ PG_FUNCTION_INFO_V1(cache_generation);
 Datum
 cache_generation(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(pgseal_keycache_generation());
+	PG_RETURN_INT64(pgseal_shared_cache_generation());
 }
 
 PG_FUNCTION_INFO_V1(cache_stats);
@@ -235,7 +235,7 @@ cache_stats(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	pgseal_keycache_stats(&stats);
+	pgseal_shared_cache_stats(&stats);
 	values[0] = Int64GetDatum(stats.slots);
 	values[1] = Int64GetDatum(stats.used);
 	values[2] = Int64GetDatum(stats.hits);
@@ -318,7 +318,7 @@ pgseal_keyring_refresh(int64 key_version_id)
 	char	   *outcome = "";
 	bool		usable = true;
 
-	if (!pgseal_keycache_claim_refresh(InvalidOid, key_version_id))
+	if (!pgseal_shared_cache_claim_refresh(InvalidOid, key_version_id))
 		return false;
 
 	SPI_connect();
@@ -358,19 +358,19 @@ pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
  */
 
 List *
-pgseal_lifecycle_due_rotations(void)
+pgseal_rewrap_due_rotations(void)
 {
 	return NIL;
 }
 
 List *
-pgseal_lifecycle_rotations_of_policy(int max)
+pgseal_rewrap_policy_rotations(int max)
 {
 	return NIL;
 }
 
 int
-pgseal_lifecycle_due_rewraps(int64 *out_ids, int max)
+pgseal_rewrap_due(int64 *out_ids, int max)
 {
 	return 0;
 }
@@ -408,7 +408,7 @@ pgseal_redefine_failed(int sqlerrcode, const char *message)
 }
 
 void
-pgseal_lifecycle_rewrap_version(int64 id)
+pgseal_rewrap_version(int64 id)
 {
 	not_due();
 }

@@ -36,8 +36,8 @@ extern PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
-	pgseal_guc_init();
-	pgseal_kms_shared_init();
+	pgseal_settings_init();
+	pgseal_credentials_init();
 }
 
 static char *
@@ -184,8 +184,8 @@ kms_keyring_may_be(PG_FUNCTION_ARGS)
 	uid_t		owner = PG_GETARG_INT32(0);
 	uid_t		server = PG_GETARG_INT32(2);
 
-	PG_RETURN_BOOL(pgseal_local_owner_may_be(owner, server) &&
-				   pgseal_local_mode_is_safe(PG_GETARG_INT32(1), owner, server));
+	PG_RETURN_BOOL(pgseal_keyring_file_owner_may_be(owner, server) &&
+				   pgseal_keyring_file_mode_is_safe(PG_GETARG_INT32(1), owner, server));
 }
 
 Datum
