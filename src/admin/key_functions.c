@@ -153,7 +153,7 @@ Datum
 pgseal_move_key(PG_FUNCTION_ARGS)
 {
 	pgseal_rewrap_move(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-						  text_to_cstring(PG_GETARG_TEXT_PP(1)));
+					   text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	PG_RETURN_VOID();
 }
 
@@ -162,7 +162,7 @@ Datum
 pgseal_destroy_key(PG_FUNCTION_ARGS)
 {
 	pgseal_destroy_versions(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							 text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_BOOL(2));
+							text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_BOOL(2));
 	PG_RETURN_VOID();
 }
 
@@ -171,7 +171,7 @@ Datum
 pgseal_destroy_version(PG_FUNCTION_ARGS)
 {
 	pgseal_destroy_one_version(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1),
-									 text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_BOOL(3));
+							   text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_BOOL(3));
 	PG_RETURN_VOID();
 }
 

@@ -138,6 +138,6 @@ Datum
 pgseal_stat_kms_reset(PG_FUNCTION_ARGS)
 {
 	pgseal_kms_counters_reset(PG_ARGISNULL(0) ? InvalidOid :
-						  get_foreign_server_oid(text_to_cstring(PG_GETARG_TEXT_PP(0)), false));
+							  get_foreign_server_oid(text_to_cstring(PG_GETARG_TEXT_PP(0)), false));
 	PG_RETURN_VOID();
 }

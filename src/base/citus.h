@@ -25,7 +25,7 @@ typedef struct PgsealRunning
 {
 	enum
 	{
-		PGSEAL_RUNNING_NOTHING,		/* a message of the client's is being read */
+		PGSEAL_RUNNING_NOTHING, /* a message of the client's is being read */
 		PGSEAL_RUNNING_STATEMENT,
 		PGSEAL_RUNNING_CITUS_PARSER,	/* Citus parses what it, or another
 										 * node, has made */

@@ -220,7 +220,7 @@ restored(FuncExpr *hidden, List *args)
 	char	   *name = strchr(what, ' ');
 	Oid			object = InvalidOid;
 	Oid			function = InvalidOid;
-	PgsealCitusKind		kind = PGSEAL_CITUS_CALL;
+	PgsealCitusKind kind = PGSEAL_CITUS_CALL;
 
 	for (int i = 0; name != NULL && i < lengthof(pgseal_citus_kind_names); i++)
 		if (strlen(pgseal_citus_kind_names[i]) == name - what && strncmp(pgseal_citus_kind_names[i], what, name - what) == 0)

@@ -29,8 +29,8 @@
 #include "value/find_sealed.h"
 
 const char *const pgseal_citus_kind_names[PGSEAL_CITUS_NUM_KINDS] = {
-	[PGSEAL_CITUS_CALL] = "call", [PGSEAL_CITUS_OPERATOR] = "operator", [PGSEAL_CITUS_ANY] = "any", [PGSEAL_CITUS_ALL] = "all",
-	[PGSEAL_CITUS_DISTINCT] = "distinct", [PGSEAL_CITUS_NULLIF] = "nullif", [PGSEAL_CITUS_ELEMENTS] = "elements"
+	[PGSEAL_CITUS_CALL] = "call",[PGSEAL_CITUS_OPERATOR] = "operator",[PGSEAL_CITUS_ANY] = "any",[PGSEAL_CITUS_ALL] = "all",
+	[PGSEAL_CITUS_DISTINCT] = "distinct",[PGSEAL_CITUS_NULLIF] = "nullif",[PGSEAL_CITUS_ELEMENTS] = "elements"
 };
 
 Oid

@@ -13,13 +13,13 @@
 /* What a call stands for, as it is written */
 typedef enum PgsealCitusKind
 {
-	PGSEAL_CITUS_CALL,					/* of a function */
+	PGSEAL_CITUS_CALL,			/* of a function */
 	PGSEAL_CITUS_OPERATOR,
-	PGSEAL_CITUS_ANY,					/* operator ANY (array) */
+	PGSEAL_CITUS_ANY,			/* operator ANY (array) */
 	PGSEAL_CITUS_ALL,
-	PGSEAL_CITUS_DISTINCT,				/* IS DISTINCT FROM, by that operator */
+	PGSEAL_CITUS_DISTINCT,		/* IS DISTINCT FROM, by that operator */
 	PGSEAL_CITUS_NULLIF,
-	PGSEAL_CITUS_ELEMENTS				/* a function of each element of an array */
+	PGSEAL_CITUS_ELEMENTS		/* a function of each element of an array */
 } PgsealCitusKind;
 
 #define PGSEAL_CITUS_NUM_KINDS	(PGSEAL_CITUS_ELEMENTS + 1)

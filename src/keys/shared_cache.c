@@ -289,10 +289,10 @@ ask_slot(int32 i, Oid server, TimestampTz now, PgsealCacheResult *out_result,
 
 PgsealCacheResult
 pgseal_shared_cache_get(Oid server, int64 key_version_id,
-					uint8 out_key[PGSEAL_KEY_BYTES],
-					TimestampTz *out_expires_at,
-					PgsealKmsStatus *out_status,
-					PgsealKmsError *out_error)
+						uint8 out_key[PGSEAL_KEY_BYTES],
+						TimestampTz *out_expires_at,
+						PgsealKmsStatus *out_status,
+						PgsealKmsError *out_error)
 {
 	static uint32 wait_event = 0;
 	PgsealCacheResult result = PGSEAL_CACHE_FULL;

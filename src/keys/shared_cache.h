@@ -63,10 +63,10 @@ extern void pgseal_shared_cache_init(void);
  * again) are set.
  */
 extern PgsealCacheResult pgseal_shared_cache_get(Oid server, int64 key_version_id,
-											 uint8 out_key[PGSEAL_KEY_BYTES],
-											 TimestampTz *out_expires_at,
-											 PgsealKmsStatus *out_status,
-											 PgsealKmsError *out_error);
+												 uint8 out_key[PGSEAL_KEY_BYTES],
+												 TimestampTz *out_expires_at,
+												 PgsealKmsStatus *out_status,
+												 PgsealKmsError *out_error);
 
 /*
  * After CLAIMED: the key, for all.  Returns when it expires; that is now, and
@@ -74,7 +74,7 @@ extern PgsealCacheResult pgseal_shared_cache_get(Oid server, int64 key_version_i
  * another process because the fetch took far longer than pgseal.kms_timeout).
  */
 extern TimestampTz pgseal_shared_cache_publish(int64 key_version_id,
-										   const uint8 key[PGSEAL_KEY_BYTES]);
+											   const uint8 key[PGSEAL_KEY_BYTES]);
 
 /*
  * After CLAIMED: the fetch failed.  Unreachable: an entry that still has a key
@@ -83,7 +83,7 @@ extern TimestampTz pgseal_shared_cache_publish(int64 key_version_id,
  * briefly, so that not every backend asks again.
  */
 extern bool pgseal_shared_cache_fail(int64 key_version_id, PgsealKmsStatus status,
-								 const PgsealKmsError *error);
+									 const PgsealKmsError *error);
 
 /* After CLAIMED, when nothing is known (query cancelled, error). */
 extern void pgseal_shared_cache_abandon(int64 key_version_id);

@@ -103,7 +103,7 @@ slot_of(Oid server, TimestampTz now)
 
 void
 pgseal_kms_counters_begin(PgsealKmsTimer *out_timer, const PgsealKmsServer *server,
-					  const char *operation)
+						  const char *operation)
 {
 	int			i = 0;
 
@@ -156,7 +156,7 @@ count_failure(PgsealKmsStat *stat, PgsealKmsStatus status, const PgsealKmsError 
 
 void
 pgseal_kms_counters_end(const PgsealKmsTimer *timer, PgsealKmsStatus status,
-					const PgsealKmsError *error)
+						const PgsealKmsError *error)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	instr_time	taken;

@@ -59,9 +59,9 @@ typedef struct PgsealKmsTimer
 extern void pgseal_kms_counters_init(void);
 
 extern void pgseal_kms_counters_begin(PgsealKmsTimer *out_timer, const PgsealKmsServer *server,
-								  const char *operation);
+									  const char *operation);
 extern void pgseal_kms_counters_end(const PgsealKmsTimer *timer, PgsealKmsStatus status,
-								const PgsealKmsError *error);
+									const PgsealKmsError *error);
 
 /* An exchange has to be repeated */
 extern void pgseal_kms_counters_retry(void);

@@ -115,7 +115,7 @@ add_line(const PgsealKeyring *keyring, const char *name, PgsealKmsError *out_err
 
 PgsealKmsStatus
 pgseal_keyring_memory_check(const PgsealKeyring *keyring, const PgsealKeyringSource *source,
-						  PgsealKmsError *out_error)
+							PgsealKmsError *out_error)
 {
 	bool		known;
 	char	   *unmet;
@@ -135,7 +135,7 @@ pgseal_keyring_memory_check(const PgsealKeyring *keyring, const PgsealKeyringSou
 
 PgsealKmsStatus
 pgseal_keyring_memory_remember(const PgsealKeyring *keyring, const PgsealKeyringSource *source,
-					  PgsealKmsError *out_error)
+							   PgsealKmsError *out_error)
 {
 	bool		known;
 	char	   *unmet;

@@ -66,7 +66,7 @@ extern bool pgseal_keyring_file_mode_is_safe(mode_t mode, uid_t owner, uid_t ser
  * keyring_version.  source is named in messages.
  */
 extern PgsealKmsStatus pgseal_keyring_file_parse(PgsealKeyring *keyring, PgsealKmsError *out_error,
-										  const char *source);
+												 const char *source);
 
 /* Makes keyring the keyring of this one key, version 1 */
 extern bool pgseal_keyring_file_set_single(PgsealKeyring *keyring, const uint8 key[PGSEAL_KEY_BYTES]);
@@ -76,18 +76,18 @@ extern bool pgseal_keyring_file_set_single(PgsealKeyring *keyring, const uint8 k
  * keyring_permissions, keyring_location, keyring_unreadable.
  */
 extern PgsealKmsStatus pgseal_keyring_file_read(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
-										 const char *file);
+												const char *file);
 
 /*
  * Reads the file, after creating it with one new master key if it is missing.
  * Codes, beyond those of read: keyring_unwritable.
  */
 extern PgsealKmsStatus pgseal_keyring_file_initialize(PgsealKeyring *out_keyring,
-											   PgsealKmsError *out_error, const char *file);
+													  PgsealKmsError *out_error, const char *file);
 
 /* Reads the file and adds a new master key to it.  Codes: also keyring_full. */
 extern PgsealKmsStatus pgseal_keyring_file_rotate(PgsealKeyring *out_keyring,
-										   PgsealKmsError *out_error, const char *file);
+												  PgsealKmsError *out_error, const char *file);
 
 /*
  * Makes sure that the file's present content survives a crash of the machine.
@@ -102,13 +102,13 @@ extern PgsealKmsStatus pgseal_keyring_file_sync(PgsealKmsError *out_error, const
  * place?  Codes: keyring_missing, keyring_other, keyring_memory.
  */
 extern PgsealKmsStatus pgseal_keyring_memory_check(const PgsealKeyring *keyring,
-												 const PgsealKeyringSource *source,
-												 PgsealKmsError *out_error);
+												   const PgsealKeyringSource *source,
+												   PgsealKmsError *out_error);
 
 /* Notes the keyring, before anything is wrapped by it.  Codes: keyring_memory. */
 extern PgsealKmsStatus pgseal_keyring_memory_remember(const PgsealKeyring *keyring,
-											 const PgsealKeyringSource *source,
-											 PgsealKmsError *out_error);
+													  const PgsealKeyringSource *source,
+													  PgsealKmsError *out_error);
 
 /* local_command.c */
 
@@ -119,7 +119,7 @@ extern PgsealKmsStatus pgseal_keyring_memory_remember(const PgsealKeyring *keyri
  * and those of parse.
  */
 extern PgsealKmsStatus pgseal_local_command_run(PgsealKeyring *out_keyring, PgsealKmsError *out_error,
-										const char *command);
+												const char *command);
 
 /* local.c */
 

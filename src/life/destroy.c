@@ -212,7 +212,7 @@ is_long_retired(int64 id)
 
 void
 pgseal_destroy_one_version(const char *name, int32 number, const char *confirm,
-								 bool force)
+						   bool force)
 {
 	PgsealVersionRow *version = NULL;
 	PgsealCensus census;

@@ -37,7 +37,7 @@ extern void pgseal_rewrap_check_server(const char *server);
  */
 extern void pgseal_destroy_versions(const char *name, const char *confirm, bool force);
 extern void pgseal_destroy_one_version(const char *name, int32 number, const char *confirm,
-											 bool force);
+									   bool force);
 
 /*
  * For the worker: hashes of keys due for rotation by their own schedule, and of up to

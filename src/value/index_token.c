@@ -181,7 +181,7 @@ normalize(Datum value, const char *normalizer, Oid collation)
 
 void
 pgseal_index_token_canonical(StringInfo out, const PgsealType *type, Datum value,
-					   const char *normalizer, Oid collation)
+							 const char *normalizer, Oid collation)
 {
 	uint8		buffer[8];
 	void	   *allocated;
@@ -207,7 +207,7 @@ pgseal_index_token_canonical(StringInfo out, const PgsealType *type, Datum value
 
 bytea *
 pgseal_index_token_make(PgsealKey *key, const PgsealType *type, const PgsealTokenForm *form,
-				  const StringInfo canonical)
+						const StringInfo canonical)
 {
 	uint8		prefix[2 + NORMALIZER_MAX];
 	size_t		normalizer_len = strlen(form->normalizer);

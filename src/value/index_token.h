@@ -27,11 +27,11 @@ typedef struct PgsealTokenForm
  * normalizer that doesn't exist or doesn't fit the type.
  */
 extern void pgseal_index_token_canonical(StringInfo out, const PgsealType *type, Datum value,
-								   const char *normalizer, Oid collation);
+										 const char *normalizer, Oid collation);
 
 /* The token, as bytea, under one index key version. */
 extern bytea *pgseal_index_token_make(PgsealKey *key, const PgsealType *type,
-								const PgsealTokenForm *form, const StringInfo canonical);
+									  const PgsealTokenForm *form, const StringInfo canonical);
 
 /* Is it a form that tokens have?  The other says why not: 22023. */
 extern bool pgseal_index_token_is_form(const PgsealTokenForm *form);
