@@ -65,15 +65,25 @@ sub start_call
 	return $call;
 }
 
-# Makes changes in one transaction while the conversion is in a phase
+# Makes changes in one transaction while the conversion is in a phase.  The table is
+# locked first, as everywhere: a conversion that is late would wait for the row with
+# the table locked.
 sub change_in
 {
 	my ($phase, $sql) = @_;
 	$node->safe_psql('postgres', qq{
 		BEGIN;
 		DO \$\$
+		DECLARE
+			converted regclass;
 		BEGIN
 			FOR i IN 1 .. 60000 LOOP
+				IF converted IS NULL THEN
+					SELECT relid INTO converted FROM pgseal_internal.conversion;
+					IF FOUND THEN
+						EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', converted);
+					END IF;
+				END IF;
 				PERFORM FROM pgseal_internal.conversion WHERE phase = '$phase' AND next_block > 3 FOR UPDATE;
 				EXIT WHEN FOUND;
 				PERFORM pg_sleep(0.002);
