@@ -17,6 +17,7 @@
 #endif
 
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
 
