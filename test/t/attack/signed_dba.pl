@@ -117,7 +117,7 @@ attack('another ledger in the catalog', 'postgres', q{UPDATE pg_trigger SET tgar
 attack('triggers disabled in the catalog', 'postgres', q{UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'accounts'::regclass; UPDATE accounts SET owner = 'x' WHERE id = 1}, '(id)=(1) forged; good');
 attack('another label: rows of another table', 'postgres', q{ALTER TABLE accounts RENAME TO a; CREATE TABLE accounts (id int PRIMARY KEY, owner text, note text);
 	SELECT pgseal.sign_table('accounts', columns => '{owner,id}', key => 'audit', ledger => true); ALTER TABLE accounts DISABLE TRIGGER USER;
-	INSERT INTO accounts (id, owner, signature) SELECT id, owner, signature FROM a WHERE id = 1}, '(id)=(1) forged; it has 0 rows, not these');
+	INSERT INTO accounts (id, owner, signature) SELECT id, owner, signature FROM a WHERE id = 1}, '(id)=(1) other table; it has 0 rows, not these');
 
 #
 # Tables that are made anew

@@ -149,7 +149,7 @@ sub foreign_row
 	my ($at, $length) = row_at($bytes, $ctid);
 	return substr($bytes, $at, $length);
 }
-for my $from ([ 'archive', 'postgres', 'another table' ], [ 'accounts', 'twin', 'another database' ])
+for my $from ([ 'archive', 'postgres', 'another table', 'other table' ], [ 'accounts', 'twin', 'another database', 'forged' ])
 {
 	my $row = foreign_row(@$from[0, 1]);
 	edited("a whole row of $from->[2]", sub {
@@ -158,7 +158,7 @@ for my $from ([ 'archive', 'postgres', 'another table' ], [ 'accounts', 'twin', 
 		die "not as long\n" if $length != length $row;
 		# But for the header, which says who may see it
 		substr($$bytes, $at + 23, $length - 23) = substr($row, 23);
-	}, '(id)=(12) forged; it has 20 rows, not these', 'SELECT * FROM accounts WHERE id = 12');
+	}, "(id)=(12) $from->[3]; it has 20 rows, not these", 'SELECT * FROM accounts WHERE id = 12');
 }
 
 # A row that is gone: its line pointer is one of no row
