@@ -89,7 +89,7 @@ FETCH 1 FROM two \gdesc
 COMMIT;
 -- one under a name that only who knows it fetches from, and one that the function fetches from itself
 CREATE FUNCTION open_fixed() RETURNS void LANGUAGE plpgsql AS $$ DECLARE c refcursor := 'fixed'; BEGIN OPEN c FOR SELECT e, a FROM a ORDER BY id; END $$;
-CREATE PROCEDURE open_own() LANGUAGE plpgsql AS $$ DECLARE own_name CURSOR FOR SELECT e FROM a ORDER BY id; BEGIN OPEN own_name; END $$;
+CREATE PROCEDURE open_own() LANGUAGE plpgsql AS $$ DECLARE own_name CURSOR FOR SELECT e FROM a ORDER BY id; BEGIN own_name := 'own_name'; OPEN own_name; END $$;
 CREATE FUNCTION fetch_fixed() RETURNS text LANGUAGE plpgsql AS $$ DECLARE c refcursor := 'fixed'; v encrypted_text; BEGIN FETCH c INTO v; RETURN v || '!'; END $$;
 CREATE FUNCTION fetch_own() RETURNS text LANGUAGE plpgsql AS $$ DECLARE c CURSOR FOR SELECT e FROM a ORDER BY id; v encrypted_text; BEGIN OPEN c; FETCH c INTO v; CLOSE c; RETURN left(v::text, 5); END $$;
 BEGIN;
