@@ -14,27 +14,22 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
-#include "hooks/citus_calls.h"
-#include "hooks/citus_scan.h"
-#include "hooks/ddl.h"
-#include "hooks/functions.h"
-#include "hooks/hidden_parameters.h"
-#include "hooks/late_opening.h"
-#include "hooks/open_results.h"
-#include "hooks/parallel.h"
-#include "hooks/plain_callers.h"
-#include "hooks/prepared.h"
-#include "hooks/redact.h"
-#include "hooks/redact_tokens.h"
-#include "hooks/refuse.h"
-#include "hooks/signed_tables.h"
-#include "hooks/sort_spill.h"
+#include "citus/calls.h"
+#include "citus/scan.h"
+#include "ddl/ddl.h"
+#include "ddl/functions.h"
+#include "ddl/prepared.h"
+#include "ddl/refuse.h"
+#include "ddl/signed_tables.h"
 #include "keys/keyring.h"
 #include "keys/shared_cache.h"
 #include "keys/wakeup.h"
 #include "kms/counters.h"
 #include "kms/credentials.h"
 #include "life/launcher.h"
+#include "log/hidden_parameters.h"
+#include "log/redact.h"
+#include "log/redact_tokens.h"
 #include "sealed/access.h"
 #include "search/hashindex.h"
 #include "search/lookup.h"
@@ -42,6 +37,11 @@
 #include "signed/ledger.h"
 #include "signed/signing.h"
 #include "signed/verify.h"
+#include "statement/late_opening.h"
+#include "statement/open_results.h"
+#include "statement/parallel.h"
+#include "statement/plain_callers.h"
+#include "statement/sort_spill.h"
 #include "value/basetype.h"
 #include "value/seal.h"
 
@@ -78,6 +78,7 @@ _PG_init(void)
 	pgseal_verify_init();
 	pgseal_verify_conflict_init();
 	pgseal_ledger_record_init();
+	pgseal_citus_restore_init();
 	pgseal_open_results_init();
 	pgseal_parallel_init();
 	pgseal_hidden_parameters_init();

@@ -33,7 +33,7 @@ sub slurp
 }
 
 # From the bottom to the top.  What each is for stands in CONTRIBUTING.md.
-my @folders = qw(base kms keys value type sealed search signed life hooks convert admin);
+my @folders = qw(base kms keys value type sealed search signed life statement citus ddl log convert admin);
 my %rank = map { ("src/$folders[$_]" => $_) } 0 .. $#folders;
 $rank{src} = @folders;
 
@@ -72,7 +72,7 @@ for my $file (sort keys %source)
 
 my $runs_sql = qr/\bSPI_(?:exec|prepare|open|cursor)\w*\s*\(/;
 # The planner has read partition keys already, and whoever makes a table makes its key
-my %reads_partition_keys = map { ("src/$_.c" => 1) } qw(search/hashindex hooks/ddl);
+my %reads_partition_keys = map { ("src/$_.c" => 1) } qw(search/hashindex ddl/ddl);
 my $evaluates = qr/\b(?:RelationGetIndexExpressions|RelationGetIndexPredicate|eval_const_expressions)\s*\(/;
 my $runs_owners_code = qr/\b(?:ExecOpenIndices|BuildIndexInfo|RelationBuildPartitionKey)\s*\(/;
 # Called as the owner, whom convert.c becomes by it
@@ -92,8 +92,8 @@ for my $file (sort grep { /\.c$/ } keys %source)
 
 # ---- who calls whom
 
-# A tree, its nodes and who walks through them, or a hook and its parts, call each other
-my %may_be_circular = map { ("src/$_" => 1) } qw(sealed hooks);
+# A tree, its nodes and who walks through them call each other
+my %may_be_circular = map { ("src/$_" => 1) } qw(sealed);
 
 my (%defined_in, %wants, %calls);
 for my $file (grep { /\.c$/ } keys %source)

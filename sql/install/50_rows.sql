@@ -13,7 +13,7 @@ LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_ope
 CREATE FUNCTION pgseal_internal.open_rows_result(anyarray) RETURNS record[]
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 10 AS 'MODULE_PATHNAME', 'pgseal_open_rows';
 
--- What keeps opened values out of sorts (src/hooks/late_opening.c): VOLATILE, so that
+-- What keeps opened values out of sorts (src/statement/late_opening.c): VOLATILE, so that
 -- the planner evaluates what is in it last; and aggregates with a sealed result
 CREATE FUNCTION pgseal_internal.late(anyelement) RETURNS anyelement
 LANGUAGE C VOLATILE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'pgseal_late';
@@ -26,13 +26,13 @@ CREATE AGGREGATE pgseal_internal.sealed_max(anyelement) (
 CREATE AGGREGATE pgseal_internal.sealed_min(anyelement) (
 	SFUNC = pgseal_internal.sealed_smaller, STYPE = anyelement, COMBINEFUNC = pgseal_internal.sealed_smaller, PARALLEL = SAFE);
 
--- What is in the place of a column's default that opens values (src/hooks/column_defaults.c);
+-- What is in the place of a column's default that opens values (src/statement/column_defaults.c);
 -- its result is of the column's type
 CREATE FUNCTION pgseal_internal.column_default(regclass, int2, internal) RETURNS internal
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 20 AS 'MODULE_PATHNAME', 'pgseal_column_default';
 
 -- What the planner calls for PostgreSQL's functions of these names: with the values
--- of encrypted columns opened (src/hooks/plain_callers.c)
+-- of encrypted columns opened (src/statement/plain_callers.c)
 CREATE FUNCTION pgseal_internal.query_to_xml(text, boolean, boolean, text) RETURNS xml
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgseal_to_xml';
 CREATE FUNCTION pgseal_internal.query_to_xmlschema(text, boolean, boolean, text) RETURNS xml

@@ -1,5 +1,5 @@
 --
--- What Citus sends to other nodes instead of a call of ours (src/hooks/citus_calls.c).
+-- What Citus sends to other nodes instead of a call of ours (src/citus/calls.c).
 -- IMMUTABLE, or Citus would send it only here and there; it can't be stored.
 --
 

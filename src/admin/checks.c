@@ -31,9 +31,9 @@
 #include "base/citus.h"
 #include "base/compat.h"
 #include "base/spi_query.h"
-#include "hooks/opened.h"
 #include "keys/wrapping.h"
 #include "signed/verify.h"
+#include "statement/opened.h"
 #include "value/find_sealed.h"
 #include "value/seal.h"
 

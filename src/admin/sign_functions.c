@@ -12,7 +12,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
-#include "hooks/sign_table.h"
+#include "ddl/sign_table.h"
 
 PG_FUNCTION_INFO_V1(pgseal_sign_table);
 PG_FUNCTION_INFO_V1(pgseal_unsign_table);

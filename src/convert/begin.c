@@ -22,9 +22,10 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "convert/steps.h"
-#include "hooks/column_keys.h"
-#include "hooks/refuse.h"
+#include "ddl/column_keys.h"
+#include "ddl/refuse.h"
 #include "keys/catalog.h"
+#include "value/find_sealed.h"
 
 /* The types before and afterwards; false when there is nothing to do */
 static bool
@@ -37,7 +38,7 @@ resolve_types(PgsealConversion *conversion)
 
 	get_atttypetypmodcoll(conversion->relid, conversion->attnum, &type, &typmod, &collation);
 	encrypted = pgseal_type_by_oid(type);
-	if (conversion->encrypts == pgseal_refuse_holds_encrypted(type))
+	if (conversion->encrypts == pgseal_holds_encrypted(type))
 	{
 		ereport(NOTICE,
 				(errmsg("column \"%s\" of table \"%s\" is %s encrypted",

@@ -30,9 +30,9 @@
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "convert/convert.h"
-#include "hooks/refuse.h"
-#include "search/stored_expressions.h"
+#include "ddl/refuse.h"
 #include "sealed/access.h"
+#include "search/stored_expressions.h"
 #include "value/owner_usage.h"
 
 /*

@@ -25,8 +25,8 @@
 #include "port/pg_bswap.h"
 
 #include "base/compat.h"
-#include "base/random.h"
 #include "base/crypto.h"
+#include "base/random.h"
 #include "keys/wrapping.h"
 
 #define CHILD_FORMAT			1

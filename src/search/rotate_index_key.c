@@ -58,9 +58,9 @@
 #include "base/spi_query.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
+#include "sealed/access.h"
 #include "search/stored_expressions.h"
 #include "search/token_constants.h"
-#include "sealed/access.h"
 
 PG_FUNCTION_INFO_V1(pgseal_rotate_index_key);
 PG_FUNCTION_INFO_V1(pgseal_retire_index_key);

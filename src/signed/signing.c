@@ -21,7 +21,7 @@
  * under one key.
  *
  * Whoever can have any signature made under a key can have any row, so a trigger
- * is made by those only who may use its key (hooks/signed_tables.c).
+ * is made by those only who may use its key (ddl/signed_tables.c).
  *
  *-------------------------------------------------------------------------
  */

@@ -10,7 +10,7 @@
  * aggregates.  It gets the caller's context, and so works with the aggregate's
  * memory as if it had been called directly.
  *
- * max() and min() exist a second time with a sealed result (hooks/late_opening.c):
+ * max() and min() exist a second time with a sealed result (statement/late_opening.c):
  * one function for all types, which keeps the sealed value that is the larger one.
  *
  * The SQL functions are not STRICT, because an encrypted value can't become

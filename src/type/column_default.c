@@ -14,7 +14,7 @@
  * the writer who must have the privilege, as in any expression of his.
  *
  * A statement has its defaults in its own expressions, where nothing tells them
- * from the user's.  So hooks/column_defaults.c puts a call of column_default() in the
+ * from the user's.  So statement/column_defaults.c puts a call of column_default() in the
  * place of each, which evaluates it with an expression of its own, in a memory
  * context of its own: a call that was looked up there is the default's.  COPY FROM
  * does the same by itself: defaults are what it looks up in its context, besides

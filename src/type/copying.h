@@ -10,7 +10,7 @@
 
 /*
  * The innermost: the memory context that it began in, and its
- * table.  hooks/redact.c keeps it.
+ * table.  log/redact.c keeps it.
  */
 typedef struct PgsealCopying
 {

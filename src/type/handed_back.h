@@ -21,7 +21,7 @@ typedef struct PgsealHanded
 
 /*
  * The call of a function in a language that takes and returns values as text, which
- * runs innermost, or NULL.  hooks/plain_callers.c keeps it.
+ * runs innermost, or NULL.  statement/plain_callers.c keeps it.
  */
 extern PgsealHanded *pgseal_handed;
 

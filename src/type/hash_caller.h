@@ -20,14 +20,14 @@ typedef enum PgsealHashCaller
 
 /*
  * The executor whose statement runs, innermost; NULL in a utility statement and
- * while something is planned.  hooks/open_results.c keeps it.
+ * while something is planned.  statement/open_results.c keeps it.
  */
 extern EState *pgseal_hash_executor;
 
 /*
  * A COPY into a partition, which has no executor that can be known; the context is
  * the one in which it will make the executor's.  The relation is InvalidOid where
- * there is no such COPY.  hooks/open_results.c keeps it, too.
+ * there is no such COPY.  statement/open_results.c keeps it, too.
  */
 typedef struct PgsealHashCopy
 {

@@ -96,6 +96,12 @@ pgseal_shape_of_type(Oid type, int32 typmod)
 	return NULL;
 }
 
+bool
+pgseal_holds_encrypted(Oid type)
+{
+	return pgseal_shape_of_type(type, PGSEAL_TYPMOD_NONE) != NULL;
+}
+
 PgsealShape **
 pgseal_shape_of_row(TupleDesc desc)
 {

@@ -58,6 +58,9 @@ typedef struct varlena *(*PgsealValueVisitor) (Datum sealed, const PgsealShape *
 /* NULL when values of the type hold no encrypted values */
 extern PgsealShape *pgseal_shape_of_type(Oid type, int32 typmod);
 
+/* Does a value of this type hold encrypted values?  Arrays, rows, domains too */
+extern bool pgseal_holds_encrypted(Oid type);
+
 /* Of the keys that seal what is in it, as typmods; without doubles */
 extern List *pgseal_shape_key_hashes(const PgsealShape *shape);
 

@@ -1,0 +1,370 @@
+/*-------------------------------------------------------------------------
+ *
+ * plain_callers.c
+ *	  Functions that print what their queries return.
+ *
+ * crosstab('SELECT ...'), query_to_xml('SELECT ...') and functions in PL/Perl, PL/Python
+ * and PL/Tcl get rows by SPI and take values in their text form, which for an
+ * encrypted type is the sealed form.  The results of their queries are opened
+ * as those of a client's own statements are.  Other C functions are left alone:
+ * they may store what they get, or take it for what the table's row type says, as
+ * dblink_build_sql_insert() does.
+ *
+ * Such a function is recognized when it is called, by the function manager's
+ * hook: by its language or, in C, by its library.  Its queries are those that are
+ * analyzed while it runs and nothing runs inside it.
+ *
+ * The hook isn't called for PostgreSQL's own functions.  Those that make XML of
+ * queries and tables are exchanged, in a query that is about to be planned, for
+ * functions of ours with the same name and arguments, which call them.
+ *
+ * SQL functions that PostgreSQL inlines become part of a query after these hooks have
+ * seen it.  Those in which something may be printed are therefore said to be for the
+ * function manager's hook, too, which PostgreSQL doesn't inline: their queries are
+ * analyzed and planned as others are.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/scansup.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "base/extension.h"
+#include "statement/plain_callers.h"
+#include "type/handed_back.h"
+#include "value/find_sealed.h"
+
+#define NO_CALLER		(-1)
+
+PG_FUNCTION_INFO_V1(pgseal_to_xml);
+
+int			pgseal_nesting = 0;
+
+/* At which nesting the innermost such function runs */
+static int	caller_nesting = NO_CALLER;
+
+static needs_fmgr_hook_type prev_needs_fmgr_hook = NULL;
+static fmgr_hook_type prev_fmgr_hook = NULL;
+
+bool
+pgseal_plain_caller(void)
+{
+	return caller_nesting == pgseal_nesting;
+}
+
+/*
+ * Recognizing them
+ */
+
+static bool
+is_in_library(HeapTuple function, const char *const *libraries, int number)
+{
+	bool		isnull;
+	Datum		probin = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_probin, &isnull);
+	char	   *library = isnull ? NULL : TextDatumGetCString(probin);
+	bool		result = false;
+
+	for (int i = 0; library != NULL && i < number; i++)
+		result = result || strcmp(library, libraries[i]) == 0;
+	return result;
+}
+
+/* A language other than PL/pgSQL, which converts values by their types (plpgsql_rows.c) */
+static bool
+is_printing_language(Oid language)
+{
+	static const char *const plpgsql[] = {"$libdir/plpgsql"};
+	HeapTuple	row = SearchSysCache1(LANGOID, ObjectIdGetDatum(language));
+	HeapTuple	handler;
+	bool		result = false;
+
+	if (!HeapTupleIsValid(row))
+		return false;
+	handler = SearchSysCache1(PROCOID, ObjectIdGetDatum(((Form_pg_language) GETSTRUCT(row))->lanplcallfoid));
+	ReleaseSysCache(row);
+	if (HeapTupleIsValid(handler))
+	{
+		result = !is_in_library(handler, plpgsql, lengthof(plpgsql));
+		ReleaseSysCache(handler);
+	}
+	return result;
+}
+
+static bool
+prints_results(Oid oid)
+{
+	/* With those of the languages, whose functions of DO they are */
+	static const char *const libraries[] = {
+		"$libdir/tablefunc", "$libdir/pgxml",
+		"$libdir/plperl", "$libdir/plpython3", "$libdir/pltcl"
+	};
+	HeapTuple	function;
+	Oid			language;
+	bool		result = false;
+
+	if (oid < FirstNormalObjectId || !OidIsValid(pgseal_extension_oid()))
+		return false;
+	function = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(function))
+		return false;
+	language = ((Form_pg_proc) GETSTRUCT(function))->prolang;
+	if (language == ClanguageId)
+		result = is_in_library(function, libraries, lengthof(libraries));
+	else if (language != INTERNALlanguageId && language != SQLlanguageId)
+		result = is_printing_language(language);
+	ReleaseSysCache(function);
+	return result;
+}
+
+/*
+ * May a body print an argument that holds sealed values?  Seen by the names of what prints
+ * and by casts: a body is text until it is inlined.
+ */
+static bool
+may_print(const char *body)
+{
+	static const char *const printing[] = {
+		"concat", "format", "array_to_string", "quote_", "json", "xml", "hstore",
+		"::", "||", "cast", "text", "char"
+	};
+	char	   *lower = downcase_identifier(body, strlen(body), false, false);
+
+	for (int i = 0; i < lengthof(printing); i++)
+		if (strstr(lower, printing[i]) != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * Would inlining it hide what it prints?  So it may where it is given encrypted values, or
+ * values of any type, or makes XML of a query.  What answers yes or no compares in most cases,
+ * and may find an index, or be a CHECK constraint's, only where it is inlined; and most
+ * of what takes any type prints nothing: these are looked into.  Bodies in standard form
+ * were opened when the function was made (functions.c).
+ */
+static bool
+body_hides_when_inlined(Form_pg_proc form, const char *body)
+{
+	bool		prints = may_print(body);
+
+	if (strstr(body, "_to_xml") != NULL)
+		return true;
+	for (int i = 0; i < form->pronargs; i++)
+	{
+		Oid			type = form->proargtypes.values[i];
+
+		if (IsPolymorphicType(type) ? prints :
+			pgseal_holds_encrypted(type) && (prints || form->prorettype != BOOLOID))
+			return true;
+	}
+	return false;
+}
+
+static bool
+hides_when_inlined(Oid oid)
+{
+	HeapTuple	function;
+	Form_pg_proc form;
+	bool		isnull;
+	bool		result = false;
+
+	if (oid < FirstNormalObjectId || !OidIsValid(pgseal_extension_oid()))
+		return false;
+	function = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(function))
+		return false;
+	form = (Form_pg_proc) GETSTRUCT(function);
+	if (form->prolang == SQLlanguageId &&
+		form->pronamespace != PG_CATALOG_NAMESPACE && form->pronamespace != pgseal_internal_schema() &&
+		heap_attisnull(function, Anum_pg_proc_prosqlbody, NULL))
+	{
+		Datum		body = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &isnull);
+
+		result = body_hides_when_inlined(form, TextDatumGetCString(body));
+	}
+	ReleaseSysCache(function);
+	return result;
+}
+
+/*
+ * The function manager's hooks
+ */
+
+/* What is kept with a function that is called through the hook */
+typedef struct Call
+{
+	int			outer_caller;
+	PgsealHanded *outer_handed;
+	PgsealHanded handed;
+	Datum		next_private;
+} Call;
+
+static bool
+plain_needs_fmgr_hook(Oid function)
+{
+	return (prev_needs_fmgr_hook != NULL && prev_needs_fmgr_hook(function)) ||
+		prints_results(function) || hides_when_inlined(function);
+}
+
+/* Also called for functions that have settings or are SECURITY DEFINER */
+static void
+plain_fmgr_hook(FmgrHookEventType event, FmgrInfo *function, Datum *private)
+{
+	Call	   *call = (Call *) DatumGetPointer(*private);
+
+	if (call == NULL)
+	{
+		call = MemoryContextAllocZero(function->fn_mcxt, sizeof(Call));
+		*private = PointerGetDatum(call);
+	}
+	if (event == FHET_START)
+	{
+		bool		prints = prints_results(function->fn_oid);
+
+		call->outer_caller = caller_nesting;
+		call->outer_handed = pgseal_handed;
+		call->handed.context = function->fn_mcxt;
+		caller_nesting = prints ? pgseal_nesting : NO_CALLER;
+		pgseal_handed = prints ? &call->handed : NULL;
+	}
+	else
+	{
+		caller_nesting = call->outer_caller;
+		pgseal_handed = call->outer_handed;
+		pgseal_handed_forget(&call->handed);
+	}
+	if (prev_fmgr_hook != NULL)
+		prev_fmgr_hook(event, function, &call->next_private);
+}
+
+/*
+ * XML of queries and tables
+ */
+
+static bool
+makes_xml(Oid function)
+{
+	switch (function)
+	{
+		case F_QUERY_TO_XML:
+		case F_QUERY_TO_XMLSCHEMA:
+		case F_QUERY_TO_XML_AND_XMLSCHEMA:
+		case F_TABLE_TO_XML:
+		case F_TABLE_TO_XML_AND_XMLSCHEMA:
+		case F_SCHEMA_TO_XML:
+		case F_SCHEMA_TO_XML_AND_XMLSCHEMA:
+		case F_DATABASE_TO_XML:
+		case F_DATABASE_TO_XML_AND_XMLSCHEMA:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static bool
+mark_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && makes_xml(((FuncExpr *) node)->funcid))
+	{
+		FuncExpr   *call = (FuncExpr *) node;
+		Oid			types[FUNC_MAX_ARGS];
+		int			num_types = 0;
+		Oid			ours;
+		ListCell   *lc;
+
+		foreach(lc, call->args)
+			types[num_types++] = exprType(lfirst(lc));
+		ours = pgseal_internal_function(get_func_name(call->funcid), num_types, types);
+		if (OidIsValid(ours))
+			call->funcid = ours;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, mark_walker, NULL, 0);
+	return expression_tree_walker(node, mark_walker, NULL);
+}
+
+void
+pgseal_plain_callers_mark(Query *query)
+{
+	if (OidIsValid(pgseal_extension_oid()))
+		(void) query_tree_walker(query, mark_walker, NULL, 0);
+}
+
+/* PostgreSQL's function of the same name and arguments as that of ours */
+static Oid
+namesake(Oid function)
+{
+	HeapTuple	row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form;
+	Oid			result;
+
+	if (!HeapTupleIsValid(row))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	form = (Form_pg_proc) GETSTRUCT(row);
+	result = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, NameGetDatum(&form->proname),
+							 PointerGetDatum(&form->proargtypes),
+							 ObjectIdGetDatum(PG_CATALOG_NAMESPACE));
+	ReleaseSysCache(row);
+	if (!makes_xml(result))
+		elog(ERROR, "function %u has no namesake", function);
+	return result;
+}
+
+/* Calls its namesake as what prints the results of its queries. */
+Datum
+pgseal_to_xml(PG_FUNCTION_ARGS)
+{
+	FmgrInfo   *function = fcinfo->flinfo->fn_extra;
+	FmgrInfo   *ours = fcinfo->flinfo;
+	int			outer_caller = caller_nesting;
+	Datum		result = (Datum) 0;
+
+	if (function == NULL)
+	{
+		function = MemoryContextAllocZero(ours->fn_mcxt, sizeof(FmgrInfo));
+		fmgr_info_cxt(namesake(ours->fn_oid), function, ours->fn_mcxt);
+		ours->fn_extra = function;
+	}
+	if (pgseal_function_aclcheck(function->fn_oid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function->fn_oid));
+
+	caller_nesting = pgseal_nesting;
+	fcinfo->flinfo = function;
+	PG_TRY();
+	{
+		result = FunctionCallInvoke(fcinfo);
+	}
+	PG_FINALLY();
+	{
+		fcinfo->flinfo = ours;
+		caller_nesting = outer_caller;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+void
+pgseal_plain_callers_init(void)
+{
+	prev_needs_fmgr_hook = needs_fmgr_hook;
+	needs_fmgr_hook = plain_needs_fmgr_hook;
+	prev_fmgr_hook = fmgr_hook;
+	fmgr_hook = plain_fmgr_hook;
+}
