@@ -26,7 +26,6 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
-#include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -34,6 +33,10 @@
 
 #include "base/citus.h"
 #include "base/compat.h"
+
+/* Port is the same without GSSAPI, whose headers come with no package that is needed */
+#undef ENABLE_GSS
+#include "libpq/libpq-be.h"
 
 bool		pgseal_citus_is_loaded = false;
 bool		pgseal_citus_plans = false;

@@ -1,5 +1,5 @@
 # Building and starting where something is otherwise than usual: a build beside the
-# source, and a server's machine without libcurl.
+# source, a machine with no more headers than there must be, and a server's without libcurl.
 
 use strict;
 use warnings;
@@ -33,6 +33,14 @@ is(slurp_file("$build/sql/$script"), slurp_file("sql/$script"), 'the same SQL sc
 is(system("$make install DESTDIR='$dir/installed' >'$dir/log' 2>&1"), 0, 'make install') or diag(slurp_file("$dir/log"));
 my $installed = join ' ', sort map { s{.*/}{}r =~ s/\n//r } `find '$dir/installed' -type f`;
 like($installed, qr/^pgseal--\d\.\d\.sql.* pgseal\.control pgseal\.so$/, 'and what it installs');
+
+#
+# A machine that has PostgreSQL's and OpenSSL's headers need have no others
+#
+
+chomp(my $headers = `$ENV{PG_CONFIG} --includedir-server`);
+like($headers = `cc -M -Isrc -I$headers src/base/*.c src/citus/*.c`, qr/libpq-be\.h/, 'headers that are included');
+is(join(' ', $headers =~ m{(\S*/(?:gssapi|krb5|ldap|libxml2|unicode|security|systemd)\b\S*)}g), '', 'none of a library that PostgreSQL alone is linked with');
 
 #
 # Without libcurl: a file of its name that is no library stands before it
