@@ -4,6 +4,7 @@
 #   below; src/init.c, of all.
 # - The same holds for what their object files call (nm); within a folder there is
 #   no circle of files that call each other but in those that are named below.
+# - What a file has for others, others call, or tests in C; else it is static.
 # - OpenSSL is included by base/crypto.c alone, libcurl by base/libcurl.h alone,
 #   and PG_VERSION_NUM is looked at by base/compat.h alone.
 # - SQL runs through base/spi_query.c alone, which sets the search_path for it.
@@ -128,6 +129,15 @@ for my $file (sort grep { !$may_be_circular{ dirname($_) } } keys %calls)
 	ok(!$reached{$file}, "$file is in no circle of files that call each other")
 	  or diag(join ' ', grep { grep { $_ eq $file } @{ $calls{$_} || [] } } sort keys %reached);
 }
+
+my $tests = join '', map { slurp($_) } glob('test/*/*.c');
+my %wanted_elsewhere = map { map { $_ => 1 } keys %$_ } values %wants;
+is(join(' ', grep {
+		 !$wanted_elsewhere{$_}
+	  && !$defined_in{"pg_finfo_$_"}
+	  && !/^(_PG_init|Pg_magic_func|pg_finfo_\w+|pgseal_\w+_main)$/
+	  && $tests !~ /\b$_\b/
+} sort keys %defined_in), '', 'what no other file calls is static');
 
 # ---- symbols
 

@@ -189,15 +189,6 @@ unload_when_idle(Oid relid)
 }
 
 void
-pgseal_keyring_init(void)
-{
-	pgseal_wrapping_init(pgseal_keyring_wrapper);
-	pgseal_facts_init();
-	RegisterXactCallback(unload_at_end_of_transaction, NULL);
-	pgseal_on_relation_change(unload_when_idle);
-}
-
-void
 pgseal_keyring_when_unloading(void (*forget) (void))
 {
 	forget_derived = forget;
@@ -476,8 +467,12 @@ derive_context(int64 id, const char *label, size_t label_len, DerivedUse use)
 	return key;
 }
 
-PgsealAead *
-pgseal_keyring_wrapper(int64 id)
+/*
+ * What wraps the versions of the child keys of a key version.  Good until the
+ * next call of a function of keys/keyring.h.
+ */
+static PgsealAead *
+wrapper_of(int64 id)
 {
 	static const char label[] = "pgseal wrap v1";
 	PgsealKey  *key = pgseal_backend_key(id);
@@ -485,6 +480,15 @@ pgseal_keyring_wrapper(int64 id)
 	if (key->wrapper == NULL)
 		key = derive_context(id, label, sizeof(label), DERIVED_WRAPPER);
 	return key->wrapper;
+}
+
+void
+pgseal_keyring_init(void)
+{
+	pgseal_wrapping_init(wrapper_of);
+	pgseal_facts_init();
+	RegisterXactCallback(unload_at_end_of_transaction, NULL);
+	pgseal_on_relation_change(unload_when_idle);
 }
 
 PgsealHmac *

@@ -132,12 +132,6 @@ extern bool pgseal_keyring_is_stale(int64 id);
 extern void pgseal_keyring_when_unloading(void (*forget) (void));
 
 /*
- * What wraps the versions of the child keys of a key version.  Good until the
- * next call of a function of this header.
- */
-extern PgsealAead *pgseal_keyring_wrapper(int64 id);
-
-/*
  * What signs rows under a key version that pgseal_keyring_open() or _seal() has
  * just given.  Good until the next call into keyring.c.
  */

@@ -20,16 +20,4 @@ extern PgsealVerdict pgseal_azure_login(PgsealCredential *out_credential,
  */
 extern const char *pgseal_azure_resource(const char *vault_url);
 
-/*
- * Pure.  secret: what the file holds; is_assertion: a federated token rather
- * than a client secret.
- */
-extern void pgseal_azure_build_client_login(PgsealHttpRequest *out_request,
-											const PgsealKmsServer *server,
-											const char *tenant_id, const char *client_id,
-											const char *secret, bool is_assertion);
-extern void pgseal_azure_build_managed_identity(PgsealHttpRequest *out_request,
-												const PgsealKmsServer *server,
-												const char *base);
-
 #endif							/* PGSEAL_AZURE_H */

@@ -68,10 +68,11 @@ resource(const PgsealKmsServer *server)
 								pgseal_azure_resource(pgseal_kms_option(server, "vault_url")));
 }
 
-void
-pgseal_azure_build_client_login(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-								const char *tenant_id, const char *client_id,
-								const char *secret, bool is_assertion)
+/* secret: what the file holds; is_assertion: a federated token rather than a client secret */
+static void
+build_client_login(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+				   const char *tenant_id, const char *client_id,
+				   const char *secret, bool is_assertion)
 {
 	const char *authority = pgseal_kms_option_or(server, "authority_host", env("AZURE_AUTHORITY_HOST"));
 	size_t		len;
@@ -93,9 +94,9 @@ pgseal_azure_build_client_login(PgsealHttpRequest *out_request, const PgsealKmsS
 	pgseal_oauth_append(out_request, is_assertion ? "client_assertion" : "client_secret", secret);
 }
 
-void
-pgseal_azure_build_managed_identity(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-									const char *base)
+static void
+build_managed_identity(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+					   const char *base)
 {
 	const char *client_id = pgseal_kms_option(server, "client_id");
 	PgsealSecretString path;
@@ -140,7 +141,7 @@ pgseal_azure_login(PgsealCredential *out_credential, const PgsealCredential *old
 	{
 		const char *base = env("AZURE_POD_IDENTITY_AUTHORITY_HOST");
 
-		pgseal_azure_build_managed_identity(&request, server, base ? base : IMDS_BASE);
+		build_managed_identity(&request, server, base ? base : IMDS_BASE);
 		return pgseal_kms_send(call, out_credential, &request, pgseal_oauth_read_token,
 							   &call->now);
 	}
@@ -151,6 +152,6 @@ pgseal_azure_login(PgsealCredential *out_credential, const PgsealCredential *old
 	secret = pgseal_kms_read_secret_file(call->error, path, TOKEN_MAX_BYTES);
 	if (secret == NULL)
 		return PGSEAL_VERDICT_REFUSED;
-	pgseal_azure_build_client_login(&request, server, tenant_id, client_id, secret, with_token);
+	build_client_login(&request, server, tenant_id, client_id, secret, with_token);
 	return pgseal_kms_send(call, out_credential, &request, pgseal_oauth_read_token, &call->now);
 }

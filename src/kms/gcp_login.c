@@ -52,9 +52,13 @@ begin_post(PgsealHttpRequest *out_request, const PgsealKmsServer *server, const 
 	return true;
 }
 
-bool
-pgseal_gcp_build_service_account(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-								 const PgsealJson *key_file, int64 now)
+/*
+ * The token request of a service account, whose key file is given parsed.
+ * False: a member is missing, or the private key can't be read.
+ */
+static bool
+build_service_account(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+					  const PgsealJson *key_file, int64 now)
 {
 	const char *email = pgseal_json_string(key_file, "client_email");
 	const char *key = pgseal_json_string(key_file, "private_key");
@@ -106,9 +110,13 @@ pgseal_gcp_build_service_account(PgsealHttpRequest *out_request, const PgsealKms
 	return true;
 }
 
-bool
-pgseal_gcp_build_exchange(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-						  const PgsealJson *account, const char *subject_token)
+/*
+ * The token exchange of workload identity federation.  account: parsed file of
+ * type external_account.  False: a member is missing.
+ */
+static bool
+build_exchange(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+			   const PgsealJson *account, const char *subject_token)
 {
 	const char *audience = pgseal_json_string(account, "audience");
 	const char *type = pgseal_json_string(account, "subject_token_type");
@@ -220,7 +228,7 @@ login_file(PgsealCredential *out_credential, PgsealKmsCall *call, const char *pa
 	if (text == NULL)
 		return PGSEAL_VERDICT_REFUSED;
 	if (type && strcmp(type, "service_account") == 0 &&
-		pgseal_gcp_build_service_account(&request, call->server, json, call->now))
+		build_service_account(&request, call->server, json, call->now))
 		return pgseal_kms_send(call, out_credential, &request, pgseal_oauth_read_token,
 							   &call->now);
 	if (type == NULL || strcmp(type, "external_account") != 0)
@@ -231,7 +239,7 @@ login_file(PgsealCredential *out_credential, PgsealKmsCall *call, const char *pa
 	subject_token = read_subject_token(call, json);
 	if (subject_token == NULL)
 		return PGSEAL_VERDICT_REFUSED;
-	if (!pgseal_gcp_build_exchange(&request, call->server, json, subject_token))
+	if (!build_exchange(&request, call->server, json, subject_token))
 		return pgseal_kms_verdict(call->error, PGSEAL_VERDICT_REFUSED, "file",
 								  psprintf("File \"%s\" lacks audience, subject_token_type or token_url.", path),
 								  "Check the option \"credentials_file\".");

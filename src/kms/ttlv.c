@@ -157,25 +157,13 @@ pgseal_ttlv_member(const PgsealTtlv *structure, uint32 tag)
 	return item;
 }
 
-static bool
-get_uint32(uint32 *out_value, PgsealTtlv item, uint8 type)
-{
-	if (item.value == NULL || item.type != type || item.len != sizeof(uint32))
-		return false;
-	*out_value = read_uint32(item.value);
-	return true;
-}
-
 bool
 pgseal_ttlv_get_enumeration(uint32 *out_value, PgsealTtlv item)
 {
-	return get_uint32(out_value, item, TYPE_ENUMERATION);
-}
-
-bool
-pgseal_ttlv_get_integer(int32 *out_value, PgsealTtlv item)
-{
-	return get_uint32((uint32 *) out_value, item, TYPE_INTEGER);
+	if (item.value == NULL || item.type != TYPE_ENUMERATION || item.len != sizeof(uint32))
+		return false;
+	*out_value = read_uint32(item.value);
+	return true;
 }
 
 const uint8 *

@@ -65,9 +65,8 @@ extern bool pgseal_ttlv_next(PgsealTtlv *out_item, const PgsealTtlv *structure, 
 /* The first item with this tag in a structure; value is NULL when there is none */
 extern PgsealTtlv pgseal_ttlv_member(const PgsealTtlv *structure, uint32 tag);
 
-/* False: it is no enumeration (integer) */
+/* False: it is no enumeration */
 extern bool pgseal_ttlv_get_enumeration(uint32 *out_value, PgsealTtlv item);
-extern bool pgseal_ttlv_get_integer(int32 *out_value, PgsealTtlv item);
 
 /* Bytes of a byte string of at most max_len; NULL: it is none */
 extern const uint8 *pgseal_ttlv_get_bytes(size_t *out_len, PgsealTtlv item, size_t max_len);

@@ -31,14 +31,7 @@ extern PgsealVerdict pgseal_vault_judge_error(PgsealKmsError *out_error,
 extern PgsealVerdict pgseal_vault_login(PgsealCredential *out_credential,
 										const PgsealCredential *old, PgsealKmsCall *call);
 
-/*
- * Pure: the login with what the method takes from a file (secret id or JWT; ""
- * with cert), the renewal of a token, and the reply to both.
- */
-extern void pgseal_vault_build_login(PgsealHttpRequest *out_request,
-									 const PgsealKmsServer *server, const char *secret);
-extern void pgseal_vault_build_renewal(PgsealHttpRequest *out_request,
-									   const PgsealKmsServer *server, const char *token);
+/* Pure: the reply to a login, and to the renewal of a token */
 extern PgsealVerdict pgseal_vault_read_login(void *out_credential, PgsealKmsError *out_error,
 											 const PgsealHttpResponse *response, const void *now);
 

@@ -29,9 +29,10 @@ auth_method(const PgsealKmsServer *server)
 	return pgseal_kms_option_or(server, "auth_method", "token_file");
 }
 
-void
-pgseal_vault_build_login(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-						 const char *secret)
+/* secret: what the method takes from a file, a secret id or a JWT; "" with cert */
+static void
+build_login(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+			const char *secret)
 {
 	const char *method = auth_method(server);
 	bool		approle = strcmp(method, "approle") == 0;
@@ -60,9 +61,9 @@ pgseal_vault_build_login(PgsealHttpRequest *out_request, const PgsealKmsServer *
 	pgseal_secmem_append(body, "}");
 }
 
-void
-pgseal_vault_build_renewal(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
-						   const char *token)
+static void
+build_renewal(PgsealHttpRequest *out_request, const PgsealKmsServer *server,
+			  const char *token)
 {
 	pgseal_vault_begin(out_request, server, "POST", "/v1/auth/token/renew-self", token);
 	pgseal_secmem_append(&out_request->body, "{}");
@@ -140,7 +141,7 @@ pgseal_vault_login(PgsealCredential *out_credential, const PgsealCredential *old
 	{
 		PgsealVerdict verdict;
 
-		pgseal_vault_build_renewal(&request, server, old->token);
+		build_renewal(&request, server, old->token);
 		verdict = pgseal_kms_send(call, out_credential, &request, pgseal_vault_read_login,
 								  &call->now);
 		if (verdict == PGSEAL_VERDICT_RETRY || verdict == PGSEAL_VERDICT_UNREACHABLE ||
@@ -161,6 +162,6 @@ pgseal_vault_login(PgsealCredential *out_credential, const PgsealCredential *old
 		if (secret == NULL)
 			return PGSEAL_VERDICT_REFUSED;
 	}
-	pgseal_vault_build_login(&request, server, secret);
+	build_login(&request, server, secret);
 	return pgseal_kms_send(call, out_credential, &request, pgseal_vault_read_login, &call->now);
 }

@@ -42,8 +42,9 @@ compare_terms(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-void
-pgseal_terms_sort(PgsealTerms *terms)
+/* Makes them ascending and distinct */
+static void
+make_set(PgsealTerms *terms)
 {
 	int			kept = 0;
 
@@ -92,7 +93,7 @@ pgseal_terms_of_value(PgsealTerms *out_terms, const PgsealSealedColumn *column, 
 	}
 	if (out_terms->num == 0)
 		pgseal_terms_add(out_terms, PGSEAL_NO_TERM);
-	pgseal_terms_sort(out_terms);
+	make_set(out_terms);
 }
 
 /* Can no document match that lacks this one of the paths? */
@@ -188,7 +189,7 @@ pgseal_terms_of_query(PgsealTermQuery *out_query, const PgsealSealedColumn *colu
 	{
 		PgsealTerms *terms = &out_query->alternatives[i];
 
-		pgseal_terms_sort(terms);
+		make_set(terms);
 		if (terms->num == 0)
 			out_query->everything = true;
 		/* The rest is looked at in the rows */

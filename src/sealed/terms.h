@@ -47,9 +47,6 @@ typedef struct PgsealTermQuery
 
 extern void pgseal_terms_add(PgsealTerms *terms, uint32 term);
 
-/* Makes them ascending and distinct */
-extern void pgseal_terms_sort(PgsealTerms *terms);
-
 /*
  * fold.c
  */
@@ -73,7 +70,6 @@ typedef struct PgsealRun
 	uint32	   *codes;
 } PgsealRun;
 
-extern void pgseal_run_add(PgsealRun *run, uint32 code);
 extern void pgseal_run_add_character(PgsealRun *run, const char *character, int len,
 									 Oid collation);
 

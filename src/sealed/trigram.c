@@ -19,8 +19,8 @@
 #define START_CODE	0x110000	/* behind the last of Unicode */
 #define END_CODE	0x110001
 
-void
-pgseal_run_add(PgsealRun *run, uint32 code)
+static void
+add_code(PgsealRun *run, uint32 code)
 {
 	if (run->num == run->max)
 	{
@@ -38,19 +38,19 @@ pgseal_run_add_character(PgsealRun *run, const char *character, int len, Oid col
 	int			num = pgseal_fold(codes, character, len, collation);
 
 	for (int i = 0; i < num; i++)
-		pgseal_run_add(run, codes[i]);
+		add_code(run, codes[i]);
 }
 
 void
 pgseal_run_add_start(PgsealRun *run)
 {
-	pgseal_run_add(run, START_CODE);
+	add_code(run, START_CODE);
 }
 
 void
 pgseal_run_add_end(PgsealRun *run)
 {
-	pgseal_run_add(run, END_CODE);
+	add_code(run, END_CODE);
 }
 
 /* The finalizer of MurmurHash3 */

@@ -223,8 +223,9 @@ append_number(StringInfo out, uint32 number)
 	appendBinaryStringInfo(out, (const char *) &number_be, sizeof(number_be));
 }
 
-void
-pgseal_canonical_append_bytes(StringInfo out, const void *bytes, size_t len)
+/* A length of 4 bytes, big endian, and the bytes */
+static void
+append_bytes(StringInfo out, const void *bytes, size_t len)
 {
 	append_number(out, (uint32) len);
 	appendBinaryStringInfo(out, bytes, (int) len);
@@ -236,7 +237,7 @@ pgseal_canonical_append_name(StringInfo out, const char *name)
 	char	   *utf8 = GetDatabaseEncoding() == PG_SQL_ASCII ? unconstify(char *, name) :
 		pg_server_to_any(name, strlen(name), PG_UTF8);
 
-	pgseal_canonical_append_bytes(out, utf8, strlen(utf8));
+	append_bytes(out, utf8, strlen(utf8));
 }
 
 /* Its characters go to the client in the client's encoding, so that is UTF-8 meanwhile */
@@ -273,7 +274,7 @@ append_base(StringInfo out, const PgsealType *base, Datum value)
 	size_t		len;
 	const uint8 *bytes = pgseal_type_encode(base, value, &len, buffer, &allocated);
 
-	pgseal_canonical_append_bytes(out, bytes, len);
+	append_bytes(out, bytes, len);
 	if (allocated != NULL)
 		pfree(allocated);
 }
@@ -283,7 +284,7 @@ append_varlena(StringInfo out, struct varlena *value)
 {
 	struct varlena *whole = PG_DETOAST_DATUM_PACKED(PointerGetDatum(value));
 
-	pgseal_canonical_append_bytes(out, VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole));
+	append_bytes(out, VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole));
 	if (whole != value)
 		pfree(whole);
 }

@@ -23,10 +23,7 @@ extern PgsealCanonical *pgseal_canonical_of_type(Oid type, int32 typmod, const c
 /* Appends a value: N, or E and the sealed bytes, or P and those of a plain value */
 extern void pgseal_canonical_append(StringInfo out, PgsealCanonical *type, Datum value, bool isnull);
 
-/* Appends a length of 4 bytes, big endian, and the bytes */
-extern void pgseal_canonical_append_bytes(StringInfo out, const void *bytes, size_t len);
-
-/* The same of a name, whose characters are UTF-8 there */
+/* Appends a name: a length of 4 bytes, big endian, and its characters in UTF-8 */
 extern void pgseal_canonical_append_name(StringInfo out, const char *name);
 
 /* Do these bytes change when something of this type is renamed, added or dropped? */
