@@ -11,14 +11,7 @@ python_tools()
 
 install_python_tools()
 {
-	python_packages "$1" kubernetes-validate==1.37.0 podman-compose==1.6.0 && name_python "$1"
-}
-
-# name_python DIRECTORY: its programs begin with the path of a Python that is moved from
-# NAME.new to NAME.
-name_python()
-{
-	grep -lI '^#!.*\.new/python/' "$1"/python/bin/* | xargs sed -i '1s,\.new/python/,/python/,'
+	python_packages "$1" kubernetes-validate==1.37.0 podman-compose==1.6.0
 }
 
 patroni_tools()
@@ -30,7 +23,7 @@ patroni_tools()
 install_patroni()
 {
 	# Two of what it needs come as sources only
-	python_packages "$1" --no-binary ydiff,pysyncobj 'patroni[raft]==4.1.5' psycopg2-binary==2.9.13 && name_python "$1"
+	python_packages "$1" --no-binary ydiff,pysyncobj 'patroni[raft]==4.1.5' psycopg2-binary==2.9.13
 }
 
 # go_program MODULE@VERSION PACKAGE
