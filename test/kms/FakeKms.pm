@@ -4,13 +4,29 @@ package FakeKms;
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
+use Exporter qw(import);
+use File::Basename qw(basename dirname);
 use File::Spec;
 use HTTP::Tiny;
 use IPC::Run;
 use JSON::PP;
+use PostgreSQL::Test::Utils qw(slurp_file system_or_bail);
+use SealedNode qw(write_file);
+
+our @EXPORT_OK = qw(make_certificate);
 
 my $here = File::Spec->rel2abs(dirname(__FILE__));
+
+# A certificate that vouches for itself, for one subject ("IP:127.0.0.1"): PATH.crt, PATH.key,
+# and both in PATH.pem, which it returns
+sub make_certificate
+{
+	my ($path, $subject) = @_;
+
+	system_or_bail('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', "$path.key",
+		'-out', "$path.crt", '-subj', '/CN=' . basename($path), '-addext', "subjectAltName=$subject");
+	return write_file("$path.pem", slurp_file("$path.key") . slurp_file("$path.crt"));
+}
 
 # cert => PEM file: TLS; client_ca => PEM file: with client certificates, so
 # that the control interface can't be reached

@@ -7,7 +7,7 @@ package GuessingNode;
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
+use SealedNode;
 use Test::More;
 
 use Exporter 'import';
@@ -20,16 +20,11 @@ my $setup = q{SET search_path = e, public; SET client_min_messages = notice; INS
 sub guessing_node
 {
 	my ($name, $settings) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-	$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+	my $node = SealedNode->started($name, conf => q{
 wal_level = logical
 autovacuum = off
-fsync = off
 compute_query_id = off
 } . ($settings // ''));
-	$node->start;
 	$node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal; CREATE EXTENSION postgres_fdw; CREATE EXTENSION dblink; CREATE EXTENSION hstore;
 SELECT pgseal.create_key('pay');

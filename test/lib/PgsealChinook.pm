@@ -12,6 +12,7 @@ use warnings;
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use PostgreSQL::Test::Utils qw(slurp_file);
+use SealedNode;
 
 our @EXPORT_OK = qw(chinook_script chinook_sealed chinook_tables chinook_altered chinook_node);
 
@@ -36,20 +37,15 @@ sub chinook_tables
 sub chinook_node
 {
 	my ($name) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
 	my @icu = `$ENV{PG_CONFIG} --configure` =~ /--with-icu/
 	  ? ('--locale-provider=icu', '--icu-locale=en-US')
 	  : ();
 	my $keyring = PostgreSQL::Test::Utils::tempdir() . '/keyring';
 
-	$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8', @icu ]);
-	$node->append_conf('postgresql.conf', <<EOC);
-shared_preload_libraries = 'pgseal'
+	return SealedNode->started($name, extra => \@icu, conf => qq{
 pgseal.keyring_file = '$keyring'
 log_line_prefix = '%m [%p] '
-EOC
-	$node->start;
-	return $node;
+});
 }
 
 # The script, without the commands that create and enter a database

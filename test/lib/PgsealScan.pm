@@ -9,7 +9,7 @@ use warnings;
 use Exporter qw(import);
 use File::Find;
 
-our @EXPORT_OK = qw(scan_tree scan_bytes log_without_statements);
+our @EXPORT_OK = qw(scan_tree scan_bytes log_without_statements chi_square);
 
 # Which of the needles the text holds: needle => how often
 sub scan_bytes
@@ -50,6 +50,19 @@ sub log_without_statements
 
 	return join '', grep { !/^\S+ \S+ \S+ \[\d+\] (?:LOG:  (?:statement|execute [^:]+):|STATEMENT:)/ }
 	  split /^(?!\t)/m, $log;
+}
+
+# Pearson's statistic for 256 equally likely bytes; it has 255 degrees of freedom
+sub chi_square
+{
+	my ($bytes) = @_;
+	my @count = (0) x 256;
+	my $expected = length($bytes) / 256;
+	my $sum = 0;
+
+	$count[$_]++ for unpack('C*', $bytes);
+	$sum += ($_ - $expected)**2 / $expected for @count;
+	return $sum;
 }
 
 1;

@@ -13,9 +13,13 @@ use warnings;
 use parent 'PostgreSQL::Test::Cluster';
 
 use Digest::MD5 qw(md5_hex);
+use Exporter 'import';
 
-use PostgreSQL::Test::Utils;
+# Not its functions: some have the names of methods
+use PostgreSQL::Test::Utils ();
 use Test::More;
+
+our @EXPORT_OK = qw(write_file);
 
 our $SECRET = 'lingonberry';
 
@@ -26,16 +30,46 @@ our $PLAINTEXT = do
 	qr/$SECRET|$hex/i;
 };
 
+# SealedNode->started($name, ...): made, with the parameters of init, and running
+sub started
+{
+	my ($class, $name, %params) = @_;
+	my $self = $class->new($name);
+
+	$self->init(%params);
+	$self->start;
+	return $self;
+}
+
+# SealedNode->from_backup($name, $node, $backup, ...): a copy of a node, running, with
+# conf and the parameters of init_from_backup
+sub from_backup
+{
+	my ($class, $name, $node, $backup, %params) = @_;
+	my $conf = delete $params{conf};
+	my $self = $class->new($name);
+
+	$self->init_from_backup($node, $backup, %params);
+	$self->append_conf('postgresql.conf', $conf) if defined $conf;
+	$self->start;
+	return $self;
+}
+
+# conf: lines for postgresql.conf; preload: other libraries than pgseal alone; the
+# others are those of PostgreSQL::Test::Cluster.
 sub init
 {
 	my ($self, %params) = @_;
+	my $preload = delete $params{preload} // 'pgseal';
+	my $conf = delete $params{conf} // '';
 
 	$params{extra} = [ '--locale=C.UTF-8', '--encoding=UTF8', @{ $params{extra} // [] } ];
 	$self->SUPER::init(%params);
-	$self->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
-	$self->append_conf('postgresql.conf', "max_connections = 20");
-	# DROP EXTENSION locks each of its objects
-	$self->append_conf('postgresql.conf', "max_locks_per_transaction = 256");
+	# 10 with streaming are too few; DROP EXTENSION locks each of its objects
+	$self->append_conf('postgresql.conf', "shared_preload_libraries = '$preload'
+max_connections = 100
+max_locks_per_transaction = 256
+$conf");
 	return;
 }
 
@@ -71,6 +105,25 @@ sub sealed
 {
 	my ($self, $db, $sql) = @_;
 	return $self->safe_psql($db, "SET pgseal.transparent = off; $sql");
+}
+
+# In the database postgres
+sub sql
+{
+	my ($self, $sql) = @_;
+	return $self->query('postgres', $sql);
+}
+
+# $node->as($role, $sql): what psql says of it in the database postgres, or another one
+# (database => ...), rows and errors.  The options are those of psql().
+sub as
+{
+	my ($self, $role, $sql, %options) = @_;
+	my $database = delete $options{database} // 'postgres';
+	my (undef, $stdout, $stderr) =
+	  $self->psql($database, $sql, extra_params => [ '-U', $role ], on_error_stop => 0, %options);
+
+	return "$stdout$stderr";
 }
 
 sub fails_like
@@ -258,6 +311,19 @@ sub opened
 		SELECT count(got), count(*) FILTER (WHERE got IS NOT DISTINCT FROM wanted), count(*)
 		FROM ($pairs) x
 EOSQL
+}
+
+# Who reads the file meanwhile sees what it was, or what it is.  Returns its path.
+sub write_file
+{
+	my ($path, $content) = @_;
+
+	open(my $fh, '>:raw', "$path.new") or die "open $path.new: $!";
+	chmod 0600, "$path.new";
+	print $fh $content;
+	close($fh) or die "close $path.new: $!";
+	rename("$path.new", $path) or die "rename $path: $!";
+	return $path;
 }
 
 1;

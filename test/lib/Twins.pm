@@ -8,8 +8,8 @@ use warnings;
 use Exporter 'import';
 use FindBin;
 use IPC::Run;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 our @EXPORT_OK = qw(installed twins_node runs_alike all_sealed);
@@ -32,11 +32,10 @@ sub installed
 # A server with the databases "sealed" and "plain"
 sub twins_node
 {
-	my $node = PostgreSQL::Test::Cluster->new('twins');
-
-	$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off\ntimezone = 'UTC'\nlisten_addresses = '127.0.0.1'");
-	$node->start;
+	my $node = SealedNode->started('twins', conf => q{
+timezone = 'UTC'
+listen_addresses = '127.0.0.1'
+});
 	$node->safe_psql('postgres', "CREATE DATABASE $_") for qw(sealed plain);
 	$node->safe_psql('sealed', 'CREATE EXTENSION pgseal');
 	return $node;

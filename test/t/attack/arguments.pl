@@ -5,20 +5,14 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('arguments');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('arguments', conf => q{
 autovacuum = off
-fsync = off
 restart_after_crash = off
 statement_timeout = '300s'
 });
-$node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE TABLE sample (id int, v encrypted_text);

@@ -4,14 +4,11 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('column_defaults');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off");
-$node->start;
+my $node = SealedNode->started('column_defaults');
 
 my $table = q{(id int PRIMARY KEY,
 	a text DEFAULT lower('SECRET'::encrypted_text), b bytea DEFAULT blind_index('x'::text, 'pay'), c int DEFAULT '5'::encrypted_int4 + 1,
@@ -33,13 +30,6 @@ CREATE FUNCTION write() RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO o.t 
 CREATE FUNCTION write_sql() RETURNS void LANGUAGE sql AS 'INSERT INTO o.t (id) VALUES (1)';
 CREATE VIEW v AS SELECT * FROM t; GRANT INSERT ON v TO w});
 
-sub as
-{
-	my ($role, $sql) = @_;
-	my (undef, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', $role ], on_error_stop => 0);
-	return "$out$err";
-}
-
 my $denied = qr/permission denied for foreign server/;
 my $columns = 'a, length(b), c, d, e, f, g, h, i, j, k';
 my $values = 'secret|16|6|SHOWN|t|t|y1|2000-01-02|8|a@b|4';
@@ -58,21 +48,21 @@ for my $settings ('', "SET pgseal.on_denied = 'null';", "SET search_path = '';",
 	{
 		my $from = $in =~ /(parted1?)/ ? "o.$1" : 'o.t';
 
-		is(as('w', "$settings $in"), '', "$settings $in");
+		is($node->as('w', "$settings $in"), '', "$settings $in");
 		is($node->safe_psql('postgres', "SELECT $columns FROM $from WHERE id = 1"), $values, 'is as it should be');
 		$node->safe_psql('postgres', 'TRUNCATE o.t, o.parted, o.child');
 	}
 }
-is(as('w', 'INSERT INTO o.t (id) VALUES (1) RETURNING a, c'), 'secret|6', 'who may read the column may read what is returned of it');
-like(as('w', 'INSERT INTO o.t (id) VALUES (2) RETURNING d'), $denied, 'a sealed value is not opened');
-like(as('w', 'UPDATE o.t SET d = DEFAULT RETURNING lower(d)'), $denied, 'nor a new one');
-like(as('w', 'UPDATE o.t SET c = DEFAULT WHERE d = \'SHOWN\''), $denied, 'nor compared');
+is($node->as('w', 'INSERT INTO o.t (id) VALUES (1) RETURNING a, c'), 'secret|6', 'who may read the column may read what is returned of it');
+like($node->as('w', 'INSERT INTO o.t (id) VALUES (2) RETURNING d'), $denied, 'a sealed value is not opened');
+like($node->as('w', 'UPDATE o.t SET d = DEFAULT RETURNING lower(d)'), $denied, 'nor a new one');
+like($node->as('w', 'UPDATE o.t SET c = DEFAULT WHERE d = \'SHOWN\''), $denied, 'nor compared');
 if ($node->pg_version >= 16)
 {
-	is(as('w', "COPY o.t (id, a) FROM STDIN (DEFAULT 'd');\n3\td\n\\.\n"), '', 'COPY with a sign for the default');
+	is($node->as('w', "COPY o.t (id, a) FROM STDIN (DEFAULT 'd');\n3\td\n\\.\n"), '', 'COPY with a sign for the default');
 	is($node->safe_psql('postgres', 'SELECT a FROM o.t WHERE id = 3'), 'secret', 'means it');
 }
-is(as('owner', "ALTER TABLE o.t ADD l text DEFAULT lower('NEW'::encrypted_text), ADD m text DEFAULT upper('o'::text::encrypted_text), ADD n bytea DEFAULT blind_index('x'::text, 'pay')"), '', 'columns are added');
+is($node->as('owner', "ALTER TABLE o.t ADD l text DEFAULT lower('NEW'::encrypted_text), ADD m text DEFAULT upper('o'::text::encrypted_text), ADD n bytea DEFAULT blind_index('x'::text, 'pay')"), '', 'columns are added');
 is($node->safe_psql('postgres', 'SELECT DISTINCT l, m, n = b FROM o.t'), 'new|O|t', 'to rows that exist');
 unlike($node->safe_psql('postgres', 'EXPLAIN VERBOSE INSERT INTO o.t (id) VALUES (9)'), qr/secret/i, 'nothing is in a plan');
 unlike(slurp_file($node->logfile), qr/secret/, 'nor in the log');
@@ -98,39 +88,39 @@ for my $null ('', "SET pgseal.on_denied = 'null'; ")
 		'CREATE TEMP TABLE settings AS SELECT salary FROM emp; INSERT INTO o.by_function VALUES (1)', "CREATE TEMP TABLE settings AS SELECT salary FROM emp; COPY o.by_function (id) FROM STDIN;\n1\n\\.\n",
 		'UPDATE o.t SET c = (SELECT salary FROM emp)', 'INSERT INTO o.t (id) SELECT salary FROM emp')
 	{
-		unlike(as('w', "$null$sql; SELECT max(c) FROM o.t; SELECT max(x) FROM o.by_function"), qr/123[45]/, "${null}denied: $sql");
+		unlike($node->as('w', "$null$sql; SELECT max(c) FROM o.t; SELECT max(x) FROM o.by_function"), qr/123[45]/, "${null}denied: $sql");
 	}
 }
-as('e', q{
+$node->as('e', q{
 SET search_path = e, public; CREATE FUNCTION steal() RETURNS encrypted_int4 LANGUAGE sql AS 'SELECT salary FROM public.emp';
 CREATE TABLE mine (id int, x int DEFAULT steal() + 0, y int DEFAULT '5'::encrypted_int4 + 1, z bytea DEFAULT blind_index(1234, 'pay'));
 CREATE DOMAIN d AS int DEFAULT '5'::encrypted_int4 + 1; CREATE DOMAIN spy AS text DEFAULT 'x' CHECK (length(VALUE) > steal()::int); GRANT ALL ON mine TO PUBLIC; GRANT USAGE ON SCHEMA e TO PUBLIC});
-like(as($_, 'INSERT INTO e.mine (id, x, z) VALUES (1, 0, NULL)'), $denied, "the owner has no USAGE, though $_ may have") for 'e', 'w', 'owner';
-like(as('e', 'INSERT INTO e.mine (id, x, y) VALUES (1, 0, 0)'), $denied, 'tokens');
-like(as('e', 'INSERT INTO e.mine (id, y, z) VALUES (1, 0, NULL)'), $denied, 'what a function of his returns');
-like(as('e', "COPY e.mine (id, x, z) FROM STDIN;\n1\t0\t\\N\n\\.\n"), $denied, 'by COPY');
+like($node->as($_, 'INSERT INTO e.mine (id, x, z) VALUES (1, 0, NULL)'), $denied, "the owner has no USAGE, though $_ may have") for 'e', 'w', 'owner';
+like($node->as('e', 'INSERT INTO e.mine (id, x, y) VALUES (1, 0, 0)'), $denied, 'tokens');
+like($node->as('e', 'INSERT INTO e.mine (id, y, z) VALUES (1, 0, NULL)'), $denied, 'what a function of his returns');
+like($node->as('e', "COPY e.mine (id, x, z) FROM STDIN;\n1\t0\t\\N\n\\.\n"), $denied, 'by COPY');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM e.mine'), 0, 'nothing is in it');
 
 # A sealed value that he has seen, in a definition, which is believed to be one
 $node->safe_psql('postgres', 'GRANT SELECT ON o.t TO e');
 my $stolen = $node->safe_psql('postgres', 'SET pgseal.transparent = off; SELECT salary FROM emp');
-is(as('e', "CREATE TABLE e.trap (id int, x int DEFAULT '$stolen'::encrypted_int4 + 0); GRANT ALL ON e.trap TO PUBLIC; CREATE TABLE e.copied (LIKE o.t INCLUDING DEFAULTS); GRANT ALL ON e.copied TO PUBLIC"), '', 'a trap');
+is($node->as('e', "CREATE TABLE e.trap (id int, x int DEFAULT '$stolen'::encrypted_int4 + 0); GRANT ALL ON e.trap TO PUBLIC; CREATE TABLE e.copied (LIKE o.t INCLUDING DEFAULTS); GRANT ALL ON e.copied TO PUBLIC"), '', 'a trap');
 for my $role ('postgres', 'owner')
 {
-	like(as($role, 'INSERT INTO e.trap (id) VALUES (1)'), $denied, "$role opens nothing for him");
-	like(as($role, "COPY e.trap (id) FROM STDIN;\n1\n\\.\n"), $denied, 'by COPY neither');
-	like(as($role, 'INSERT INTO e.copied (id) VALUES (1)'), $denied, 'nor by a copied default');
+	like($node->as($role, 'INSERT INTO e.trap (id) VALUES (1)'), $denied, "$role opens nothing for him");
+	like($node->as($role, "COPY e.trap (id) FROM STDIN;\n1\n\\.\n"), $denied, 'by COPY neither');
+	like($node->as($role, 'INSERT INTO e.copied (id) VALUES (1)'), $denied, 'nor by a copied default');
 }
 $node->safe_psql('postgres', q{SET ROLE owner; CREATE TABLE o.of_domains (id int, x e.d, y e.spy DEFAULT lower('A'::encrypted_text)); GRANT INSERT, SELECT ON o.of_domains TO e});
-like(as('e', "INSERT INTO o.of_domains (id, y) VALUES (1, 'x')"), qr/permission denied/, "the default of somebody else's domain");
-like(as('e', 'INSERT INTO o.of_domains (id, x) VALUES (1, 0)'), qr/permission denied/, 'the constraint of one');
-like(as('e', "COPY o.of_domains (id, x) FROM STDIN;\n1\t0\n\\.\n"), qr/permission denied/, 'by COPY');
+like($node->as('e', "INSERT INTO o.of_domains (id, y) VALUES (1, 'x')"), qr/permission denied/, "the default of somebody else's domain");
+like($node->as('e', 'INSERT INTO o.of_domains (id, x) VALUES (1, 0)'), qr/permission denied/, 'the constraint of one');
+like($node->as('e', "COPY o.of_domains (id, x) FROM STDIN;\n1\t0\n\\.\n"), qr/permission denied/, 'by COPY');
 like($node->psql('postgres', $_), qr/^[123]$/, "not callable: $_")
 	for 'SELECT pgseal_internal.column_default(\'o.t\', 2::int2, NULL)', "SELECT pgseal_internal.column_default('o.t', '2', '')";
 
 # As it is now
 $node->safe_psql('postgres', 'TRUNCATE o.t, o.child');
-is(as('w', "PREPARE p AS INSERT INTO o.t (id) VALUES (1); EXECUTE p;\n\\! true\nSET client_min_messages = error"), '', 'with the privilege');
+is($node->as('w', "PREPARE p AS INSERT INTO o.t (id) VALUES (1); EXECUTE p;\n\\! true\nSET client_min_messages = error"), '', 'with the privilege');
 my $session = $node->background_psql('postgres', on_error_stop => 0, extra_params => [ '-U', 'w' ]);
 $session->query_safe('SET plan_cache_mode = force_generic_plan; PREPARE p(int) AS INSERT INTO o.t (id) VALUES ($1) RETURNING a, c');
 is($session->query('EXECUTE p(2)'), 'secret|6', 'a prepared statement');

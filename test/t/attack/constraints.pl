@@ -4,14 +4,10 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('constraints');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off");
-$node->start;
+my $node = SealedNode->started('constraints');
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE ROLE w LOGIN; CREATE ROLE e LOGIN; CREATE SCHEMA e AUTHORIZATION e;
@@ -36,13 +32,6 @@ GRANT SELECT ON emp TO e;
 GRANT INSERT ON by_token TO w;
 INSERT INTO c VALUES (0, 'a@b', 6, 'yes', '{2}', '{"a": 1}', 7)});
 
-sub as
-{
-	my ($role, $sql) = @_;
-	my (undef, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', $role ]);
-	return "$out$err";
-}
-
 my $denied = qr/permission denied for foreign server/;
 my %good = (mail => "'a\@b'", number => 6, short => "'yes'", numbers => "'{2}'", doc => q{'{"a": 1}'}, pair => 7);
 my %bad = (mail => "'ab'", number => 5, short => "'no'", numbers => "'{1}'", doc => q{'{"a": 2}'}, pair => 12);
@@ -53,24 +42,24 @@ for my $null ('', "SET pgseal.on_denied = 'null'; ")
 {
 	for my $table ('c', 'parted', 'parted1')
 	{
-		is(as('w', $null . "INSERT INTO $table ($columns) VALUES (" . join(', ', 1, map { $good{$_} } @columns) . ')'), '',
+		is($node->as('w', $null . "INSERT INTO $table ($columns) VALUES (" . join(', ', 1, map { $good{$_} } @columns) . ')'), '',
 			"${null}$table: a role that only writes can write");
 		for my $column (@columns)
 		{
 			my %row = (%good, $column => $bad{$column});
 			my $values = join(', ', 1, map { $row{$_} } @columns);
 
-			like(as('w', $null . "INSERT INTO $table ($columns) VALUES ($values)"), qr/violates check constraint "$column"/,
+			like($node->as('w', $null . "INSERT INTO $table ($columns) VALUES ($values)"), qr/violates check constraint "$column"/,
 				"$null$table: not what a constraint of $column forbids");
-			like(as('w', $null . "COPY $table (id, $column) FROM STDIN;\n1\t" . ($bad{$column} =~ s/^'|'$//gr) . "\n\\.\n"),
+			like($node->as('w', $null . "COPY $table (id, $column) FROM STDIN;\n1\t" . ($bad{$column} =~ s/^'|'$//gr) . "\n\\.\n"),
 				qr/violates check constraint "$column"/, "${null}$table: by COPY");
 		}
-		like(as('w', $null . "UPDATE $table SET mail = 'none' WHERE id < 2"), qr/violates check constraint "mail"/, "$null$table: by UPDATE");
-		is(as('w', $null . "UPDATE $table SET id = 1 WHERE id < 2"), '', "$null$table: an update of something else");
+		like($node->as('w', $null . "UPDATE $table SET mail = 'none' WHERE id < 2"), qr/violates check constraint "mail"/, "$null$table: by UPDATE");
+		is($node->as('w', $null . "UPDATE $table SET id = 1 WHERE id < 2"), '', "$null$table: an update of something else");
 	}
-	like(as('w', $null . "INSERT INTO c (dom) VALUES ('bb')"), qr/permission denied/, "${null}a domain's constraint is not passed by NULL");
-	like(as('w', $null . "COPY c (dom) FROM STDIN;\nbb\n\\.\n"), qr/permission denied/, "${null}by COPY");
-	is(as('w', $null . 'INSERT INTO by_token VALUES (1, 5)'), '', "${null}a partition by tokens");
+	like($node->as('w', $null . "INSERT INTO c (dom) VALUES ('bb')"), qr/permission denied/, "${null}a domain's constraint is not passed by NULL");
+	like($node->as('w', $null . "COPY c (dom) FROM STDIN;\nbb\n\\.\n"), qr/permission denied/, "${null}by COPY");
+	is($node->as('w', $null . 'INSERT INTO by_token VALUES (1, 5)'), '', "${null}a partition by tokens");
 }
 is($node->safe_psql('postgres', 'SELECT DISTINCT tableoid::regclass FROM by_token'), 'by_token_other', 'the right partition');
 
@@ -80,7 +69,7 @@ for my $sql ('SELECT mail FROM c WHERE number > 5', 'INSERT INTO c (id) SELECT 2
 	q{UPDATE c SET short = 'yes' WHERE id = 1 RETURNING number > 5},
 	"COPY c (mail) FROM STDIN WHERE mail ~ '\@';\na\@b\n\\.\n", "COPY c (mail) FROM STDIN WHERE mail::text ~ '\@';\na\@b\n\\.\n")
 {
-	like(as('w', $sql), $denied, "denied: $sql");
+	like($node->as('w', $sql), $denied, "denied: $sql");
 }
 
 # A constraint that compares columns, with somebody's value in the one and a guess in the other
@@ -96,9 +85,9 @@ for my $null ('', "SET pgseal.on_denied = 'null'; ")
 {
 	for my $table ('r1', 'r2', 'r3', 'r4', 'r4a')
 	{
-		like(as('w', "${null}INSERT INTO $table (low, high) SELECT salary, 1500 FROM emp"), qr/permission denied/,
+		like($node->as('w', "${null}INSERT INTO $table (low, high) SELECT salary, 1500 FROM emp"), qr/permission denied/,
 			"$null$table: columns are not compared for who may not");
-		like(as('w', "${null}COPY $table (low, high) FROM STDIN;\n2000\t1500\n\\.\n"), qr/permission denied/, "$null$table: by COPY");
+		like($node->as('w', "${null}COPY $table (low, high) FROM STDIN;\n2000\t1500\n\\.\n"), qr/permission denied/, "$null$table: by COPY");
 		is($node->safe_psql('postgres', "SELECT count(*) FROM $table"), 0, 'nothing is in it');
 	}
 }
@@ -115,44 +104,44 @@ CREATE TABLE t2 (low encrypted_int4('pay'), high bytea, CHECK (blind_index(low) 
 CREATE TABLE t3 (low encrypted_int4('pay'), CHECK (blind_index(low) IS NOT NULL));
 CREATE TABLE any_key (x encrypted_int4('*'), y encrypted_int4('*'));
 GRANT INSERT ON t1, t2, t3, any_key TO w; GRANT INSERT, TRIGGER ON any_key TO e});
-as('e', q{
+$node->as('e', q{
 CREATE TABLE e.o (x encrypted_int4('mine'), CHECK (blind_index(x) IS NULL OR blind_index(1000, 'pay') <> '\x00'));
 CREATE TABLE e.p (g int, x encrypted_int4('mine') CHECK (blind_index(x) IS NULL), y int DEFAULT length(blind_index(1000, 'pay')))});
 for my $null ('', "SET pgseal.on_denied = 'null'; ")
 {
-	like(as('w', "${null}INSERT INTO t1 SELECT salary, 1000 FROM paid"), qr/permission denied/, "${null}a constraint that compares tokens of columns");
-	like(as('w', "${null}INSERT INTO t2 SELECT salary, t FROM paid"), qr/permission denied/, "${null}or with tokens in a column");
-	like(as('w', "${null}COPY t1 FROM STDIN;\n1000\t1000\n\\.\n"), qr/permission denied/, "${null}by COPY");
-	is(as('w', "${null}INSERT INTO t3 SELECT salary FROM paid"), '', "${null}one of a single column lets a writer write");
-	like(as('e', "${null}INSERT INTO e.o VALUES (1)"), $denied, "${null}a token of a guess in a constraint of one's own");
-	unlike(as('e', "${null}INSERT INTO e.p (g) VALUES (1) RETURNING y"), qr/17/, "${null}and in a default");
+	like($node->as('w', "${null}INSERT INTO t1 SELECT salary, 1000 FROM paid"), qr/permission denied/, "${null}a constraint that compares tokens of columns");
+	like($node->as('w', "${null}INSERT INTO t2 SELECT salary, t FROM paid"), qr/permission denied/, "${null}or with tokens in a column");
+	like($node->as('w', "${null}COPY t1 FROM STDIN;\n1000\t1000\n\\.\n"), qr/permission denied/, "${null}by COPY");
+	is($node->as('w', "${null}INSERT INTO t3 SELECT salary FROM paid"), '', "${null}one of a single column lets a writer write");
+	like($node->as('e', "${null}INSERT INTO e.o VALUES (1)"), $denied, "${null}a token of a guess in a constraint of one's own");
+	unlike($node->as('e', "${null}INSERT INTO e.p (g) VALUES (1) RETURNING y"), qr/17/, "${null}and in a default");
 }
 
 # The condition of a trigger that somebody with TRIGGER has made, evaluated where constraints are
 $node->safe_psql('postgres', q{CREATE TABLE watched (x encrypted_int4, CHECK (x > 0)); GRANT INSERT, TRIGGER ON watched TO e});
-as('e', q{
+$node->as('e', q{
 CREATE FUNCTION e.fired() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'fired'; RETURN NEW; END$$;
 CREATE TRIGGER fired BEFORE INSERT ON watched FOR EACH ROW WHEN (NEW.x = 50) EXECUTE FUNCTION e.fired()});
-as('e', q{
+$node->as('e', q{
 CREATE TRIGGER guess BEFORE INSERT ON any_key FOR EACH ROW WHEN (blind_index(NEW.x) = blind_index(1000, 'pay')) EXECUTE FUNCTION e.fired()});
-like(as('e', 'INSERT INTO any_key SELECT salary, salary FROM paid'), $denied, "tokens in the condition of somebody else's trigger");
-as('e', q{
+like($node->as('e', 'INSERT INTO any_key SELECT salary, salary FROM paid'), $denied, "tokens in the condition of somebody else's trigger");
+$node->as('e', q{
 DROP TRIGGER guess ON any_key;
 CREATE TRIGGER guess BEFORE INSERT ON any_key FOR EACH ROW WHEN (blind_index(NEW.x) = blind_index(NEW.y)) EXECUTE FUNCTION e.fired()});
-unlike(as('e', 'INSERT INTO any_key SELECT salary, salary FROM paid'), qr/fired/, 'or of two columns');
+unlike($node->as('e', 'INSERT INTO any_key SELECT salary, salary FROM paid'), qr/fired/, 'or of two columns');
 for my $null ('', "SET pgseal.on_denied = 'null'; ")
 {
-	unlike(as('e', "${null}COPY watched FROM STDIN;\n50\n\\.\n"), qr/fired/, "${null}a trigger's condition by COPY");
-	unlike(as('e', "${null}INSERT INTO watched SELECT salary FROM emp"), qr/fired/, "${null}a trigger's condition");
+	unlike($node->as('e', "${null}COPY watched FROM STDIN;\n50\n\\.\n"), qr/fired/, "${null}a trigger's condition by COPY");
+	unlike($node->as('e', "${null}INSERT INTO watched SELECT salary FROM emp"), qr/fired/, "${null}a trigger's condition");
 }
 
 # Somebody's values under a constraint of one's own
-as('e', q{CREATE TABLE e.t (x encrypted_int4('*') CHECK (x < 1500)); CREATE TABLE e.u (x encrypted_int4('new') CHECK (x < 1500))});
+$node->as('e', q{CREATE TABLE e.t (x encrypted_int4('*') CHECK (x < 1500)); CREATE TABLE e.u (x encrypted_int4('new') CHECK (x < 1500))});
 for my $null ('', "SET pgseal.on_denied = 'null'; ")
 {
 	for my $table ('e.t', 'e.u')
 	{
-		like(as('e', "${null}INSERT INTO $table SELECT salary FROM emp"), $denied, "${null}$table: a constraint of one's own");
+		like($node->as('e', "${null}INSERT INTO $table SELECT salary FROM emp"), $denied, "${null}$table: a constraint of one's own");
 		is($node->safe_psql('postgres', "SELECT count(*) FROM $table"), 0, 'nothing is in it');
 	}
 }

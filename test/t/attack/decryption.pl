@@ -3,14 +3,11 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('decryption');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
-$node->start;
+my $node = SealedNode->started('decryption');
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	CREATE DOMAIN mail AS encrypted_text('mail');

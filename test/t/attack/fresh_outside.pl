@@ -59,20 +59,19 @@ my @statements = (
 cmp_ok(try_guesses($node, @statements), '>', 30, 'many are answered');
 
 # Logical decoding, by a role with REPLICATION
-sub as_e { my (undef, $out, $err) = $node->psql('postgres', $_[0], extra_params => [ '-U', 'e' ], on_error_stop => 0); return "$out$err"; }
-is(as_e(q{SELECT slot_name FROM pg_create_logical_replication_slot('text', 'test_decoding') UNION ALL SELECT slot_name FROM pg_create_logical_replication_slot('binary', 'pgoutput')}), "text\nbinary", 'slots');
+is($node->as('e', q{SELECT slot_name FROM pg_create_logical_replication_slot('text', 'test_decoding') UNION ALL SELECT slot_name FROM pg_create_logical_replication_slot('binary', 'pgoutput')}), "text\nbinary", 'slots');
 $node->safe_psql('postgres', q{
 ALTER TABLE emp REPLICA IDENTITY FULL;
 INSERT INTO emp VALUES (1000, 10000, 'SECRET', '{"k": "SECRET"}', 1); UPDATE emp SET name = 'SECRET2', salary = 7 WHERE id = 1000; DELETE FROM emp WHERE id = 1000;
 BEGIN; INSERT INTO emp (id, name) VALUES (1001, 'SECRET'); PREPARE TRANSACTION 'SECRET transaction'; COMMIT PREPARED 'SECRET transaction';
 SELECT pg_logical_emit_message(true, 'x', 'y')});
-my $changes = as_e(q{SELECT data FROM pg_logical_slot_get_changes('text', NULL, NULL)});
+my $changes = $node->as('e', q{SELECT data FROM pg_logical_slot_get_changes('text', NULL, NULL)});
 like($changes, qr/table public\.emp: UPDATE: old-key:.*name\[\w+\]:'pgseal:1:/, 'decoded rows are sealed');
 unlike($changes =~ s/'SECRET transaction'//gr, qr/SECRET|10000/, 'and hold no plaintext');
-$changes = as_e(q{SELECT encode(data, 'escape') FROM pg_logical_slot_get_binary_changes('binary', NULL, NULL, 'proto_version', '1', 'publication_names', 'everything')});
+$changes = $node->as('e', q{SELECT encode(data, 'escape') FROM pg_logical_slot_get_binary_changes('binary', NULL, NULL, 'proto_version', '1', 'publication_names', 'everything')});
 like($changes, qr/pgseal:1:/, 'as a subscriber gets them');
 unlike($changes, qr/SECRET|10000/, 'without plaintext');
-as_e(q{SELECT pg_drop_replication_slot('text'), pg_drop_replication_slot('binary')});
+$node->as('e', q{SELECT pg_drop_replication_slot('text'), pg_drop_replication_slot('binary')});
 
 # Who may has his plans logged
 $node->safe_psql('postgres', 'GRANT SELECT ON emp TO reader');

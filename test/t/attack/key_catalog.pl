@@ -4,18 +4,11 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('key_catalog');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
-autovacuum = off
-fsync = off
-});
-$node->start;
+my $node = SealedNode->started('key_catalog', conf => 'autovacuum = off');
 
 sub as
 {

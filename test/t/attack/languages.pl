@@ -4,14 +4,14 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('languages');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off\nlog_statement = none\nlog_min_error_statement = panic");
-$node->start;
+my $node = SealedNode->started('languages', conf => q{
+log_statement = none
+log_min_error_statement = panic
+});
 
 # The same functions in each language
 my %languages = (
@@ -70,13 +70,6 @@ INSERT INTO t VALUES (1, 'SECRET', 4711, '{SECRET,b}'), (2, 'other', 5, NULL);
 CREATE TABLE copies (name encrypted_text);
 GRANT ALL ON t, copies TO reader, e});
 
-sub as
-{
-	my ($role, $sql) = @_;
-	my (undef, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', $role ], on_error_stop => 0);
-	return "$out$err";
-}
-
 my $denied = qr/permission denied for foreign server/;
 my $stolen = $node->safe_psql('postgres', 'SET pgseal.transparent = off; SELECT name FROM t WHERE id = 1');
 like($stolen, qr/^pgseal:1:/, 'a sealed value of a dump');
@@ -102,48 +95,48 @@ for my $language (sort keys %languages)
 	{
 		for my $query ('SELECT name AS v FROM t WHERE id = 1', 'SELECT max(name) AS v FROM t WHERE salary > 100', 'SELECT format($$%s$$, name) AS v FROM t WHERE id = 1')
 		{
-			is(as('reader', "SELECT $how('$query')"), 'SECRET', "$language $how: $query");
-			like(as('e', "SELECT $how('$query')"), $denied, 'denied without the privilege');
-			is(as('e', "SET pgseal.on_denied = 'null'; SELECT coalesce(nullif($how('$query'), ''), 'nothing')"), 'nothing', 'or NULL');
+			is($node->as('reader', "SELECT $how('$query')"), 'SECRET', "$language $how: $query");
+			like($node->as('e', "SELECT $how('$query')"), $denied, 'denied without the privilege');
+			is($node->as('e', "SET pgseal.on_denied = 'null'; SELECT coalesce(nullif($how('$query'), ''), 'nothing')"), 'nothing', 'or NULL');
 		}
 	}
-	is(as('reader', "SELECT $_('SECRET')"), '1', "$language: a prepared query finds it, $_") for 'prepared', 'sealed';
-	like(as('e', "SELECT $_('GUESS')"), $denied, "$language: and not for everybody, $_") for 'prepared', 'sealed';
-	like(as('reader', "SELECT sealed('$stolen')"), qr/sealed values are not taken as input here/, "$language: what looks sealed is not believed");
+	is($node->as('reader', "SELECT $_('SECRET')"), '1', "$language: a prepared query finds it, $_") for 'prepared', 'sealed';
+	like($node->as('e', "SELECT $_('GUESS')"), $denied, "$language: and not for everybody, $_") for 'prepared', 'sealed';
+	like($node->as('reader', "SELECT sealed('$stolen')"), qr/sealed values are not taken as input here/, "$language: what looks sealed is not believed");
 
 	# Arguments and results
-	is(as('reader', 'SELECT same(name) FROM t WHERE id = 1'), 'SECRET', "$language: a value through a function");
-	like(as('e', 'SELECT same(name) FROM t WHERE id = 1'), $denied, 'denied');
-	is(as('reader', 'SELECT id, name, salary FROM rows()'), '7|returned|70', "$language: rows of a table's type");
-	like(as('e', 'SET pgseal.transparent = off; SELECT name FROM rows()'), qr/^pgseal:1:/, 'are sealed');
+	is($node->as('reader', 'SELECT same(name) FROM t WHERE id = 1'), 'SECRET', "$language: a value through a function");
+	like($node->as('e', 'SELECT same(name) FROM t WHERE id = 1'), $denied, 'denied');
+	is($node->as('reader', 'SELECT id, name, salary FROM rows()'), '7|returned|70', "$language: rows of a table's type");
+	like($node->as('e', 'SET pgseal.transparent = off; SELECT name FROM rows()'), qr/^pgseal:1:/, 'are sealed');
 
 	# Triggers
 	$trigger->('see');
-	my $seen = as('reader', "UPDATE t SET name = 'SECRET', tags = '{SECRET}' WHERE id = 1");
+	my $seen = $node->as('reader', "UPDATE t SET name = 'SECRET', tags = '{SECRET}' WHERE id = 1");
 	like($seen, qr/new pgseal:1:\S+ old pgseal:1:\S+ \W*pgseal:1:/, "$language: a trigger sees the sealed form");
 	unlike($seen, qr/SECRET/, 'and no plaintext');
 	$trigger->('modify');
-	is(as('e', "UPDATE t SET note = 'x' WHERE id = 1"), '', "$language: a trigger hands back the row");
-	is(as('reader', 'SELECT name, salary, tags, note FROM t WHERE id = 1'), 'SECRET|4711|{SECRET}|noted', 'with all that was in it');
-	is(as('e', "INSERT INTO t VALUES (3, 'new', 6, '{x,NULL}')"), '', "$language: also of a new one");
-	is(as('reader', 'SELECT name, salary, tags, note FROM t WHERE id = 3; DELETE FROM t WHERE id = 3'), 'new|6|{x,NULL}|noted', 'as it should be');
+	is($node->as('e', "UPDATE t SET note = 'x' WHERE id = 1"), '', "$language: a trigger hands back the row");
+	is($node->as('reader', 'SELECT name, salary, tags, note FROM t WHERE id = 1'), 'SECRET|4711|{SECRET}|noted', 'with all that was in it');
+	is($node->as('e', "INSERT INTO t VALUES (3, 'new', 6, '{x,NULL}')"), '', "$language: also of a new one");
+	is($node->as('reader', 'SELECT name, salary, tags, note FROM t WHERE id = 3; DELETE FROM t WHERE id = 3'), 'new|6|{x,NULL}|noted', 'as it should be');
 	$trigger->('change');
-	as('e', 'UPDATE t SET note = NULL WHERE id = 2');
-	is(as('reader', 'SELECT name FROM t WHERE id = 2'), 'changed', "$language: changes a value");
+	$node->as('e', 'UPDATE t SET note = NULL WHERE id = 2');
+	is($node->as('reader', 'SELECT name FROM t WHERE id = 2'), 'changed', "$language: changes a value");
 	like($node->safe_psql('postgres', 'SET pgseal.transparent = off; SELECT name FROM t WHERE id = 2'), qr/^pgseal:1:/, 'which is sealed');
 	$trigger->('take');
-	like(as('e', "UPDATE t SET note = '$stolen' WHERE id = 2"), qr/sealed values are not taken as input here/, "$language: text of a user is not believed");
+	like($node->as('e', "UPDATE t SET note = '$stolen' WHERE id = 2"), qr/sealed values are not taken as input here/, "$language: text of a user is not believed");
 	$trigger->('insert');
-	is(as('e', "UPDATE t SET note = 'x' WHERE id = 1"), '', "$language: a statement made of the row");
+	is($node->as('e', "UPDATE t SET note = 'x' WHERE id = 1"), '', "$language: a statement made of the row");
 	is($node->safe_psql('postgres', 'SELECT name FROM copies; DELETE FROM copies'), 'SECRET', 'has its value');
 	$node->safe_psql('postgres', 'DROP TRIGGER x ON t');
-	like(as('e', "INSERT INTO copies VALUES ('$stolen')"), qr/sealed values are not taken as input here/, 'outside of a function it is not believed');
+	like($node->as('e', "INSERT INTO copies VALUES ('$stolen')"), qr/sealed values are not taken as input here/, 'outside of a function it is not believed');
 
 	# Errors
-	like(as('reader', 'SELECT fail()'), qr/SECRET/, "$language: the client sees what is thrown");
-	like(as('reader', "SELECT query('SELECT name::int AS v FROM t WHERE id = 1')"), qr/SECRET/, 'and what fails');
-	like(as('reader', "SELECT query('SELECT 1 / (salary - 4711) AS v FROM t WHERE id = 1')"), qr/division by zero/, 'or is computed');
-	like(as('e', 'SELECT fail()'), $denied, 'who may');
+	like($node->as('reader', 'SELECT fail()'), qr/SECRET/, "$language: the client sees what is thrown");
+	like($node->as('reader', "SELECT query('SELECT name::int AS v FROM t WHERE id = 1')"), qr/SECRET/, 'and what fails');
+	like($node->as('reader', "SELECT query('SELECT 1 / (salary - 4711) AS v FROM t WHERE id = 1')"), qr/division by zero/, 'or is computed');
+	like($node->as('e', 'SELECT fail()'), $denied, 'who may');
 	like($node->psql('postgres', "DO LANGUAGE $language \$x\$$body{fail}\$x\$"), qr/^3$/, 'also by DO');
 }
 unlike(slurp_file($node->logfile), qr/SECRET/, 'nothing is in the log');

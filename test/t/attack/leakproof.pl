@@ -3,18 +3,11 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('leakproof');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
-autovacuum = off
-fsync = off
-});
-$node->start;
+my $node = SealedNode->started('leakproof', extra => [ '--locale=C', '--encoding=UTF8' ], conf => 'autovacuum = off');
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE ROLE alice LOGIN;

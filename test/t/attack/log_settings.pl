@@ -4,20 +4,15 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('log');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('log', conf => q{
 log_min_messages = notice
 log_error_verbosity = verbose
 log_min_error_statement = error
-fsync = off
 });
-$node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE TABLE c (id int PRIMARY KEY, name encrypted_text);

@@ -5,22 +5,15 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('owners_code');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('owners_code', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_delay = 0
 pgseal.kms_timeout = 100
 autovacuum = off
-fsync = off
-max_locks_per_transaction = 256
 });
-$node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE ROLE e LOGIN;

@@ -5,21 +5,16 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('search_path');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('search_path', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_delay = 0
-fsync = off
 autovacuum = off
 max_locks_per_transaction = 1024
 });
-$node->start;
 
 # Whatever pg_catalog has that can be written in PL/pgSQL, in a schema of e's
 $node->safe_psql('postgres', <<'SQL');

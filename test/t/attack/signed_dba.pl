@@ -9,10 +9,10 @@ use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $node = SealedNode->new('signed_dba');
-$node->init(allows_streaming => 'logical');
-$node->append_conf('postgresql.conf', "allow_system_table_mods = on\npgseal.worker_interval = 86400");
-$node->start;
+my $node = SealedNode->started('signed_dba', allows_streaming => 'logical', conf => q{
+allow_system_table_mods = on
+pgseal.worker_interval = 3600
+});
 $node->query('postgres', <<"EOSQL");
 	CREATE EXTENSION pgseal;
 	CREATE SERVER audit FOREIGN DATA WRAPPER local_keyring OPTIONS (file '$dir/audit.keyring');

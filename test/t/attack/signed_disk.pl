@@ -15,7 +15,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 my $node = SealedNode->new('signed_disk');
 $node->init;
 $node->without_checksums;
-$node->append_conf('postgresql.conf', "autovacuum = off\npgseal.worker_interval = 86400");
+$node->append_conf('postgresql.conf', "autovacuum = off\npgseal.worker_interval = 3600");
 $node->start;
 $node->query('postgres', 'CREATE DATABASE twin');
 for my $db ('postgres', 'twin')

@@ -5,14 +5,11 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('stored_tokens');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
-$node->start;
+my $node = SealedNode->started('stored_tokens');
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	SELECT pgseal.create_key('pay');
@@ -22,13 +19,6 @@ $node->safe_psql('postgres', q{
 	VACUUM ANALYZE emp;
 	CREATE ROLE e LOGIN; CREATE SCHEMA e AUTHORIZATION e;
 	GRANT SELECT, INSERT ON emp TO e});
-
-sub as_e
-{
-	my ($sql) = @_;
-	my (undef, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', 'e' ]);
-	return "$out$err";
-}
 
 my $denied = qr/permission denied for foreign server/;
 
@@ -42,9 +32,9 @@ for my $setup (
 {
 	my ($table) = $setup =~ /(e\.g\d)/;
 
-	as_e($setup);
-	like(as_e("SET pgseal.on_denied = 'null'; INSERT INTO $table SELECT id, salary FROM emp"), $denied, $setup);
-	is(as_e("SELECT count(*) FROM $table"), 0, 'nothing is in it');
+	$node->as('e', $setup);
+	like($node->as('e', "SET pgseal.on_denied = 'null'; INSERT INTO $table SELECT id, salary FROM emp"), $denied, $setup);
+	is($node->as('e', "SELECT count(*) FROM $table"), 0, 'nothing is in it');
 }
 
 # Hashes: of values of another server in a column of any key, of a key that comes to be
@@ -91,21 +81,21 @@ for my $sql ('EXPLAIN SELECT id FROM parts WHERE x = 5', "SET pgseal.on_denied =
 	'EXPLAIN SELECT id FROM parts WHERE x IN (5, 6)',
 	'PREPARE p AS SELECT id FROM parts WHERE x = $1; SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE p(5)')
 {
-	like(as_e($sql), qr/parts0.*parts1/s, "both: $sql");
+	like($node->as('e', $sql), qr/parts0.*parts1/s, "both: $sql");
 }
 my $pruned = q{EXPLAIN SELECT id FROM parts WHERE x = 5};
 unlike($node->safe_psql('postgres', $pruned), qr/parts0.*parts1/s, 'one, for who may open');
 
 # The privilege counts when the token is made
 $node->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER local_keyring TO e');
-is(as_e(q{CREATE TABLE e.mine (x encrypted_int4('pay')); CREATE INDEX ON e.mine (blind_index(x)); INSERT INTO e.mine VALUES (1)}),
+is($node->as('e', q{CREATE TABLE e.mine (x encrypted_int4('pay')); CREATE INDEX ON e.mine (blind_index(x)); INSERT INTO e.mine VALUES (1)}),
 	'', 'with USAGE');
 $node->safe_psql('postgres', 'INSERT INTO e.mine VALUES (2); REVOKE USAGE ON FOREIGN SERVER local_keyring FROM e');
-like(as_e('INSERT INTO e.mine VALUES (3)'), $denied, 'after REVOKE');
+like($node->as('e', 'INSERT INTO e.mine VALUES (3)'), $denied, 'after REVOKE');
 like(($node->psql('postgres', 'INSERT INTO e.mine VALUES (3)'))[2], $denied, 'whoever writes');
 
 # Statistics
-as_e(q{CREATE TABLE e.s (x encrypted_int4('seen')); INSERT INTO e.s SELECT salary FROM emp WHERE id = 1; INSERT INTO e.s VALUES (10); ANALYZE e.s});
+$node->as('e', q{CREATE TABLE e.s (x encrypted_int4('seen')); INSERT INTO e.s SELECT salary FROM emp WHERE id = 1; INSERT INTO e.s VALUES (10); ANALYZE e.s});
 is($node->safe_psql('postgres', q{SELECT n_distinct FROM pg_stats WHERE tablename = 's'}), 0, 'ANALYZE does not count');
 is($node->safe_psql('postgres', q{SELECT n_distinct FROM pg_stats WHERE tablename = 'emp' AND attname = 'salary'}), -1,
 	'but where the owner may open');
@@ -116,8 +106,8 @@ for my $sql (q{SELECT id FROM emp WHERE blind_index(salary) < '\x0180'}, 'SELECT
 	'SELECT blind_index(salary), id FROM emp WHERE blind_index(salary) IS NOT NULL',
 	'SELECT id FROM emp ORDER BY blind_index(salary)')
 {
-	like(as_e("$settings $sql"), $denied, $sql);
-	unlike(as_e("$settings EXPLAIN $sql"), qr/emp_tokens/, 'the index is hidden');
+	like($node->as('e', "$settings $sql"), $denied, $sql);
+	unlike($node->as('e', "$settings EXPLAIN $sql"), qr/emp_tokens/, 'the index is hidden');
 }
 like($node->safe_psql('postgres', q{EXPLAIN SELECT id FROM emp WHERE salary = 10}), qr/emp_tokens/, 'not from who may');
 
@@ -125,13 +115,13 @@ like($node->safe_psql('postgres', q{EXPLAIN SELECT id FROM emp WHERE salary = 10
 $node->safe_psql('postgres', q{
 	CREATE DOMAIN money_enc AS encrypted_int4('dom');
 	CREATE TABLE e.u (x money_enc, y bytea); ALTER TABLE e.u OWNER TO e; INSERT INTO e.u VALUES (5)});
-like(as_e('SET pgseal.allow_decryption = on; ALTER TABLE e.u ALTER y TYPE bytea USING blind_index(x)'), $denied,
+like($node->as('e', 'SET pgseal.allow_decryption = on; ALTER TABLE e.u ALTER y TYPE bytea USING blind_index(x)'), $denied,
 	'ALTER ... USING, through a domain');
 append_to_file($node->basedir . '/row', "5\t\n");
-like(as_e("\\copy e.u FROM '" . $node->basedir . "/row' WHERE blind_index(x) > ''"), $denied, 'COPY ... WHERE, through a domain');
+like($node->as('e', "\\copy e.u FROM '" . $node->basedir . "/row' WHERE blind_index(x) > ''"), $denied, 'COPY ... WHERE, through a domain');
 
 # Writers stay free
-is(as_e('INSERT INTO emp VALUES (200, 2000)'), '', 'a writer needs no privilege');
+is($node->as('e', 'INSERT INTO emp VALUES (200, 2000)'), '', 'a writer needs no privilege');
 is($node->safe_psql('postgres', 'SELECT id FROM emp WHERE salary = 2000'), 200, 'and what was written is found');
 is($node->safe_psql('postgres', q{SELECT pg_get_indexdef('emp_tokens'::regclass)}),
 	'CREATE UNIQUE INDEX emp_tokens ON public.emp USING btree ((blind_index(salary))) INCLUDE (id)', 'the definition reads as it was written');

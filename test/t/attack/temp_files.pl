@@ -4,18 +4,10 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('temp_files');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
-fsync = off
-autovacuum = off
-});
-$node->start;
+my $node = SealedNode->started('temp_files', conf => 'autovacuum = off');
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE TABLE other (id int, note text);

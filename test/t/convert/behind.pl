@@ -4,17 +4,11 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('behind');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
-pgseal.reencrypt_batch = 32
-});
-$node->start;
+my $node = SealedNode->started('behind', conf => 'pgseal.reencrypt_batch = 32');
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE TABLE t (id int PRIMARY KEY, n int, secret text, shadow text);

@@ -10,28 +10,20 @@ use lib "$FindBin::RealBin/../lib";
 
 use IPC::Run;
 use PgsealScan qw(scan_tree);
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 use Time::HiRes qw(usleep time);
 
-my $node = SealedNode->new('convert');
-$node->init(allows_streaming => 'logical');
-$node->append_conf('postgresql.conf', qq{
+my $node = SealedNode->started('convert', allows_streaming => 'logical', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 2
 pgseal.reencrypt_delay = 20
 autovacuum = off
 });
-$node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
 
 $node->backup('before');
-my $standby = SealedNode->new('convert_standby');
-$standby->init_from_backup($node, 'before', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $node->keyring . "'");
-$standby->start;
+my $standby = SealedNode->from_backup('convert_standby', $node, 'before', has_streaming => 1, conf => "pgseal.keyring_file = '" . $node->keyring . "'");
 
 my $secret = 'cloudberry';
 

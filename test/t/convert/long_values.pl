@@ -7,15 +7,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-my $node = SealedNode->new('long_values');
-$node->init;
-$node->append_conf('postgresql.conf', "autovacuum = off\n");
-$node->start;
+my $node = SealedNode->started('long_values', conf => 'autovacuum = off');
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
 
 for my $type ('text', 'bytea')

@@ -9,9 +9,7 @@ use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $node = SealedNode->new('signed_conversion');
-$node->init;
-$node->start;
+my $node = SealedNode->started('signed_conversion');
 $node->query('postgres', <<'EOSQL');
 	CREATE EXTENSION pgseal;
 	CREATE TABLE t (id int PRIMARY KEY, v text, n int, note text);

@@ -9,10 +9,7 @@ use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-my $node = SealedNode->new('citus');
-$node->init;
-$node->append_conf('postgresql.conf', 'pgseal.worker_interval = 1');
-$node->start;
+my $node = SealedNode->started('citus', conf => 'pgseal.worker_interval = 1');
 $node->query('postgres', "
 	CREATE EXTENSION pgseal;
 	CREATE ROLE owner;

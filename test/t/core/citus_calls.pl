@@ -11,10 +11,7 @@ use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-my $node = SealedNode->new('citus_calls');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'citus, pgseal'");
-$node->start;
+my $node = SealedNode->started('citus_calls', preload => 'citus, pgseal');
 $node->query('postgres', "
 	CREATE EXTENSION citus;
 	CREATE EXTENSION pgseal;

@@ -13,12 +13,9 @@ my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
 my %node;
 for my $name (qw(coordinator subscribed stranger))
 {
-	my $node = $node{$name} = SealedNode->new("nodes_$name");
-	$node->init(allows_streaming => 'logical');
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'citus, pgseal'");
-	$node->append_conf('postgresql.conf', "pgseal.keyring_file = '$keyring'") if $name ne 'stranger';
-	$node->start;
-	$node->query('postgres', 'CREATE EXTENSION citus; CREATE EXTENSION dblink SCHEMA citus');
+	$node{$name} = SealedNode->started("nodes_$name", allows_streaming => 'logical', preload => 'citus, pgseal',
+		conf => $name ne 'stranger' ? "pgseal.keyring_file = '$keyring'" : '');
+	$node{$name}->query('postgres', 'CREATE EXTENSION citus; CREATE EXTENSION dblink SCHEMA citus');
 }
 my ($coordinator, $subscribed, $stranger) = @node{qw(coordinator subscribed stranger)};
 my $node_list = join ', ', map { my $n = $node{$_}; sprintf("(%d, %d, '%s', %d)", $_ eq 'coordinator' ? (1, 0) : $_ eq 'subscribed' ? (2, 1) : (3, 2), $n->host, $n->port) } sort keys %node;

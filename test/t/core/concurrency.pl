@@ -9,8 +9,8 @@ use strict;
 use warnings;
 
 use IPC::Run;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $num_sessions = 50;
@@ -20,15 +20,11 @@ my $calls = "$directory/calls";
 append_to_file($calls, '');
 append_to_file("$directory/master_key", '00112233445566778899aabbccddeeff' x 2 . "\n");
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', <<EOC);
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('main', conf => qq{
 max_connections = @{[ $num_sessions + 30 ]}
 pgseal.keyring_file = '$directory/keyring'
 pgseal.worker_interval = 3600
-EOC
-$node->start;
+});
 
 sub new_database
 {

@@ -32,9 +32,7 @@ while (my $line = <$in>)
 	push @statements, $line if $line !~ /^--/ && $line ne '';
 }
 
-my $node = SealedNode->new('ddl');
-$node->init;
-$node->start;
+my $node = SealedNode->started('ddl');
 $node->query('postgres', 'CREATE ROLE ddl_owner; CREATE ROLE ddl_other; GRANT ddl_other TO ddl_owner');
 
 # What each statement answers, one string a statement

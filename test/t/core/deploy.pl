@@ -71,9 +71,7 @@ for my $file (glob 'deploy/helm/*.yaml')
 
 # ---- SQL and settings, as the server takes them
 
-my $node = SealedNode->new('deploy');
-$node->init;
-$node->start;
+my $node = SealedNode->started('deploy');
 $node->query('postgres', 'CREATE EXTENSION pgseal');
 for my $file (@files)
 {

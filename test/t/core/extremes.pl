@@ -11,12 +11,8 @@ use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-my $node = SealedNode->new('extremes');
-$node->init;
-$node->append_conf('postgresql.conf', 'fsync = off');
 # Values are carried between databases as literals
-$node->append_conf('postgresql.conf', 'pgseal.sealed_input = on');
-$node->start;
+my $node = SealedNode->started('extremes', conf => 'pgseal.sealed_input = on');
 $node->query('postgres', 'CREATE EXTENSION pgseal');
 
 #

@@ -5,14 +5,12 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('hidden');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal, auto_explain'
+my $node = SealedNode->new('hidden');
+$node->init(preload => 'pgseal, auto_explain', conf => q{
 auto_explain.log_min_duration = 0
 auto_explain.log_nested_statements = on
 auto_explain.log_analyze = on

@@ -5,21 +5,17 @@ use strict;
 use warnings;
 
 use IPC::Run;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('log');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('log', conf => q{
 logging_collector = on
 log_destination = 'stderr,csvlog,jsonlog'
 log_min_messages = debug1
 log_error_verbosity = verbose
 log_statement = none
 });
-$node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	CREATE TABLE t (id int, v encrypted_text, n encrypted_int8, d encrypted_numeric);

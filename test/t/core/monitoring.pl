@@ -16,9 +16,7 @@ my $top = "$FindBin::Bin/../../..";
 my $files = "$top/deploy/prometheus";
 sub yaml { return CPAN::Meta::YAML->read_string(slurp_file("$files/$_[0]"))->[0]; }
 
-my $node = SealedNode->new('monitoring');
-$node->init;
-$node->start;
+my $node = SealedNode->started('monitoring');
 $node->query('postgres', "
 	CREATE EXTENSION pgseal;
 	CREATE ROLE exporter LOGIN IN ROLE pg_monitor;

@@ -6,8 +6,8 @@ use warnings;
 
 use FindBin;
 use IPC::Run;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my ($cache, $why);
@@ -19,10 +19,7 @@ if (!IPC::Run::run([ 'sh', "$FindBin::Bin/../../drivers/setup_orms.sh" ], '>', \
 chomp $cache;
 $ENV{NODE_PATH} = "$cache/node_modules";
 
-my $node = PostgreSQL::Test::Cluster->new('orms');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off");
-$node->start;
+my $node = SealedNode->started('orms');
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
 my @database = ($node->host, $node->port, $node->safe_psql('postgres', 'SELECT current_user'), 'postgres');
 

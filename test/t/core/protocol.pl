@@ -6,16 +6,13 @@ use strict;
 use warnings;
 
 use IO::Socket::UNIX;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 use constant { TEXT => 25, INT4 => 23, TEXT_ARRAY => 1009 };
 
-my $node = PostgreSQL::Test::Cluster->new('protocol');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
-$node->start;
+my $node = SealedNode->started('protocol');
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	CREATE TABLE t (id int, v encrypted_text, n encrypted_int4, a encrypted_text[]);

@@ -13,8 +13,8 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $seed = $ENV{PGSEAL_SEED} // int(rand(1_000_000_000));
@@ -228,10 +228,7 @@ sub writing_query
 # The two sides
 #
 
-my $node = PostgreSQL::Test::Cluster->new('random_queries');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off\nrestart_after_crash = on");
-$node->start;
+my $node = SealedNode->started('random_queries', conf => 'restart_after_crash = on');
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
 
 my %types = (plain => [qw(text int)], sealed => [qw(encrypted_text encrypted_int4)]);

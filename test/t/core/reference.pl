@@ -11,19 +11,15 @@ use File::Find qw(find);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use Pages;
-use PostgreSQL::Test::Cluster;
+use SealedNode;
 use Test::More;
 
 my $page = 'docs/reference.md';
 my $text = Pages->text($page);
 my $top = File::Spec->rel2abs(dirname(__FILE__)) . '/../../..';
 
-my $node = PostgreSQL::Test::Cluster->new('reference');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
-$node->start;
-sub query { return $node->safe_psql('postgres', $_[0]); }
-query('CREATE EXTENSION pgseal');
+my $node = SealedNode->started('reference');
+$node->sql('CREATE EXTENSION pgseal');
 
 sub unique { my %seen; return sort grep { !$seen{$_}++ } @_; }
 
@@ -50,14 +46,14 @@ sub cells
 my $functions = Pages->section('Functions');
 my $of_extension = q(JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e');
 compare('functions',
-	[ split /\n/, query("SELECT DISTINCT p.proname FROM pg_proc p $of_extension WHERE p.pronamespace = 'pgseal'::regnamespace") ],
+	[ split /\n/, $node->sql("SELECT DISTINCT p.proname FROM pg_proc p $of_extension WHERE p.pronamespace = 'pgseal'::regnamespace") ],
 	[ unique($functions =~ /^\| `(?:CALL )?pgseal\.(\w+)\(/mg) ]);
 
 foreach my $told ($functions =~ /^\| `(?:CALL )?(pgseal\.\w+\([^`]*\))/mg)
 {
 	my ($name, $arguments) = $told =~ /^pgseal\.(\w+)\((.*)\)$/;
 	next if $arguments =~ /\bvalue\b/;    # of any type
-	my $real = query(qq(SELECT string_agg(a.name, ', ' ORDER BY a.n) FROM pg_proc p,
+	my $real = $node->sql(qq(SELECT string_agg(a.name, ', ' ORDER BY a.n) FROM pg_proc p,
 		unnest(p.proargnames) WITH ORDINALITY a(name, n)
 		WHERE p.proname = '$name' AND p.pronamespace = 'pgseal'::regnamespace AND a.n <= p.pronargs));
 	is(join(', ', map { s/^"?(\w+)"?.*/$1/r } split /, /, $arguments), $real, "$name: arguments");
@@ -66,15 +62,15 @@ foreach my $told ($functions =~ /^\| `(?:CALL )?(pgseal\.\w+\([^`]*\))/mg)
 # ---- views and tables
 
 my $views = Pages->section('Views');
-compare('views', [ split /\n/, query("SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'pgseal'::regnamespace") ],
+compare('views', [ split /\n/, $node->sql("SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'pgseal'::regnamespace") ],
 	[ $views =~ /^### `pgseal\.(\w+)`/mg ]);
 foreach my $view ($views =~ /^### `pgseal\.(\w+)`/mg)
 {
 	my @cells = map { /`(\w+)`/g } cells(Pages->section("`pgseal.$view`"));
 	compare("columns of $view",
-		[ split /\n/, query("SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('pgseal.$view') AND attnum > 0") ], \@cells);
+		[ split /\n/, $node->sql("SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('pgseal.$view') AND attnum > 0") ], \@cells);
 }
-compare('tables', [ split /\n/, query("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'pgseal'::regnamespace") ],
+compare('tables', [ split /\n/, $node->sql("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'pgseal'::regnamespace") ],
 	[ Pages->section('Tables') =~ /`pgseal\.(\w+)`/g ]);
 
 # ---- events, by the source
@@ -97,12 +93,12 @@ compare('events of the log', [ unique($all =~ /"pgseal: event=(\w+)/g) ],
 
 my %who = (user => 'anyone', superuser => 'superuser', sighup => 'reload', postmaster => 'restart');
 my %told = map { /^\| `(pgseal\.\w+)` \| (.*?) ?\| (.*?) \| (.*?) \|/ ? ($1 => [ $2, $3, $4 ]) : () } split /\n/, Pages->section('Settings');
-my @settings = split /\n/, query("SELECT name FROM pg_settings WHERE name LIKE 'pgseal.%'");
+my @settings = split /\n/, $node->sql("SELECT name FROM pg_settings WHERE name LIKE 'pgseal.%'");
 compare('settings', \@settings, [ keys %told ]);
 foreach my $setting (grep { $told{$_} } @settings)
 {
 	my ($unit, $default, $who) = @{ $told{$setting} };
-	my ($server_unit, $context, $boot, $min, $max, $type) = split /\|/, query("SELECT unit, context, boot_val, min_val, max_val, vartype FROM pg_settings WHERE name = '$setting'"), -1;
+	my ($server_unit, $context, $boot, $min, $max, $type) = split /\|/, $node->sql("SELECT unit, context, boot_val, min_val, max_val, vartype FROM pg_settings WHERE name = '$setting'"), -1;
 	is($who, $who{$context}, "$setting: who may set it");
 	is($unit, $server_unit, "$setting: unit") if $server_unit ne '';
 	is($default, $type eq 'integer' ? "$boot ($min – $max)" : $boot, "$setting: default and range") if $boot ne '';

@@ -6,14 +6,11 @@ use strict;
 use warnings;
 
 use File::Basename qw(basename);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('regress');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
-$node->start;
+my $node = SealedNode->started('regress');
 
 my @sql = $ENV{REGRESS} ? split(' ', $ENV{REGRESS}) : topics('sql/*.sql');
 run('regression', $ENV{PG_REGRESS}, '.', @sql);

@@ -9,8 +9,8 @@ use strict;
 use warnings;
 
 use FindBin;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $top = "$FindBin::Bin/../../..";
@@ -27,10 +27,7 @@ like(slurp_file("$top/debian/changelog"), qr/\Apgseal \(\Q$full\E[-)]/, 'debian/
 
 # ---- upgrades
 
-my $node = PostgreSQL::Test::Cluster->new('release');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'");
-$node->start;
+my $node = SealedNode->started('release');
 
 # All that belongs to the extension, and what it is
 my $contents = <<'SQL';

@@ -11,9 +11,7 @@ use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-my $node = SealedNode->new('signature_vectors');
-$node->init;
-$node->start;
+my $node = SealedNode->started('signature_vectors');
 
 #
 # The key: master key 00..1f, secret 20..3f, wrapped with the nonce 40..4b

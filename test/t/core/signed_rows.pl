@@ -77,10 +77,7 @@ sub edit
 # Dumps
 #
 
-my $target = SealedNode->new('elsewhere');
-$target->init(allows_streaming => 'logical');
-$target->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $node->keyring . "'");
-$target->start;
+my $target = SealedNode->started('elsewhere', allows_streaming => 'logical', conf => "pgseal.keyring_file = '" . $node->keyring . "'");
 $target->query('postgres', 'CREATE DATABASE other; CREATE ROLE someone');
 
 my %dumps = (plain => [], custom => ['-Fc'], inserts => ['--inserts']);

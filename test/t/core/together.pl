@@ -5,8 +5,8 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 chomp(my $pkglibdir = `$ENV{PG_CONFIG} --pkglibdir`);
@@ -15,11 +15,7 @@ my @others = grep { -e "$pkglibdir/$_.so" } qw(pg_stat_statements auto_explain p
 for my $order ([ 'pgseal', @others ], [ reverse(@others), 'pgseal' ])
 {
 	my $libraries = join(', ', @$order);
-	my $node = PostgreSQL::Test::Cluster->new($order->[0] eq 'pgseal' ? 'first' : 'last');
-
-	$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-	$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = '$libraries'
+	my $node = SealedNode->started($order->[0] eq 'pgseal' ? 'first' : 'last', preload => $libraries, conf => q{
 pg_stat_statements.track = all
 auto_explain.log_min_duration = 0
 auto_explain.log_nested_statements = on
@@ -29,7 +25,6 @@ pgaudit.log = 'all'
 pgaudit.log_parameter = off
 compute_query_id = on
 });
-	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
 	for (@others)
 	{

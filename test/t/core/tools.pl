@@ -6,14 +6,11 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../../lib";
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('tools');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off\ntimezone = 'UTC'");
-$node->start;
+my $node = SealedNode->started('tools', conf => q{timezone = 'UTC'});
 
 my $user = $node->safe_psql('postgres', 'SELECT current_user');
 my $directory = PostgreSQL::Test::Utils::tempdir;

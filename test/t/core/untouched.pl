@@ -7,13 +7,10 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-my $node = SealedNode->new('node');
-$node->init;
-$node->start;
+my $node = SealedNode->started('node');
 $node->query('postgres', <<'EOSQL');
 	CREATE EXTENSION pgseal;
 	CREATE TABLE added AS

@@ -13,8 +13,8 @@ use warnings;
 
 use FindBin;
 use JSON::PP;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $root = "$FindBin::Bin/../../..";
@@ -23,10 +23,7 @@ my $wycheproof = ($ENV{PGSEAL_SHARED} // "$root/../shared") . '/vectors/wychepro
 my $debian = '/usr/lib/python3/dist-packages/cryptography_vectors';
 
 # Preloading fills the postmaster's nonce pool, which all backends inherit
-my $node = PostgreSQL::Test::Cluster->new('vectors');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal_test'");
-$node->start;
+my $node = SealedNode->started('vectors', preload => 'pgseal_test');
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal_test');
 
 sub query

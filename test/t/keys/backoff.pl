@@ -4,19 +4,12 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
-pgseal.worker_interval = 1
-fsync = off
-});
-$node->start;
+my $node = SealedNode->started('main', conf => 'pgseal.worker_interval = 1');
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 SELECT pgseal.create_key('k');

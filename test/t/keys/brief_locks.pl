@@ -5,21 +5,15 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('main', conf => q{
 pgseal.worker_interval = 1
 autovacuum = off
-fsync = off
 deadlock_timeout = '100ms'
 });
-$node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	SELECT pgseal.create_key('k');

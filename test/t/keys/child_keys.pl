@@ -7,23 +7,18 @@ use strict;
 use warnings;
 
 use File::Spec::Functions qw(rel2abs);
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(time);
 
 my $children = $ENV{PGSEAL_CHILDREN} // 20000;
 
-my $node = PostgreSQL::Test::Cluster->new('children');
-$node->init;
-my $keyring = rel2abs($node->basedir . '/second.keyring');
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('children', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_delay = 0
 log_statement = none
 });
-$node->start;
+my $keyring = rel2abs($node->basedir . '/second.keyring');
 
 sub timed
 {

@@ -7,8 +7,8 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -29,16 +29,13 @@ sub set_clock
 }
 set_clock(0);
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->new('main');
+$node->init(conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 pgseal.cache_ttl = 5
 pgseal.cache_grace = 0
 pgseal.reencrypt_delay = 0
-fsync = off
 });
 {
 	local $ENV{LD_PRELOAD} = $library;

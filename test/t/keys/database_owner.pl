@@ -4,14 +4,10 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off");
-$node->start;
+my $node = SealedNode->started('main');
 $node->safe_psql('postgres', 'CREATE ROLE reader LOGIN; CREATE ROLE heir; CREATE DATABASE d OWNER reader');
 $node->safe_psql('d', q{CREATE EXTENSION pgseal; CREATE TABLE t (a encrypted_text); INSERT INTO t VALUES ('secret');
 	GRANT SELECT ON t TO reader; GRANT USAGE ON FOREIGN SERVER local_keyring TO pg_database_owner});

@@ -6,16 +6,12 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
-my $node = PostgreSQL::Test::Cluster->new('primary');
-$node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $node = SealedNode->started('primary', allows_streaming => 1, conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 parallel_setup_cost = 0
@@ -24,7 +20,6 @@ min_parallel_table_scan_size = 0
 parallel_leader_participation = off
 max_parallel_workers = 4
 });
-$node->start;
 
 my $big = 'CREATE EXTENSION pgseal; CREATE TABLE big AS SELECT i::text AS p FROM generate_series(1, 5000) i; ANALYZE big;';
 my $default = q{SELECT count(*) FROM pgseal.key WHERE name = 'default'};
@@ -114,9 +109,7 @@ ok($node->poll_query_until($db, $default, 1), 'the worker makes it');
 
 # On a standby
 $node->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'base', has_streaming => 1);
-$standby->start;
+my $standby = SealedNode->from_backup('standby', $node, 'base', has_streaming => 1);
 is($standby->safe_psql('named', $grouped), 5000, 'on a standby: GROUP BY');
 $node->safe_psql('postgres', 'CREATE DATABASE bare');
 $node->safe_psql('bare', $big);

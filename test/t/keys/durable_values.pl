@@ -5,23 +5,16 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('main', conf => q{
 pgseal.worker_interval = 1
 max_prepared_transactions = 4
-max_locks_per_transaction = 256
-fsync = off
 parallel_setup_cost = 0
 parallel_tuple_cost = 0
 min_parallel_table_scan_size = 0
 });
-$node->start;
 
 my $number = 0;
 my $db;

@@ -5,16 +5,12 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = SealedNode->new('erasure');
-$node->init;
-$node->append_conf('postgresql.conf', "log_statement = none");
-$node->start;
+my $node = SealedNode->started('erasure', conf => 'log_statement = none');
 $node->query('postgres', q{
 	CREATE EXTENSION pgseal;
 	CREATE TABLE person (id int PRIMARY KEY, name encrypted_text('*'), born encrypted_date('*'),

@@ -9,10 +9,10 @@ use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
-my $primary = SealedNode->new('primary');
-$primary->init(allows_streaming => 1);
-$primary->append_conf('postgresql.conf', "pgseal.worker_interval = 1\npgseal.cache_size = 64");
-$primary->start;
+my $primary = SealedNode->started('primary', allows_streaming => 1, conf => q{
+pgseal.worker_interval = 1
+pgseal.cache_size = 64
+});
 
 # A KMS that can be taken away, and that counts its calls
 append_to_file("$dir/master", '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f');
@@ -64,9 +64,7 @@ health($primary, 'true') for 1 .. 3;
 is(calls(), $calls, 'no KMS is called');
 
 $primary->backup('before');
-my $standby = SealedNode->new('standby');
-$standby->init_from_backup($primary, 'before', has_streaming => 1);
-$standby->start;
+my $standby = SealedNode->from_backup('standby', $primary, 'before', has_streaming => 1);
 $primary->wait_for_catchup($standby);
 is(health($standby, "status NOT IN ('ok', 'unknown', 'swappable')"), '', 'on a standby');
 like($standby->safe_psql('postgres', 'SELECT event FROM pgseal.events', connstr => $standby->connstr('postgres') . ' user=watcher'),

@@ -5,23 +5,18 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
-my $node = PostgreSQL::Test::Cluster->new('primary');
-$node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $node = SealedNode->started('primary', allows_streaming => 1, conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 max_prepared_transactions = 4
 log_min_messages = debug1
 });
-$node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 SELECT pgseal.create_key(k) FROM unnest(ARRAY['a', 'b', 'c', 'd']) k;
@@ -87,9 +82,7 @@ isnt($node->psql('postgres', q{SELECT a FROM t WHERE k = 'person'}), 0, 'is gone
 
 # On a standby
 $node->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'base', has_streaming => 1);
-$standby->start;
+my $standby = SealedNode->from_backup('standby', $node, 'base', has_streaming => 1);
 my $there = $standby->background_psql('postgres');
 my $pid = $there->query_safe('SELECT pg_backend_pid()');
 is($there->query_safe(q{SELECT a FROM t WHERE k = 'c'}), 'secret of c', 'a standby reads');

@@ -4,20 +4,10 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
-pgseal.worker_interval = 1
-fsync = off
-});
-$node->start;
-
-sub query { return $node->safe_psql('postgres', $_[0]); }
+my $node = SealedNode->started('main', conf => 'pgseal.worker_interval = 1');
 
 sub refused
 {
@@ -30,7 +20,7 @@ sub refused
 
 # The byte wraps at 256: of the two versions that may be in use at a time it still
 # tells which a token is of
-query(q{CREATE EXTENSION pgseal; SELECT pgseal.create_key('k');
+$node->sql(q{CREATE EXTENSION pgseal; SELECT pgseal.create_key('k');
 ALTER TABLE pgseal.key_version DISABLE TRIGGER guard;
 UPDATE pgseal.key_version SET number = 254 WHERE key = 'k' AND purpose = 'i';
 ALTER TABLE pgseal.key_version ENABLE ALWAYS TRIGGER guard;
@@ -40,14 +30,14 @@ CREATE UNIQUE INDEX ON t (blind_index(a));
 INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 50) i});
 for my $number (255 .. 257)
 {
-	is(query(q{SELECT pgseal.rotate_index_key('k')}), $number, "version $number");
+	is($node->sql(q{SELECT pgseal.rotate_index_key('k')}), $number, "version $number");
 	refused(q{SELECT pgseal.rotate_index_key('k')}, qr/already being replaced/, 'one after the other');
 	refused(q{SELECT pgseal.retire_index_key('k')}, qr/still (?:holds tokens|has)|old index key/, 'not before its tokens are replaced');
-	is(query(q{SET enable_seqscan = off; SELECT id FROM t WHERE a = 'v7'}), 7, 'found meanwhile');
+	is($node->sql(q{SET enable_seqscan = off; SELECT id FROM t WHERE a = 'v7'}), 7, 'found meanwhile');
 	refused(q{INSERT INTO t VALUES (0, 'v7')}, qr/duplicate key/, 'unique meanwhile');
 	my $byte = $number % 256;
-	query(qq{UPDATE t SET a = a WHERE get_byte(token, 0) <> $byte});
-	query('VACUUM t; REINDEX TABLE t');
+	$node->sql(qq{UPDATE t SET a = a WHERE get_byte(token, 0) <> $byte});
+	$node->sql('VACUUM t; REINDEX TABLE t');
 	# Transactions of the worker may still see the old rows
 	my ($ret, $err);
 	for (1 .. 60)
@@ -57,14 +47,14 @@ for my $number (255 .. 257)
 		sleep 1;
 	}
 	is($ret, 0, 'retired') or diag($err);
-	is(query(q{SELECT DISTINCT get_byte(token, 0) FROM t}), $byte, "all tokens begin with $byte");
-	is(query(q{SET enable_seqscan = off; SELECT id FROM t WHERE a = 'v7'}), 7, 'found');
-	is(query(q{SET enable_seqscan = off; SELECT count(*) FROM t x JOIN t y ON x.token = blind_index(y.a)}), 50, 'joined');
+	is($node->sql(q{SELECT DISTINCT get_byte(token, 0) FROM t}), $byte, "all tokens begin with $byte");
+	is($node->sql(q{SET enable_seqscan = off; SELECT id FROM t WHERE a = 'v7'}), 7, 'found');
+	is($node->sql(q{SET enable_seqscan = off; SELECT count(*) FROM t x JOIN t y ON x.token = blind_index(y.a)}), 50, 'joined');
 	refused(q{INSERT INTO t VALUES (0, 'v7')}, qr/duplicate key/, 'unique');
 }
 
 # Conditions
-query(q{SELECT pgseal.create_key('c'); CREATE TABLE c (id int, a encrypted_text('c'), b encrypted_text('c'), token bytea);
+$node->sql(q{SELECT pgseal.create_key('c'); CREATE TABLE c (id int, a encrypted_text('c'), b encrypted_text('c'), token bytea);
 INSERT INTO c VALUES (1, 'a', 'b', NULL)});
 my $rotate = q{SELECT pgseal.rotate_index_key('c')};
 my %refused = (
@@ -73,22 +63,22 @@ my %refused = (
 	'a constant, in words' => q{CHECK (id > 0 OR encode(blind_index(value => a), 'hex') <> 'abc')},);
 for my $what (sort keys %refused)
 {
-	query("ALTER TABLE c ADD CONSTRAINT con $refused{$what}");
+	$node->sql("ALTER TABLE c ADD CONSTRAINT con $refused{$what}");
 	refused($rotate, qr/check constraint "con" of table "c" compares its tokens/, "tokens and $what");
-	query('ALTER TABLE c DROP CONSTRAINT con');
+	$node->sql('ALTER TABLE c DROP CONSTRAINT con');
 }
-query(q{CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+$node->sql(q{CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER tr BEFORE UPDATE ON c FOR EACH ROW WHEN (blind_index(NEW.a) = '\x0102') EXECUTE FUNCTION f()});
 refused($rotate, qr/trigger "tr" of table "c" compares its tokens/, 'the condition of a trigger');
-query('DROP TRIGGER tr ON c');
-query(q{ALTER TABLE c ADD CONSTRAINT differ CHECK (id > 0 AND blind_index(a) <> blind_index(b));
+$node->sql('DROP TRIGGER tr ON c');
+$node->sql(q{ALTER TABLE c ADD CONSTRAINT differ CHECK (id > 0 AND blind_index(a) <> blind_index(b));
 CREATE TRIGGER tr BEFORE UPDATE ON c FOR EACH ROW WHEN (NEW.id > 0 AND blind_index(OLD.a) IS DISTINCT FROM blind_index(NEW.a)) EXECUTE FUNCTION f()});
-is(query($rotate), 2, 'tokens and tokens follow');
+is($node->sql($rotate), 2, 'tokens and tokens follow');
 refused(q{INSERT INTO c VALUES (2, 'x', 'x')}, qr/violates check constraint "differ"/, 'and hold');
 
 # Constants that are tokens, wherever expressions are stored: all of them are named,
 # and what compares tokens with tokens, or another key's, isn't
-query(q{SELECT pgseal.create_key('s'); SELECT pgseal.create_key('other');
+$node->sql(q{SELECT pgseal.create_key('s'); SELECT pgseal.create_key('other');
 CREATE TABLE s (id int, a encrypted_text('s'), b encrypted_text('s'), o encrypted_text('other'), plain bytea,
 	token bytea GENERATED ALWAYS AS (blind_index(a)) STORED);
 INSERT INTO s (id, a, b) VALUES (1, 'a', 'b')});
@@ -118,18 +108,18 @@ for my $what (sort keys %stored)
 {
 	my ($create, $name, $drop) = @{ $stored{$what} };
 
-	query($create);
+	$node->sql($create);
 	refused($rotate, qr/compare its tokens with constants\nDETAIL:[^\n]*\n\Q$name\E\nHINT/, $what);
-	query($drop);
+	$node->sql($drop);
 }
-query(q{CREATE VIEW fine1 AS SELECT id, encode(blind_index(a), 'hex') AS t, a = 'x' AS same FROM s WHERE id > 5;
+$node->sql(q{CREATE VIEW fine1 AS SELECT id, encode(blind_index(a), 'hex') AS t, a = 'x' AS same FROM s WHERE id > 5;
 CREATE VIEW fine2 AS SELECT s.id FROM s JOIN s s2 ON s.token = blind_index(s2.b) WHERE s.id = 7;
 CREATE VIEW fine3 AS SELECT id FROM s WHERE blind_index(o) = '\x01';
 CREATE VIEW fine4 AS SELECT id FROM s WHERE blind_index(a) = blind_index('x'::text, 's') AND plain = '\x01';
 CREATE VIEW fine5 AS SELECT encode(token, 'hex') = encode(blind_index(b), 'hex') FROM s;
 CREATE DOMAIN fine6 AS encrypted_text('s') CHECK (blind_index(VALUE) IS NOT NULL);
 CREATE INDEX fine7 ON s (token) WHERE id > 1});
-is(query(q{SELECT pgseal.rotate_index_key('s')}), 2, 'and nothing else is in the way');
+is($node->sql(q{SELECT pgseal.rotate_index_key('s')}), 2, 'and nothing else is in the way');
 
 $node->stop;
 done_testing();

@@ -7,26 +7,21 @@ use strict;
 use warnings;
 
 use IPC::Run;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $slots = 16;
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init(allows_streaming => 1);
-
 # One worker slot, which the launcher takes: until it is raised below, no
 # worker interferes with what is tested here.
-$node->append_conf('postgresql.conf', qq(
-shared_preload_libraries = 'pgseal_test_cache'
+my $node = SealedNode->started('main', allows_streaming => 1, preload => 'pgseal_test_cache', conf => qq{
 max_worker_processes = 1
 max_logical_replication_workers = 0
 pgseal.cache_size = $slots
 pgseal.worker_interval = 1
 autovacuum = off
-));
-$node->start;
+});
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal_test_cache');
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', 'CREATE EXTENSION pgseal_test_cache');
@@ -349,9 +344,7 @@ ok($node->poll_query_until('postgres',
 
 # Hot standby
 {
-	my $standby = PostgreSQL::Test::Cluster->new('standby');
-	$standby->init_from_backup($node, 'base', has_streaming => 1);
-	$standby->start;
+	my $standby = SealedNode->from_backup('standby', $node, 'base', has_streaming => 1);
 	$standby->safe_psql('postgres', 'SELECT cache_get(300), cache_publish(300), cache_reserve(402, 0, 1)');
 	ok($standby->poll_query_until('postgres', 'SELECT refreshes >= 1 FROM cache_stats()'),
 		'keys are refreshed on a hot standby');

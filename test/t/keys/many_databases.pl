@@ -5,22 +5,16 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('many_databases');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('many_databases', conf => q{
 pgseal.worker_interval = 1
 autovacuum = off
-fsync = off
-max_locks_per_transaction = 256
 log_min_messages = debug1
 log_statement = none
 });
-$node->start;
 
 # How often a worker was started for each database, in the log from an offset on
 sub starts

@@ -9,14 +9,13 @@ use warnings;
 no warnings qw(portable);
 
 use File::Basename qw(dirname);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off\npgseal.core_dumps = on");
+my $node = SealedNode->new('main');
+$node->init(conf => 'pgseal.core_dumps = on');
 
 # The mappings of a process that are left out of core dumps, but for the kernel's
 # own: [kB, kB locked, start]

@@ -5,18 +5,13 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $node = SealedNode->started('main', allows_streaming => 1, conf => qq{
 pgseal.keyring_file = '$keyring'
-fsync = off
 restart_after_crash = on
 max_worker_processes = 16
 max_parallel_workers = 8
@@ -25,7 +20,6 @@ parallel_setup_cost = 0
 parallel_tuple_cost = 0
 min_parallel_table_scan_size = 0
 });
-$node->start;
 my $each = 4000;
 $node->safe_psql('postgres', qq{
 	CREATE EXTENSION pgseal;
@@ -117,9 +111,7 @@ all_differ($node, 'after restarts');
 $node->stop;
 $node->backup_fs_cold('cold');
 my @copies = map {
-	my $copy = PostgreSQL::Test::Cluster->new("copy$_");
-	$copy->init_from_backup($node, 'cold');
-	$copy->start;
+	my $copy = SealedNode->from_backup("copy$_", $node, 'cold');
 	$copy;
 } 1, 2;
 seal($_, 'copy') for @copies;

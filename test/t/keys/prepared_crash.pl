@@ -5,22 +5,17 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $node = SealedNode->started('main', allows_streaming => 1, conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 max_prepared_transactions = 20
 restart_after_crash = on
 });
-$node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	SELECT pgseal.create_key(k) FROM unnest('{used,turned,gone,people}'::text[]) k;
@@ -95,9 +90,7 @@ is_whole_again($node);
 
 # The same from a base backup that was taken with the transactions open, with the
 # keyring of today
-my $restored = PostgreSQL::Test::Cluster->new('restored');
-$restored->init_from_backup($node, 'base');
-$restored->start;
+my $restored = SealedNode->from_backup('restored', $node, 'base');
 finish($restored);
 is_whole($restored, 'base backup');
 

@@ -4,19 +4,13 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('rolled_back');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('rolled_back', conf => q{
 pgseal.worker_interval = 1
 max_prepared_transactions = 4
-fsync = off
 });
-$node->start;
 
 my $number = 0;
 

@@ -7,24 +7,18 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $rotations = $ENV{PGSEAL_DDL_ROTATIONS} // 4;
 
-my $node = PostgreSQL::Test::Cluster->new('ddl');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('ddl', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 2
 pgseal.reencrypt_delay = 1
-max_connections = 20
-max_locks_per_transaction = 256
 log_statement = none
 });
-$node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	SELECT pgseal.create_key('k');

@@ -5,21 +5,16 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('locks');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('locks', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 1
 pgseal.reencrypt_delay = 500
 autovacuum = off
 max_prepared_transactions = 2
 });
-$node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	CREATE TABLE t (id int PRIMARY KEY, v encrypted_text('k'));

@@ -4,21 +4,15 @@
 use strict;
 use warnings;
 
-use File::Spec::Functions qw(rel2abs);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $primary = PostgreSQL::Test::Cluster->new('primary');
-$primary->init(allows_streaming => 1);
-my $keyring = rel2abs($primary->basedir . '/shared.keyring');
-$primary->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
+my $primary = SealedNode->started('primary', allows_streaming => 1, conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 });
-$primary->start;
 $primary->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	CREATE TABLE t (id int PRIMARY KEY, v encrypted_text);
@@ -31,9 +25,7 @@ $primary->safe_psql('postgres', q{
 	INSERT INTO p VALUES (1, pgseal.seal('one'::text, 'person:1')), (2, pgseal.seal('two'::text, 'person:2'));
 });
 $primary->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = SealedNode->from_backup('standby', $primary, 'backup', has_streaming => 1);
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
 
 my $all = q{SELECT count(*) FROM t WHERE v::text = 'v' || id};

@@ -6,21 +6,17 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $limit = 2000;
-my $node = PostgreSQL::Test::Cluster->new('seals');
-$node->init;
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('seals', conf => qq{
 pgseal.worker_interval = 1
 pgseal.max_seals_per_key = $limit
 restart_after_crash = on
 log_statement = none
 });
-$node->start;
 
 # The versions of what is sealed, not the values: nothing is to be re-encrypted
 $node->safe_psql('postgres', q{

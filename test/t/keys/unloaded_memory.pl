@@ -10,8 +10,8 @@ use warnings;
 no warnings qw(portable);
 
 use Digest::SHA qw(hmac_sha256);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -20,13 +20,8 @@ my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
 sub start_node
 {
 	my ($name, $library) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init;
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = '$library'\npgseal.keyring_file = '$keyring'\nfsync = off");
-	$node->append_conf('postgresql.conf', "pgseal.core_dumps = on\npgseal.worker_interval = 1\nmax_prepared_transactions = 2")
-		if $name eq 'main';
-	$node->start;
-	return $node;
+	return SealedNode->started($name, preload => $library, conf => "pgseal.keyring_file = '$keyring'\n"
+		  . ($name eq 'main' ? "pgseal.core_dumps = on\npgseal.worker_interval = 1\nmax_prepared_transactions = 2" : ''));
 }
 
 my $node = start_node('main', 'pgseal');

@@ -4,23 +4,18 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = PostgreSQL::Test::Cluster->new('worker');
-$node->init;
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('worker', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 1
 pgseal.reencrypt_delay = 5
 autovacuum = off
-max_locks_per_transaction = 256
 log_statement = none
 });
-$node->start;
 
 my $rows = 2500;
 my $stale = 'SELECT count(*) FROM t WHERE NOT (pgseal.inspect(v)).current';

@@ -11,9 +11,8 @@ use File::Basename qw(dirname);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use FakeKms;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use SealedNode;
+use SealedNode qw(write_file);
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -26,20 +25,12 @@ my $dir = PostgreSQL::Test::Utils::tempdir;
 my $fake = FakeKms->start;
 my $url = $fake->url;
 
-sub write_file
-{
-	my ($name, $content) = @_;
-	open(my $fh, '>', "$dir/$name") or die "open: $!";
-	print $fh $content;
-	close($fh);
-	return "$dir/$name";
-}
-
-my $profile = write_file('credentials', "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
-my $node = SealedNode->new('cold');
-$node->init;
-$node->append_conf('postgresql.conf', "max_connections = @{[$num_backends + 20]}\npgseal.worker_interval = 1\npgseal.kms_timeout = 60s\n");
-$node->start;
+my $profile = write_file("$dir/credentials", "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
+my $node = SealedNode->started('cold', conf => qq{
+max_connections = @{[$num_backends + 20]}
+pgseal.worker_interval = 1
+pgseal.kms_timeout = 60s
+});
 $node->safe_psql('postgres', <<SQL);
 CREATE EXTENSION pgseal;
 CREATE SERVER pii FOREIGN DATA WRAPPER aws_kms OPTIONS (key_id 'alias/pii', region 'eu-west-1', endpoint '$url',
@@ -60,7 +51,7 @@ sub asked
 $node->restart;
 $fake->set(state => { access_keys => { AKIDEXAMPLE => { secret => 'secretEXAMPLE', token => undef } } },
 	faults => [ { match => 'Decrypt', kind => 'slow', seconds => 0.05, times => 999 } ]);
-my $script = write_file('all.sql', "SELECT count(v::text) FROM sealed;\n");
+my $script = write_file("$dir/all.sql", "SELECT count(v::text) FROM sealed;\n");
 my $start = time;
 $node->run_ok([ 'pgbench', '-n', '-c', $num_backends, '-j', 2, '-t', 1, '-f', $script, $node->connection('postgres') ],
 	"$num_backends backends start cold");

@@ -13,11 +13,10 @@ use warnings;
 use File::Basename qw(dirname);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
-use FakeKms;
+use FakeKms qw(make_certificate);
 use IO::Socket::INET;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use SealedNode;
+use SealedNode qw(write_file);
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -26,20 +25,10 @@ my @providers = qw(aws vault azure gcp);
 my %fake = map { $_ => FakeKms->start } @providers;
 my %url = map { $_ => $fake{$_}->url } @providers;
 
-sub write_file
-{
-	my ($name, $content) = @_;
-	open(my $fh, '>', "$dir/$name") or die "open: $!";
-	print $fh $content;
-	close($fh);
-	return "$dir/$name";
-}
-
-my $profile = write_file('credentials', "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
-my $token = write_file('token', "root-token\n");
-my $client_secret = write_file('client_secret', "client&secret\n");
+my $profile = write_file("$dir/credentials", "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
+my $token = write_file("$dir/token", "root-token\n");
+my $client_secret = write_file("$dir/client_secret", "client&secret\n");
 (my $pem = `openssl genrsa 2048 2>/dev/null`) =~ s/\n/\\n/g;
-
 
 # ---- the providers: how a server is made, what unwraps, what can be wrong ----
 
@@ -58,7 +47,7 @@ sub options
 	{
 		(my $name = "account_$url.json") =~ s/[^\w.]/_/g;
 		$options{gcp} .= ", credentials_file '"
-		  . write_file($name, qq({"type":"service_account","client_email":"sealer\@example.com","private_key":"$pem","token_uri":"$url/google/token"})) . q{'};
+		  . write_file("$dir/$name", qq({"type":"service_account","client_email":"sealer\@example.com","private_key":"$pem","token_uri":"$url/google/token"})) . q{'};
 	}
 	return "$at{$provider} '$url', $options{$provider}";
 }
@@ -191,11 +180,12 @@ my @faults = (
 
 # ---- keys and values: a cold key for each fault, and one for after it ----
 
-my $node = SealedNode->new('matrix');
-$node->init;
-$node->append_conf('postgresql.conf',
-	"max_connections = 50\nlog_min_messages = debug2\nlog_statement = none\npgseal.kms_timeout = 10s\n");
-$node->start;
+my $node = SealedNode->started('matrix', conf => q{
+max_connections = 50
+log_min_messages = debug2
+log_statement = none
+pgseal.kms_timeout = 10s
+});
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
 $node->safe_psql('postgres', 'CREATE TABLE sealed (provider text, n int, v encrypted_text(\'*\'))');
 
@@ -320,15 +310,8 @@ cmp_ok(scalar($fake{$_}->operations), '>', 0, "dead under load, $_: asked after 
 
 # ---- nobody there, no such name, wrong certificates: a key can't be made ----
 
-sub make_cert
-{
-	my ($name, $subject) = @_;
-	system_or_bail('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', "$dir/$name.key",
-		'-out', "$dir/$name.crt", '-subj', "/CN=$name", '-addext', "subjectAltName=$subject");
-	return write_file("$name.pem", slurp_file("$dir/$name.key") . slurp_file("$dir/$name.crt"));
-}
-my $tls = FakeKms->start(cert => make_cert('good', 'IP:127.0.0.1'));
-my $wrong_name = FakeKms->start(cert => make_cert('wrong', 'DNS:kms.example.com'));
+my $tls = FakeKms->start(cert => make_certificate("$dir/good", 'IP:127.0.0.1'));
+my $wrong_name = FakeKms->start(cert => make_certificate("$dir/wrong", 'DNS:kms.example.com'));
 my $dead_port = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
 my @places = (
 	[ 'dead', "http://127.0.0.1:$dead_port", '', qr/not available.*code "connection"/s ],

@@ -8,8 +8,8 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
@@ -31,14 +31,11 @@ sub fault_at
 sub steps_left { return slurp_file("$dir/step") + 0; }
 fault_at(0, 'none');
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->new('main');
+$node->init(conf => qq{
 pgseal.keyring_file = '$keyring'
 restart_after_crash = on
 autovacuum = off
-fsync = off
 });
 {
 	local $ENV{LD_PRELOAD} = $library;

@@ -13,8 +13,8 @@ use File::Basename qw(dirname);
 use File::Copy qw(copy);
 use IPC::Run;
 use MIME::Base64;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode qw(write_file);
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -27,11 +27,10 @@ my @seen_keys;
 sub start_node
 {
 	my ($name) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-	$node->append_conf('postgresql.conf',
-		"shared_preload_libraries = 'pgseal_kms_test'\nrestart_after_crash = on\nlog_statement = none\n");
-	$node->start;
+	my $node = SealedNode->started($name, preload => 'pgseal_kms_test', conf => q{
+restart_after_crash = on
+log_statement = none
+});
 	$node->safe_psql('postgres', 'CREATE EXTENSION pgseal_kms_test');
 	$node->safe_psql('postgres',
 		'CREATE TABLE kept (label text PRIMARY KEY, server text, secret bytea, wrapped bytea, master_key text)'
@@ -92,16 +91,6 @@ sub unwraps
 {
 	my ($node, $label, $name) = @_;
 	is($node->safe_psql('postgres', unwrap_sql($label)), 't', $name);
-	return;
-}
-
-sub write_file
-{
-	my ($path, $content) = @_;
-	open(my $fh, '>:raw', $path) or die "open $path: $!";
-	print $fh $content;
-	close($fh) or die "close $path: $!";
-	chmod 0600, $path;
 	return;
 }
 

@@ -5,20 +5,15 @@ use strict;
 use warnings;
 
 use File::Copy qw(copy move);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('primary');
 my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
-$node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $node = SealedNode->started('primary', allows_streaming => 1, conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.cache_ttl = 10
 });
-$node->start;
 
 my $make = q{CREATE EXTENSION IF NOT EXISTS pgseal; CREATE TABLE IF NOT EXISTS t (a encrypted_text); INSERT INTO t VALUES ('x')};
 
@@ -47,13 +42,7 @@ is($node->safe_psql('second', 'SELECT a FROM t'), 'x', 'restored, it serves all 
 is(slurp_file($node->data_dir . '/pgseal.keyrings'), $memory, 'remembered once');
 
 # Another one in its place
-my $other = PostgreSQL::Test::Cluster->new('other');
-$other->init;
-$other->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-pgseal.keyring_file = '$keyring.other'
-});
-$other->start;
+my $other = SealedNode->started('other', conf => "pgseal.keyring_file = '$keyring.other'");
 $other->safe_psql('postgres', $make);
 move($keyring, "$keyring.saved");
 copy("$keyring.other", $keyring);
@@ -63,10 +52,7 @@ move("$keyring.saved", $keyring);
 $node->safe_psql('third', $make);
 
 # A base backup brings the memory along
-my $restored = PostgreSQL::Test::Cluster->new('restored');
-$restored->init_from_backup($node, 'base');
-$restored->append_conf('postgresql.conf', "pgseal.keyring_file = '$keyring.elsewhere'");
-$restored->start;
+my $restored = SealedNode->from_backup('restored', $node, 'base', conf => "pgseal.keyring_file = '$keyring.elsewhere'");
 fails_like($restored, 'second', $make, qr/which this cluster has used, is missing/,
 	'nor does a restored cluster make a new keyring');
 copy($keyring, "$keyring.elsewhere");

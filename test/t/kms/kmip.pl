@@ -11,9 +11,9 @@ use warnings;
 use File::Basename qw(dirname);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RealKms;
+use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
@@ -21,23 +21,10 @@ my ($kmip, $facts) = RealKms->start('kmip.sh', $dir);
 my $golden = File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms/golden';
 my $context = '{"pgseal_key":"payroll","pgseal_purpose":"data","pgseal_key_version":"42"}';
 
-my $node = PostgreSQL::Test::Cluster->new('kmip');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal_kms_test'\npgseal.kms_timeout = '3s'\n");
-$node->start;
+my $node = SealedNode->started('kmip', preload => 'pgseal_kms_test', conf => q{pgseal.kms_timeout = '3s'});
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal_kms_test');
 
 # ---- helpers ----
-
-sub query { return $node->safe_psql('postgres', $_[0]); }
-
-sub fails
-{
-	my ($sql, $pattern, $name) = @_;
-	my $rc = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql", stderr => \my $stderr);
-	ok($rc != 0 && $stderr =~ $pattern, $name) or diag($stderr);
-	return;
-}
 
 sub admin
 {
@@ -66,14 +53,14 @@ sub options
 sub server
 {
 	my ($name, @options) = @_;
-	query("CREATE SERVER $name FOREIGN DATA WRAPPER kmip OPTIONS " . options(@options));
+	$node->sql("CREATE SERVER $name FOREIGN DATA WRAPPER kmip OPTIONS " . options(@options));
 	return;
 }
 
 sub wrap
 {
 	my ($server, $secret) = @_;
-	return split /\|/, query("SELECT encode(wrapped, 'hex'), master_key FROM kms_wrap('$server', 'payroll', 'data', 42, true, '\\x$secret')");
+	return split /\|/, $node->sql("SELECT encode(wrapped, 'hex'), master_key FROM kms_wrap('$server', 'payroll', 'data', 42, true, '\\x$secret')");
 }
 
 sub unwrap_sql
@@ -89,7 +76,7 @@ sub sql_texts { return 'ARRAY[' . join(', ', map { "'$_'" } @_) . ']::text[]'; }
 sub build
 {
 	my ($operation, $options, %arg) = @_;
-	return query(sprintf "SELECT ttlv_lines(remote_body('kmip', %s, '%s', %s, 'payroll', 'data', 42, '\\x%s', '%s'))",
+	return $node->sql(sprintf "SELECT ttlv_lines(remote_body('kmip', %s, '%s', %s, 'payroll', 'data', 42, '\\x%s', '%s'))",
 		sql_texts('address=a', @$options), $operation, sql_texts($arg{id} // '', $arg{password} // '', ''),
 		$arg{bytes} // '01' x 32, $arg{master_key} // '');
 }
@@ -106,7 +93,7 @@ sub golden_is
 sub read_reply
 {
 	my ($operation, $hex, $master_key) = @_;
-	return query(sprintf "SELECT remote_read('kmip', %s, '%s', '%s', 0, '', '\\x%s')",
+	return $node->sql(sprintf "SELECT remote_read('kmip', %s, '%s', '%s', 0, '', '\\x%s')",
 		sql_texts('address=a', 'key_id=7'), $operation, $master_key // '', $hex);
 }
 
@@ -160,7 +147,7 @@ foreach ([ 0x01, 'relogin', 'item_not_found' ], [ 0x0a, 'invalid', 'cryptographi
 }
 foreach my $operation (sort keys %good)
 {
-	my $accepted = query(sprintf <<'SQL', $good{$operation}, ("'$operation', '" . ($operation eq 'unwrap' ? 3 : '') . "'") x 2);
+	my $accepted = $node->sql(sprintf <<'SQL', $good{$operation}, ("'$operation', '" . ($operation eq 'unwrap' ? 3 : '') . "'") x 2);
 WITH good AS (SELECT '\x%s'::bytea AS b),
 cut AS (SELECT remote_read('kmip', ARRAY['address=a', 'key_id=7'], %s, 0, '', substr(b, 1, n)) AS r FROM good, generate_series(0, length(b) - 1) n),
 bent AS (SELECT remote_read('kmip', ARRAY['address=a', 'key_id=7'], %s, 0, '', set_byte(b, n, v)) AS r
@@ -179,47 +166,47 @@ foreach my $version (qw(1.4 2.0))
 	server($name, "key_id '$id'", protocol_version => $version);
 	my ($wrapped, $master_key) = wrap($name, 'ab' x 32);
 	is($master_key, $id, "version $version: wrapped by the key");
-	is(query(unwrap_sql($name, $wrapped, $master_key)), 'ab' x 32, 'unwrap');
+	is($node->sql(unwrap_sql($name, $wrapped, $master_key)), 'ab' x 32, 'unwrap');
 	my ($nonce_len, $rest) = (hex substr($wrapped, 2, 2), substr($wrapped, 4));
 	is($kmip->ask({ do => 'decrypt', id => $id, nonce => substr($rest, 0, 2 * $nonce_len), tag => substr($rest, 2 * $nonce_len, 32),
 				data => substr($rest, 2 * $nonce_len + 32), context => $context })->{data},
 		'ab' x 32, "PyKMIP's client unwraps our key");
 	my $theirs = $kmip->ask({ do => 'encrypt', id => $id, nonce => '0d' x 12, data => 'cd' x 32, context => $context });
-	is(query(unwrap_sql($name, '010c' . '0d' x 12 . $theirs->{tag} . $theirs->{data}, $id)), 'cd' x 32, "we unwrap what PyKMIP's client wrapped");
-	fails(unwrap_sql($name, $wrapped, $master_key, 'index'), qr/58000: .*could not unwrap key/, 'another purpose does not unwrap');
-	fails(unwrap_sql($name, $wrapped =~ s/..$/00/r, $master_key), qr/58000: .*could not unwrap key/, 'a changed key does not unwrap')
+	is($node->sql(unwrap_sql($name, '010c' . '0d' x 12 . $theirs->{tag} . $theirs->{data}, $id)), 'cd' x 32, "we unwrap what PyKMIP's client wrapped");
+	$node->fails_like('postgres', unwrap_sql($name, $wrapped, $master_key, 'index'), qr/58000: .*could not unwrap key/, 'another purpose does not unwrap');
+	$node->fails_like('postgres', unwrap_sql($name, $wrapped =~ s/..$/00/r, $master_key), qr/58000: .*could not unwrap key/, 'a changed key does not unwrap')
 	  unless $wrapped =~ /00$/;
-	fails(unwrap_sql($name, 'c0ffee', $master_key), qr/58000: .*could not unwrap key/, 'nor do other bytes');
-	like(query("SELECT * FROM kms_describe('$name')"), qr/^\Q$id\E\|Key \Q$id\E is active/, 'describe');
+	$node->fails_like('postgres', unwrap_sql($name, 'c0ffee', $master_key), qr/58000: .*could not unwrap key/, 'nor do other bytes');
+	like($node->sql("SELECT * FROM kms_describe('$name')"), qr/^\Q$id\E\|Key \Q$id\E is active/, 'describe');
 }
 
 # by name: the key of this name that is active
 server('named', q(key_name 'pii'));
 my ($wrapped, $master_key) = wrap('named', 'ef' x 32);
 is($master_key, $id, 'the key is found by its name');
-like(query("SELECT * FROM kms_describe('named')"), qr/^\Q$id\E\|The active key of name "pii" is \Q$id\E/, 'describe by name');
+like($node->sql("SELECT * FROM kms_describe('named')"), qr/^\Q$id\E\|The active key of name "pii" is \Q$id\E/, 'describe by name');
 admin('deactivate', id => $id);
-fails("SELECT * FROM kms_wrap('named', 'payroll', 'data', 42, true, '\\x" . '01' x 32 . "')", qr/refused.*code "item_not_found".*HINT:  Check the options "key_id"/s, 'no active key has the name');
+$node->fails_like('postgres', "SELECT * FROM kms_wrap('named', 'payroll', 'data', 42, true, '\\x" . '01' x 32 . "')", qr/refused.*code "item_not_found".*HINT:  Check the options "key_id"/s, 'no active key has the name');
 my $second = new_key('pii');
-my ($again, $new_master_key) = split /\|/, query("SELECT encode(wrapped, 'hex'), master_key FROM kms_wrap('named', 'payroll', 'data', 42, true, '\\x" . 'ef' x 32 . "')");
+my ($again, $new_master_key) = split /\|/, $node->sql("SELECT encode(wrapped, 'hex'), master_key FROM kms_wrap('named', 'payroll', 'data', 42, true, '\\x" . 'ef' x 32 . "')");
 is($new_master_key, $second, 'the next key of the name is followed, at once');
-is(query(unwrap_sql('named', $again, $second)), 'ef' x 32, 'and unwraps');
-fails("SELECT * FROM kms_wrap('v14', 'payroll', 'data', 42, true, '\\x" . '01' x 32 . "')", qr/refused.*"permission_denied"/s, 'a deactivated key does not wrap');
-fails("SELECT * FROM kms_describe('v14')", qr/refused.*deactivated/s, 'describe tells');
+is($node->sql(unwrap_sql('named', $again, $second)), 'ef' x 32, 'and unwraps');
+$node->fails_like('postgres', "SELECT * FROM kms_wrap('v14', 'payroll', 'data', 42, true, '\\x" . '01' x 32 . "')", qr/refused.*"permission_denied"/s, 'a deactivated key does not wrap');
+$node->fails_like('postgres', "SELECT * FROM kms_describe('v14')", qr/refused.*deactivated/s, 'describe tells');
 admin('destroy', id => $id);
-fails(unwrap_sql('named', $wrapped, $id), qr/refused.*"(item_not_found|permission_denied)"/s, 'a destroyed key does not unwrap');
+$node->fails_like('postgres', unwrap_sql('named', $wrapped, $id), qr/refused.*"(item_not_found|permission_denied)"/s, 'a destroyed key does not unwrap');
 
 # who may not
 server('stranger', "key_id '$second'", client_cert_file => "$dir/other.pem", client_key_file => "$dir/other.key");
-fails("SELECT * FROM kms_describe('stranger')", qr/refused.*"(item_not_found|permission_denied)"/s, "another client's key");
+$node->fails_like('postgres', "SELECT * FROM kms_describe('stranger')", qr/refused.*"(item_not_found|permission_denied)"/s, "another client's key");
 server('anonymous', "key_id '$second'", client_cert_file => "$dir/ca.pem", client_key_file => "$dir/ca.key");
-fails("SELECT * FROM kms_describe('anonymous')", qr/58000/, 'a certificate that is not for clients');
+$node->fails_like('postgres', "SELECT * FROM kms_describe('anonymous')", qr/58000/, 'a certificate that is not for clients');
 server('mistaken', "key_id '$second'", ca_file => "$dir/pgseal.pem");
-fails("SELECT * FROM kms_describe('mistaken')", qr/not available.*code "tls"/s, 'a server that another CA vouches for');
+$node->fails_like('postgres', "SELECT * FROM kms_describe('mistaken')", qr/not available.*code "tls"/s, 'a server that another CA vouches for');
 server('nowhere', "key_id '$second'", address => '127.0.0.1:1');
-fails("SELECT * FROM kms_describe('nowhere')", qr/not available.*code "connection"/s, 'nobody listens');
+$node->fails_like('postgres', "SELECT * FROM kms_describe('nowhere')", qr/not available.*code "connection"/s, 'nobody listens');
 server('nodes', "key_id '$second'", address => "127.0.0.1:1, 127.0.0.1:$facts->{port}");
-like(query("SELECT * FROM kms_describe('nodes')"), qr/^\Q$second\E/, 'the other node is asked');
+like($node->sql("SELECT * FROM kms_describe('nodes')"), qr/^\Q$second\E/, 'the other node is asked');
 
 # options
 foreach ([ "key_id 'a', key_name 'b'", qr/exactly one of the options/ ], [ "username 'x'", qr/exactly one of the options/ ],
@@ -227,18 +214,15 @@ foreach ([ "key_id 'a', key_name 'b'", qr/exactly one of the options/ ], [ "user
 	[ "key_id 'a', protocol_version '1.2'", qr/protocol_version/ ])
 {
 	my ($given, $pattern) = @$_;
-	fails("CREATE SERVER bad FOREIGN DATA WRAPPER kmip OPTIONS " . options($given), $pattern, "options $given");
+	$node->fails_like('postgres', "CREATE SERVER bad FOREIGN DATA WRAPPER kmip OPTIONS " . options($given), $pattern, "options $given");
 }
-fails('CREATE SERVER bad FOREIGN DATA WRAPPER kmip OPTIONS ' . options("key_id 'a'", address => 'https://x/'), qr/Give host:port/, 'address is no URL');
-fails("CREATE SERVER bad FOREIGN DATA WRAPPER kmip OPTIONS (address 'x', key_id 'a')", qr/"client_cert_file" is required/, 'a client certificate is required');
+$node->fails_like('postgres', 'CREATE SERVER bad FOREIGN DATA WRAPPER kmip OPTIONS ' . options("key_id 'a'", address => 'https://x/'), qr/Give host:port/, 'address is no URL');
+$node->fails_like('postgres', "CREATE SERVER bad FOREIGN DATA WRAPPER kmip OPTIONS (address 'x', key_id 'a')", qr/"client_cert_file" is required/, 'a client certificate is required');
 $node->stop;
 
 # ---- pgseal ----
 
-my $sealed = PostgreSQL::Test::Cluster->new('sealed');
-$sealed->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$sealed->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\npgseal.kms_timeout = '3s'\n");
-$sealed->start;
+my $sealed = SealedNode->started('sealed', conf => q{pgseal.kms_timeout = '3s'});
 # as the documentation writes it, but for places
 my ($statement) = slurp_file(File::Spec->rel2abs(dirname(__FILE__)) . '/../../../docs/kms/kmip.md') =~ /```sql\n(CREATE SERVER hsm .*?)```/s;
 $statement =~ s{/etc/pgseal/}{$dir/}g;

@@ -12,7 +12,6 @@ use FindBin;
 use HTTP::Tiny;
 use IPC::Run;
 use JSON::PP;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
@@ -53,10 +52,7 @@ my %id = (first => $key->{KeyMetadata}{KeyId}, second => kms('CreateKey')->{KeyM
 kms('CreateAlias', AliasName => "alias/$_$$", TargetKeyId => $id{$_}) for keys %id;
 
 append_to_file("$dir/credentials", "[default]\naws_access_key_id=test\naws_secret_access_key=test\n");
-my $node = SealedNode->new('local_kms');
-$node->init;
-$node->append_conf('postgresql.conf', 'pgseal.worker_interval = 1');
-$node->start;
+my $node = SealedNode->started('local_kms', conf => 'pgseal.worker_interval = 1');
 sub query { return $node->query('postgres', $_[0]); }
 query('CREATE EXTENSION pgseal');
 query("CREATE SERVER $_ FOREIGN DATA WRAPPER aws_kms OPTIONS (key_id 'alias/$_$$', region 'eu-west-1', endpoint '$url', sts_endpoint '$url', credentials_file '$dir/credentials')")

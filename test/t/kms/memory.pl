@@ -12,29 +12,17 @@ use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use FakeKms;
 use MIME::Base64;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode qw(write_file);
 use Test::More;
 
 my $fake = FakeKms->start;
 my $url = $fake->url;
 my $dir = PostgreSQL::Test::Utils::tempdir;
 
-sub write_file
-{
-	my ($name, $content) = @_;
-	open(my $fh, '>', "$dir/$name") or die;
-	print $fh $content;
-	close($fh);
-	return "$dir/$name";
-}
-
-my $profile = write_file('credentials', "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
-my $token = write_file('token', 'root-token');
-my $node = PostgreSQL::Test::Cluster->new('memory');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal_kms_test'\n");
-$node->start;
+my $profile = write_file("$dir/credentials", "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
+my $token = write_file("$dir/token", 'root-token');
+my $node = SealedNode->started('memory', preload => 'pgseal_kms_test');
 $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION pgseal_kms_test;
 CREATE SERVER aws FOREIGN DATA WRAPPER aws_kms OPTIONS (key_id 'alias/pii', region 'eu-west-1', endpoint '$url', credentials_file '$profile');

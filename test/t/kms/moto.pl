@@ -11,10 +11,10 @@ use File::Basename qw(dirname);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use MIME::Base64;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Pages;
 use RealKms;
+use SealedNode;
 use Test::More;
 
 my ($moto, $facts) = RealKms->start('moto.sh', Pages->aws_policy);
@@ -27,10 +27,7 @@ print $fh "[$_]\naws_access_key_id = $facts->{users}{$_}[0]\naws_secret_access_k
 printf $fh "[temporary]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n", @{ $facts->{session} };
 close($fh);
 
-my $node = PostgreSQL::Test::Cluster->new('moto');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal_kms_test'\n");
-$node->start;
+my $node = SealedNode->started('moto', preload => 'pgseal_kms_test');
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal_kms_test');
 
 sub server
@@ -39,16 +36,6 @@ sub server
 	$node->safe_psql('postgres', "CREATE SERVER $name FOREIGN DATA WRAPPER aws_kms OPTIONS (key_id 'alias/pii', region '$facts->{region}', "
 		  . "endpoint '$facts->{url}', sts_endpoint '$facts->{url}', credentials_file '$dir/credentials', profile '$profile'"
 		  . ($more ? ", $more" : '') . ')');
-	return;
-}
-
-sub query { return $node->safe_psql('postgres', $_[0]); }
-
-sub fails
-{
-	my ($sql, $pattern, $name) = @_;
-	my $rc = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql", stderr => \my $stderr);
-	ok($rc != 0 && $stderr =~ $pattern, $name) or diag($stderr);
 	return;
 }
 
@@ -73,33 +60,33 @@ my %context = (pgseal_key => 'payroll', pgseal_purpose => 'data', pgseal_key_ver
 
 server('app', 'app');
 my ($secret, $wrapped, $master_key) = split /\|/,
-  query("SELECT encode(secret, 'hex'), encode(wrapped, 'hex'), master_key FROM kms_generate('app', 'payroll', 'data', 42, true)");
+  $node->sql("SELECT encode(secret, 'hex'), encode(wrapped, 'hex'), master_key FROM kms_generate('app', 'payroll', 'data', 42, true)");
 like($master_key, qr/^\Q$arn\E(#|$)/, 'data key is wrapped by the key behind the alias');
-is(query("SELECT encode(kms_unwrap('app', 'payroll', 'data', 42, '\\x$wrapped', '$master_key'), 'hex')"), $secret, 'unwrap');
-fails("SELECT kms_unwrap('app', 'payroll', 'index', 42, '\\x$wrapped', '$master_key')", qr/InvalidCiphertext/, 'another purpose does not unwrap');
+is($node->sql("SELECT encode(kms_unwrap('app', 'payroll', 'data', 42, '\\x$wrapped', '$master_key'), 'hex')"), $secret, 'unwrap');
+$node->fails_like('postgres', "SELECT kms_unwrap('app', 'payroll', 'index', 42, '\\x$wrapped', '$master_key')", qr/InvalidCiphertext/, 'another purpose does not unwrap');
 
 is(hex_of(boto('decrypt', CiphertextBlob => blob($wrapped), EncryptionContext => \%context)->{Plaintext}),
 	$secret, "AWS's client unwraps our key");
 my $theirs = boto('encrypt', KeyId => $arn, Plaintext => blob('cd' x 32), EncryptionContext => \%context);
-is(query("SELECT encode(kms_unwrap('app', 'payroll', 'data', 42, '\\x" . hex_of($theirs->{CiphertextBlob}) . "', '$arn'), 'hex')"),
+is($node->sql("SELECT encode(kms_unwrap('app', 'payroll', 'data', 42, '\\x" . hex_of($theirs->{CiphertextBlob}) . "', '$arn'), 'hex')"),
 	'cd' x 32, "we unwrap what AWS's client wrapped");
 
-my $ours = query("SELECT encode(wrapped, 'hex') FROM kms_wrap('app', 'payroll', 'data', 42, true, decode(repeat('ab', 32), 'hex'))");
+my $ours = $node->sql("SELECT encode(wrapped, 'hex') FROM kms_wrap('app', 'payroll', 'data', 42, true, decode(repeat('ab', 32), 'hex'))");
 is(hex_of(boto('decrypt', CiphertextBlob => blob($ours), EncryptionContext => \%context)->{Plaintext}), 'ab' x 32, 'wrap');
-my $new = query("SELECT encode(wrapped, 'hex') FROM kms_rewrap('app', 'payroll', 'data', 42, '\\x$ours', '$arn')");
+my $new = $node->sql("SELECT encode(wrapped, 'hex') FROM kms_rewrap('app', 'payroll', 'data', 42, '\\x$ours', '$arn')");
 isnt($new, $ours, 'rewrap gives other bytes');
 is(hex_of(boto('decrypt', CiphertextBlob => blob($new), EncryptionContext => \%context)->{Plaintext}), 'ab' x 32, 'of the same key');
-like(query("SELECT * FROM kms_describe('app')"), qr/^\Q$arn\E/, 'describe');
+like($node->sql("SELECT * FROM kms_describe('app')"), qr/^\Q$arn\E/, 'describe');
 
 server('assumed', 'assumer', "role_arn '$facts->{role}'");
-is(query("SELECT encode(kms_unwrap('assumed', 'payroll', 'data', 42, '\\x$wrapped', '$master_key'), 'hex')"), $secret, 'assumed role, with a session token');
+is($node->sql("SELECT encode(kms_unwrap('assumed', 'payroll', 'data', 42, '\\x$wrapped', '$master_key'), 'hex')"), $secret, 'assumed role, with a session token');
 server('temporary', 'temporary');
-is(query("SELECT encode(kms_unwrap('temporary', 'payroll', 'data', 42, '\\x$wrapped', '$master_key'), 'hex')"), $secret, 'keys with a session token from a file');
+is($node->sql("SELECT encode(kms_unwrap('temporary', 'payroll', 'data', 42, '\\x$wrapped', '$master_key'), 'hex')"), $secret, 'keys with a session token from a file');
 server('reader', 'reader');
-like(query("SELECT * FROM kms_describe('reader')"), qr/^\Q$arn\E/, 'a user who may only describe');
-fails("SELECT kms_unwrap('reader', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'may not unwrap');
-fails("SELECT kms_rewrap('reader', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'nor rewrap');
-fails("SELECT kms_unwrap('app', 'payroll', 'data', 42, '\\x$wrapped', '$facts->{other}')", qr/refused|wrong or damaged/, 'another key does not unwrap');
+like($node->sql("SELECT * FROM kms_describe('reader')"), qr/^\Q$arn\E/, 'a user who may only describe');
+$node->fails_like('postgres', "SELECT kms_unwrap('reader', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'may not unwrap');
+$node->fails_like('postgres', "SELECT kms_rewrap('reader', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'nor rewrap');
+$node->fails_like('postgres', "SELECT kms_unwrap('app', 'payroll', 'data', 42, '\\x$wrapped', '$facts->{other}')", qr/refused|wrong or damaged/, 'another key does not unwrap');
 
 # a wrong secret key is a wrong signature
 my $credentials = slurp_file("$dir/credentials");
@@ -108,22 +95,22 @@ open($fh, '>', "$dir/credentials") or die;
 print $fh $credentials;
 close($fh);
 server('wrong', 'app', "role_session_name 'wrong'");
-fails("SELECT kms_unwrap('wrong', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'wrong secret key');
+$node->fails_like('postgres', "SELECT kms_unwrap('wrong', 'payroll', 'data', 42, '\\x$wrapped', '$master_key')", qr/refused.*HTTP status 403/s, 'wrong secret key');
 
 # what the key's own policy denies
 boto('put_key_policy', KeyId => $arn =~ s{.*/}{}r, PolicyName => 'default',
 	Policy => '{"Statement":[{"Effect":"Deny","Principal":"*","Action":["kms:DescribeKey"],"Resource":"*"}]}');
-fails("SELECT * FROM kms_describe('app')", qr/refused.*AccessDenied/s, "denied by the key's policy");
+$node->fails_like('postgres', "SELECT * FROM kms_describe('app')", qr/refused.*AccessDenied/s, "denied by the key's policy");
 boto('put_key_policy', KeyId => $arn =~ s{.*/}{}r, PolicyName => 'default', Policy => '{"Statement":[]}');
 server('elsewhere', 'app');
-query("ALTER SERVER elsewhere OPTIONS (SET key_id 'alias/nothing')");
-fails("SELECT kms_generate('elsewhere', 'payroll', 'data', 42, true)", qr/refused.*NotFound.*HINT:  Check the options "key_id" and "region"/s, 'no such alias');
+$node->sql("ALTER SERVER elsewhere OPTIONS (SET key_id 'alias/nothing')");
+$node->fails_like('postgres', "SELECT kms_generate('elsewhere', 'payroll', 'data', 42, true)", qr/refused.*NotFound.*HINT:  Check the options "key_id" and "region"/s, 'no such alias');
 
 admin('disable_key');
-fails("SELECT * FROM kms_describe('app')", qr/refused.*code "Disabled".*HINT:  Enable the key/s, 'describe tells that the key is disabled');
+$node->fails_like('postgres', "SELECT * FROM kms_describe('app')", qr/refused.*code "Disabled".*HINT:  Enable the key/s, 'describe tells that the key is disabled');
 admin('enable_key');
 admin('schedule_key_deletion');
-fails("SELECT * FROM kms_describe('app')", qr/refused.*PendingDeletion.*CancelKeyDeletion/s, 'describe tells that the key is pending deletion');
+$node->fails_like('postgres', "SELECT * FROM kms_describe('app')", qr/refused.*PendingDeletion.*CancelKeyDeletion/s, 'describe tells that the key is pending deletion');
 
 $node->stop;
 $moto->stop;

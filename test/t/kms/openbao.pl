@@ -16,10 +16,10 @@ use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use IPC::Run;
 use MIME::Base64 qw(encode_base64 decode_base64 encode_base64url);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Pages;
 use RealKms;
+use SealedNode qw(write_file);
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
@@ -27,16 +27,6 @@ my ($bao, $facts) = RealKms->start('openbao.sh', 'tls', $dir);
 my $url = $facts->{url};
 
 # ---- helpers ----
-
-sub write_file
-{
-	my ($name, $content) = @_;
-	open(my $fh, '>', "$dir/$name.new") or die "open: $!";
-	print $fh $content;
-	close($fh);
-	rename("$dir/$name.new", "$dir/$name") or die "rename: $!";
-	return "$dir/$name";
-}
 
 # A text of that page for this machine
 sub here
@@ -80,9 +70,11 @@ sub jwt
 
 my $clock_library = "$dir/clock.so";
 system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', $clock_library, dirname(__FILE__) . '/../../module_kms/clock.c');
-my $node = PostgreSQL::Test::Cluster->new('openbao');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nlog_min_messages = debug2\npgseal.kms_timeout = '20s'\n");
+my $node = SealedNode->new('openbao');
+$node->init(conf => q{
+log_min_messages = debug2
+pgseal.kms_timeout = '20s'
+});
 # The lives of tokens are tested with a clock that runs ahead
 sub start
 {
@@ -91,10 +83,8 @@ sub start
 	$node->start;
 	return;
 }
-write_file('clock', '0');
+write_file("$dir/clock", '0');
 start();
-
-sub query { return $node->safe_psql('postgres', $_[0]); }
 
 sub fails
 {
@@ -108,7 +98,7 @@ sub fails
 sub check_of
 {
 	my ($key) = @_;
-	return query("SELECT string_agg(DISTINCT status || ' ' || coalesce(detail, ''), ';') FROM pgseal.check() WHERE object LIKE 'key $key,%'");
+	return $node->sql("SELECT string_agg(DISTINCT status || ' ' || coalesce(detail, ''), ';') FROM pgseal.check() WHERE object LIKE 'key $key,%'");
 }
 
 # How often a path was asked for since the last look
@@ -125,7 +115,7 @@ sub audited
 sub server
 {
 	my ($name, $options) = @_;
-	query("CREATE SERVER $name FOREIGN DATA WRAPPER vault_transit OPTIONS (address '$url', ca_file '$dir/ca.pem', $options)");
+	$node->sql("CREATE SERVER $name FOREIGN DATA WRAPPER vault_transit OPTIONS (address '$url', ca_file '$dir/ca.pem', $options)");
 	return;
 }
 
@@ -134,35 +124,35 @@ sub server
 system_or_bail('openssl', 'genrsa', '-out', "$dir/issuer.key", '2048');
 system_or_bail('openssl', 'rsa', '-in', "$dir/issuer.key", '-pubout', '-out', "$dir/issuer.pem");
 my $expires = time + 3600;
-write_file('postgres.jwt', jwt(qq({"sub":"postgres","aud":"vault","nbf":1,"exp":$expires})));
+write_file("$dir/postgres.jwt", jwt(qq({"sub":"postgres","aud":"vault","nbf":1,"exp":$expires})));
 my $pod = '"kubernetes.io":{"namespace":"db","serviceaccount":{"name":"postgres","uid":"u1"}}';
-write_file('pod.jwt', jwt(qq({"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:db:postgres","nbf":1,"exp":$expires,$pod})));
+write_file("$dir/pod.jwt", jwt(qq({"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:db:postgres","nbf":1,"exp":$expires,$pod})));
 
 my $told = administer(here(join("\n", Pages->blocks('Vault and OpenBao', 'sh'))));
 my ($role_id) = $told =~ /([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/ or die "no role id: $told";
-query('CREATE EXTENSION pgseal');
+$node->sql('CREATE EXTENSION pgseal');
 my @servers;
 foreach my $server (Pages->servers('Vault and OpenBao'))
 {
 	my ($name, $statement) = @$server;
 	$statement =~ s/59d6d1ca-[0-9a-f-]*/$role_id/;
-	query(here($statement));
-	query("ALTER SERVER $name OPTIONS (ADD ca_file '$dir/ca.pem')");
+	$node->sql(here($statement));
+	$node->sql("ALTER SERVER $name OPTIONS (ADD ca_file '$dir/ca.pem')");
 	push @servers, $name;
 }
-query("ALTER SERVER vault_kubernetes OPTIONS (ADD jwt_file '$dir/pod.jwt')");
+$node->sql("ALTER SERVER vault_kubernetes OPTIONS (ADD jwt_file '$dir/pod.jwt')");
 is("@servers", 'vault vault_approle vault_kubernetes vault_jwt vault_cert', 'every login');
 
 foreach my $name (@servers)
 {
-	query("SELECT pgseal.create_key('$name', server => '$name')");
-	query("CREATE TABLE t_$name (v encrypted_text('$name')); INSERT INTO t_$name VALUES ('plain $name')");
+	$node->sql("SELECT pgseal.create_key('$name', server => '$name')");
+	$node->sql("CREATE TABLE t_$name (v encrypted_text('$name')); INSERT INTO t_$name VALUES ('plain $name')");
 }
 $node->stop;
 start();
-is(query("SELECT v FROM t_$_"), "plain $_", "$_: opened after a restart") foreach @servers;
-is(query("SELECT string_agg(DISTINCT status, ',') FROM pgseal.check()"), 'ok', 'check()');
-like(query("SELECT detail FROM pgseal.check() WHERE object = 'server vault'"), qr/aes256-gcm96.*newest version is 1.*binds each wrapped key/, 'describes the key');
+is($node->sql("SELECT v FROM t_$_"), "plain $_", "$_: opened after a restart") foreach @servers;
+is($node->sql("SELECT string_agg(DISTINCT status, ',') FROM pgseal.check()"), 'ok', 'check()');
+like($node->sql("SELECT detail FROM pgseal.check() WHERE object = 'server vault'"), qr/aes256-gcm96.*newest version is 1.*binds each wrapped key/, 'describes the key');
 
 # The policy makes no key for a mistyped name
 server('mistyped', "key_name 'pi', token_file '$dir/vault-token'");
@@ -172,14 +162,14 @@ is(api('GET', 'transit/keys/pi')->{status}, 404, 'no key was made');
 
 # ---- without pgseal: what OpenBao unwraps, and OpenSSL opens ----
 
-my ($id, $wrapped) = split /\|/, query("SELECT id, convert_from(wrapped, 'UTF8') FROM pgseal.key_version WHERE key = 'vault' AND purpose = 'd'");
+my ($id, $wrapped) = split /\|/, $node->sql("SELECT id, convert_from(wrapped, 'UTF8') FROM pgseal.key_version WHERE key = 'vault' AND purpose = 'd'");
 like($wrapped, qr/^vault:v1:/, 'wrapped key is the text of Transit');
 my $context = encode_base64(qq({"pgseal_key":"vault","pgseal_purpose":"data","pgseal_key_version":"$id"}), '');
 my $secret = decode_base64(administer("bao write -field=plaintext transit/decrypt/pii ciphertext=$wrapped context=$context"));
 is(length($secret), 32, "OpenBao's own client unwraps the key");
 # HKDF-SHA-256 (RFC 5869) without salt, of one block
 my $key = hmac_sha256("pgseal key v1\0d" . pack('q>', $id) . "\x01", hmac_sha256($secret, "\0" x 32));
-my ($sealed) = query("SET pgseal.transparent = off; SELECT v FROM t_vault") =~ /^pgseal:1:(.*)$/ or die 'not sealed';
+my ($sealed) = $node->sql("SET pgseal.transparent = off; SELECT v FROM t_vault") =~ /^pgseal:1:(.*)$/ or die 'not sealed';
 my (undef, $sealed_id, $nonce, $rest) = unpack('a2 q> a12 a*', decode_base64($sealed));
 is($sealed_id, $id, 'of the key version that sealed the value');
 # GCM without its tag is CTR that begins at 2
@@ -191,12 +181,12 @@ isnt(api('POST', 'transit/decrypt/pii', { ciphertext => $wrapped, context => enc
 
 # ---- the transit key is rotated ----
 
-query("SELECT pgseal.create_key('late', server => 'vault_jwt')");
+$node->sql("SELECT pgseal.create_key('late', server => 'vault_jwt')");
 audited('');
 administer('bao write -f transit/keys/pii/rotate');
-is(query("SELECT pgseal.rewrap('vault')"), query("SELECT count(*) FROM pgseal.key_version WHERE server = 'vault'"), 'rewrap');
+is($node->sql("SELECT pgseal.rewrap('vault')"), $node->sql("SELECT count(*) FROM pgseal.key_version WHERE server = 'vault'"), 'rewrap');
 cmp_ok(audited('transit/rewrap/pii'), '>', 0, 'by the server, which gives no key away');
-is(query("SELECT string_agg(DISTINCT master_key, ',') FROM pgseal.key_version WHERE server = 'vault'"), 'pii:v2', 'to the newest version');
+is($node->sql("SELECT string_agg(DISTINCT master_key, ',') FROM pgseal.key_version WHERE server = 'vault'"), 'pii:v2', 'to the newest version');
 administer('bao write transit/keys/pii/config min_decryption_version=2');
 isnt(api('POST', 'transit/decrypt/pii', { ciphertext => $wrapped, context => $context })->{status}, 200, 'OpenBao refuses the old one');
 like(check_of('vault'), qr/^ok[^;]*$/, 'unwraps the new one');
@@ -205,7 +195,7 @@ $node->psql('postgres', "SELECT pgseal.rewrap('vault_jwt')", stderr => \my $warn
 like($warnings, qr/refused.*code "version_too_old".*HINT:  Lower the key's min_decryption_version.*WARNING:  version 1 of key "late" was not rewrapped/s,
 	'is too late to rewrap');
 administer('bao write transit/keys/pii/config min_decryption_version=1');
-query("SELECT pgseal.rewrap('vault_jwt')");
+$node->sql("SELECT pgseal.rewrap('vault_jwt')");
 administer('bao write transit/keys/pii/config min_decryption_version=2');
 like(check_of('late'), qr/^ok[^;]*$/, 'until it is allowed again');
 administer('bao write transit/keys/pii/config min_decryption_version=1');
@@ -216,13 +206,13 @@ administer('bao write auth/approle/role/short token_policies=pgseal token_ttl=60
 	  . 'bao write -f -field=secret_id auth/approle/role/short/secret-id >' . "$dir/short");
 my $short_id = administer('bao read -field=role_id auth/approle/role/short/role-id');
 server('short', "key_name 'pii', auth_method 'approle', role_id '$short_id', secret_id_file '$dir/short'");
-query("SELECT pgseal.create_key('short', server => 'short')");
+$node->sql("SELECT pgseal.create_key('short', server => 'short')");
 
 sub asks_for
 {
 	my ($logins, $renewals, $name) = @_;
 	my $first = $seen;
-	query("SELECT pgseal.rotate_key('short')");
+	$node->sql("SELECT pgseal.rotate_key('short')");
 	is(audited('auth/approle/login'), $logins, "$name: logins");
 	$seen = $first;
 	is(audited('auth/token/renew-self'), $renewals, "$name: renewals");
@@ -230,22 +220,22 @@ sub asks_for
 }
 audited('');
 asks_for(0, 0, 'a fresh token');
-write_file('clock', '401');
+write_file("$dir/clock", '401');
 asks_for(0, 1, 'at two thirds of its life');
 asks_for(0, 0, 'after its renewal');
-write_file('clock', '86400');
+write_file("$dir/clock", '86400');
 asks_for(1, 0, 'long expired');
-write_file('clock', '0');
+write_file("$dir/clock", '0');
 administer('bao write auth/approle/role/short token_ttl=59s token_max_ttl=59s');
 api('POST', 'sys/leases/revoke-prefix/auth/approle', {});
 asks_for(1, 0, 'revoked');
-write_file('clock', '41');
+write_file("$dir/clock", '41');
 asks_for(1, 1, 'at its maximum TTL');
-write_file('clock', '0');
-write_file('short', 'no-secret-id');
+write_file("$dir/clock", '0');
+write_file("$dir/short", 'no-secret-id');
 api('POST', 'sys/leases/revoke-prefix/auth/approle', {});
 fails("SELECT pgseal.create_key('none', server => 'short')", qr/could not log in.*refused.*invalid.*HINT:  Check the options of the login/s, 'wrong secret id');
-write_file('postgres.jwt', jwt(qq({"sub":"postgres","aud":"vault","nbf":1,"exp":1000000000})));
+write_file("$dir/postgres.jwt", jwt(qq({"sub":"postgres","aud":"vault","nbf":1,"exp":1000000000})));
 api('POST', 'sys/leases/revoke-prefix/auth/jwt', {});
 fails("SELECT pgseal.create_key('none', server => 'vault_jwt')", qr/could not log in.*refused.*expired/s, 'expired JWT');
 
@@ -253,20 +243,20 @@ fails("SELECT pgseal.create_key('none', server => 'vault_jwt')", qr/could not lo
 my $token = slurp_file("$dir/vault-token") =~ s/\s//gr;
 api('POST', 'auth/token/revoke', { token => $token });
 fails("SELECT pgseal.create_key('none', server => 'vault')", qr/refused.*HTTP status 403, code "permission_denied".*the token has expired/s, 'revoked token');
-is(query('SELECT v FROM t_vault'), 'plain vault', 'keys in the cache go on');
+is($node->sql('SELECT v FROM t_vault'), 'plain vault', 'keys in the cache go on');
 my ($command) = here(join '', Pages->blocks('Vault and OpenBao', 'sh')) =~ /^(bao token create.*)$/m;
 administer($command);
-query("SELECT pgseal.create_key('renewed', server => 'vault')");
+$node->sql("SELECT pgseal.create_key('renewed', server => 'vault')");
 pass('new token in the file');
 
 # ---- namespaces, mounts ----
 
 administer('bao namespace create team; bao secrets enable -namespace=team -path=some/where transit;'
 	  . 'bao write -namespace=team -f some/where/keys/pii derived=true');
-write_file('root-token', $facts->{root_token});
+write_file("$dir/root-token", $facts->{root_token});
 my $as_root = "token_file '$dir/root-token', key_name";
 server('team', "$as_root 'pii', namespace 'team', mount 'some/where'");
-query("SELECT pgseal.create_key('team', server => 'team')");
+$node->sql("SELECT pgseal.create_key('team', server => 'team')");
 like(check_of('team'), qr/^ok[^;]*$/, 'namespace and mount');
 server('no_namespace', "$as_root 'pii', namespace 'nobody'");
 fails("SELECT pgseal.create_key('none', server => 'no_namespace')", qr/refused.*HINT:  Check the options? [^\n]*"namespace"/s, 'no such namespace');
@@ -281,20 +271,20 @@ is(api('GET', 'transit/keys/nothing')->{status}, 404, 'which is not made, though
 
 administer('bao write -f transit/keys/plain; bao write -f transit/keys/signing type=ed25519; bao write -f transit/keys/rsa type=rsa-2048');
 server('plain', "$as_root 'plain'");
-query("SELECT pgseal.create_key('plain', server => 'plain')");
+$node->sql("SELECT pgseal.create_key('plain', server => 'plain')");
 like(check_of('plain'), qr/^ok[^;]*$/, 'a key that is not derived');
-like(query("SELECT detail FROM pgseal.check() WHERE object = 'server plain'"), qr/binds no context/, 'which check() tells');
+like($node->sql("SELECT detail FROM pgseal.check() WHERE object = 'server plain'"), qr/binds no context/, 'which check() tells');
 server('signing', "$as_root 'signing'");
 fails("SELECT pgseal.create_key('none', server => 'signing')", qr/refused.*code "key_type".*ed25519\n.*HINT:  Make the key with type/s, 'a signing key');
 server('rsa', "$as_root 'rsa'");
-query("SELECT pgseal.create_key('rsa', server => 'rsa')");
+$node->sql("SELECT pgseal.create_key('rsa', server => 'rsa')");
 like(check_of('rsa'), qr/^ok[^;]*$/, 'an RSA key');
 
 # ---- deleted ----
 
 administer('bao write -f transit/keys/doomed derived=true; bao write transit/keys/doomed/config deletion_allowed=true');
 server('doomed', "$as_root 'doomed'");
-query("SELECT pgseal.create_key('doomed', server => 'doomed')");
+$node->sql("SELECT pgseal.create_key('doomed', server => 'doomed')");
 administer('bao delete transit/keys/doomed/soft-delete');
 like(check_of('doomed'), qr/^refused .*soft-deleted/, 'soft-deleted');
 fails("SELECT pgseal.create_key('none', server => 'doomed')", qr/refused.*code "key_deleted".*HINT:  Restore the key/s, 'wraps nothing');
@@ -307,7 +297,7 @@ like(check_of('doomed'), qr/^refused .*not found/, 'deleted');
 
 api('PUT', 'sys/seal', {});
 fails("SET pgseal.kms_timeout = '3s'; SELECT pgseal.create_key('none', server => 'team')", qr/not available.*HTTP status 503, code "sealed".*HINT:  Unseal/s, 'sealed');
-is(query('SELECT v FROM t_vault'), 'plain vault', 'keys in the cache go on');
+is($node->sql('SELECT v FROM t_vault'), 'plain vault', 'keys in the cache go on');
 api('PUT', 'sys/unseal', { key => $facts->{unseal_key} });
 ok($node->poll_query_until('postgres', "SELECT bool_and(status = 'ok') FROM pgseal.check() WHERE object LIKE 'key vault,%'"),
 	'unsealed: works without a restart');
@@ -318,12 +308,12 @@ mkdir "$dir/dev" or die;
 my ($dev, $dev_facts) = RealKms->start('openbao.sh', 'dev', "$dir/dev");
 $dev->ask({ method => 'POST', path => 'sys/mounts/transit', body => { type => 'transit' } });
 $dev->ask({ method => 'POST', path => 'transit/keys/pii', body => { derived => JSON::PP::true } });
-write_file('dev-token', 'root');
-query("CREATE SERVER dev FOREIGN DATA WRAPPER vault_transit OPTIONS (address '$dev_facts->{url}', key_name 'pii', token_file '$dir/dev-token')");
-query("SELECT pgseal.move_key('vault', 'dev')");
+write_file("$dir/dev-token", 'root');
+$node->sql("CREATE SERVER dev FOREIGN DATA WRAPPER vault_transit OPTIONS (address '$dev_facts->{url}', key_name 'pii', token_file '$dir/dev-token')");
+$node->sql("SELECT pgseal.move_key('vault', 'dev')");
 api('PUT', 'sys/seal', {});
 $node->restart;
-is(query('SELECT v FROM t_vault'), 'plain vault', 'moved to another OpenBao');
+is($node->sql('SELECT v FROM t_vault'), 'plain vault', 'moved to another OpenBao');
 
 # ---- nothing secret was logged ----
 

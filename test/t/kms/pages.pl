@@ -12,10 +12,10 @@ use File::Basename qw(dirname);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use FakeKms;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Pages;
 use RealKms;
+use SealedNode qw(write_file);
 use Test::More;
 
 my ($moto, $facts) = RealKms->start('moto.sh', Pages->aws_policy);
@@ -23,24 +23,14 @@ my $fake = FakeKms->start;
 my $url = $fake->url;
 my $dir = PostgreSQL::Test::Utils::tempdir;
 
-sub write_file
-{
-	my ($name, $content) = @_;
-	open(my $fh, '>', "$dir/$name") or die "open: $!";
-	print $fh $content;
-	close($fh);
-	return "$dir/$name";
-}
-
-write_file('aws-credentials', join '', map { "[$_]\naws_access_key_id = $facts->{users}{$_}[0]\naws_secret_access_key = $facts->{users}{$_}[1]\n" } qw(app assumer));
-write_file('azure-secret', "client&secret\n");
+write_file("$dir/aws-credentials", join '', map { "[$_]\naws_access_key_id = $facts->{users}{$_}[0]\naws_secret_access_key = $facts->{users}{$_}[1]\n" } qw(app assumer));
+write_file("$dir/azure-secret", "client&secret\n");
 my $pem = `openssl genrsa 2048 2>/dev/null` =~ s/\n/\\n/gr;
-write_file('google.json', qq({"type":"service_account","client_email":"sealer\@example.com","private_key":"$pem","token_uri":"$url/google/token"}));
+write_file("$dir/google.json", qq({"type":"service_account","client_email":"sealer\@example.com","private_key":"$pem","token_uri":"$url/google/token"}));
 
 # Statements that name no file take their credentials from the environment
-my $node = PostgreSQL::Test::Cluster->new('pages');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\npgseal.kms_timeout = '20s'\n");
+my $node = SealedNode->new('pages');
+$node->init(conf => q{pgseal.kms_timeout = '20s'});
 sub start
 {
 	local %ENV = %ENV;
@@ -48,7 +38,7 @@ sub start
 	@ENV{qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY)} = @{ $facts->{users}{app} };
 	$ENV{AZURE_TENANT_ID} = 'tenant';
 	$ENV{AZURE_CLIENT_ID} = 'client';
-	$ENV{AZURE_FEDERATED_TOKEN_FILE} = write_file('azure-token', 'web-token');
+	$ENV{AZURE_FEDERATED_TOKEN_FILE} = write_file("$dir/azure-token", 'web-token');
 	$ENV{AZURE_AUTHORITY_HOST} = "$url/";
 	$ENV{AZURE_POD_IDENTITY_AUTHORITY_HOST} = $url;
 	$ENV{GCE_METADATA_HOST} = $url =~ s{http://}{}r;
@@ -56,14 +46,12 @@ sub start
 	return;
 }
 start();
-sub query { return $node->safe_psql('postgres', $_[0]); }
-
 # The same servers at other addresses
 my %moved = (
 	'AWS KMS' => "ADD endpoint '$facts->{url}', ADD sts_endpoint '$facts->{url}'",
 	'Azure Key Vault' => "SET vault_url '$url', ADD resource 'https://vault.azure.net'",
 	'Google Cloud KMS' => "ADD endpoint '$url'");
-query('CREATE EXTENSION pgseal');
+$node->sql('CREATE EXTENSION pgseal');
 my @names;
 foreach my $heading (sort keys %moved)
 {
@@ -73,9 +61,9 @@ foreach my $heading (sort keys %moved)
 		$statement =~ s{/etc/pgseal/}{$dir/}g;
 		$statement =~ s{arn:aws:iam::111122223333:role/sealer}{$facts->{role}};
 		$statement =~ s{projects/myproject/locations/europe-west1/keyRings/pg/}{projects/p/locations/l/keyRings/r/};
-		query($statement);
-		query("ALTER SERVER $name OPTIONS ($moved{$heading})");
-		query("ALTER SERVER $name OPTIONS (ADD authority_host '$url')") if $name eq 'azure_secret';
+		$node->sql($statement);
+		$node->sql("ALTER SERVER $name OPTIONS ($moved{$heading})");
+		$node->sql("ALTER SERVER $name OPTIONS (ADD authority_host '$url')") if $name eq 'azure_secret';
 		push @names, $name;
 	}
 }
@@ -83,21 +71,21 @@ is("@names", 'aws aws_file aws_role azure azure_workload azure_secret gcp gcp_fi
 
 foreach my $name (@names)
 {
-	query("SELECT pgseal.create_key('$name', server => '$name')");
-	query("CREATE TABLE t_$name (v encrypted_text('$name')); INSERT INTO t_$name VALUES ('plain $name')");
+	$node->sql("SELECT pgseal.create_key('$name', server => '$name')");
+	$node->sql("CREATE TABLE t_$name (v encrypted_text('$name')); INSERT INTO t_$name VALUES ('plain $name')");
 }
 $node->stop;
 start();
-is(query("SELECT v FROM t_$_"), "plain $_", "$_: opened after a restart") foreach @names;
+is($node->sql("SELECT v FROM t_$_"), "plain $_", "$_: opened after a restart") foreach @names;
 $fake->set(state => { version => 2 });
-is(query("SELECT pgseal.rewrap('$_')"), 2, "$_: rewrapped, the key to seal and the key of its indexes") foreach grep { !/^aws/ } @names;
-is(query("SELECT string_agg(object || ' ' || status, ', ') FROM pgseal.check() WHERE status <> 'ok'"), '', 'check()');
+is($node->sql("SELECT pgseal.rewrap('$_')"), 2, "$_: rewrapped, the key to seal and the key of its indexes") foreach grep { !/^aws/ } @names;
+is($node->sql("SELECT string_agg(object || ' ' || status, ', ') FROM pgseal.check() WHERE status <> 'ok'"), '', 'check()');
 
 # Each to all others
-query("SELECT pgseal.move_key('aws', '$_')") foreach @names[ 1 .. $#names ], 'aws';
+$node->sql("SELECT pgseal.move_key('aws', '$_')") foreach @names[ 1 .. $#names ], 'aws';
 $node->stop;
 start();
-is(query('SELECT v FROM t_aws'), 'plain aws', 'a key that was everywhere');
+is($node->sql('SELECT v FROM t_aws'), 'plain aws', 'a key that was everywhere');
 
 $node->stop;
 $moto->stop;

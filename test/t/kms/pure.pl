@@ -10,18 +10,15 @@ use warnings;
 
 use File::Basename qw(dirname);
 use File::Spec;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $here = File::Spec->rel2abs(dirname(__FILE__));
 my $golden = "$here/../../kms/golden";
 my $now = 1440938160;    # 2015-08-30T12:36:00Z, as in AWS's vectors
 
-my $node = PostgreSQL::Test::Cluster->new('pure');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal_kms_test'\n");
-$node->start;
+my $node = SealedNode->started('pure', preload => 'pgseal_kms_test');
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal_kms_test');
 
 # ---- helpers ----
@@ -36,12 +33,6 @@ sub sql_text
 sub sql_texts
 {
 	return 'ARRAY[' . join(', ', map { sql_text($_) } @_) . ']::text[]';
-}
-
-sub query
-{
-	my ($sql) = @_;
-	return $node->safe_psql('postgres', $sql);
 }
 
 sub golden_is
@@ -68,7 +59,7 @@ sub build
 {
 	my ($provider, $options, $operation, %arg) = @_;
 	my $bytes = $arg{bytes} // ($operation eq 'wrap' ? '01' x 32 : 'c0ffee');
-	return query(sprintf
+	return $node->sql(sprintf
 		"SELECT remote_build('%s', %s, '%s', %s, %d, %s, 'data', 42, '\\x%s', %s)",
 		$provider, sql_texts(@$options), $operation,
 		sql_texts(@{ $arg{credential} // $credential{$provider} }),
@@ -78,7 +69,7 @@ sub build
 sub read_reply
 {
 	my ($provider, $options, $operation, $status, $body, %arg) = @_;
-	return query(sprintf
+	return $node->sql(sprintf
 		"SELECT remote_read('%s', %s, '%s', %s, %d, %s, decode('%s', 'hex'))",
 		$provider, sql_texts(@$options), $operation, sql_text($arg{master_key} // ''),
 		$status, sql_text($arg{headers} // ''), unpack('H*', $body));
@@ -91,7 +82,7 @@ sub fuzz
 	my ($provider, $options, $operation, $body, $master_key) = @_;
 	my $good = read_reply($provider, $options, $operation, 200, $body, master_key => $master_key);
 	like($good, qr/^ok/, "$provider $operation: good reply");
-	my $crashed = query(sprintf <<'SQL', unpack('H*', $body), $provider, sql_texts(@$options), $operation, sql_text($master_key), $provider, sql_texts(@$options), $operation, sql_text($master_key));
+	my $crashed = $node->sql(sprintf <<'SQL', unpack('H*', $body), $provider, sql_texts(@$options), $operation, sql_text($master_key), $provider, sql_texts(@$options), $operation, sql_text($master_key));
 WITH good AS (SELECT decode('%s', 'hex') AS b),
 cut AS (SELECT remote_read('%s', %s, '%s', %s, 200, '', substr(b, 1, n)) AS r
 	FROM good, generate_series(0, length(b) - 1) n),
@@ -108,7 +99,7 @@ SQL
 sub json_is
 {
 	my ($document, $path, $expected, $name) = @_;
-	is(query(sprintf "SELECT json_member(decode('%s', 'hex'), %s)", unpack('H*', $document), sql_text($path)),
+	is($node->sql(sprintf "SELECT json_member(decode('%s', 'hex'), %s)", unpack('H*', $document), sql_text($path)),
 		$expected, "json: $name");
 	return;
 }
@@ -133,10 +124,10 @@ json_is('[' . join(',', (1) x 8192) . ']', '8191', 'number 1', '8192 values');
 json_is('[' . join(',', (1) x 8193) . ']', '0', '(not json)', '8193 values');
 json_is('"' . 'x' x (64 * 1024) . '"', '', '(not json)', 'too large');
 
-is(query("SELECT parse_date('Sun, 30 Aug 2015 12:36:00 GMT')"), $now, 'HTTP date');
-is(query("SELECT parse_date('2015-08-30T12:36:00Z')"), $now, 'ISO date');
-is(query("SELECT parse_date('2000-02-29T23:59:60.123Z')"), 951868800, 'leap day');
-is(query("SELECT parse_date(x) FROM unnest(ARRAY['', 'x', '2015-13-01T00:00:00Z', 'Sun, 30 Xyz 2015 12:36:00 GMT']) x"),
+is($node->sql("SELECT parse_date('Sun, 30 Aug 2015 12:36:00 GMT')"), $now, 'HTTP date');
+is($node->sql("SELECT parse_date('2015-08-30T12:36:00Z')"), $now, 'ISO date');
+is($node->sql("SELECT parse_date('2000-02-29T23:59:60.123Z')"), 951868800, 'leap day');
+is($node->sql("SELECT parse_date(x) FROM unnest(ARRAY['', 'x', '2015-13-01T00:00:00Z', 'Sun, 30 Xyz 2015 12:36:00 GMT']) x"),
 	"0\n0\n0\n0", 'no dates');
 
 # ---- AWS signatures ----
@@ -155,7 +146,7 @@ sub check_signatures
 
 		# there the token is added behind the signature, which KMS doesn't want
 		next if $name eq 'post-sts-header-after';
-		my $got = query(sprintf
+		my $got = $node->sql(sprintf
 			"SELECT s[1] || E'\\n--\\n' || s[2] || E'\\n--\\n' || s[3] FROM sigv4_steps(%s, 'us-east-1', 'service', %d, %s) s",
 			sql_text($request), $now, sql_texts('AKIDEXAMPLE', 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY', $token));
 		is($got, join("\n--\n", map { slurp_file("$base.$_") } qw(creq sts authz)), "signature of $name");
@@ -194,11 +185,11 @@ golden_is('aws_describe', build('aws_kms', [ @aws_alias, 'fips=true' ], 'describ
 golden_is('aws_endpoint_and_name', build('aws_kms',
 	[ @aws_alias, 'endpoint=http://127.0.0.1:5000' ], 'generate', key_name => "caf\x{c3}\x{a9} \"x\"\\"));
 golden_is('aws_china', build('aws_kms', [ 'key_id=alias/pii', 'region=cn-north-1' ], 'describe'));
-golden_is('aws_assume_role', query(sprintf
+golden_is('aws_assume_role', $node->sql(sprintf
 	"SELECT aws_build_login('assume_role', %s, %s, $now, '')",
 	sql_texts(@aws, 'role_arn=arn:aws:iam::111122223333:role/pg', 'external_id=a b&c'),
 	sql_texts(@{ $credential{aws_kms} })));
-golden_is('aws_web_identity', query(sprintf
+golden_is('aws_web_identity', $node->sql(sprintf
 	"SELECT aws_build_login('web_identity', %s, %s, $now, 'arn:aws:iam::111122223333:role/pg')",
 	sql_texts(@aws, 'role_session_name=db1'), sql_texts('', '', 'eyJ.web/token+.x')));
 
@@ -263,7 +254,7 @@ fuzz('aws_kms', \@aws, 'describe', qq({"KeyMetadata":{"Arn":"$arn","KeyState":"E
 sub login_is
 {
 	my ($kind, $status, $body, $expected, $name) = @_;
-	like(query(sprintf "SELECT aws_read_login('%s', %d, decode('%s', 'hex'), %d)", $kind, $status, unpack('H*', $body), $now),
+	like($node->sql(sprintf "SELECT aws_read_login('%s', %d, decode('%s', 'hex'), %d)", $kind, $status, unpack('H*', $body), $now),
 		$expected, "aws login: $name");
 	return;
 }
@@ -288,7 +279,7 @@ foreach my $case ([ 'default', 'false', 'A1|S1|' ], [ 'two', 'false', 'A2|S=2|T2
 	[ 'three', 'true', 'A3|S3|' ], [ 'default', 'true', 'A1|S1|' ], [ 'four', 'false', '' ], [ 'five', 'true', '' ])
 {
 	my ($profile, $in_config, $expected) = @$case;
-	is(query(sprintf "SELECT aws_profile(%s, '%s', %s)", sql_text($profiles), $profile, $in_config), $expected,
+	is($node->sql(sprintf "SELECT aws_profile(%s, '%s', %s)", sql_text($profiles), $profile, $in_config), $expected,
 		"aws profile $profile, in config: $in_config");
 }
 

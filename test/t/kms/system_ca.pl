@@ -11,9 +11,9 @@ use File::Basename qw(dirname);
 use File::Copy qw(copy);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
-use FakeKms;
-use PostgreSQL::Test::Cluster;
+use FakeKms qw(make_certificate);
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
@@ -21,15 +21,7 @@ my $library = "$dir/system_ca.so";
 system_or_bail('gcc', '-shared', '-fPIC', '-o', $library,
 	File::Spec->rel2abs(dirname(__FILE__)) . '/../../module_kms/system_ca.c', '-ldl');
 
-sub make_cert
-{
-	my ($name) = @_;
-	system_or_bail('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', "$dir/$name.key",
-		'-out', "$dir/$name.crt", '-subj', "/CN=$name", '-addext', 'subjectAltName=IP:127.0.0.1');
-	append_to_file("$dir/$name.pem", slurp_file("$dir/$name.key") . slurp_file("$dir/$name.crt"));
-	return "$dir/$name.pem";
-}
-my %service = map { $_ => FakeKms->start(cert => make_cert($_)) } qw(system own);
+my %service = map { $_ => FakeKms->start(cert => make_certificate("$dir/$_", 'IP:127.0.0.1')) } qw(system own);
 
 # The system knows one of them, in a directory and in a file, as distributions have it
 mkdir "$dir/certs" or die;
@@ -37,9 +29,8 @@ chomp(my $hash = `openssl x509 -noout -hash -in $dir/system.crt`);
 copy("$dir/system.crt", "$dir/certs/$_") foreach "$hash.0", 'ca-certificates.crt';
 append_to_file("$dir/credentials", "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal_kms_test'\npgseal.kms_timeout = 30000\n");
+my $node = SealedNode->new('main');
+$node->init(preload => 'pgseal_kms_test', conf => 'pgseal.kms_timeout = 30000');
 {
 	local $ENV{LD_PRELOAD} = $library;
 	local $ENV{PGSEAL_SYSTEM_CA} = "$dir/certs";

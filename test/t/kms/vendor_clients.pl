@@ -10,9 +10,9 @@ use File::Basename qw(dirname);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
 use FakeKms;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RealKms;
+use SealedNode qw(write_file);
 use Test::More;
 
 my ($clients) = RealKms->start('vendor_clients.sh');
@@ -20,25 +20,13 @@ my $fake = FakeKms->start;
 my $url = $fake->url;
 my $dir = PostgreSQL::Test::Utils::tempdir;
 
-sub write_file
-{
-	my ($name, $content) = @_;
-	open(my $fh, '>', "$dir/$name") or die;
-	print $fh $content;
-	close($fh);
-	return "$dir/$name";
-}
-
 $ENV{AZURE_POD_IDENTITY_AUTHORITY_HOST} = $url;
 ($ENV{GCE_METADATA_HOST} = $url) =~ s{http://}{};
-my $node = PostgreSQL::Test::Cluster->new('vendors');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal_kms_test'\n");
-$node->start;
+my $node = SealedNode->started('vendors', preload => 'pgseal_kms_test');
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal_kms_test');
 
-my $profile = write_file('credentials', "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
-my $token = write_file('token', 'root-token');
+my $profile = write_file("$dir/credentials", "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
+my $token = write_file("$dir/token", 'root-token');
 my $arn = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 my $gcp_key = 'projects/p/locations/l/keyRings/r/cryptoKeys/pii';
 

@@ -5,21 +5,17 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my $keyring = "$dir/keyring";
 
-my $node = PostgreSQL::Test::Cluster->new('blind');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', <<CONF);
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('blind', conf => qq{
 pgseal.keyring_file = '$keyring'
 autovacuum_naptime = 1
-CONF
-$node->start;
+});
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION pgseal;
 CREATE TABLE people (id int PRIMARY KEY, ssn encrypted_text, city encrypted_text, email encrypted_text,

@@ -9,21 +9,17 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
 use File::Find;
-use PostgreSQL::Test::Cluster;
+use PgsealScan qw(chi_square);
 use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-my $node = SealedNode->new('build_files');
-$node->init;
-$node->append_conf('postgresql.conf', <<CONF);
+my $node = SealedNode->started('build_files', conf => q{
 autovacuum = off
-fsync = off
 log_temp_files = 0
 max_parallel_maintenance_workers = 0
 wal_compression = off
-CONF
-$node->start;
+});
 
 # The numbers are lingonbe and what follows it: in the order of the index and of the machine
 my $keys = qr/lingonb|ebnognil|bnognil|$SealedNode::PLAINTEXT/;
@@ -34,18 +30,6 @@ INSERT INTO t SELECT x'6c696e676f6e6265'::bigint + i * 7919 % 60000, 'lingonberr
 CHECKPOINT;
 SELECT pg_switch_wal();
 SQL
-
-sub chi_square
-{
-	my ($bytes) = @_;
-	my @count = (0) x 256;
-	my $expected = length($bytes) / 256;
-	my $sum = 0;
-
-	$count[$_]++ for unpack('C*', $bytes);
-	$sum += ($_ - $expected)**2 / $expected for @count;
-	return $sum;
-}
 
 sub files
 {

@@ -17,8 +17,8 @@ use utf8;
 use BaseTypes qw(base_types);
 use DifferentialValues qw(rows literal);
 use Encode qw(encode_utf8);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $seed = $ENV{PGSEAL_SEED} // int(rand(1_000_000_000));
@@ -41,17 +41,11 @@ my %related = (
 	text => [qw(name varchar)], interval => ['time'], time => ['time']);
 my @directions = ('', 'DESC', 'NULLS FIRST', 'DESC NULLS LAST');
 
-my $node = PostgreSQL::Test::Cluster->new('sealed_index');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', <<CONF);
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('sealed_index', conf => q{
 timezone = 'Europe/Zurich'
 jit = off
-fsync = off
 autovacuum = off
-max_locks_per_transaction = 256
-CONF
-$node->start;
+});
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION pgseal;
 CREATE COLLATION ignore_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);

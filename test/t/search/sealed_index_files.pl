@@ -4,22 +4,18 @@
 use strict;
 use warnings;
 
-use PgsealScan qw(scan_bytes);
-use PostgreSQL::Test::Cluster;
+use PgsealScan qw(chi_square scan_bytes);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 use SealedNode;
 
-my $node = SealedNode->new('sealed_files');
-$node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', q{
+my $node = SealedNode->started('sealed_files', allows_streaming => 1, conf => q{
 autovacuum = off
 wal_level = replica
 checkpoint_timeout = 1h
 full_page_writes = off
 });
-$node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE TABLE t (id int, n encrypted_int4, v encrypted_text);
@@ -51,19 +47,6 @@ sub nodes_of
 
 	$nodes .= substr($bytes, $_ * 8192 + 24, 8168) for 1 .. length($bytes) / 8192 - 2;
 	return $nodes;
-}
-
-# Pearson's statistic for 256 equally likely bytes; it has 255 degrees of freedom
-sub chi_square
-{
-	my ($bytes) = @_;
-	my @count = (0) x 256;
-	my $expected = length($bytes) / 256;
-	my $sum = 0;
-
-	$count[$_]++ for unpack('C*', $bytes);
-	$sum += ($_ - $expected)**2 / $expected for @count;
-	return $sum;
 }
 
 for my $index (qw(t_n t_v grown_n))

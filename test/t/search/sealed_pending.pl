@@ -8,22 +8,16 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('pending');
-$node->init(allows_streaming => 1, extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', <<CONF);
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $node = SealedNode->started('pending', allows_streaming => 1, conf => q{
 jit = off
-fsync = off
 autovacuum = off
 log_statement = none
 max_connections = 40
-CONF
-$node->start;
+});
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION pgseal;
 CREATE TABLE t (id bigserial PRIMARY KEY, v encrypted_text, d encrypted_jsonb);
@@ -109,7 +103,7 @@ sound('after writers, VACUUM and a rotation at once');
 
 # A standby that answers while rows come
 $node->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('pending_standby');
+my $standby = SealedNode->new('pending_standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nmax_standby_streaming_delay = -1");
 PostgreSQL::Test::Utils::system_or_bail('cp', $node->data_dir . '.keyring', $standby->data_dir . '.keyring');

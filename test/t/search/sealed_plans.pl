@@ -8,8 +8,8 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my %value = (
@@ -20,10 +20,10 @@ my %value = (
 	uuid => "'00000000-0000-0000-0000-000000000001'::uuid", oid => '5::oid', unknown => "'5'");
 my @types = qw(int2 int4 int8 numeric float4 float8 date timestamp timestamptz time interval text inet bool bytea uuid);
 
-my $node = PostgreSQL::Test::Cluster->new('sealed_plans');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\njit = off\nfsync = off\nlog_statement = none");
-$node->start;
+my $node = SealedNode->started('sealed_plans', conf => q{
+jit = off
+log_statement = none
+});
 $node->safe_psql('postgres', join '',
 	'CREATE EXTENSION pgseal; CREATE TABLE t (id int',
 	(map { ", p_$_ $_, v_$_ encrypted_$_" } @types), ');',

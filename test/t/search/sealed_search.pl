@@ -13,8 +13,8 @@ use warnings;
 use utf8;
 
 use Encode qw(encode_utf8);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $seed = $ENV{PGSEAL_SEED} // int(rand(1_000_000_000));
@@ -26,16 +26,11 @@ my @characters = (
 	('a' .. 'e') x 3, ('A' .. 'E'), qw(i I k K s S), 0 .. 3, ' ', '.', '-', '%', '_', '\\', '(', '|', '*', "'",
 	'ß', 'ẞ', 'ſ', 'K', 'İ', 'ı', 'Σ', 'σ', 'ς', 'é', 'É', 'ǅ', 'ŉ', "\x{0301}", "\x{0307}", '中', '文', '😀');
 
-my $node = PostgreSQL::Test::Cluster->new('sealed_search');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', <<CONF);
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('sealed_search', conf => q{
 jit = off
-fsync = off
 autovacuum = off
 standard_conforming_strings = on
-CONF
-$node->start;
+});
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
 
 sub pick { return $_[ rand @_ ] }

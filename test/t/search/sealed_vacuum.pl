@@ -7,19 +7,14 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('sealed_vacuum');
-$node->init;
-$node->append_conf('postgresql.conf', <<CONF);
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('sealed_vacuum', conf => q{
 jit = off
-fsync = off
 autovacuum = off
-CONF
-$node->start;
+});
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION pgseal;
 CREATE FUNCTION some_text() RETURNS text LANGUAGE sql VOLATILE AS

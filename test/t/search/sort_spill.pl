@@ -4,20 +4,15 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('sort_spill');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', <<CONF);
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('sort_spill', conf => q{
 jit = off
-fsync = off
 log_temp_files = 0
 work_mem = '64kB'
-CONF
-$node->start;
+});
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION pgseal;
 CREATE TABLE t (id int, g int, v encrypted_text, p text);

@@ -12,10 +12,7 @@ use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-my $node = SealedNode->new('node');
-$node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', 'restart_after_crash = on');
-$node->start;
+my $node = SealedNode->started('node', allows_streaming => 1, conf => 'restart_after_crash = on');
 $node->make_sample('sample');
 
 #
@@ -37,9 +34,7 @@ $node->query('sample', 'CHECKPOINT');
 search($node->data_dir, sub { $_[0] =~ $SealedNode::PLAINTEXT }, \@bad);
 is("@bad", '', 'nor does the data directory, WAL included');
 
-my $restored = SealedNode->new('restored');
-$restored->init_from_backup($node, 'base');
-$restored->start;
+my $restored = SealedNode->from_backup('restored', $node, 'base');
 $restored->fails_like('sample', 'SELECT name FROM app.people',
 	qr/58000: could not unwrap key.*keyring_missing/s, 'restored without the keyring: opening');
 is($restored->query('sample', 'SELECT count(*) FROM app.people WHERE name IS NOT NULL'), 203,

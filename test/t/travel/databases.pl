@@ -12,10 +12,10 @@ use Test::More;
 my $SECRET = $SealedNode::SECRET;
 
 # A worker comes as often as it can, for keys (TTL) and for seal counts
-my $node = SealedNode->new('node');
-$node->init;
-$node->append_conf('postgresql.conf', "pgseal.cache_ttl = 2\npgseal.worker_interval = 1");
-$node->start;
+my $node = SealedNode->started('node', conf => q{
+pgseal.cache_ttl = 2
+pgseal.worker_interval = 1
+});
 
 #
 # Keys of their own

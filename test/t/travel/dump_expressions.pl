@@ -12,9 +12,7 @@ use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $node = SealedNode->new('node');
-$node->init;
-$node->start;
+my $node = SealedNode->started('node');
 
 $node->query('postgres', "CREATE DATABASE $_") for qw(origin restored again);
 $node->query('origin', <<'EOSQL');

@@ -7,26 +7,17 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
-my %node = map { $_ => PostgreSQL::Test::Cluster->new($_) } qw(publisher subscriber other);
-for my $node (values %node)
-{
-	$node->init(allows_streaming => 'logical');
-	$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
+my %node = map { $_ => SealedNode->started($_, allows_streaming => 'logical', conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 4
 pgseal.reencrypt_delay = 10
-fsync = off
-max_locks_per_transaction = 256
-});
-	$node->start;
-}
+}) } qw(publisher subscriber other);
 my ($publisher, $subscriber, $other) = @node{qw(publisher subscriber other)};
 my $tables = q{CREATE TABLE t (id int PRIMARY KEY, a encrypted_text('k'), plain text);
 	CREATE TABLE own (id int PRIMARY KEY, a encrypted_text('k'), plain text);};

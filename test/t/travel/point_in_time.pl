@@ -5,22 +5,16 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(sleep);
 
 my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init(allows_streaming => 1, has_archiving => 1);
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $node = SealedNode->started('main', allows_streaming => 1, has_archiving => 1, conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
-fsync = off
 });
-$node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION pgseal;
 	CREATE TABLE t (id int, a encrypted_text, plain text);
@@ -58,10 +52,7 @@ my $conversion = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgr
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pgseal_internal.conversion}), 'a conversion is under way');
 $node->backup('converting');
 $point{converting} = now();
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'converting', has_streaming => 1);
-$standby->append_conf('postgresql.conf', 'archive_mode = off');
-$standby->start;
+my $standby = SealedNode->from_backup('standby', $node, 'converting', has_streaming => 1, conf => 'archive_mode = off');
 $node->wait_for_catchup($standby);
 
 # The standby takes over in the middle of both
@@ -104,13 +95,9 @@ for my $case ([ 'first', 'before' ], [ 'first', 'rotating' ], [ 'first', 'conver
 {
 	my ($backup, $point) = @$case;
 	my $name = "backup \"$backup\" to \"$point\"";
-	my $restored = PostgreSQL::Test::Cluster->new("${backup}_$point");
-
-	$restored->init_from_backup($node, $backup, has_restoring => 1, standby => 0);
-	$restored->append_conf('postgresql.conf', "archive_mode = off\nrecovery_target_timeline = 'current'
+	my $restored = SealedNode->from_backup("${backup}_$point", $node, $backup, has_restoring => 1, standby => 0, conf => "archive_mode = off\nrecovery_target_timeline = 'current'
 recovery_target_lsn = '$point{$point}'\nrecovery_target_action = 'promote'
 pgseal.reencrypt_batch = 100\npgseal.reencrypt_delay = 0");
-	$restored->start;
 	ok($restored->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()'), "$name: is there");
 	is($restored->safe_psql('postgres', $wrong), 0, "$name: every value is right");
 	is($restored->safe_psql('postgres', q{SELECT count(a) FROM later}), 1, "$name: those of later keys as well") if $point ne 'before';

@@ -11,18 +11,16 @@ use Test::More;
 
 my $SECRET = $SealedNode::SECRET;
 
-my $primary = SealedNode->new('primary');
-$primary->init(allows_streaming => 1);
-$primary->append_conf('postgresql.conf', "autovacuum = off\npgseal.cache_ttl = 2\npgseal.worker_interval = 1");
-$primary->start;
+my $primary = SealedNode->started('primary', allows_streaming => 1, conf => q{
+autovacuum = off
+pgseal.cache_ttl = 2
+pgseal.worker_interval = 1
+});
 $primary->backup('before');
 
 # Made before the extension was; by default it would look beside its own data
 # directory
-my $standby = SealedNode->new('standby');
-$standby->init_from_backup($primary, 'before', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $primary->keyring . "'");
-$standby->start;
+my $standby = SealedNode->from_backup('standby', $primary, 'before', has_streaming => 1, conf => "pgseal.keyring_file = '" . $primary->keyring . "'");
 
 #
 # Where no key was ever needed

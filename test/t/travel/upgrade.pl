@@ -16,9 +16,7 @@ chomp(my $bindir = `pg_config --bindir`);
 # pg_upgrade writes a script to where it is called
 chdir($PostgreSQL::Test::Utils::tmp_check) or die $!;
 
-my $old = SealedNode->new('old');
-$old->init;
-$old->start;
+my $old = SealedNode->started('old');
 $old->make_sample('sample');
 $old->query('sample', "
 	CREATE TABLE app.hashed (id int, v encrypted_text) PARTITION BY HASH (v);
@@ -67,8 +65,8 @@ $old->stop;
 
 # Without the library preloaded, the new server cannot load it: pg_upgrade says
 # so before it does anything.
-my $bare = PostgreSQL::Test::Cluster->new('bare');
-$bare->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
+my $bare = SealedNode->new('bare');
+$bare->init(preload => '');
 my ($out, $status) = upgrade($bare, '--check');
 isnt($status, 1, 'check, not preloaded: fails');
 like($out, qr/Checking for presence of required libraries\s+fatal/, 'check, not preloaded: as a missing library');

@@ -4,20 +4,16 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('versions');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', q{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('versions', conf => q{
 timezone = 'Europe/Berlin'
 log_statement = none
 log_min_error_statement = panic
 log_min_messages = notice
 });
-$node->start;
 my $version = $node->pg_version =~ s/\D.*//r;
 
 sub same
