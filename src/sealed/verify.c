@@ -324,6 +324,11 @@ pgseal_verify_index(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a sealed index", RelationGetRelationName(findings.relation))));
+	if (!findings.relation->rd_index->indisvalid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not valid", RelationGetRelationName(findings.relation)),
+				 errhint("Drop it, or build it anew with REINDEX INDEX CONCURRENTLY.")));
 	pgseal_sealed_get(&findings.index, findings.relation);
 	if (!pgseal_sealed_check_access(&findings.index))
 		PG_RETURN_NULL();

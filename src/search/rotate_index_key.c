@@ -446,7 +446,9 @@ check_generated_column(Relation table, AttrNumber attnum, int current)
 
 /*
  * Sealed indexes are rewritten node by node, beside those who use them: since
- * step 1 nobody seals under the old version any more.
+ * step 1 nobody seals under the old version any more.  One that isn't ready, as CREATE
+ * INDEX CONCURRENTLY leaves it when it is broken off, is never read, and is built anew
+ * before it is: there may be nothing in it yet.
  */
 static void
 reseal_indexes(Relation table)
@@ -457,7 +459,8 @@ reseal_indexes(Relation table)
 	{
 		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
 
-		if (index->rd_rel->relkind == RELKIND_INDEX && pgseal_sealed_is_method(index->rd_rel->relam))
+		if (index->rd_rel->relkind == RELKIND_INDEX && index->rd_index->indisready &&
+			pgseal_sealed_is_method(index->rd_rel->relam))
 			(void) pgseal_sealed_reseal(index);
 		index_close(index, NoLock);
 	}
