@@ -127,6 +127,7 @@ INSERT INTO convert_t (parent, secret) VALUES (2, 'two');
 -- Nothing to do
 CALL pgseal.decrypt_column('convert_t', 'secret');
 CALL pgseal.encrypt_column('convert_t', 'other');
+CALL pgseal.encrypt_column('convert_t', 'other', 'convert_another');
 
 -- What would be lost is named, all of it
 \set VERBOSITY default

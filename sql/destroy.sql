@@ -54,3 +54,18 @@ DROP FUNCTION destroy_f;
 SELECT pgseal.destroy_key('destroy_const', 'destroy_const');
 
 DROP TABLE destroy_t;
+
+-- what all literals, and all temporary tables, need
+SELECT pgseal.destroy_key('default', 'default', force => true);
+SELECT pgseal.destroy_key('pg_temp', 'pg_temp', force => true);
+
+-- a table's own key: the next table of that name, and the next column, get another
+CREATE TABLE destroy_own (v encrypted_text);
+INSERT INTO destroy_own VALUES ('x');
+SELECT pgseal.destroy_key(key, key, force => true) FROM pgseal.columns WHERE "table" = 'destroy_own'::regclass;
+INSERT INTO destroy_own VALUES ('x');
+ALTER TABLE destroy_own ADD w encrypted_text DEFAULT 'w';
+SELECT w, pgseal.try_open(v) AS v FROM destroy_own;
+DROP TABLE destroy_own;
+CREATE TABLE destroy_own (v encrypted_text);
+INSERT INTO destroy_own VALUES ('x') RETURNING v;

@@ -27,9 +27,26 @@
 #include "keys/catalog.h"
 #include "value/find_sealed.h"
 
-/* The types before and afterwards; false when there is nothing to do */
+/* Who names a key is not told that all is done where the column has another */
+static void
+check_same_key(const PgsealConversion *conversion, int32 typmod, const char *key)
+{
+	if (typmod == PGSEAL_TYPMOD_NONE || typmod == pgseal_catalog_key_hash(key))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("column \"%s\" of table \"%s\" is already encrypted, under another key",
+					get_attname(conversion->relid, conversion->attnum, false),
+					get_rel_name(conversion->relid)),
+			 errhint("ALTER TABLE ... ALTER COLUMN ... TYPE with the name of the key seals its values anew, and locks the table.")));
+}
+
+/*
+ * The types before and afterwards; false when there is nothing to do.  key is the one
+ * that was asked for, or NULL
+ */
 static bool
-resolve_types(PgsealConversion *conversion)
+resolve_types(PgsealConversion *conversion, const char *key)
 {
 	Oid			type;
 	int32		typmod;
@@ -40,6 +57,8 @@ resolve_types(PgsealConversion *conversion)
 	encrypted = pgseal_type_by_oid(type);
 	if (conversion->encrypts == pgseal_holds_encrypted(type))
 	{
+		if (conversion->encrypts && key != NULL)
+			check_same_key(conversion, typmod, key);
 		ereport(NOTICE,
 				(errmsg("column \"%s\" of table \"%s\" is %s encrypted",
 						get_attname(conversion->relid, conversion->attnum, false),
@@ -200,7 +219,7 @@ pgseal_convert_begin(const PgsealConvertRequest *request)
 	LockRelationOid(request->relid, AccessShareLock);
 	pgseal_convert_check_owner(request->relid);
 	pgseal_convert_check_column(request->relid, request->attnum);
-	if (!resolve_types(&conversion))
+	if (!resolve_types(&conversion, request->key))
 		return PGSEAL_STEP_DONE;
 	pgseal_convert_check(&conversion);
 	if (conversion.encrypts)
@@ -219,7 +238,7 @@ pgseal_convert_begin(const PgsealConvertRequest *request)
 	pgseal_convert_check_owner(request->relid);
 	pgseal_convert_check_column(request->relid, request->attnum);
 	now = conversion;
-	if (!resolve_types(&now) || now.new_type != conversion.new_type)
+	if (!resolve_types(&now, NULL) || now.new_type != conversion.new_type)
 		return PGSEAL_STEP_BEGIN;
 	if (is_under_way(request->relid))
 		return PGSEAL_STEP_MORE;

@@ -80,6 +80,18 @@ pgseal_column_keys_require_usage(Oid relation)
 	relation_close(rel, NoLock);
 }
 
+/* encrypted_text(20), by who thinks of varchar(20) */
+static void
+warn_of_length(const char *name)
+{
+	if (name[0] == '\0' || strspn(name, "0123456789") != strlen(name) ||
+		pgseal_catalog_name(pgseal_catalog_key_hash(name)) != NULL)
+		return;
+	ereport(WARNING,
+			(errmsg("\"%s\" names a key, it limits no length", name),
+			 errhint("Name no key for the table's own, and keep a length, or a precision, in a CHECK.")));
+}
+
 /*
  * A column may name a key that is there, or one that is not there yet.  To put
  * a key that others use on one's own table takes the privilege to read what it
@@ -100,6 +112,7 @@ check_named_key(const PgsealKeyOwner *owner, TypeName *type_name)
 	if (name[0] != '#')
 	{
 		pgseal_keyring_check_maker(name, pgseal_own_key_is_temporary(owner));
+		warn_of_length(name);
 		pgseal_catalog_declare(name, false);
 	}
 	pgseal_refuse_without_usage(hash);

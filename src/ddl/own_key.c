@@ -29,9 +29,6 @@
 #include "keys/keyring.h"
 #include "value/basetype.h"
 
-/* Temporary tables of all sessions share one key */
-#define TEMPORARY_KEY			"pg_temp"
-
 Oid
 pgseal_own_key_type(Oid column_type)
 {
@@ -89,12 +86,12 @@ keys_of_columns(Oid relation)
 	return hashes;
 }
 
-/* schema.name; TEMPORARY_KEY for temporary tables */
+/* schema.name; one name for all temporary tables */
 static char *
 name_for(Oid schema, const char *name)
 {
 	if (isAnyTempNamespace(schema))
-		return TEMPORARY_KEY;
+		return PGSEAL_TEMPORARY_KEY;
 	return psprintf("%s.%s", quote_identifier(get_namespace_name(schema)),
 					quote_identifier(name));
 }
@@ -112,6 +109,14 @@ pgseal_own_key_is_temporary(const PgsealKeyOwner *owner)
 	return isAnyTempNamespace(schema_of(owner));
 }
 
+/* Nothing can be sealed by it any more */
+static bool
+is_destroyed(const char *name)
+{
+	return pgseal_catalog_key_by_name(name) != NULL &&
+		pgseal_catalog_current_version(name, PGSEAL_PURPOSE_DATA) == NULL;
+}
+
 static char *
 choose_name(const PgsealKeyOwner *owner)
 {
@@ -126,15 +131,19 @@ choose_name(const PgsealKeyOwner *owner)
 
 	/* That of a table which has been renamed since */
 	foreach(lc, present)
-		if (pgseal_catalog_is_own(lfirst_int(lc)) &&
+	{
+		char	   *known = pgseal_catalog_name(lfirst_int(lc));
+
+		if (pgseal_catalog_is_own(lfirst_int(lc)) && !is_destroyed(known) &&
 			!used_by_other_relation(lfirst_int(lc), owner->relation))
-			return pgseal_catalog_name(lfirst_int(lc));
+			return known;
+	}
 
 	/*
 	 * Its own already, though copies and partitions may share it.  Else a key
 	 * of this name is that of an earlier table, dropped (then it serves the
-	 * new one, whose rows may come from its dump) or renamed.  Or a name that
-	 * has nothing to do with it has the same hash.
+	 * new one, whose rows may come from its dump, unless it was destroyed) or
+	 * renamed.  Or a name that has nothing to do with it has the same hash.
 	 */
 	for (int i = 2;; i++)
 	{
@@ -142,8 +151,8 @@ choose_name(const PgsealKeyOwner *owner)
 		char	   *known = pgseal_catalog_name(hash);
 
 		if (known == NULL ||
-			(strcmp(known, name) == 0 && (list_member_int(present, hash) ||
-										  !used_by_other_relation(hash, owner->relation))))
+			(strcmp(known, name) == 0 && !is_destroyed(name) &&
+			 (list_member_int(present, hash) || !used_by_other_relation(hash, owner->relation))))
 			return name;
 		name = psprintf("%s_%d", base, i);
 	}

@@ -25,6 +25,9 @@
 /* The key that seals values whose column isn't known yet (DESIGN, "default") */
 #define PGSEAL_DEFAULT_KEY		"default"
 
+/* Temporary tables of all sessions share one key */
+#define PGSEAL_TEMPORARY_KEY	"pg_temp"
+
 typedef enum PgsealPurpose
 {
 	PGSEAL_PURPOSE_DATA = 'd',	/* AES-256-GCM */

@@ -91,6 +91,23 @@ check_confirmation(const char *name, const char *confirm)
 				 errhint("Destroying a key is irrevocable; confirm it by repeating the name.")));
 }
 
+/* What every literal and every temporary table need, for ever */
+static void
+check_not_everybodys(const char *name)
+{
+	bool		is_default = strcmp(name, PGSEAL_DEFAULT_KEY) == 0;
+
+	if (!is_default && strcmp(name, PGSEAL_TEMPORARY_KEY) != 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("key \"%s\" cannot be destroyed", name),
+			 is_default ?
+			 errdetail("Literals for encrypted columns are sealed under it before their column is known.") :
+			 errdetail("Temporary tables of all sessions share it."),
+			 errhint("pgseal.rotate_key() replaces it, and pgseal.destroy_version() destroys versions that nothing needs.")));
+}
+
 static bool
 is_needed(const PgsealCensus *census, int64 children)
 {
@@ -160,6 +177,7 @@ pgseal_destroy_versions(const char *name, const char *confirm, bool force)
 	ListCell   *lc;
 
 	check_confirmation(name, confirm);
+	check_not_everybodys(name);
 	pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
 	key = pgseal_keyring_require(name);
 	versions = pgseal_catalog_versions(name);

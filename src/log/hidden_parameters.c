@@ -261,16 +261,54 @@ pgseal_hides_parameters(const char *statement)
 		hash_search(texts, &hash, HASH_FIND, NULL) != NULL;
 }
 
+/* Do parameters of a utility statement stand beside encrypted values?  EXECUTE takes none. */
+static bool
+utility_has_encrypted(Node *statement)
+{
+	bool		queries = true;
+
+	switch (nodeTag(statement))
+	{
+		case T_ExplainStmt:
+			return has_encrypted(((ExplainStmt *) statement)->query, &queries);
+		case T_DeclareCursorStmt:
+			return has_encrypted(((DeclareCursorStmt *) statement)->query, &queries);
+		case T_CreateTableAsStmt:
+			return has_encrypted(((CreateTableAsStmt *) statement)->query, &queries);
+		case T_CallStmt:
+			return has_encrypted((Node *) ((CallStmt *) statement)->funcexpr, &queries);
+		default:
+			return false;
+	}
+}
+
+/* EXPLAIN and CREATE TABLE AS may have one of the others within */
+static bool
+statement_has_encrypted(Query *query)
+{
+	bool		queries = true;
+	Node	   *utility = query->utilityStmt;
+
+	while (utility != NULL)
+	{
+		Node	   *within = IsA(utility, ExplainStmt) ? ((ExplainStmt *) utility)->query :
+			IsA(utility, CreateTableAsStmt) ? ((CreateTableAsStmt *) utility)->query : NULL;
+
+		if (utility_has_encrypted(utility))
+			return true;
+		utility = within != NULL && IsA(within, Query) ? ((Query *) within)->utilityStmt : NULL;
+	}
+	return has_encrypted((Node *) query, &queries);
+}
+
 /* Only the client's own statements with parameters are logged with their values */
 static void
 hiding_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jumble)
 {
-	bool		queries = true;
-
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jumble);
 	if (pstate->p_sourcetext != NULL && pstate->p_paramref_hook != NULL &&
-		OidIsValid(pgseal_extension_oid()) && has_encrypted((Node *) query, &queries))
+		OidIsValid(pgseal_extension_oid()) && statement_has_encrypted(query))
 		remember(pstate->p_sourcetext);
 }
 

@@ -243,9 +243,12 @@ may_name_opened_value(const ErrorData *error)
 {
 	if (error->elevel < WARNING || is_of_key_service(error))
 		return false;
-	return pgseal_value_opened || pgseal_parameters_hold_values(debug_query_string) ||
-		(error->message_id == NULL &&
-		 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION);
+	if (pgseal_value_opened || pgseal_parameters_hold_values(debug_query_string))
+		return true;
+
+	/* Or a parameter, where an index has found the rows and none was opened */
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION &&
+		(error->message_id == NULL || pgseal_hides_parameters(debug_query_string));
 }
 
 /*

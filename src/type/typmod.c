@@ -50,7 +50,8 @@ pgseal_typmod_in(PG_FUNCTION_ARGS)
 	if (num_elements != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an encrypted type takes one modifier, the name of a key")));
+				 errmsg("an encrypted type takes one modifier, the name of a key"),
+				 errhint("Keep a length, or a precision and scale, in a CHECK.")));
 	name = DatumGetCString(elements[0]);
 	if (strcmp(name, "*") == 0)
 		PG_RETURN_INT32(PGSEAL_TYPMOD_ANY);

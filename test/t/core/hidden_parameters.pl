@@ -30,6 +30,7 @@ $node->safe_psql('postgres', q{
 	INSERT INTO t SELECT i, 'v' || i, i, NULL, CASE WHEN i % 100 = 0 THEN 'open' ELSE 'shut' END FROM generate_series(1, 2000) i;
 	ANALYZE t;
 	CREATE TABLE plain (n int);
+	CREATE PROCEDURE takes(x encrypted_int4) LANGUAGE plpgsql AS 'BEGIN END';
 	CREATE FUNCTION by_value(x text) RETURNS bigint LANGUAGE plpgsql AS $$
 		DECLARE r bigint; BEGIN SELECT count(*) INTO r FROM t WHERE v = x; RETURN r; END $$});
 
@@ -62,6 +63,21 @@ for my $mode (qw(extended prepared))
 		'UPDATE t SET tags = ARRAY[:x::text] WHERE id = 0',
 		'DELETE FROM t WHERE n = :x');
 	with_parameter(47110816, $mode, 'INSERT INTO plain VALUES (:x)', 'SELECT n FROM plain WHERE n = :x');
+}
+with_parameter(47110815, 'extended',
+	'EXPLAIN SELECT id FROM t WHERE n = :x',
+	'BEGIN', 'DECLARE c CURSOR FOR SELECT id FROM t WHERE n = :x', 'FETCH c', 'COMMIT',
+	'CREATE TABLE made AS SELECT id FROM t WHERE n = :x', 'DROP TABLE made',
+	'EXPLAIN CREATE TABLE made AS SELECT id FROM t WHERE n = :x',
+	'CALL takes(:x)');
+# An error before any value is opened
+{
+	my $script = $node->basedir . '/failing';
+	open(my $fh, '>', $script) or die $!;
+	print $fh "\\set x 47110815\nSELECT (:x || 'x')::int, n FROM t LIMIT 1;\n";
+	close($fh);
+	ok(!PostgreSQL::Test::Utils::run_log([ 'pgbench', '-n', '-M', 'extended', '-t', '1', '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ]),
+		'a parameter that cannot be converted');
 }
 # the statement that passes it on has it in its text
 is($node->safe_psql('postgres', q{SET my.value = 'yranac'; SELECT by_value(reverse(current_setting('my.value')))}), 0, 'a variable of PL/pgSQL');
