@@ -117,7 +117,7 @@ SELECT state('t');
 ROLLBACK;
 SELECT state('t');
 
--- the ledger itself (its records: test/t/attack/signed_ledger.pl)
+-- the ledger itself (its records: test/t/attack/signed_disk.pl)
 DELETE FROM pgseal.ledger;
 UPDATE pgseal.ledger SET number = 0;
 TRUNCATE pgseal.ledger;

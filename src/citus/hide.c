@@ -4,7 +4,7 @@
  *	  Queries as Citus takes them to other nodes.
  *
  * Each call of a function of pgseal's that is VOLATILE or STABLE, by whatever node
- * of the tree, becomes one of pgseal_citus_call() (citus_calls.c).
+ * of the tree, becomes one of pgseal_citus_call() (citus/calls.c).
  *
  * In INSERT of values, sealing stays VOLATILE: then Citus does it before it sends the
  * row, sealed.

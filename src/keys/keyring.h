@@ -133,7 +133,7 @@ extern void pgseal_keyring_when_unloading(void (*forget) (void));
 
 /*
  * What signs rows under a key version that pgseal_keyring_open() or _seal() has
- * just given.  Good until the next call into keyring.c.
+ * just given.  Good until the next call of a function of this header.
  */
 extern PgsealHmac *pgseal_keyring_signer(PgsealKey *key);
 

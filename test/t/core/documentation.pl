@@ -64,4 +64,25 @@ foreach my $page (Pages->all)
 	is("@missing", '', "$page: the tests that it names");
 }
 
+#
+# Comments
+#
+
+# Files of the source's folders without src/, others from the top
+my $folder = join '|', map { s{.*/}{}r } grep { -d } glob("$top/src/*");
+my @stale;
+for my $file (glob("$top/{src,test,sql/install}/*.* $top/{src,test,test/t}/*/*.* $top/sql/*.sql"))
+{
+	next unless $file =~ /\.(?:[ch]|p[lm]|sh|sql|in)$/;
+	open(my $fh, '<', $file) or die "open $file: $!";
+	my $text = join '', <$fh>;
+	my @comments = $file =~ /\.[ch]$/ ? $text =~ m{/\*.*?\*/}gs : $file =~ /\.(?:sql|in)$/ ? $text =~ /--.*/g : $text =~ /^\s*#.*/mg;
+
+	for (map { m{(?<![\w/.\$-])((?:test|sql|docs|deploy|src|$folder)/[a-z_0-9/]+\.(?:[ch]|p[lm]|sh|sql|md))\b}g } @comments)
+	{
+		push @stale, ($file =~ s{^\Q$top/}{}r) . ": $_" unless grep { -e "$top/$_" } $_, "src/$_", "test/t/$_";
+	}
+}
+is(join(', ', @stale), '', 'the files that comments name');
+
 done_testing();
