@@ -12,8 +12,8 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -24,11 +24,7 @@ my $end = time + $seconds;
 note("seed $seed, $seconds seconds: PGSEAL_SOAK_SEED=$seed repeats the choices");
 
 my $keyring = PostgreSQL::Test::Utils::tempdir . '/keyring';
-my $node = PostgreSQL::Test::Cluster->new('primary');
-$node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
-max_locks_per_transaction = 256
+my $node = SealedNode->started('primary', allows_streaming => 1, conf => qq{
 pgseal.keyring_file = '$keyring'
 pgseal.worker_interval = 1
 pgseal.cache_ttl = 10
@@ -39,7 +35,6 @@ wal_keep_size = '4GB'
 restart_after_crash = on
 log_min_messages = log
 });
-$node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgseal;
 CREATE TABLE twins (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, how text,
@@ -72,9 +67,7 @@ CREATE FUNCTION literal() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
 	INSERT INTO twins (how, plain, sealed, number, sealed_number) VALUES ('literal', 'active', 'active', 7, 7); END $$;
 });
 $node->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'base', has_streaming => 1);
-$standby->start;
+my $standby = SealedNode->from_backup('standby', $node, 'base', has_streaming => 1);
 my $failed_over = PostgreSQL::Test::Utils::tempdir . '/failed_over';
 
 # The primary of the moment, also in the sessions' processes
@@ -170,9 +163,7 @@ sub fail_over
 	up($standby);
 	append_to_file($failed_over, 'now');
 	$standby->backup('again');
-	my $next = PostgreSQL::Test::Cluster->new('next');
-	$next->init_from_backup($standby, 'again', has_streaming => 1);
-	$next->start;
+	my $next = SealedNode->from_backup('next', $standby, 'again', has_streaming => 1);
 	return $next;
 }
 

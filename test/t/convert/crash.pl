@@ -7,25 +7,20 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(usleep);
 
 my $rows = $ENV{PGSEAL_CRASH_ROWS} // 10000;
 my $kills = $ENV{PGSEAL_CRASH_KILLS} // 12;
 
-my $node = PostgreSQL::Test::Cluster->new('convert_crash');
-$node->init;
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('convert_crash', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 8
 pgseal.reencrypt_delay = 2
 restart_after_crash = on
-max_locks_per_transaction = 256
 });
-$node->start;
 
 # The sequence gives new rows ids of their own, so that keys come and go, too.
 $node->safe_psql('postgres', qq{

@@ -23,8 +23,8 @@ use utf8;
 use BaseTypes qw(base_types);
 use DifferentialValues qw(rows literal);
 use Encode qw(encode_utf8);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my $seed = $ENV{PGSEAL_SEED} // int(rand(1_000_000_000));
@@ -209,19 +209,13 @@ my @comparisons = (
 # The server
 #
 
-my $node = PostgreSQL::Test::Cluster->new('differential');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', <<CONF);
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('differential', conf => q{
 timezone = 'Europe/Zurich'
 jit = off
-fsync = off
 autovacuum = off
 max_parallel_workers_per_gather = 0
-max_locks_per_transaction = 256
 pgseal.worker_interval = '1 h'
-CONF
-$node->start;
+});
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION pgseal;
 SELECT pgseal.create_key('other');

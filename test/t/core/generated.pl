@@ -8,7 +8,7 @@ use strict;
 use warnings;
 
 use BaseTypes qw(base_types);
-use Digest::SHA;
+use Digest::SHA qw(sha256_hex);
 use FindBin;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -31,7 +31,8 @@ is(join("\n", map { $_->[1] } @sums), join("\n", @inputs, 'sql/install/70_parity
 foreach (@sums)
 {
 	my ($sum, $file) = @$_;
-	is(Digest::SHA->new(256)->addfile($file)->hexdigest, $sum, "$file is as it was at the last make parity");
+	my $text = slurp_file($file) =~ s/^[ \t]*--.*\n//mgr;
+	is(sha256_hex($text), $sum, "$file is as it was at the last make parity");
 }
 
 # ---- types

@@ -5,17 +5,13 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 
 my %goal = (operator => 98, function => 99, aggregate => 100, window => 100, assignment => 100);
 
-my $node = PostgreSQL::Test::Cluster->new('parity');
-$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pgseal'\nfsync = off\n"
-	  . "timezone = 'UTC'\nmax_locks_per_transaction = 256\n");
-$node->start;
+my $node = SealedNode->started('parity', conf => q{timezone = 'UTC'});
 
 $ENV{PGHOST} = $node->host;
 $ENV{PGPORT} = $node->port;

@@ -10,20 +10,16 @@ use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
-my $node = SealedNode->new('policy');
-$node->init;
-$node->append_conf('postgresql.conf', "pgseal.worker_interval = 1");
-$node->start;
-sub query { return $node->query('postgres', $_[0]); }
-sub report { return query("SELECT concat_ws(' ', rule, object, ok) FROM pgseal.policy_report() WHERE $_[0] ORDER BY 1"); }
+my $node = SealedNode->started('policy', conf => 'pgseal.worker_interval = 1');
+sub report { return $node->sql("SELECT concat_ws(' ', rule, object, ok) FROM pgseal.policy_report() WHERE $_[0] ORDER BY 1"); }
 
-query(q{
+$node->sql(q{
 	CREATE EXTENSION pgseal;
 	CREATE ROLE auditor LOGIN IN ROLE pg_monitor;
 	CREATE ROLE app; CREATE ROLE custodian; CREATE ROLE stranger;
 	SELECT pgseal.create_key('pay'), pgseal.create_key('people');
 	SELECT pgseal.create_key('person:' || i, parent => 'people') FROM generate_series(1, 3) i});
-is(query('SELECT count(*) FROM pgseal.policy_report()'), 0, 'no policy, no report');
+is($node->sql('SELECT count(*) FROM pgseal.policy_report()'), 0, 'no policy, no report');
 
 #
 # Rules
@@ -34,9 +30,9 @@ my %wrong = (
 	"('seals', '%', '5000000000')" => '23514', "('seals', '%', 'many')" => '22P02',
 	"('setting', 'ssl', '< 3')" => '23514', "('nothing', '%', '1')" => '23514', "('seals', NULL, '2000')" => '23502');
 $node->fails_like('postgres', "INSERT INTO pgseal.policy VALUES $_", qr/$wrong{$_}: /, $_) for sort keys %wrong;
-for my $template (split /\n/, query('SELECT DISTINCT template FROM pgseal.policy_templates ORDER BY 1'))
+for my $template (split /\n/, $node->sql('SELECT DISTINCT template FROM pgseal.policy_templates ORDER BY 1'))
 {
-	my $rules = query(qq{BEGIN; INSERT INTO pgseal.policy SELECT rule, object, "limit" FROM pgseal.policy_templates WHERE template = '$template';
+	my $rules = $node->sql(qq{BEGIN; INSERT INTO pgseal.policy SELECT rule, object, "limit" FROM pgseal.policy_templates WHERE template = '$template';
 		INSERT INTO pgseal.policy SELECT rule, object, "limit" FROM pgseal.policy_templates WHERE template = '$template';
 		SELECT count(*) > 1 AND bool_or(rule = 'data_key_age' AND ok) FROM pgseal.policy_report(); ROLLBACK});
 	is($rules, 't', "template $template, also twice");
@@ -51,12 +47,12 @@ $node->fails_like('postgres', 'SET ROLE stranger; SELECT * FROM pgseal.policy_re
 
 append_to_file("$dir/away", '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f');
 rename("$dir/away", "$dir/master");
-query("CREATE SERVER kms FOREIGN DATA WRAPPER local_keyring OPTIONS (command 'cat $dir/master');
+$node->sql("CREATE SERVER kms FOREIGN DATA WRAPPER local_keyring OPTIONS (command 'cat $dir/master');
 	SELECT pgseal.create_key('old', server => 'kms'), pgseal.create_key('left', server => 'kms')");
-query("COPY (SELECT * FROM pgseal.key WHERE server = 'kms') TO '$dir/key'");
-query("COPY (SELECT id, key, number, purpose, server, parent_version, master_key, wrapped, seals, now() - interval '7 months', NULL, NULL, NULL
+$node->sql("COPY (SELECT * FROM pgseal.key WHERE server = 'kms') TO '$dir/key'");
+$node->sql("COPY (SELECT id, key, number, purpose, server, parent_version, master_key, wrapped, seals, now() - interval '7 months', NULL, NULL, NULL
 	FROM pgseal.key_version WHERE server = 'kms') TO '$dir/version'");
-query('CREATE DATABASE restored');
+$node->sql('CREATE DATABASE restored');
 rename("$dir/master", "$dir/away");
 $node->query('restored', "CREATE EXTENSION pgseal; CREATE SERVER kms FOREIGN DATA WRAPPER local_keyring OPTIONS (command 'cat $dir/master');
 	COPY pgseal.key FROM '$dir/key'; COPY pgseal.key_version FROM '$dir/version';
@@ -81,16 +77,17 @@ is($node->query('restored', "SELECT ok FROM pgseal.policy_report() WHERE rule = 
 # Seals
 #
 
-query("INSERT INTO pgseal.policy VALUES ('seals', 'pay', '2000'); CREATE TABLE t (v encrypted_int4('pay'));
+$node->sql("INSERT INTO pgseal.policy VALUES ('seals', 'pay', '2000'); CREATE TABLE t (v encrypted_int4('pay'));
 	INSERT INTO t SELECT generate_series(1, 3000)");
 ok($node->poll_query_until('postgres', "SELECT current_version > 1 FROM pgseal.keys WHERE name = 'pay'"), 'seals');
-is(report("rule = 'seals'"), 'seals key pay t', 'and it complies');
+# The rest of a statement may seal as much under the new version
+ok($node->poll_query_until('postgres', "SELECT ok FROM pgseal.policy_report() WHERE rule = 'seals'"), 'and it complies');
 
 #
 # Providers, algorithms, settings, who may
 #
 
-query(q{
+$node->sql(q{
 	INSERT INTO pgseal.policy VALUES ('provider', 'p%', 'aws_kms, vault_transit'), ('algorithm', 'p%', 'AES-256-GCM'),
 		('data_key_age', 'person:%', '1 day'), ('data_key_age', 'poeple', '1 day'),
 		('setting', 'pgseal.cache_ttl', '<= 600'), ('setting', 'pgseal.verify_rows', 'on'), ('setting', 'work_mem', '>= 64'), ('setting', 'pgseal.nothing', 'on'),
@@ -114,8 +111,8 @@ setting setting pgseal.verify_rows t
 setting setting work_mem of role app f
 setting setting work_mem t';
 is(join("\n", grep { !/^algorithm child/ && !/^provider child/ } split /\n/, report('true')), $expected, 'the report');
-query('GRANT USAGE ON FOREIGN SERVER local_keyring TO PUBLIC; GRANT EXECUTE ON FUNCTION pgseal.rotate_key TO stranger, custodian');
-is(query("SELECT string_agg(concat_ws(' ', rule, value, ok), ', ' ORDER BY 1) FROM (SELECT * FROM pgseal.policy_report() WHERE rule IN ('custodian', 'reader') ORDER BY rule) r"),
+$node->sql('GRANT USAGE ON FOREIGN SERVER local_keyring TO PUBLIC; GRANT EXECUTE ON FUNCTION pgseal.rotate_key TO stranger, custodian');
+is($node->sql("SELECT string_agg(concat_ws(' ', rule, value, ok), ', ' ORDER BY 1) FROM (SELECT * FROM pgseal.policy_report() WHERE rule IN ('custodian', 'reader') ORDER BY rule) r"),
 	'custodian custodian, stranger f, reader PUBLIC, app f', 'who may, and should not');
 
 my $json = decode_json($node->safe_psql('postgres', q{SELECT json_agg(r) FROM pgseal.policy_report() r}, connstr => $node->connstr('postgres') . ' user=auditor'));
@@ -126,14 +123,14 @@ is_deeply((grep { $_->{rule} eq 'reader' } @$json)[0],
 # What is written down, and travels
 #
 
-query("DELETE FROM pgseal.policy WHERE rule = 'setting' AND object = 'pgseal.nothing'");
-is(query("SELECT count(*) FILTER (WHERE detail LIKE 'added%'), string_agg(detail, '') FILTER (WHERE detail NOT LIKE 'added%') FROM pgseal.events WHERE event = 'policy_changed'"),
+$node->sql("DELETE FROM pgseal.policy WHERE rule = 'setting' AND object = 'pgseal.nothing'");
+is($node->sql("SELECT count(*) FILTER (WHERE detail LIKE 'added%'), string_agg(detail, '') FILTER (WHERE detail NOT LIKE 'added%') FROM pgseal.events WHERE event = 'policy_changed'"),
 	'11|removed rule="setting" object="pgseal.nothing" limit="on" enforce=t', 'who changes a rule leaves an event');
-query('CREATE DATABASE copy');
+$node->sql('CREATE DATABASE copy');
 $node->run_ok([ 'sh', '-c', 'pg_dump -d ' . "'" . $node->connection('postgres') . "' | psql -Xq -v ON_ERROR_STOP=1 -d '" . $node->connection('copy') . "'" ], 'a dump');
-is($node->query('copy', 'SELECT count(*) FROM pgseal.policy'), query('SELECT count(*) FROM pgseal.policy'), 'brings the policy');
-query('TRUNCATE pgseal.policy');
-is(query("SELECT detail FROM pgseal.events WHERE event = 'policy_changed' ORDER BY at DESC LIMIT 1"), 'removed all rules', 'all rules removed');
+is($node->query('copy', 'SELECT count(*) FROM pgseal.policy'), $node->sql('SELECT count(*) FROM pgseal.policy'), 'brings the policy');
+$node->sql('TRUNCATE pgseal.policy');
+is($node->sql("SELECT detail FROM pgseal.events WHERE event = 'policy_changed' ORDER BY at DESC LIMIT 1"), 'removed all rules', 'all rules removed');
 
 $node->stop;
 done_testing();

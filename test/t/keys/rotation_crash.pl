@@ -9,26 +9,22 @@ use strict;
 use warnings;
 
 use File::Spec::Functions qw(rel2abs);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $rows = $ENV{PGSEAL_CRASH_ROWS} // 10000;
 my $kills = $ENV{PGSEAL_CRASH_KILLS} // 12;
 
-my $node = PostgreSQL::Test::Cluster->new('crash');
-$node->init;
-my $keyring = rel2abs($node->basedir . '/second.keyring');
-$node->append_conf('postgresql.conf', qq{
-shared_preload_libraries = 'pgseal'
+my $node = SealedNode->started('crash', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 8
 pgseal.reencrypt_delay = 5
 restart_after_crash = on
 log_statement = none
 });
-$node->start;
+my $keyring = rel2abs($node->basedir . '/second.keyring');
 
 $node->safe_psql('postgres', qq{
 	CREATE EXTENSION pgseal;

@@ -11,10 +11,10 @@ use warnings;
 use File::Basename qw(dirname);
 use File::Spec;
 use lib File::Spec->rel2abs(dirname(__FILE__)) . '/../../kms';
-use FakeKms;
+use FakeKms qw(make_certificate);
 use IO::Socket::INET;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SealedNode qw(write_file);
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -23,35 +23,25 @@ my $fake = FakeKms->start;
 my $url = $fake->url;
 my $arn = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 
-sub write_file
-{
-	my ($name, $content) = @_;
-	open(my $fh, '>', "$dir/$name.new") or die "open: $!";
-	print $fh $content;
-	close($fh);
-	rename("$dir/$name.new", "$dir/$name") or die "rename: $!";
-	return "$dir/$name";
-}
-
 # Credentials of the environment belong to the postmaster
 $ENV{HOME} = $dir;
 $ENV{AWS_EC2_METADATA_SERVICE_ENDPOINT} = $url;
 $ENV{AWS_CONTAINER_CREDENTIALS_FULL_URI} = "$url/container";
 $ENV{AZURE_POD_IDENTITY_AUTHORITY_HOST} = $url;
 ($ENV{GCE_METADATA_HOST} = $url) =~ s{http://}{};
-$ENV{AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE} = write_file('container_token', "container-token\n");
+$ENV{AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE} = write_file("$dir/container_token", "container-token\n");
 $ENV{$_} = 'http://127.0.0.1:9' foreach qw(http_proxy https_proxy HTTPS_PROXY ALL_PROXY);
 delete $ENV{$_} foreach qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_PROFILE AWS_REGION no_proxy NO_PROXY);
 
-my $node = PostgreSQL::Test::Cluster->new('faults');
-$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf',
-	"shared_preload_libraries = 'pgseal_kms_test'\nlog_statement = none\nlog_min_messages = debug5\npgseal.kms_timeout = 4000\n");
-$node->start;
+my $node = SealedNode->started('faults', preload => 'pgseal_kms_test', conf => q{
+log_statement = none
+log_min_messages = debug5
+pgseal.kms_timeout = 4000
+});
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal_kms_test');
 
 my $profile = "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n";
-my $profile_file = write_file('credentials', $profile);
+my $profile_file = write_file("$dir/credentials", $profile);
 
 # Each server with its own circuit breaker and credential: an option that differs
 my $num_servers = 0;
@@ -257,10 +247,10 @@ works(unwrap_sql($server, $kept), qr/^$secret$/, 'and taken back');
 # ---- credentials ----
 
 # replaced in the file: noticed when the old one is refused
-write_file('credentials', "[default]\naws_access_key_id=AKIDNEW\naws_secret_access_key=secretNEW\n");
+write_file("$dir/credentials", "[default]\naws_access_key_id=AKIDNEW\naws_secret_access_key=secretNEW\n");
 $fake->set(state => { access_keys => { AKIDNEW => { secret => 'secretNEW', token => undef } } });
 works(unwrap_sql($server, $kept), qr/^$secret$/, 'key replaced in the file');
-write_file('credentials', $profile);
+write_file("$dir/credentials", $profile);
 $fake->set(state => { access_keys => { AKIDNEW => { secret => 'secretNEW', token => undef, expired => \1 } } });
 fails(unwrap_sql($server, $kept), qr/refused.*UnrecognizedClient/s, 'the file has no good key');
 my $good_keys = { AKIDEXAMPLE => { secret => 'secretEXAMPLE', token => undef } };
@@ -271,7 +261,7 @@ fails(unwrap_sql($server, $kept), qr/refused.*InvalidSignature.*HINT:  The secre
 $fake->set(state => { access_keys => $good_keys });
 
 my $role = 'arn:aws:iam::111122223333:role/pg';
-my $token_file = write_file('web_token', "web-token\n");
+my $token_file = write_file("$dir/web_token", "web-token\n");
 my $base = "key_id 'alias/pii', region 'eu-west-1', endpoint '$url', sts_endpoint '$url'";
 my %login = (
 	AssumeRole => server('aws_kms', "$base, credentials_file '$profile_file', role_arn '$role'"),
@@ -325,22 +315,15 @@ is(scalar(grep { /my-role/ } $fake->operations), 1, 'with one login');
 
 # ---- TLS ----
 
-sub make_cert
-{
-	my ($name, $subject) = @_;
-	system_or_bail('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', "$dir/$name.key",
-		'-out', "$dir/$name.crt", '-subj', "/CN=$name", '-addext', "subjectAltName=$subject");
-	return write_file("$name.pem", slurp_file("$dir/$name.key") . slurp_file("$dir/$name.crt"));
-}
-my $tls = FakeKms->start(cert => make_cert('good', 'IP:127.0.0.1'));
-my $wrong = FakeKms->start(cert => make_cert('wrong', 'DNS:kms.example.com'));
+my $tls = FakeKms->start(cert => make_certificate("$dir/good", 'IP:127.0.0.1'));
+my $wrong = FakeKms->start(cert => make_certificate("$dir/wrong", 'DNS:kms.example.com'));
 my $tls_base = "key_id '$arn', credentials_file '$profile_file'";
 works(unwrap_sql(server('aws_kms', "$tls_base, endpoint '@{[$tls->url]}', ca_file '$dir/good.crt'"), $kept), qr/^$secret$/, 'TLS');
 fails(unwrap_sql(server('aws_kms', "$tls_base, endpoint '@{[$tls->url]}'"), $kept), qr/not available.*code "tls"/s, 'unknown CA');
 fails(unwrap_sql(server('aws_kms', "$tls_base, endpoint '@{[$tls->url]}', ca_file '$dir/wrong.crt'"), $kept), qr/code "tls".*HINT.*ca_file/s, 'wrong CA');
 fails(unwrap_sql(server('aws_kms', "$tls_base, endpoint '@{[$wrong->url]}', ca_file '$dir/wrong.crt'"), $kept), qr/code "tls"/, 'wrong name');
 
-make_cert('client', 'DNS:database');
+make_certificate("$dir/client", 'DNS:database');
 my $mutual = FakeKms->start(cert => "$dir/good.pem", client_ca => "$dir/client.crt");
 my $mutual_base = "address '@{[$mutual->url]}', key_name 'pii', auth_method 'cert', role 'db', ca_file '$dir/good.crt'";
 works(wrap_sql(server('vault_transit', "$mutual_base, client_cert_file '$dir/client.crt', client_key_file '$dir/client.key'")),
@@ -355,7 +338,7 @@ works(unwrap_sql($proxied, $kept), qr/^$secret$/, 'proxy');
 
 # ---- Vault ----
 
-my $vault_token = write_file('vault_token', "root-token\n");
+my $vault_token = write_file("$dir/vault_token", "root-token\n");
 my $second = FakeKms->start;
 my $vault = server('vault_transit', "address '$url', key_name 'pii', token_file '$vault_token'");
 my $vault_kept = works(wrap_sql($vault), qr/\|pii:v1$/, 'vault: wrap');
@@ -377,7 +360,7 @@ $fake->set(state => { version => 2, sealed => \1 });
 fails("SET pgseal.kms_timeout = 500; " . unwrap_sql($vault, $vault_new), qr/not available.*HTTP status 503, code "sealed".*HINT:  Unseal/s, 'vault: sealed');
 $fake->set(state => { sealed => \0, tokens => ['new-token'] });
 fails(unwrap_sql($vault, $vault_new), qr/refused.*permission_denied.*HINT.*policy/s, 'vault: token revoked');
-write_file('vault_token', 'new-token');
+write_file("$dir/vault_token", 'new-token');
 works(unwrap_sql($vault, $vault_new), qr/^$secret$/, 'vault: token file replaced');
 $fake->set(state => { deny => ['decrypt'] });
 fails(unwrap_sql($vault, $vault_new), qr/refused.*permission_denied/s, 'vault: policy');
@@ -387,8 +370,8 @@ fails(unwrap_sql(server('vault_transit', "address '$url', key_name 'pii', mount 
 fails("SELECT * FROM kms_describe('" . server('vault_transit', "address '$url', key_name 'pix', token_file '$vault_token'") . "')",
 	qr/refused.*not_found/s, 'vault: no such key');
 
-my $secret_id = write_file('secret_id', "secret-1\n");
-my $jwt = write_file('jwt', "web-token\n");
+my $secret_id = write_file("$dir/secret_id", "secret-1\n");
+my $jwt = write_file("$dir/jwt", "web-token\n");
 my %vault_login = (
 	approle => "auth_method 'approle', role_id 'role-1', secret_id_file '$secret_id', namespace 'team'",
 	kubernetes => "auth_method 'kubernetes', role 'db', jwt_file '$jwt'",
@@ -431,7 +414,7 @@ $second->stop;
 
 # ---- Azure ----
 
-my $client_secret = write_file('client_secret', "client&secret\n");
+my $client_secret = write_file("$dir/client_secret", "client&secret\n");
 my $azure_base = "vault_url '$url', key_name 'pii', resource 'https://vault.azure.net'";
 my $azure = server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', client_secret_file '$client_secret'");
 $fake->set(state => { version => 1 }, faults => []);
@@ -457,7 +440,7 @@ cmp_ok(time - $throttled_at, '>=', 1, 'azure: Retry-After is honoured');
 $fake->set(faults => [ { match => 'unwrapkey', kind => 'replace', old => '/v1', new => '/v9', times => 9 } ]);
 fails(unwrap_sql($azure, $azure_kept), qr/wrong or damaged.*wrong_key/s, 'azure: wrong kid in the reply');
 $fake->set(faults => []);
-my $bad_secret = write_file('bad_secret', 'wrong');
+my $bad_secret = write_file("$dir/bad_secret", 'wrong');
 fails(unwrap_sql(server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', client_secret_file '$bad_secret'"), $azure_kept),
 	qr/could not log in.*invalid_client.*AADSTS/s, 'azure: wrong client secret');
 my $azure_federated = server('azure_key_vault', "$azure_base, authority_host '$url', tenant_id 'tenant', client_id 'client', federated_token_file '$jwt'");
@@ -469,8 +452,8 @@ works(unwrap_sql(server('azure_key_vault', "$azure_base, credentials 'managed_id
 my $key_name = 'projects/p/locations/l/keyRings/r/cryptoKeys/pii';
 my $pem = `openssl genrsa 2048 2>/dev/null`;
 (my $json_pem = $pem) =~ s/\n/\\n/g;
-my $account = write_file('account.json', qq({"type":"service_account","client_email":"sealer\@example.com","private_key_id":"k1","private_key":"$json_pem","token_uri":"$url/google/token"}));
-my $federated = write_file('federated.json', qq({"type":"external_account","audience":"//iam/x","subject_token_type":"urn:ietf:params:oauth:token-type:jwt","token_url":"$url/google/sts","credential_source":{"file":"$jwt"},"service_account_impersonation_url":"$url/google/impersonate"}));
+my $account = write_file("$dir/account.json", qq({"type":"service_account","client_email":"sealer\@example.com","private_key_id":"k1","private_key":"$json_pem","token_uri":"$url/google/token"}));
+my $federated = write_file("$dir/federated.json", qq({"type":"external_account","audience":"//iam/x","subject_token_type":"urn:ietf:params:oauth:token-type:jwt","token_url":"$url/google/sts","credential_source":{"file":"$jwt"},"service_account_impersonation_url":"$url/google/impersonate"}));
 my $gcp_base = "key_name '$key_name', endpoint '$url'";
 my $gcp = server('gcp_kms', "$gcp_base, credentials_file '$account'");
 $fake->set(state => { version => 1, bearer => [] });
@@ -494,7 +477,7 @@ my $gcp_federated = server('gcp_kms', "$gcp_base, credentials_file '$federated'"
 works(unwrap_sql($gcp_federated, $gcp_kept), qr/^$secret$/, 'gcp: workload identity federation');
 works(unwrap_sql(server('gcp_kms', "$gcp_base, credentials 'metadata'"), $gcp_kept), qr/^$secret$/, 'gcp: metadata server');
 (my $not_key = slurp_file($account)) =~ s/PRIVATE/PUBLIC/g;
-fails(unwrap_sql(server('gcp_kms', "$gcp_base, credentials_file '" . write_file('not_key.json', $not_key) . "'"), $gcp_kept),
+fails(unwrap_sql(server('gcp_kms', "$gcp_base, credentials_file '" . write_file("$dir/not_key.json", $not_key) . "'"), $gcp_kept),
 	qr/could not log in.*not a usable key/s, 'gcp: unusable private key');
 
 # ---- files with tokens and secrets are read again for each login ----
@@ -512,10 +495,10 @@ foreach my $case (
 	my $revoked = { access_keys => $good_keys, tokens => [], bearer => [], version => 2 };
 	$fake->set(state => $revoked);
 	works(unwrap_sql($reader, $wrapped_key), qr/^$secret$/, "$name: works");
-	write_file($file, 'replaced');
+	write_file("$dir/$file", 'replaced');
 	$fake->set(state => $revoked);
 	fails(unwrap_sql($reader, $wrapped_key), qr/could not log in.*refused.*HINT/s, "$name: the file has another secret");
-	write_file($file, $good);
+	write_file("$dir/$file", $good);
 	usleep(1_100_000);
 	works(unwrap_sql($reader, $wrapped_key), qr/^$secret$/, "$name: it has the right one again");
 }

@@ -11,9 +11,7 @@ use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $source = SealedNode->new('source');
-$source->init;
-$source->start;
+my $source = SealedNode->started('source');
 $source->make_sample('origin');
 $source->query('origin', <<'EOSQL');
 	CREATE TABLE written (who text, at int);
@@ -29,10 +27,8 @@ my $origin = $source->fingerprint('origin');
 is($source->opened('origin'), $SealedNode::OPENED, 'the original opens');
 
 # Another cluster, with the same keyring
-my $target = SealedNode->new('target');
-$target->init;
-$target->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $source->keyring . "'\npgseal.worker_interval = 86400");
-$target->start;
+my $target = SealedNode->started('target',
+	conf => "pgseal.keyring_file = '" . $source->keyring . "'\npgseal.worker_interval = 3600");
 $target->query('postgres', 'CREATE ROLE reader; CREATE ROLE archivist');
 
 #
@@ -149,10 +145,7 @@ $source->fails_like('origin', 'SET ROLE archivist; SELECT name FROM app.people',
 # pg_dumpall
 #
 
-my $all = SealedNode->new('all');
-$all->init;
-$all->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $source->keyring . "'");
-$all->start;
+my $all = SealedNode->started('all', conf => "pgseal.keyring_file = '" . $source->keyring . "'");
 $source->run_ok([ 'pg_dumpall', '-f', "$dir/all" ], 'pg_dumpall');
 holds_no_plaintext("$dir/all", 'pg_dumpall');
 $all->run_program([ 'psql', '-Xq', '-d', 'postgres', '-f', "$dir/all" ], \$out, \$err);
@@ -312,9 +305,7 @@ $target->fails_like('merged',
 # and the right keyring needs no restart
 #
 
-my $stranger = SealedNode->new('stranger');
-$stranger->init;
-$stranger->start;
+my $stranger = SealedNode->started('stranger');
 $stranger->query('postgres', 'CREATE ROLE reader; CREATE ROLE archivist; CREATE DATABASE lost');
 $stranger->run_program([ 'pg_restore', '-d', 'lost', "$dir/directory" ], \$out, \$err);
 is(join(' ', sort($err =~ /^Command was: (CREATE INDEX \w+|.*)/mg)),

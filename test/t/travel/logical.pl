@@ -11,14 +11,12 @@ use Test::More;
 
 my $SECRET = $SealedNode::SECRET;
 
-my $publisher = SealedNode->new('publisher');
-$publisher->init(allows_streaming => 'logical');
-$publisher->start;
-my $subscriber = SealedNode->new('subscriber');
-$subscriber->init(allows_streaming => 'logical');
-$subscriber->append_conf('postgresql.conf',
-	"pgseal.keyring_file = '" . $publisher->keyring . "'\nmax_worker_processes = 24\nmax_logical_replication_workers = 16");
-$subscriber->start;
+my $publisher = SealedNode->started('publisher', allows_streaming => 'logical');
+my $subscriber = SealedNode->started('subscriber', allows_streaming => 'logical', conf => qq{
+pgseal.keyring_file = '@{[ $publisher->keyring ]}'
+max_worker_processes = 24
+max_logical_replication_workers = 16
+});
 
 my $table = q{
 	CREATE TABLE people (id int PRIMARY KEY, name encrypted_text('people'), photo encrypted_bytea('people'),

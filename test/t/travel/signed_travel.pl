@@ -9,10 +9,7 @@ use SealedNode;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $node = SealedNode->new('signed_origin');
-$node->init(allows_streaming => 'logical');
-$node->append_conf('postgresql.conf', 'max_prepared_transactions = 5');
-$node->start;
+my $node = SealedNode->started('signed_origin', allows_streaming => 'logical', conf => 'max_prepared_transactions = 5');
 $node->query('postgres', 'CREATE DATABASE origin');
 $node->query('origin', <<'EOSQL');
 	CREATE EXTENSION pgseal;
@@ -56,10 +53,8 @@ sub psql_file
 	return $to->run_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $db, '-f', $file ], "$db: restore");
 }
 
-my $target = SealedNode->new('signed_target');
-$target->init(allows_streaming => 'logical');
-$target->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $node->keyring . "'\npgseal.worker_interval = 1");
-$target->start;
+my $target = SealedNode->started('signed_target', allows_streaming => 'logical',
+	conf => "pgseal.keyring_file = '" . $node->keyring . "'\npgseal.worker_interval = 1");
 my %dumps = (plain => [], custom => ['-Fc'], inserts => ['--inserts']);
 for my $form (sort keys %dumps)
 {
@@ -138,10 +133,7 @@ is($node->query('origin', $STATE), $GOOD, 'and they are good');
 #
 
 $node->backup('base');
-my $standby = SealedNode->new('signed_standby');
-$standby->init_from_backup($node, 'base', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "pgseal.keyring_file = '" . $node->keyring . "'");
-$standby->start;
+my $standby = SealedNode->from_backup('signed_standby', $node, 'base', has_streaming => 1, conf => "pgseal.keyring_file = '" . $node->keyring . "'");
 $node->query('origin', sprintf($WRITE, 2) . q{; BEGIN; UPDATE accounts SET owner = 'prepared' WHERE id = 25; PREPARE TRANSACTION 'p'});
 $digest = $node->query('origin', q{SELECT pgseal.ledger_digest('accounts')});
 $node->wait_for_catchup($standby);
