@@ -105,11 +105,13 @@ foreach my $setting (grep { $told{$_} } @settings)
 }
 
 $node->stop;
+
 # ---- options of the KMS, but for those that are refused as they would hold a secret
 
-my %source = (aws => 'AWS', azure => 'Azure', gcp => 'Google', kmip => '', vault => 'Vault', local => '');
+my %shares = (aws => 'AWS', azure => 'Azure', gcp => 'Google', kmip => '', vault => 'Vault', local => '');
+is(join(' ', sort keys %shares), join(' ', map { s{.*/|\.md$}{}gr } sort(glob "$top/docs/kms/*.md")), 'each KMS has a page');
 my ($shared) = Pages->text('docs/operating.md') =~ /^AWS, Vault, Azure and Google take (.*)/m;
-for my $provider (sort keys %source)
+for my $provider (sort keys %shares)
 {
 	open(my $fh, '<', "$top/src/kms/$provider.c") or die "open $provider.c: $!";
 	my ($options) = join('', <$fh>) =~ /PgsealKmsOption options\[\] = \{(.*?)\n\};/s;
@@ -117,7 +119,7 @@ for my $provider (sort keys %source)
 	my @untold = grep { $told !~ /\b$_\b/ } $options =~ /\{"(\w+)", (?:true|false)(?:, NULL|\})/g;
 
 	is("@untold", '', "docs/kms/$provider.md: options");
-	is($options =~ /PGSEAL_REMOTE_OPTIONS/ ? 'shared' : '', $source{$provider} ? 'shared' : '', "docs/operating.md: those that $provider shares");
+	is($options =~ /PGSEAL_REMOTE_OPTIONS/ ? 'shared' : '', $shares{$provider} ? 'shared' : '', "docs/operating.md: those that $provider shares");
 }
 open(my $remote, '<', "$top/src/kms/remote.h") or die "open remote.h: $!";
 compare('options that providers share', [ join('', <$remote>) =~ /^\t\{"(\w+)", false, NULL/mg ], [ $shared =~ /`(\w+)`/g ]);
