@@ -273,6 +273,12 @@ pgseal_sealed_is_method(Oid access_method)
 	return is_sealed;
 }
 
+bool
+pgseal_sealed_is_planned(const IndexOptInfo *index)
+{
+	return (amcostestimate_function) index->amcostestimate == sealed_cost_estimate;
+}
+
 Datum
 pgseal_sealed_handler(PG_FUNCTION_ARGS)
 {

@@ -11,8 +11,13 @@
 #include "postgres.h"
 #include "utils/rel.h"
 
-/* Is this the OID of the access method? */
+struct IndexOptInfo;
+
+/* Is this the OID of the access method?  Asks its handler */
 extern bool pgseal_sealed_is_method(Oid access_method);
+
+/* The same of an index that the planner has before it */
+extern bool pgseal_sealed_is_planned(const struct IndexOptInfo *index);
 
 /* Of such an index: does it hold values, not terms?  Then, by their bytes? */
 extern bool pgseal_sealed_is_ordered(Relation index);

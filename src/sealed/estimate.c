@@ -50,7 +50,7 @@ is_index_for(const IndexOptInfo *index, const Var *column, Oid operator)
 {
 	return index->nkeycolumns > 0 && index->indexkeys[0] == column->varattno &&
 		index->indpred == NIL && !index->hypothetical &&
-		pgseal_sealed_is_method(index->relam) &&
+		pgseal_sealed_is_planned(index) &&
 		(op_in_opfamily(operator, index->opfamily[0]) ||
 		 op_in_opfamily(get_commutator(operator), index->opfamily[0]));
 }
@@ -95,7 +95,7 @@ may_open(const Const *constant)
 static Const *
 as_constant(PlannerInfo *root, Node *node)
 {
-	Node	   *value = estimate_expression_value(root, node);
+	Node	   *value = IsA(node, Const) ? node : estimate_expression_value(root, node);
 
 	return IsA(value, Const) && !((Const *) value)->constisnull && may_open((Const *) value) ?
 		(Const *) value : NULL;
@@ -169,7 +169,8 @@ other_end(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Node *c
 
 /* The share of the index that lies before the place where the comparison changes */
 static double
-share_before(PgsealSealedIndex *sealed, Relation relation, const Comparison *comparison)
+share_before(PgsealSealedIndex *sealed, Relation relation, const Comparison *comparison,
+			 PgsealSealedNode **leaf)
 {
 	PgsealSealedBound bound = {.num_columns = 1};
 	StrategyNumber strategy = comparison->strategy;
@@ -187,7 +188,7 @@ share_before(PgsealSealedIndex *sealed, Relation relation, const Comparison *com
 	bound.side = strategy == BTGreaterStrategyNumber || strategy == BTLessEqualStrategyNumber ? 1 : -1;
 	if (sealed->columns[0].descending)
 		bound.side = -bound.side;
-	before = pgseal_sealed_rank(sealed, relation, &bound, &total);
+	before = pgseal_sealed_rank(sealed, relation, &bound, leaf, &total);
 	before = total > 0 ? before / total : 0.5;
 	return sealed->columns[0].descending ? 1 - before : before;
 }
@@ -200,19 +201,22 @@ share_of_interval(IndexOptInfo *index, const Comparison *comparison, const Compa
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	Relation	relation = index_open(index->indexoid, NoLock);
 	PgsealSealedIndex sealed;
+	PgsealSealedNode *leaf = NULL;
 	double		from = 0;
 	double		to = 1;
 
 	pgseal_sealed_get(&sealed, relation);
+	sealed.without_entries = true;
 	for (int i = 0; i < 2; i++)
 	{
 		const Comparison *end = i == 0 ? comparison : other;
 
 		if (end != NULL && is_lower(end->strategy))
-			from = share_before(&sealed, relation, end);
+			from = share_before(&sealed, relation, end, &leaf);
 		else if (end != NULL)
-			to = share_before(&sealed, relation, end);
+			to = share_before(&sealed, relation, end, &leaf);
 	}
+	pgseal_sealed_free_node(leaf);
 	index_close(relation, NoLock);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
@@ -261,9 +265,10 @@ share_of_prefix(PgsealSealedIndex *sealed, Relation relation, StrategyNumber str
 {
 	PgsealSealedBound bound = {.num_columns = 1, .side = -1};
 	PgsealSealedProbe *probe = &bound.probes[0];
+	PgsealSealedNode *leaf = NULL;
 	bool		exact;
 	double		total;
-	double		before;
+	double		width;
 
 	if (sealed->columns[0].order != PGSEAL_SEALED_BY_BYTES)
 		return -1;
@@ -272,9 +277,11 @@ share_of_prefix(PgsealSealedIndex *sealed, Relation relation, StrategyNumber str
 												  &probe->len, &exact);
 	if (probe->bytes == NULL || probe->len == 0)
 		return -1;
-	before = pgseal_sealed_rank(sealed, relation, &bound, &total);
+	width = -pgseal_sealed_rank(sealed, relation, &bound, &leaf, &total);
 	bound.side = 1;
-	return total > 0 ? (pgseal_sealed_rank(sealed, relation, &bound, &total) - before) / total : 0;
+	width += pgseal_sealed_rank(sealed, relation, &bound, &leaf, &total);
+	pgseal_sealed_free_node(leaf);
+	return total > 0 ? width / total : 0;
 }
 
 static double
@@ -301,6 +308,7 @@ share_of_match(IndexOptInfo *index, Oid operator, const Const *constant, Oid col
 	double		share;
 
 	pgseal_sealed_get(&sealed, relation);
+	sealed.without_entries = true;
 	share = sealed.columns[0].terms == PGSEAL_SEALED_WHOLE ?
 		share_of_prefix(&sealed, relation, strategy, constant, collation) :
 		share_of_terms(&sealed, relation, strategy, constant, collation, index->rel->tuples);

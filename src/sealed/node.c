@@ -360,6 +360,12 @@ pgseal_sealed_decode(const PgsealSealedIndex *index, uint32 id, uint8 *plain)
 	if (flags & HAS_HIGH)
 		read_place(&in, index, &node->high);
 	num = read_int2(&in);
+	node->first_key = in.next;
+	if (node->level == 0 && index->without_entries)
+	{
+		node->num_entries = num;
+		return node;
+	}
 	node->max_entries = num + 1;	/* one may come */
 	node->entries = palloc(sizeof(PgsealSealedEntry) * node->max_entries);
 	if (node->level == 0)
@@ -367,6 +373,55 @@ pgseal_sealed_decode(const PgsealSealedIndex *index, uint32 id, uint8 *plain)
 	else
 		read_inner(&in, index, node, num);
 	return node;
+}
+
+static Reader
+reader_of(const PgsealSealedCursor *cursor, const PgsealSealedIndex *index,
+		  const PgsealSealedNode *leaf)
+{
+	return (Reader)
+	{
+		cursor->next, leaf->plain + leaf->plain_len, index, leaf->id
+	};
+}
+
+const uint8 *
+pgseal_sealed_next_key(PgsealSealedCursor *cursor, const PgsealSealedIndex *index,
+					   const PgsealSealedNode *leaf, int64 *out_rows)
+{
+	PgsealSealedEntry key = {0};
+	Reader		in;
+	uint64		rows;
+
+	if (cursor->next == NULL)
+		cursor->next = leaf->first_key;
+	if (cursor->entries == leaf->num_entries)
+		return NULL;
+	in = reader_of(cursor, index, leaf);
+	read_key(&in, index, &key);
+	rows = read_varint(&in);
+	if (rows == 0 || rows > leaf->num_entries - cursor->entries)
+		report_malformed(&in);
+	*out_rows = (int64) rows;
+	cursor->next = in.next;
+	return key.key;
+}
+
+void
+pgseal_sealed_take_rows(PgsealSealedCursor *cursor, const PgsealSealedIndex *index,
+						const PgsealSealedNode *leaf, int64 num, uint64 *out_tids)
+{
+	Reader		in = reader_of(cursor, index, leaf);
+	uint64		tid = 0;
+
+	for (int64 i = 0; i < num; i++)
+	{
+		tid += read_varint(&in);
+		if (out_tids != NULL)
+			out_tids[i] = tid;
+	}
+	cursor->next = in.next;
+	cursor->entries += num;
 }
 
 PgsealSealedNode *
@@ -397,7 +452,8 @@ pgseal_sealed_free_node(PgsealSealedNode *node)
 		pgseal_wipe(node->plain, node->plain_len);
 		pfree(node->plain);
 	}
-	pfree(node->entries);
+	if (node->entries != NULL)
+		pfree(node->entries);
 	pfree(node);
 }
 

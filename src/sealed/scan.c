@@ -83,6 +83,7 @@ pgseal_sealed_beginscan(Relation relation, int num_keys, int num_orderbys)
 	Scan	   *state = palloc0(sizeof(Scan));
 
 	pgseal_sealed_get(&state->index, relation);
+	state->index.without_entries = state->index.columns[0].terms != PGSEAL_SEALED_WHOLE;
 	state->context = AllocSetContextCreate(CurrentMemoryContext, "pgseal sealed scan",
 										   ALLOCSET_SMALL_SIZES);
 	state->max_tids = 256;
@@ -441,9 +442,10 @@ bounds_suffice(const Scan *state)
 		find_condition(state, 0, BTLessStrategyNumber, BTLessEqualStrategyNumber) != NULL;
 }
 
-int
-pgseal_sealed_first_behind(const PgsealSealedIndex *index, const PgsealSealedNode *leaf,
-						   const PgsealSealedBound *bound)
+/* The first entry of a leaf that doesn't lie before the bound */
+static int
+first_behind(const PgsealSealedIndex *index, const PgsealSealedNode *leaf,
+			 const PgsealSealedBound *bound)
 {
 	int			low = 0;
 	int			high = leaf->num_entries;
@@ -464,8 +466,8 @@ pgseal_sealed_first_behind(const PgsealSealedIndex *index, const PgsealSealedNod
 static void
 take_leaf(Scan *state, PgsealSealedNode *leaf)
 {
-	int			begin = pgseal_sealed_first_behind(&state->index, leaf, &state->lower);
-	int			end = pgseal_sealed_first_behind(&state->index, leaf, &state->upper);
+	int			begin = first_behind(&state->index, leaf, &state->lower);
+	int			end = first_behind(&state->index, leaf, &state->upper);
 	bool		suffice = bounds_suffice(state);
 
 	if (end - begin > state->max_tids)

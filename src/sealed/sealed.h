@@ -123,6 +123,8 @@ typedef struct PgsealSealedIndex
 	uint32		seals_left;		/* of those reserved under it */
 	uint32		pending_pages;	/* pending.c */
 	uint32		pending_head;	/* where the last row was appended */
+	bool		without_entries;	/* leaves are read so, by this copy's
+									 * operation: then only by cursors */
 } PgsealSealedIndex;
 
 /*
@@ -230,6 +232,7 @@ typedef struct PgsealSealedNode
 	int			num_entries;
 	PgsealSealedEntry *entries;
 	int			max_entries;
+	const uint8 *first_key;		/* of a leaf that was read */
 	uint8	   *plain;			/* what keys point into; wiped */
 	int			plain_len;
 	int			holders;		/* of one in the cache; else 0 */
@@ -238,6 +241,23 @@ typedef struct PgsealSealedNode
 /* palloc'd; plain must be too and belongs to the node.  XX002 when malformed. */
 extern PgsealSealedNode *pgseal_sealed_decode(const PgsealSealedIndex *index, uint32 id,
 											  uint8 *plain);
+
+/*
+ * Through the keys of a leaf that was read, with entries or without.  Begins with
+ * zeroes; NULL at the end.  The rows of a key are taken, or passed over (NULL),
+ * before the next key.
+ */
+typedef struct PgsealSealedCursor
+{
+	const uint8 *next;
+	int64		entries;		/* so far */
+} PgsealSealedCursor;
+
+extern const uint8 *pgseal_sealed_next_key(PgsealSealedCursor *cursor,
+										   const PgsealSealedIndex *index,
+										   const PgsealSealedNode *leaf, int64 *out_rows);
+extern void pgseal_sealed_take_rows(PgsealSealedCursor *cursor, const PgsealSealedIndex *index,
+									const PgsealSealedNode *leaf, int64 num, uint64 *out_tids);
 
 /* Has an opened node children? */
 static inline bool
@@ -447,9 +467,15 @@ extern PgsealSealedNode *pgseal_sealed_step(const PgsealSealedIndex *index, Rela
 											uint32 neighbour, const uint8 *key, uint64 tid,
 											bool forward);
 
-/* How many entries of all lie before the bound, from the sizes on the way to it */
+/*
+ * How many entries of all lie before the bound, from the sizes on the way to it;
+ * needs no entries of leaves.
+ * *leaf, NULL at first, is where the way ended, for another bound nearby; freed
+ * by the caller.
+ */
 extern double pgseal_sealed_rank(PgsealSealedIndex *index, Relation relation,
-								 const PgsealSealedBound *bound, double *out_total);
+								 const PgsealSealedBound *bound, PgsealSealedNode **leaf,
+								 double *out_total);
 
 /*
  * scan.c
@@ -462,11 +488,6 @@ extern double pgseal_sealed_rank(PgsealSealedIndex *index, Relation relation,
  */
 extern bool pgseal_sealed_make_argument(PgsealSealedProbe *out_probe,
 										const PgsealSealedColumn *column, Oid type, Datum value);
-
-/* The first entry of a leaf that doesn't lie before the bound */
-extern int	pgseal_sealed_first_behind(const PgsealSealedIndex *index,
-									   const PgsealSealedNode *leaf,
-									   const PgsealSealedBound *bound);
 
 /*
  * estimate.c

@@ -249,8 +249,12 @@ pgseal_sealed_get(PgsealSealedIndex *out_index, Relation relation)
 void
 pgseal_sealed_remember(const PgsealSealedIndex *index, Relation relation)
 {
-	if (relation->rd_amcache != NULL)
-		memcpy(relation->rd_amcache, index, sizeof(*index));
+	PgsealSealedIndex *known = relation->rd_amcache;
+
+	if (known == NULL)
+		return;
+	memcpy(known, index, sizeof(*index));
+	known->without_entries = false;
 }
 
 /* The key of the encrypted columns, which must be one */

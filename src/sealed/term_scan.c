@@ -5,15 +5,18 @@
  *
  * The rows of a term lie side by side, ascending.  Of each term the leaf is read
  * where its rows begin; mostly that has all of them.  Longer lists are read when no
- * short one is there, or when what has been found is not much less: looking at a
- * few rows costs less than reading a long list.
+ * short one is there, or when that costs less than looking at the rows that they
+ * would take away.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "sealed/terms.h"
@@ -21,8 +24,8 @@
 /* So few rows are looked at, rather than another list */
 #define FEW_ROWS		8
 
-/* A list that is longer by this than what was found is not worth reading */
-#define TOO_LONG		4
+/* Looking at a row costs as much as reading so many of a list, at least */
+#define ROW_COST		64
 
 /* Of so many terms the number of rows is estimated */
 #define ESTIMATED_TERMS	8
@@ -67,16 +70,25 @@ bounds_of_term(TermBounds *bounds, uint32 term)
  * Rows
  */
 
+/* Room for so many more; where they go */
+static uint64 *
+make_room(PgsealRows *rows, int64 num)
+{
+	if (rows->max - rows->num < num)
+	{
+		rows->max = Max(Max(64, rows->max * 2), rows->num + num);
+		rows->tids = rows->tids == NULL ?
+			MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint64) * rows->max) :
+			repalloc_huge(rows->tids, sizeof(uint64) * rows->max);
+	}
+	return rows->tids + rows->num;
+}
+
 static void
 add_row(PgsealRows *rows, uint64 tid)
 {
-	if (rows->num == rows->max)
-	{
-		rows->max = Max(64, rows->max * 2);
-		rows->tids = rows->tids == NULL ? palloc(sizeof(uint64) * rows->max) :
-			repalloc_huge(rows->tids, sizeof(uint64) * rows->max);
-	}
-	rows->tids[rows->num++] = tid;
+	*make_room(rows, 1) = tid;
+	rows->num++;
 }
 
 static void
@@ -130,6 +142,32 @@ sort_rows(PgsealRows *rows)
  * Reading
  */
 
+/* Adds the rows of a leaf between the bounds; true when there may be more behind it */
+static bool
+read_leaf(PgsealRows *out_rows, const PgsealSealedIndex *index, const PgsealSealedNode *leaf,
+		  const TermBounds *bounds)
+{
+	PgsealSealedCursor cursor = {0};
+	const uint8 *key;
+	int64		num;
+
+	while ((key = pgseal_sealed_next_key(&cursor, index, leaf, &num)) != NULL)
+	{
+		uint64	   *tids = NULL;
+
+		if (pgseal_sealed_compare_bound(index, key, &bounds->lower) > 0)
+		{
+			if (pgseal_sealed_compare_bound(index, key, &bounds->upper) > 0)
+				return false;
+			tids = make_room(out_rows, num);
+			out_rows->num += num;
+		}
+		pgseal_sealed_take_rows(&cursor, index, leaf, num, tids);
+	}
+	return leaf->high.key != NULL &&
+		pgseal_sealed_compare_bound(index, leaf->high.key, &bounds->upper) < 0;
+}
+
 /* Adds the rows between the bounds, of one leaf or of all; true when that is all of them */
 static bool
 read_rows(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
@@ -140,13 +178,9 @@ read_rows(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
 
 	while (leaf != NULL)
 	{
-		int			end = pgseal_sealed_first_behind(index, leaf, &bounds->upper);
 		PgsealSealedNode *next = NULL;
 
-		for (int i = pgseal_sealed_first_behind(index, leaf, &bounds->lower); i < end; i++)
-			add_row(out_rows, leaf->entries[i].tid);
-		more = end == leaf->num_entries && leaf->high.key != NULL &&
-			pgseal_sealed_compare_bound(index, leaf->high.key, &bounds->upper) < 0;
+		more = read_leaf(out_rows, index, leaf, bounds);
 		if (more && !one_leaf)
 			next = pgseal_sealed_step(index, relation, leaf->right, leaf->high.key,
 									  leaf->high.tid, true);
@@ -161,11 +195,15 @@ static double
 width_of(PgsealSealedIndex *index, Relation relation, uint32 term)
 {
 	TermBounds	bounds;
+	PgsealSealedNode *leaf = NULL;
 	double		total;
+	double		width;
 
 	bounds_of_term(&bounds, term);
-	return pgseal_sealed_rank(index, relation, &bounds.upper, &total) -
-		pgseal_sealed_rank(index, relation, &bounds.lower, &total);
+	width = -pgseal_sealed_rank(index, relation, &bounds.lower, &leaf, &total);
+	width += pgseal_sealed_rank(index, relation, &bounds.upper, &leaf, &total);
+	pgseal_sealed_free_node(leaf);
+	return width;
 }
 
 /* All of the index, with those whose value is NULL, or without them */
@@ -179,10 +217,18 @@ read_everything(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relatio
 	while (leaf != NULL)
 	{
 		PgsealSealedNode *next;
+		PgsealSealedCursor cursor = {0};
+		const uint8 *key;
+		int64		num;
 
-		for (int i = 0; i < leaf->num_entries; i++)
-			if (nulls || leaf->entries[i].key[0] != 0)
-				add_row(out_rows, leaf->entries[i].tid);
+		while ((key = pgseal_sealed_next_key(&cursor, index, leaf, &num)) != NULL)
+		{
+			bool		wanted = nulls || key[0] != 0;
+
+			pgseal_sealed_take_rows(&cursor, index, leaf, num,
+									wanted ? make_room(out_rows, num) : NULL);
+			out_rows->num += wanted ? num : 0;
+		}
 		next = leaf->high.key == NULL ? NULL :
 			pgseal_sealed_step(index, relation, leaf->right, leaf->high.key, leaf->high.tid, true);
 		pgseal_sealed_free_node(leaf);
@@ -224,6 +270,33 @@ shortest(const TermList *lists, int num)
 	return best;
 }
 
+/* Rows of the table by the last ANALYZE or VACUUM; 0: not known */
+static double
+rows_of_table(Relation relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation->rd_index->indrelid));
+	double		rows = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+		ReleaseSysCache(tuple);
+	}
+	return Max(rows, 0);
+}
+
+/*
+ * Does reading a list cost less than looking at the found rows that aren't in it?  A
+ * term that most rows have takes none away.
+ */
+static bool
+is_worth_reading(int64 list_rows, int64 found, double table_rows)
+{
+	double		kept = table_rows > 0 ? Min(list_rows / table_rows, 1) : 0;
+
+	return list_rows <= found * (1 - kept) * ROW_COST;
+}
+
 static void
 search_alternative(PgsealRows *out_rows, PgsealSealedIndex *index, Relation relation,
 				   const PgsealTerms *terms)
@@ -231,6 +304,7 @@ search_alternative(PgsealRows *out_rows, PgsealSealedIndex *index, Relation rela
 	TermList	lists[PGSEAL_MAX_TERMS];
 	bool		any = false;
 	bool		widths_known = false;
+	double		table_rows = 0; /* not known */
 	int			best;
 
 	for (int i = 0; i < terms->num && !(any && out_rows->num <= FEW_ROWS); i++)
@@ -251,14 +325,16 @@ search_alternative(PgsealRows *out_rows, PgsealSealedIndex *index, Relation rela
 		TermBounds	bounds;
 		PgsealRows	rows = {0};
 
-		if (any && lists[best].at_least > out_rows->num * TOO_LONG)
+		if (any && !is_worth_reading(lists[best].at_least, out_rows->num, table_rows))
 			break;
 		if (!widths_known)
 		{
 			/* None is short: now it pays to know how long they are */
 			for (int i = 0; i < terms->num; i++)
-				lists[i].at_least = Max(lists[i].at_least,
-										(int64) width_of(index, relation, lists[i].term));
+				if (!lists[i].complete)
+					lists[i].at_least = Max(lists[i].at_least,
+											(int64) width_of(index, relation, lists[i].term));
+			table_rows = rows_of_table(relation);
 			widths_known = true;
 			continue;
 		}

@@ -465,21 +465,51 @@ pgseal_sealed_step(const PgsealSealedIndex *index, Relation relation, uint32 nei
 	return NULL;
 }
 
+/* Entries of a leaf that lie before the bound */
+static int64
+entries_before(const PgsealSealedIndex *index, const PgsealSealedNode *leaf,
+			   const PgsealSealedBound *bound)
+{
+	PgsealSealedCursor cursor = {0};
+	const uint8 *key;
+	int64		rows;
+
+	while ((key = pgseal_sealed_next_key(&cursor, index, leaf, &rows)) != NULL &&
+		   pgseal_sealed_compare_bound(index, key, bound) < 0)
+		pgseal_sealed_take_rows(&cursor, index, leaf, rows, NULL);
+	return cursor.entries;
+}
+
+/* The node as read_for() has it, or the leaf that is known already if it is that */
+static PgsealSealedNode *
+read_unless_known(const PgsealSealedIndex *index, Relation relation, uint32 id,
+				  const Target *target, PgsealSealedNode **leaf)
+{
+	PgsealSealedNode *known = *leaf;
+	int			steps = 0;
+
+	if (known == NULL || known->id != id ||
+		elsewhere(index, known, target) != PGSEAL_SEALED_NO_NODE)
+		return read_for(index, relation, id, target, false, &steps);
+	*leaf = NULL;
+	return known;
+}
+
 double
 pgseal_sealed_rank(PgsealSealedIndex *index, Relation relation, const PgsealSealedBound *bound,
-				   double *out_total)
+				   PgsealSealedNode **leaf, double *out_total)
 {
 	Target		target = {.bound = bound};
 	double		before = 0;
 	double		width;			/* entries below the node that we are in */
 	PgsealSealedNode *node;
-	int			steps = 0;
 
-	pgseal_sealed_refresh_root(index, relation);
+	if (*leaf == NULL)
+		pgseal_sealed_refresh_root(index, relation);
 	*out_total = 0;
 	if (index->root == PGSEAL_SEALED_NO_NODE)
 		return 0;
-	node = read_for(index, relation, index->root, &target, false, &steps);
+	node = read_unless_known(index, relation, index->root, &target, leaf);
 	width = pgseal_sealed_below(node);
 	*out_total = width;
 	while (node->level > 0)
@@ -495,10 +525,11 @@ pgseal_sealed_rank(PgsealSealedIndex *index, Relation relation, const PgsealSeal
 		before += width * sum / below;
 		width *= node->entries[child].below / below;
 		pgseal_sealed_free_node(node);
-		node = read_for(index, relation, next, &target, false, &steps);
+		node = read_unless_known(index, relation, next, &target, leaf);
 	}
 	if (node->num_entries > 0)
-		before += width * position_of(index, node, &target) / node->num_entries;
-	pgseal_sealed_free_node(node);
+		before += width * entries_before(index, node, bound) / node->num_entries;
+	pgseal_sealed_free_node(*leaf);
+	*leaf = node;
 	return before;
 }

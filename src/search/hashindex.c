@@ -35,6 +35,7 @@
 
 #include "base/compat.h"
 #include "keys/catalog.h"
+#include "keys/facts.h"
 #include "sealed/access.h"
 #include "search/hashindex.h"
 #include "search/stored_expressions.h"
@@ -44,12 +45,38 @@
 static get_relation_info_hook_type prev_get_relation_info = NULL;
 
 static bool
-has_usage(const char *server_name)
+has_usage(Oid server)
 {
-	Oid			server = get_foreign_server_oid(server_name, true);
-
 	return OidIsValid(server) &&
 		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
+/*
+ * The server of a key; false where there is no such key.  Each plan asks, for each
+ * index, mostly about the key that was asked about last.
+ */
+static bool
+find_server(int32 hash, Oid *out_server)
+{
+	static uint64 last_epoch = 0;
+	static int32 last_hash;
+	static Oid	last_server;
+	uint64		epoch = pgseal_facts_epoch();
+	PgsealKeyRow *key;
+
+	if (epoch == last_epoch && hash == last_hash)
+	{
+		*out_server = last_server;
+		return true;
+	}
+	key = pgseal_catalog_key(hash);
+	if (key == NULL)
+		return false;
+	*out_server = get_foreign_server_oid(key->server, true);
+	last_epoch = pgseal_facts_hold(epoch) ? epoch : 0;
+	last_hash = hash;
+	last_server = *out_server;
+	return true;
 }
 
 /* What a column of any key holds may be of any server */
@@ -63,9 +90,9 @@ may_use_all_servers(void)
 
 	while (may && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		char	   *name = NameStr(((Form_pg_foreign_server) GETSTRUCT(tuple))->srvname);
+		Form_pg_foreign_server server = (Form_pg_foreign_server) GETSTRUCT(tuple);
 
-		may = has_usage(name) || !pgseal_catalog_server_in_use(name);
+		may = has_usage(server->oid) || !pgseal_catalog_server_in_use(NameStr(server->srvname));
 	}
 	systable_endscan(scan);
 	table_close(servers, AccessShareLock);
@@ -76,15 +103,14 @@ may_use_all_servers(void)
 bool
 pgseal_may_use_key(int32 hash)
 {
-	PgsealKeyRow *key;
+	Oid			server;
 
 	if (hash == PGSEAL_TYPMOD_ANY)
 		return may_use_all_servers();
 	if (hash == PGSEAL_TYPMOD_NONE)
 		hash = pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY);
-	key = pgseal_catalog_key(hash);
-	return key == NULL || has_usage(key->server);	/* nothing is sealed under
-													 * none */
+	/* Nothing is sealed under a key that doesn't exist */
+	return !find_server(hash, &server) || has_usage(server);
 }
 
 static bool
@@ -183,7 +209,7 @@ hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, Rel
 			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
 			continue;
 		}
-		if (column < 0 || (index->relam != HASH_AM_OID && !pgseal_sealed_is_method(index->relam)))
+		if (column < 0 || (index->relam != HASH_AM_OID && !pgseal_sealed_is_planned(index)))
 			continue;
 		root->glob->dependsOnRole = true;
 		if (!may_use(relation, index->indexkeys[column]))
