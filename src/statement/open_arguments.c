@@ -13,6 +13,9 @@
  * and rows (opened.c): it checks the privilege and is no more than what
  * "concat(email::text)" would be.
  *
+ * On the same way through the query, calls of functions with several of their name are
+ * looked at again (overloads.c).
+ *
  * Bodies of SQL functions in standard form (BEGIN ATOMIC, RETURN) are not
  * analyzed through the hook; functions.c does the same to them.
  *
@@ -32,6 +35,7 @@
 #include "base/extension.h"
 #include "statement/open_arguments.h"
 #include "statement/opened.h"
+#include "statement/overloads.h"
 
 static bool
 prints_arguments(Oid function)
@@ -140,17 +144,24 @@ open_printed_walker(Node *node, void *context)
 	if (IsA(node, FuncExpr) && prints_arguments(((FuncExpr *) node)->funcid))
 		open_arguments(((FuncExpr *) node)->args, walk);
 	else if (IsA(node, FuncExpr))
+	{
+		pgseal_overload_choose((FuncExpr *) node);
 		open_rows((FuncExpr *) node, walk);
+	}
 	else if (IsA(node, OpExpr))
 	{
 		set_opfuncid((OpExpr *) node);
 		if (prints_arguments(((OpExpr *) node)->opfuncid))
 			open_arguments(((OpExpr *) node)->args, walk);
+		else
+			pgseal_overload_check(node);
 	}
 	else if (IsA(node, WindowFunc) && prints_arguments(((WindowFunc *) node)->winfnoid))
 		open_arguments(((WindowFunc *) node)->args, walk);
 	else if (IsA(node, Aggref) && prints_arguments(((Aggref *) node)->aggfnoid))
 		open_aggregated((Aggref *) node, walk);
+	else if (IsA(node, WindowFunc) || IsA(node, Aggref))
+		pgseal_overload_check(node);
 	else if (IsA(node, CoerceViaIO))
 		((CoerceViaIO *) node)->arg = (Expr *) open_argument((Node *) ((CoerceViaIO *) node)->arg, walk);
 	else if (IsA(node, XmlExpr))

@@ -18,6 +18,9 @@
  * The client of a connection between nodes of Citus is a node, which has opened what its
  * own client gets, and goes on with what it gets itself as with columns of a table.
  *
+ * One that is analyzed again when a client asks what a prepared statement's results are
+ * is the client's, too, though debug_query_string is NULL then (prepared_results.c).
+ *
  * A prepared statement follows pgseal.transparent as it follows search_path: it
  * is analyzed again after a change (settings.c), and where its results would be
  * of other types then, PostgreSQL says so ("cached plan must not change result
@@ -56,6 +59,7 @@
 #include "statement/opened.h"
 #include "statement/parameters.h"
 #include "statement/plain_callers.h"
+#include "statement/prepared_results.h"
 #include "statement/result_columns.h"
 #include "type/hash_caller.h"
 #include "value/seal.h"
@@ -153,13 +157,38 @@ pgseal_analyzed_query(Query *query)
 	return inner != NULL && IsA(inner, Query) ? pgseal_analyzed_query((Query *) inner) : query;
 }
 
+/* Opens the results, unless it is in doubt whether the statement is the client's, and isn't. */
+static void
+open_for_client(Query *query, const char *source, bool in_doubt)
+{
+	CallStmt   *call = query->commandType == CMD_UTILITY && IsA(query->utilityStmt, CallStmt) ?
+		(CallStmt *) query->utilityStmt : NULL;
+	Query	   *result = client_query(query);
+	CachedPlanSource *prepared;
+
+	if (call != NULL ? !pgseal_call_results_sealed(call) :
+		result == NULL || !has_encrypted_result(result))
+		return;
+	prepared = pgseal_prepared_again(source);
+	if (in_doubt && prepared == NULL)
+		return;
+	if (call != NULL)
+	{
+		pgseal_call_results_open(call);
+		return;
+	}
+	pgseal_result_columns_map(result, open_target, result);
+	if (prepared != NULL)
+		pgseal_prepared_results_keep(prepared, result);
+}
+
 static void
 transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
 	const char *source = inside ? inside_source : debug_query_string;
-	Query	   *result;
+	bool		of_node = !inside && pgseal_citus_is_client();
 
-	if (!inside && pgseal_citus_is_client())
+	if (of_node)
 		source = NULL;			/* who asks is a node that takes sealed values */
 	else if (!inside)
 		pgseal_parameters_plain(pstate, query, NULL);
@@ -171,20 +200,9 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 	pgseal_open_arguments(pgseal_analyzed_query(query));
 	if (inside)
 		pgseal_function_results(pstate, query);
-	if (source == NULL || pstate->p_sourcetext != source)
-		return;
-	if (query->commandType == CMD_UTILITY && IsA(query->utilityStmt, CallStmt))
-	{
-		CallStmt   *call = (CallStmt *) query->utilityStmt;
-
-		if (pgseal_transparent && pgseal_call_results_sealed(call))
-			pgseal_call_results_open(call);
-		return;
-	}
-	result = client_query(query);
-	if (result == NULL || !pgseal_transparent || !has_encrypted_result(result))
-		return;
-	pgseal_result_columns_map(result, open_target, result);
+	if (pgseal_transparent && !of_node &&
+		(source == NULL ? !inside : pstate->p_sourcetext == source))
+		open_for_client(query, pstate->p_sourcetext, source == NULL);
 }
 
 /*

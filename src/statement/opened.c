@@ -287,6 +287,11 @@ pgseal_is_opened_result(Expr *expr)
 	Oid			argument;
 	const PgsealType *type;
 
+	/* As the type that a prepared statement has told (prepared_results.c) */
+	if (IsA(expr, RelabelType))
+		expr = ((RelabelType *) expr)->arg;
+	else if (IsA(expr, ArrayCoerceExpr) && IsA(((ArrayCoerceExpr *) expr)->arg, ArrayCoerceExpr))
+		expr = ((ArrayCoerceExpr *) expr)->arg;
 	if (IsA(expr, ArrayCoerceExpr))
 		expr = ((ArrayCoerceExpr *) expr)->elemexpr;
 	if (!IsA(expr, FuncExpr))

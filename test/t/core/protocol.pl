@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
 
-use constant { TEXT => 25, INT4 => 23, TEXT_ARRAY => 1009 };
+use constant { TEXT => 25, INT4 => 23, TEXT_ARRAY => 1009, VARCHAR => 1043, VARCHAR_ARRAY => 1015 };
 
 my $node = SealedNode->started('protocol');
 $node->safe_psql('postgres', q{
@@ -217,6 +217,28 @@ ask(parse('SELECT v FROM t WHERE id = $1', name => 'again', types => [INT4]), sy
 simple('ALTER TABLE t DROP extra');
 is_deeply(ask(bind_to(name => 'again', values => [$_]), execute(), sync())->{rows}, [ ['ada'] ], "execution $_ after DDL")
   for (1) x 7;	# generic plan from the sixth on
+
+# ---- what a prepared statement has told of its results, it goes on to tell
+
+simple('ALTER TABLE t ADD extra int');
+is_deeply(ask(describe('S', 's'), sync())->{oids}, [ INT4, TEXT ], 'a statement is described after DDL as before');
+simple('ALTER TABLE t DROP extra');
+simple(q{CREATE TABLE w (id int PRIMARY KEY, v varchar, n int); INSERT INTO w VALUES (1, 'x', 2); PREPARE w AS SELECT v FROM w});
+my %of_w = (
+	column => [ 'SELECT id, v FROM w WHERE v = $1', INT4, VARCHAR ], coalesce => [ q{SELECT coalesce(v, 'y') FROM w WHERE v = $1}, VARCHAR ],
+	array => [ 'SELECT array_agg(v), max(n) FROM w WHERE v = $1', VARCHAR_ARRAY, INT4 ], distinct => [ 'SELECT DISTINCT v FROM w WHERE v = $1', VARCHAR ],
+	union => [ 'SELECT v, v || v FROM w UNION ALL SELECT v, v FROM w WHERE v <> $1', VARCHAR, TEXT ], returning => [ 'UPDATE w SET n = 2 WHERE v = $1 RETURNING v', VARCHAR ]);
+ask(parse($of_w{$_}[0], name => $_, types => [TEXT]), sync()) for sort keys %of_w;
+my ($sql_before, %before) = (simple('EXECUTE w'), map { $_ => ask(bind_to(name => $_, values => ['x']), describe('P'), execute(), sync()) } keys %of_w);
+is(simple(q{CALL pgseal.encrypt_column('w', 'v')})->{error}, '', 'a varchar column is encrypted meanwhile');
+for my $name (sort keys %of_w)
+{
+	is_deeply(ask(bind_to(name => $name, values => ['x']), describe('P'), execute(), sync()), $before{$name}, "$name: the same, execution $_") for 1 .. 7;
+	my (undef, @types) = @{ $of_w{$name} };
+	is_deeply(ask(describe('S', $name), sync())->{oids}, \@types, "$name: described as before");
+}
+is_deeply(simple('EXECUTE w'), $sql_before, 'and what was prepared in SQL');
+is_deeply(simple('SELECT v FROM w')->{oids}, [TEXT], 'a statement that comes now has the type of the encrypted column');
 
 # ---- portals: fetching in parts, two at once
 
