@@ -32,7 +32,12 @@ remove_containers()
 		podman volume prune -f
 		podman network prune -f
 	fi >/dev/null 2>&1
-	[ -n "${PGSEAL_STORAGE:-}" ] || umount "$storage/images/overlay" 2>/dev/null
+	[ -n "${PGSEAL_STORAGE:-}" ] ||
+		# What a command that was broken off had mounted lies below it
+		awk -v below="$storage/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mounted
+		do
+			umount "$mounted" 2>/dev/null || umount -l "$mounted"
+		done
 }
 
 container_tools()
@@ -67,10 +72,10 @@ make_base_image()
 # build IMAGE SUITE PG_MAJOR [ARGUMENT...]: by deploy/image/Dockerfile
 build()
 {
-	image=$1 suite=$2 major=$3
+	built_image=$1 built_on=$2 built_for=$3
 	shift 3
-	buildah build --layers --network=host --build-arg PG_MAJOR="$major" --build-arg BASE="localhost/debian:$suite" \
-		"$@" -f deploy/image/Dockerfile -t "localhost/$image" .
+	buildah build --layers --network=host --build-arg PG_MAJOR="$built_for" --build-arg BASE="localhost/debian:$built_on" \
+		"$@" -f deploy/image/Dockerfile -t "localhost/$built_image" .
 }
 
 # The server's image, with age for pgseal-dump; made once

@@ -1,6 +1,7 @@
 # Sourced by test/deploy.sh: keyring.sh
 
 packages age openssl
+rm -rf "$work/keyring" "$work/restored" "$work/safe"
 age-keygen -o "$work/identity" 2>/dev/null
 recipient=$(age-keygen -y "$work/identity")
 sh deploy/backup/keyring.sh new "$work/keyring"

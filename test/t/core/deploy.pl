@@ -59,6 +59,21 @@ for my $file (@files, 'docs/deploying.md')
 my $page = slurp_file('docs/deploying.md') . slurp_file('docs/operating.md');
 is(join(' ', grep { my $file = $_; !grep { index($page, $_) >= 0 } $file, map { my $dir = $file; $dir =~ s{(/[^/]*){$_}$}{}; "$dir" } 1 .. 2 } @files), '', 'the pages tell of each file');
 
+# ---- the page's commands are those that test/deploy.sh runs
+
+my ($fenced, $heading, %commands) = (0, '');
+for (split /\n/, slurp_file('docs/deploying.md'))
+{
+	$fenced = /^```sh$/ if /^```/;
+	$heading = $1 if !$fenced && /^#+ (.*)$/;
+	$commands{$heading} .= "$_\n" if $fenced && !/^```/;
+}
+my $parts = join '', map { slurp_file($_) } glob 'test/deploy/parts/*.sh';
+my @drills = delete($commands{Backups}) =~ /^sh deploy\/backup\/drill\.sh keyring (?:sh deploy\/backup\/)?(\w+)/mg;
+cmp_ok(scalar keys %commands, '>=', 6, 'the page has commands');
+is(join(', ', grep { $parts !~ /\bcommands (?:"\Q$_\E"|\Q$_\E\b)/ } sort keys %commands), '', 'which are run');
+is(join(', ', grep { !-e "test/deploy/servers/$_.sh" || slurp_file("test/deploy/servers/$_.sh") !~ /^drill .*\b$_\b/m } @drills), '', 'the drills, too');
+
 # ---- the chart's values are those that its templates use
 
 my $values = YAML::XS::Load($text{'deploy/helm/pgseal/values.yaml'});
