@@ -47,8 +47,14 @@
 #define MAX_SEALS			(UINT32_C(1) << 31)
 #define RESERVE_SEALS		256
 
-/* By default, where they have no fixed size */
+/*
+ * By default: where values have no fixed size, so that long ones find room; where
+ * they do, or are terms; where a small node has dozens of them
+ */
 #define NODE_SIZE_OF_VALUES	4096
+#define NODE_SIZE			2048
+#define NODE_SIZE_OF_SMALL	1024
+#define SMALL_BYTES			18
 
 /* Before a value of more than 126 bytes */
 #define LENGTH_IN_KEY		2
@@ -296,14 +302,21 @@ key_of_columns(const PgsealSealedIndex *index, Relation relation, Relation heap)
 	return key_hash;
 }
 
-/* What has a fixed size goes into smaller nodes, which cost less WAL */
+/* A node is logged whole when a row comes: smaller ones cost less WAL, and less time */
 static int
 default_node_size(const PgsealSealedIndex *index)
 {
+	int			bytes = 0;
+
+	if (index->columns[0].terms != PGSEAL_SEALED_WHOLE)
+		return NODE_SIZE;
 	for (int i = 0; i < index->num_columns; i++)
-		if (index->columns[i].type->len < 0 && index->columns[i].terms == PGSEAL_SEALED_WHOLE)
+	{
+		if (index->columns[i].type->len < 0)
 			return NODE_SIZE_OF_VALUES;
-	return 2048;
+		bytes += index->columns[i].type->len + 1;
+	}
+	return bytes <= SMALL_BYTES ? NODE_SIZE_OF_SMALL : NODE_SIZE;
 }
 
 int

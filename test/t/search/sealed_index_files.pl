@@ -52,8 +52,11 @@ sub nodes_of
 for my $index (qw(t_n t_v grown_n))
 {
 	unlike(slurp_file(file_of($index)), $SealedNode::PLAINTEXT, "$index: no plaintext in the file");
+	# Slots in a block, as the metapage says
+	my $slots = $index eq 't_v' ? 2 : 8;
+	is(unpack('V', substr(slurp_file(file_of($index)), 36, 4)), $slots, "$index: nodes of the size that is best for its type");
 	# Of each slot what is sealed: nonce, tag and ciphertext
-	my ($slot, $sealed) = ($index eq 't_v' ? 4084 : 2042, '');
+	my ($slot, $sealed) = (8168 / $slots, '');
 	my $nodes = nodes_of($index);
 	$sealed .= substr($nodes, $_ * $slot + 12, $slot - 12) for 0 .. int(length($nodes) / $slot) - 1;
 	my $chi = chi_square($sealed);
