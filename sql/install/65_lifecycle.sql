@@ -102,3 +102,17 @@ CREATE FUNCTION pgseal.check(OUT object text, OUT status text, OUT detail text) 
 LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_check';
 REVOKE ALL ON FUNCTION pgseal.check FROM PUBLIC;
 COMMENT ON FUNCTION pgseal.check IS 'can every server be reached, every key unwrapped, every column resolved? changes nothing';
+
+--
+-- Shards of Citus, of which each node re-encrypts its own
+--
+
+CREATE FUNCTION pgseal_internal.count_values(name text, ids int8[], OUT "values" int8, OUT unseen int4)
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_count_values';
+REVOKE ALL ON FUNCTION pgseal_internal.count_values FROM PUBLIC;
+COMMENT ON FUNCTION pgseal_internal.count_values IS 'values that are stored on this node under these versions of a key, and tables that could not be looked into';
+
+CREATE FUNCTION pgseal.retire_versions(name text, OUT node text, OUT status text, OUT "values" int8, OUT detail text) RETURNS SETOF record
+LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'pgseal_retire_versions';
+REVOKE ALL ON FUNCTION pgseal.retire_versions FROM PUBLIC;
+COMMENT ON FUNCTION pgseal.retire_versions IS 'asks all nodes of Citus for values under old versions of a key, and retires these if none has any';

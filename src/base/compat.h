@@ -142,6 +142,13 @@
 #define pgseal_compares(opno)	(get_op_btree_interpretation(opno) != NIL)
 #endif
 
+/* Which comparison (a, b) < (c, d) is, as a strategy of btree's */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_row_compare_strategy(expr) ((StrategyNumber) (expr)->cmptype)
+#else
+#define pgseal_row_compare_strategy(expr) ((StrategyNumber) (expr)->rctype)
+#endif
+
 /* index_beginscan() counts for EXPLAIN since 18 */
 #if PG_VERSION_NUM >= 180000
 #define pgseal_index_beginscan(rel, index, snapshot, num_keys) \

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_collation.h"
@@ -21,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -31,6 +33,7 @@
 #include "citus/names.h"
 #include "statement/opened.h"
 #include "value/basetype.h"
+#include "value/find_sealed.h"
 
 /* Parts of CASE, of assignments and of sublinks stand for what only their place knows. */
 static bool
@@ -102,6 +105,8 @@ hidden(Node *node, PgsealCitusKind kind, Oid object, List *args, Oid input_colla
 								 COERCE_EXPLICIT_CALL);
 }
 
+static Node *hide_mutator(Node *node, void *context);
+
 static Node *
 hide_function(FuncExpr *call)
 {
@@ -170,6 +175,55 @@ spell_out_case(CaseExpr *expr)
 	}
 	expr->arg = NULL;
 	return expr;
+}
+
+static Node *
+compare_column(const RowCompareExpr *rows, int column, StrategyNumber strategy)
+{
+	Oid			left;
+	Oid			right;
+	Oid			operator;
+	OpExpr	   *op;
+
+	op_input_types(list_nth_oid(rows->opnos, column), &left, &right);
+	operator = get_opfamily_member(list_nth_oid(rows->opfamilies, column), left, right, strategy);
+	if (!OidIsValid(operator))
+		return NULL;
+	op = (OpExpr *) make_opclause(operator, BOOLOID, false, copyObject(list_nth(rows->largs, column)),
+								  copyObject(list_nth(rows->rargs, column)), InvalidOid,
+								  list_nth_oid(rows->inputcollids, column));
+	set_opfuncid(op);
+	return hide_operator(op, PGSEAL_CITUS_OPERATOR);
+}
+
+/*
+ * (a, b) < (c, d), which can be written in one way only: a <= c AND (a < c OR (a = c
+ * AND b < d)).  The first part follows from the rest; an index may find by it.
+ */
+static Node *
+spell_out_rows(RowCompareExpr *rows)
+{
+	StrategyNumber strategy = pgseal_row_compare_strategy(rows);
+	bool		less = strategy <= BTLessEqualStrategyNumber;
+	int			column = list_length(rows->opnos) - 1;
+	Node	   *first = compare_column(rows, 0, less ? BTLessEqualStrategyNumber : BTGreaterEqualStrategyNumber);
+	Node	   *result = compare_column(rows, column, strategy);
+	bool		ours = false;
+	ListCell   *lc;
+
+	foreach(lc, rows->opnos)
+		ours = ours || pgseal_citus_operator(lfirst_oid(lc)) != NULL;
+	if (!ours || contain_volatile_functions((Node *) rows->largs) || contain_volatile_functions((Node *) rows->rargs))
+		return (Node *) rows;
+	while (result != NULL && --column >= 0)
+	{
+		Node	   *differ = compare_column(rows, column, less ? BTLessStrategyNumber : BTGreaterStrategyNumber);
+		Node	   *equal = compare_column(rows, column, BTEqualStrategyNumber);
+
+		result = differ == NULL || equal == NULL ? NULL :
+			(Node *) make_orclause(list_make2(differ, make_andclause(list_make2(equal, result))));
+	}
+	return first == NULL || result == NULL ? (Node *) rows : (Node *) make_andclause(list_make2(first, result));
 }
 
 /*
@@ -249,6 +303,38 @@ replace_window_function(WindowFunc *function)
 }
 
 
+/*
+ * a = ANY (SELECT …), which can be written in one way only: a = ANY (ARRAY(SELECT …)).
+ * That takes the place of a join, so it is done only where Citus refuses what isn't
+ * hidden: in what changes rows.
+ */
+static Node *
+hide_sublink(SubLink *link)
+{
+	OpExpr	   *op = (OpExpr *) link->testexpr;
+	ScalarArrayOpExpr *comparison;
+	Node	   *hidden_comparison;
+
+	if ((link->subLinkType != ANY_SUBLINK && link->subLinkType != ALL_SUBLINK) || !IsA(op, OpExpr) ||
+		list_length(op->args) != 2 || !IsA(lsecond(op->args), Param) ||
+		!OidIsValid(get_array_type(exprType(lsecond(op->args)))))
+		return (Node *) link;
+	comparison = makeNode(ScalarArrayOpExpr);
+	comparison->opno = op->opno;
+	comparison->opfuncid = op->opfuncid;
+	comparison->useOr = link->subLinkType == ANY_SUBLINK;
+	comparison->inputcollid = op->inputcollid;
+	comparison->args = list_make2(hide_mutator(linitial(op->args), NULL), link);
+	comparison->location = -1;
+	link = copyObject(link);
+	((SubLink *) lsecond(comparison->args))->subLinkType = ARRAY_SUBLINK;
+	((SubLink *) lsecond(comparison->args))->testexpr = NULL;
+	((SubLink *) lsecond(comparison->args))->operName = NIL;
+	hidden_comparison = hide_array_comparison(comparison);
+	return hidden_comparison == (Node *) comparison ? (Node *) link : hidden_comparison;
+}
+
+/* Where context isn't NULL, the query changes rows */
 static Node *
 hide_mutator(Node *node, void *context)
 {
@@ -258,11 +344,10 @@ hide_mutator(Node *node, void *context)
 		return (Node *) pgseal_citus_hide((Query *) node);
 	if (IsA(node, SubLink))
 	{
-		/* What it compares with its rows can be written in one way only */
 		SubLink    *link = (SubLink *) copyObject(node);
 
 		link->subselect = hide_mutator(link->subselect, context);
-		return (Node *) link;
+		return context != NULL ? hide_sublink(link) : (Node *) link;
 	}
 	if (IsA(node, CaseExpr))
 		node = (Node *) spell_out_case((CaseExpr *) node);
@@ -284,6 +369,8 @@ hide_mutator(Node *node, void *context)
 			return hide_operator((OpExpr *) node, PGSEAL_CITUS_DISTINCT);
 		case T_NullIfExpr:
 			return hide_operator((OpExpr *) node, PGSEAL_CITUS_NULLIF);
+		case T_RowCompareExpr:
+			return spell_out_rows((RowCompareExpr *) node);
 		case T_ScalarArrayOpExpr:
 			return hide_array_comparison((ScalarArrayOpExpr *) node);
 		case T_Aggref:
@@ -322,6 +409,20 @@ literal_for_column(Expr *expr)
 	return literal;
 }
 
+/*
+ * SET (a, b) = (SELECT …): the parser there puts in the same cast of an encrypted value
+ * once more, too.  (Of another type it would be sealed once for all rows.)
+ */
+static Expr *
+subquery_for_column(Expr *expr)
+{
+	Param	   *param = (Param *) strip_implicit_coercions((Node *) expr);
+
+	return IsA(param, Param) && param->paramkind == PARAM_MULTIEXPR && (Expr *) param != expr &&
+		param->paramtype == exprType((Node *) expr) &&
+		pgseal_shape_of_type(param->paramtype, -1) != NULL ? (Expr *) param : NULL;
+}
+
 static void
 leave_to_column(List *targets)
 {
@@ -330,10 +431,12 @@ leave_to_column(List *targets)
 	foreach(lc, targets)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, lc);
-		Expr	   *literal = literal_for_column(target->expr);
+		Expr	   *left = literal_for_column(target->expr);
 
-		if (literal != NULL)
-			target->expr = literal;
+		if (left == NULL)
+			left = subquery_for_column(target->expr);
+		if (left != NULL)
+			target->expr = left;
 	}
 }
 
@@ -376,7 +479,7 @@ pgseal_citus_hide(Query *original)
 			leave_to_column(lfirst_node(MergeAction, lc)->targetList);
 
 	if (!inserts_values(query, &values))
-		return query_tree_mutator(query, hide_mutator, NULL, QTW_DONT_COPY_QUERY);
+		return query_tree_mutator(query, hide_mutator, query->commandType == CMD_SELECT ? NULL : query, QTW_DONT_COPY_QUERY);
 	query->targetList = NIL;
 	if (values != NULL)
 	{

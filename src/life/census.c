@@ -198,8 +198,12 @@ look_into(Census *census, const PgsealHolder *holder)
 	}
 	else if (!readable)
 	{
-		census->out->unseen++;
-		add_place(census, psprintf("table %s cannot be looked into",
+		if (holder->sharded)
+			census->out->sharded++;
+		else
+			census->out->unseen++;
+		add_place(census, psprintf(holder->sharded ? "table %s is a table of Citus, whose shards other nodes have" :
+								   "table %s cannot be looked into",
 								   quote_qualified_identifier(get_namespace_name(holder->schema),
 															  get_rel_name(holder->relid))));
 	}

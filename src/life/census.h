@@ -18,6 +18,7 @@ typedef struct PgsealCensus
 	int			columns;		/* in which they are */
 	int			constants;		/* objects of the database's schema */
 	int			unseen;			/* tables that could not be looked into */
+	int			sharded;		/* tables of Citus: rows on other nodes */
 	char	   *places;			/* one line for each of these, or "" */
 } PgsealCensus;
 

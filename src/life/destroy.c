@@ -18,7 +18,8 @@
  * while nobody can write to the tables, there is none.
  *
  * All that is said of this node's tables.  Where the key catalog is published,
- * subscribers lose the key as well, and their tables nobody here can look into.
+ * subscribers lose the key as well, and their tables nobody here can look into; nor
+ * into the shards of Citus on other nodes.
  *
  *-------------------------------------------------------------------------
  */
@@ -114,6 +115,18 @@ is_needed(const PgsealCensus *census, int64 children)
 	return census->values > 0 || census->constants > 0 || census->unseen > 0 || children > 0;
 }
 
+/* Nobody here knows what other nodes of Citus have, either */
+static void
+check_not_sharded(const char *name, const PgsealCensus *census)
+{
+	if (census->sharded > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot destroy key \"%s\": nodes of Citus may need it", name),
+				 errdetail("%s", census->places),
+				 errhint("When pgseal.retire_versions() shows that no node has a value under it, use force => true.")));
+}
+
 /* Says what will be lost; an error unless that is nothing, or force is given */
 static void
 report_losses(const char *name, const PgsealCensus *census, int64 children, bool force)
@@ -197,7 +210,10 @@ pgseal_destroy_versions(const char *name, const char *confirm, bool force)
 	pgseal_census_take(&census, key->hash, ids, num, AccessShareLock);
 	children = pgseal_catalog_num_children(name);
 	if (!force)
+	{
 		check_not_published(name);
+		check_not_sharded(name, &census);
+	}
 	report_losses(name, &census, children, force);
 	if (children > 0)
 		destroy_children(name);
@@ -267,6 +283,8 @@ pgseal_destroy_one_version(const char *name, int32 number, const char *confirm,
 	if (!force)
 		check_not_published(name);
 	pgseal_census_take(&census, key->hash, &version->id, 1, ShareLock);
+	if (!force)
+		check_not_sharded(name, &census);
 	if (is_needed(&census, pgseal_catalog_wraps_children(version->id) ? 1 : 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),

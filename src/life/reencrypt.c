@@ -23,7 +23,9 @@
  * stored, not a deletion: destroying a version is for its owner to ask (destroy.c).
  * Where the key catalog comes by replication, or with a dump, "retired" tells what
  * another node has found in its tables; so each node also notes its own findings, in
- * pgseal_internal.retired_here, and goes through its tables until it has.
+ * pgseal_internal.retired_here, and goes through its tables until it has.  Where
+ * tables of Citus may have values of the key, a node only does that; what it asks of all
+ * of them is another matter (admin/retire_versions.c).
  *
  * So are the totals of ledgers of signed tables, and the records that aren't in them,
  * before a round ends (signed/ledger.c).
@@ -415,38 +417,46 @@ unseen_holders(void)
 	return unseen;
 }
 
-/* Names of the tables that keep a key's old version from being retired */
+/*
+ * Names of the tables that keep a key's old version from being retired; they don't
+ * keep this node from being done with it if they are Citus's, which have no rows here
+ */
 static char *
-obstacles(List *unseen, int32 key_hash)
+obstacles(List *unseen, int32 key_hash, bool *out_done_here)
 {
 	StringInfoData names;
 	ListCell   *lc;
 
+	*out_done_here = true;
 	initStringInfo(&names);
 	foreach(lc, unseen)
 	{
 		PgsealHolder *holder = lfirst(lc);
 		char	   *name = get_rel_name(holder->relid);
 
-		if (name != NULL && pgseal_shape_may_hold(holder, key_hash))
-			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-							 quote_qualified_identifier(get_namespace_name(holder->schema), name));
+		if (name == NULL || !pgseal_shape_may_hold(holder, key_hash))
+			continue;
+		*out_done_here = *out_done_here && holder->sharded;
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+						 quote_qualified_identifier(get_namespace_name(holder->schema), name));
 	}
 	return names.data;
 }
 
 static void
 finish_version(int64 id, const char *key, bool retired, int64 found, const char *unseen,
-			   bool progress)
+			   bool done_here, bool progress)
 {
 	const char *complaint;
 
-	if (found == 0 && unseen[0] == '\0')
+	if (found == 0 && done_here)
+		(void) pgseal_query("INSERT INTO pgseal_internal.retired_here VALUES ($1) ON CONFLICT DO NOTHING", 1,
+							INT8OID, Int64GetDatum(id));
+	/* Of shards on other nodes pgseal.retire_versions() knows */
+	if (found == 0 && done_here && (retired || unseen[0] == '\0'))
 	{
 		if (!retired)
 			pgseal_catalog_retire_version(id);
-		(void) pgseal_query("INSERT INTO pgseal_internal.retired_here VALUES ($1) ON CONFLICT DO NOTHING", 1,
-							INT8OID, Int64GetDatum(id));
 		(void) pgseal_query("DELETE FROM pgseal_internal.rotation WHERE key_version_id = $1", 1,
 							INT8OID, Int64GetDatum(id));
 		pgseal_catalog_event("version_retired", key, id, NULL);
@@ -514,6 +524,8 @@ finish_round(void)
 		int32		key_hash;
 		char	   *key;
 		bool		retired;
+		bool		done_here;
+		char	   *names;
 
 		SPI_tuptable = versions;
 		id = pgseal_query_int64(i, 1);
@@ -521,7 +533,8 @@ finish_round(void)
 		found = pgseal_query_int64(i, 3);
 		key_hash = (int32) pgseal_query_int64(i, 4);
 		retired = pgseal_query_int64(i, 5) != 0;
-		finish_version(id, key, retired, found, obstacles(unseen, key_hash), progress);
+		names = obstacles(unseen, key_hash, &done_here);
+		finish_version(id, key, retired, found, names, done_here, progress);
 	}
 	(void) pgseal_query("DELETE FROM pgseal_internal.rotation_table"
 						" WHERE NOT EXISTS (SELECT FROM pgseal_internal.rotation)", 0);

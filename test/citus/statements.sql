@@ -108,3 +108,15 @@ DO $$ DECLARE n text; s int; BEGIN SELECT name, salary INTO n, s FROM people WHE
 COPY people (id, name) FROM STDIN (DELIMITER '|');#30|jon#31|kay#\.#SELECT id, name FROM people WHERE id >= 30 ORDER BY id
 COPY (SELECT id, name FROM people ORDER BY id) TO STDOUT
 BEGIN; DECLARE c CURSOR FOR SELECT name FROM people ORDER BY id; FETCH 2 FROM c; FETCH 1 FROM c; COMMIT
+
+-- rows and subqueries
+SELECT id FROM people WHERE (name, salary) < ('bob', 3000) ORDER BY id
+SELECT id FROM people WHERE (id, name) > (3, 'a') ORDER BY id LIMIT 3
+DELETE FROM people WHERE (name, id) >= ('bob', 1); SELECT id FROM people ORDER BY id
+UPDATE people SET (name, salary) = ('both', 7) WHERE id = 2; SELECT id, name, salary FROM people ORDER BY id
+UPDATE people p SET (name, city) = (SELECT v.note, 'x' FROM visits v WHERE v.person = p.id ORDER BY v.at LIMIT 1) WHERE p.id = 1; SELECT id, name, city FROM people ORDER BY id
+UPDATE people SET (name, city) = (SELECT motto, city FROM cities WHERE city = 'york'); SELECT id, name, city FROM people ORDER BY id
+DELETE FROM people WHERE name IN (SELECT motto FROM cities); SELECT count(*) FROM people
+DELETE FROM people WHERE name IN (SELECT name FROM people WHERE salary > 3000); SELECT id FROM people ORDER BY id
+UPDATE people SET salary = 1 WHERE name NOT IN (SELECT name FROM people WHERE id < 3); SELECT id, salary FROM people ORDER BY id
+UPDATE people SET salary = 1 WHERE id = 2 AND name = ANY (SELECT p.name FROM people p WHERE p.id = 2); SELECT id, salary FROM people ORDER BY id

@@ -50,3 +50,10 @@ BEGIN
 	END LOOP;
 END $$;
 ALTER FUNCTION citus.run_command_on_all_nodes SET SCHEMA pg_catalog;
+
+-- Where the shards are, and those that are on their way
+CREATE TABLE citus.pg_dist_placement (shardid int8, groupid int);
+ALTER TABLE citus.pg_dist_placement SET SCHEMA pg_catalog;
+CREATE TABLE citus.moving (shardid int8);
+CREATE FUNCTION citus.get_rebalance_progress() RETURNS SETOF citus.moving LANGUAGE sql AS 'SELECT * FROM citus.moving';
+ALTER FUNCTION citus.get_rebalance_progress SET SCHEMA pg_catalog;

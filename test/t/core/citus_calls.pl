@@ -75,6 +75,17 @@ my @statements = (
 	"UPDATE public.people p SET name = c.name FROM public.people c WHERE c.name = 'lingonberry' RETURNING p.name",
 	"UPDATE public.people SET tags = '{q}', name = NULL WHERE 'a' = ANY (tags) RETURNING name, tags",
 	"DELETE FROM public.people WHERE name = 'lingonberry' AND salary BETWEEN 1 AND 9999 RETURNING name",
+	"SELECT id FROM public.people WHERE (name, salary) <= ('lingonberry', 5200) ORDER BY id",
+	"SELECT id FROM public.people WHERE ((name, id) > ('bob', 1)) IS NOT TRUE ORDER BY id",
+	"SELECT id, (name, salary) < ('lingonberry', 5201), (id, name) >= (2, 'b'), (salary, id, name) > (2100, 2, 'a') FROM public.people ORDER BY id",
+	"DELETE FROM public.people WHERE (name, id) >= ('lingonberry', 1) RETURNING id",
+	"UPDATE public.people SET (name, salary) = ('lingonberry', salary + 1) WHERE (id, name) < (2, 'b') RETURNING id, name, salary",
+	"UPDATE public.people p SET (name, salary) = (SELECT c.name, c.salary FROM public.people c WHERE c.id = 4 - p.id) RETURNING p.id, p.name, p.salary",
+	"UPDATE public.people p SET (name, city) = (SELECT c.name, c.city FROM public.people c WHERE c.id = 1) RETURNING p.id, p.name, p.city",
+	"DELETE FROM public.people WHERE name IN (SELECT lower(c.name) FROM public.people c WHERE c.name = 'lingonberry') RETURNING id",
+	"DELETE FROM public.people WHERE salary <> ALL (SELECT c.salary FROM public.people c WHERE c.id = 1) RETURNING id",
+	"UPDATE public.people SET city = 'z' WHERE name NOT IN (SELECT c.name FROM public.people c WHERE c.id < 2) RETURNING id, name",
+	"SELECT id FROM public.people WHERE name IN (SELECT c.name FROM public.people c WHERE c.salary > 3000)",
 	"MERGE INTO public.people p USING public.people c ON p.id = c.id WHEN MATCHED AND p.salary > 3000 THEN UPDATE SET name = 'lingonberry'",
 );
 foreach my $path ('public', "''")
