@@ -138,6 +138,12 @@ check_column(ReturnSetInfo *result, const PgsealHolder *holder, AttrNumber attnu
 					  quote_identifier(NameStr(attribute->attname)));
 	shape = pgseal_shape_of_type(attribute->atttypid, attribute->atttypmod);
 	ReleaseSysCache(tuple);
+	if (shape != NULL && holder->relkind != RELKIND_MATVIEW && pgseal_shape_lacks_key(shape))
+	{
+		put(result, object, "invalid", "It has no key, as it was made while pgseal was not loaded: "
+			"its values are sealed under that of literals. ALTER TABLE ... ALTER COLUMN ... TYPE, with the same type, gives it one.");
+		return;
+	}
 	foreach(lc, shape != NULL ? pgseal_shape_key_hashes(shape) : NIL)
 		check_column_key(result, object, pgseal_catalog_name(lfirst_int(lc)), lfirst_int(lc));
 }
