@@ -95,6 +95,24 @@ sub kill_server
 	return;
 }
 
+# Stops a process, so that it can't end by itself before it is killed: of one that
+# ended, a signal tells nobody.  False when it has.
+sub is_stopped
+{
+	my ($pid) = @_;
+
+	return 0 unless kill 'STOP', $pid;
+	for (1 .. 18_000)
+	{
+		open my $fh, '<', "/proc/$pid/stat" or return 0;
+		my ($state) = (readline($fh) // '') =~ /^\d+ \(.*\) (\S) / or return 0;
+		return 1 if $state eq 'T';
+		return 0 if $state =~ /[ZX]/;
+		usleep(10_000);
+	}
+	return 0;
+}
+
 # One process, after which the postmaster ends all others.  There is not always
 # a worker, nor something that it would do: false when none came for a while.
 sub kill_one
@@ -107,7 +125,7 @@ sub kill_one
 			SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' AND pid <> pg_backend_pid()
 			ORDER BY random() LIMIT 1});
 
-		return 1 if $pid && kill 'KILL', $pid;
+		return 1 if $pid && is_stopped($pid) && kill 'KILL', $pid;
 		usleep(100_000);
 	}
 	return 0;
