@@ -47,4 +47,8 @@ SELECT total(n) OVER () FROM sealed;
 SELECT n <+> n FROM sealed;
 SELECT twice(n::int), least_of(n, 5), least_of(n::int, '5'), number(p => n::int), n::int <+> n::int FROM sealed;
 SELECT total(n::int) FROM sealed;
+-- A numeric one can only have been a typed literal: between int and numeric there is no choice for others
+CREATE FUNCTION most_of(p int, q int) RETURNS text LANGUAGE sql AS $$ SELECT 'int' $$;
+CREATE FUNCTION most_of(p numeric, q numeric) RETURNS text LANGUAGE sql AS $$ SELECT 'numeric' $$;
+SELECT most_of(n, '5'::numeric), most_of(n, 5.5) FROM sealed;
 DROP SCHEMA overloads CASCADE;

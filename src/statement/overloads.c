@@ -111,11 +111,12 @@ say_not_unique(const char *name, List *args)
 }
 
 /*
- * The function of this name that values of the base types would have chosen, beside
- * constants of their types or literals; InvalidOid where that isn't clear.
+ * The function of this name that PostgreSQL chooses for such arguments, with encrypted
+ * values as these or as plain ones, and constants as of their types or as literals that
+ * have none; InvalidOid where that isn't clear.
  */
 static Oid
-choice(Oid function, List *args, bool of_literals, Oid *out_result, Oid **out_declared)
+choice(Oid function, List *args, bool plain, bool literals, Oid *out_result, Oid **out_declared)
 {
 	List	   *name = list_make2(makeString(get_namespace_name(get_func_namespace(function))),
 								  makeString(get_func_name(function)));
@@ -130,8 +131,8 @@ choice(Oid function, List *args, bool of_literals, Oid *out_result, Oid **out_de
 
 	foreach(lc, args)
 	{
-		types[foreach_current_index(lc)] = of_literals && IsA(lfirst(lc), Const) ? UNKNOWNOID :
-			plain_type(lfirst(lc));
+		types[foreach_current_index(lc)] = literals && IsA(lfirst(lc), Const) ? UNKNOWNOID :
+			plain ? plain_type(lfirst(lc)) : exprType(given(lfirst(lc)));
 		if (IsA(lfirst(lc), NamedArgExpr))
 			names = lappend(names, lfirst_node(NamedArgExpr, lc)->name);
 	}
@@ -150,11 +151,12 @@ other_choice(Oid function, List *args, Oid *out_result, Oid **out_declared)
 	if (function < FirstNormalObjectId || !converts_further(args) ||
 		!is_of_user(function, get_func_namespace(function)))
 		return InvalidOid;
-	other = choice(function, args, false, out_result, out_declared);
+	other = choice(function, args, true, false, out_result, out_declared);
 	if (OidIsValid(other) && other != function)
 		return other;
-	other = choice(function, args, true, out_result, out_declared);
-	if (OidIsValid(other) && other != function)
+	other = choice(function, args, true, true, out_result, out_declared);
+	if (OidIsValid(other) && other != function &&
+		choice(function, args, false, true, out_result, out_declared) == function)
 		say_not_unique(get_func_name(function), args);
 	return InvalidOid;
 }
