@@ -38,11 +38,13 @@
 #include "commands/prepare.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
 #include "parser/analyze.h"
 #include "parser/parse_func.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
@@ -182,6 +184,18 @@ open_for_client(Query *query, const char *source, bool in_doubt)
 		pgseal_prepared_results_keep(prepared, result);
 }
 
+/*
+ * Does a Describe message analyze its statement again?  There is no statement of the
+ * client's then, and nobody is at work: whatever else analyzes without one, as a function
+ * does that is called by a message of its own, says so in the context of errors.
+ */
+static bool
+in_describe(void)
+{
+	return debug_query_string == NULL && MyBackendType == B_BACKEND && ActivePortal == NULL &&
+		error_context_stack == NULL;
+}
+
 static void
 transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
@@ -202,7 +216,7 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		pgseal_function_results(pstate, query);
 	if (pgseal_transparent && !of_node &&
 		(source == NULL ? !inside : pstate->p_sourcetext == source))
-		open_for_client(query, pstate->p_sourcetext, source == NULL);
+		open_for_client(query, pstate->p_sourcetext, source == NULL && !in_describe());
 }
 
 /*

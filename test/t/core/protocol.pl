@@ -223,6 +223,14 @@ is_deeply(ask(bind_to(name => 'again', values => [$_]), execute(), sync())->{row
 simple('ALTER TABLE t ADD extra int');
 is_deeply(ask(describe('S', 's'), sync())->{oids}, [ INT4, TEXT ], 'a statement is described after DDL as before');
 simple('ALTER TABLE t DROP extra');
+# One without a name is replaced by what the same session says
+for my $sql ('SELECT id, v FROM t WHERE id = $1', 'UPDATE t SET n = n WHERE id = $1 RETURNING id, v')
+{
+	ask(parse($sql, types => [INT4]), sync());
+	$node->safe_psql('postgres', 'ALTER TABLE t ADD extra int; ALTER TABLE t DROP extra');
+	$r = ask(describe('S'), bind_to(values => [1]), execute(), sync());
+	is_deeply([ $r->{error}, $r->{oids}, $r->{rows} ], [ '', [ INT4, TEXT ], [ [ 1, 'ada' ] ] ], "one without a name, after another session's DDL: $sql");
+}
 simple(q{CREATE TABLE w (id int PRIMARY KEY, v varchar, n int); INSERT INTO w VALUES (1, 'x', 2); PREPARE w AS SELECT v FROM w});
 my %of_w = (
 	column => [ 'SELECT id, v FROM w WHERE v = $1', INT4, VARCHAR ], coalesce => [ q{SELECT coalesce(v, 'y') FROM w WHERE v = $1}, VARCHAR ],
