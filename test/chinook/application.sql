@@ -509,7 +509,7 @@ SELECT "employee"."employee_id", DATE_TRUNC('month', "employee"."hire_date") AS 
 --- Django: annotations
 SELECT COALESCE("customer"."company", '') || COALESCE((' / ') || COALESCE("customer"."last_name", ''), '') AS "label", LENGTH("customer"."email") AS "length", CASE WHEN "customer"."state" = 'CA' THEN 'west' WHEN "customer"."state" IS NULL THEN "customer"."country" ELSE "customer"."state" END AS "region" FROM "customer" ORDER BY "customer"."customer_id";
 
---- Django: bulk_update
+--- Django: bulk_update, in any order
 UPDATE "customer" SET "phone" = (CASE WHEN ("customer"."customer_id" = 1) THEN '+1 111' WHEN ("customer"."customer_id" = 2) THEN "customer"."phone" || ' x2' ELSE NULL END)::text WHERE "customer"."customer_id" IN (1, 2) RETURNING "customer"."customer_id", "customer"."phone";
 
 --- Rails: exists, count of a limited query, pluck, find_or_create_by
@@ -552,7 +552,7 @@ SELECT DISTINCT "distinctAlias"."c_customer_id" AS "ids_c_customer_id", "distinc
 INSERT INTO "customer" ("customer_id","first_name","last_name","email") VALUES (801,'Al','Chemist','al.chemist@example.org'),(803,'Go','Rm','go.rm@example.org') ON CONFLICT ("customer_id") DO UPDATE SET "last_name"="excluded"."last_name","email"="excluded"."email" RETURNING "customer_id","email",(xmax = 0) AS "inserted";
 SELECT c0."email" FROM "customer" AS c0 WHERE (c0."email" = ANY('{go.rm@example.org,ftremblay@gmail.com}'::varchar[])) ORDER BY c0."email";
 
---- sqlc, sqlx: unnest, updates from VALUES
+--- sqlc, sqlx: unnest, updates from VALUES, in any order
 INSERT INTO customer (customer_id, first_name, last_name, email) SELECT * FROM unnest(ARRAY[804, 805]::int[], ARRAY['Un', 'Ne']::text[], ARRAY['Nest', 'St']::text[], ARRAY['un.nest@example.org', 'ne.st@example.org']::text[]) RETURNING customer_id, email;
 UPDATE customer SET email = v.email, city = coalesce(v.city, customer.city) FROM (VALUES (804, 'un.nested@example.org', NULL), (805, 'ne.sted@example.org', 'Nestville')) AS v (id, email, city) WHERE v.id = customer.customer_id RETURNING customer.customer_id, customer.email, customer.city;
 
