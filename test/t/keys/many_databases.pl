@@ -85,14 +85,15 @@ for my $i (1 .. 600)
 	symlink($empty, $node->data_dir . '/base/' . (4_000_000_000 + $i)) or die "symlink: $!";
 }
 my $last = 4_000_000_601;
-$from = now();
 $node->start;
 $node->safe_psql('postgres', "CREATE DATABASE last OID $last");
 $node->safe_psql('last', q{
 	CREATE EXTENSION pgseal;
 	CREATE TABLE t (v encrypted_text);
 	INSERT INTO t SELECT 'v' || i FROM generate_series(1, 50) i});
-$node->restart;
+$node->stop;
+$from = now();
+$node->start;
 for my $round (1, 2)
 {
 	$node->safe_psql('last', q{SELECT pgseal.rotate_key('public.t')});
