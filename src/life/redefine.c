@@ -54,15 +54,13 @@
 #include "base/spi_query.h"
 #include "keys/keyring.h"
 #include "life/redefine.h"
+#include "life/reencrypt.h"
 #include "life/reencrypt_table.h"
 #include "signed/signed_holders.h"
 #include "signed/signing.h"
 
 /* Pauses are pgseal.worker_interval, doubled so many times at most */
 #define PAUSE_DOUBLINGS			6
-
-/* The table that the present step is about, for pgseal_redefine_failed() */
-static Oid	present_table = InvalidOid;
 
 /*
  * Which tables
@@ -218,7 +216,7 @@ continue_table(Oid relid, Oid filenode, BlockNumber next)
 {
 	Relation	rel;
 
-	present_table = relid;
+	pgseal_table_work_is_on(relid);
 	if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
 	{
 		put_off(relid, "locked", NULL);
@@ -323,7 +321,7 @@ drop_former(Oid root, TransactionId horizon)
 	return true;
 }
 
-static PgsealReencryptStep
+static PgsealTableStep
 drop_formers(void)
 {
 	TransactionId horizon = pgseal_reencrypt_horizon();
@@ -335,58 +333,36 @@ drop_formers(void)
 	{
 		SPI_tuptable = roots;
 		if (drop_former((Oid) pgseal_query_int64(i, 1), horizon))
-			return PGSEAL_REENCRYPT_MORE;
+			return PGSEAL_STEP_MORE;
 	}
 	/* What is left comes with the next interval */
-	return PGSEAL_REENCRYPT_IDLE;
+	return PGSEAL_STEP_IDLE;
 }
 
 /*
  * Steps
  */
 
-static PgsealReencryptStep
+static PgsealTableStep
 step(void)
 {
 	/* A worker of a launcher that is gone may still be at it */
 	if (!ConditionalLockRelationOid(get_relname_relid("redefinition", pgseal_internal_schema()),
 									ShareUpdateExclusiveLock))
-		return PGSEAL_REENCRYPT_LATER;
+		return PGSEAL_STEP_LATER;
 	if (pgseal_query("SELECT relid, filenode, next_block FROM pgseal_internal.redefinition"
 					 " WHERE phase <> 'done' AND (pause_until IS NULL OR pause_until <= now())"
 					 " ORDER BY phase = 'waiting', random() LIMIT 1", 0) > 0)
 	{
 		continue_table((Oid) pgseal_query_int64(0, 1), (Oid) pgseal_query_int64(0, 2),
 					   (BlockNumber) pgseal_query_int64(0, 3));
-		return PGSEAL_REENCRYPT_MORE;
+		return PGSEAL_STEP_MORE;
 	}
-	return note_tables() ? PGSEAL_REENCRYPT_MORE : drop_formers();
+	return note_tables() ? PGSEAL_STEP_MORE : drop_formers();
 }
 
-PgsealReencryptStep
-pgseal_redefine_step(void)
-{
-	PgsealQuerySession session;
-	PgsealReencryptStep result;
-
-	present_table = InvalidOid;
-	pgseal_query_begin(&session);
-	result = step();
-	pgseal_query_end(&session);
-	return result;
-}
-
-bool
-pgseal_redefine_failed(int sqlerrcode, const char *message)
-{
-	PgsealQuerySession session;
-	bool		locked = sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
-
-	if (!OidIsValid(present_table))
-		return false;
-	pgseal_query_begin(&session);
-	put_off(present_table, locked ? "locked" : "untouchable", locked ? NULL : message);
-	pgseal_query_end(&session);
-	return true;
-}
+const PgsealTableWork pgseal_redefinition = {
+	.what = "sign rows anew",
+	.step = step,
+	.put_off = put_off,
+};

@@ -8,10 +8,8 @@
 #ifndef PGSEAL_REDEFINE_H
 #define PGSEAL_REDEFINE_H
 
-#include "life/reencrypt.h"
+#include "life/table_work.h"
 
-/* As pgseal_reencrypt_step() and pgseal_reencrypt_failed() */
-extern PgsealReencryptStep pgseal_redefine_step(void);
-extern bool pgseal_redefine_failed(int sqlerrcode, const char *message);
+extern const PgsealTableWork pgseal_redefinition;
 
 #endif							/* PGSEAL_REDEFINE_H */

@@ -79,9 +79,6 @@
 #define PAUSE_FACTOR			10
 #define PAUSE_DOUBLINGS			6
 
-/* The table that the present step is about, for pgseal_reencrypt_failed() */
-static Oid	present_table = InvalidOid;
-
 static Oid
 relation_filenode(Oid relid)
 {
@@ -234,7 +231,7 @@ note_tables(List *hashes)
 	return any_new;
 }
 
-static PgsealReencryptStep
+static PgsealTableStep
 begin_round(void)
 {
 	TransactionId horizon = pgseal_reencrypt_horizon();
@@ -242,15 +239,15 @@ begin_round(void)
 
 	note_old_versions();
 	if (settle_versions(horizon))
-		return PGSEAL_REENCRYPT_MORE;
+		return PGSEAL_STEP_MORE;
 	hashes = choose_versions(horizon);
 	if (hashes == NIL)
 		return pgseal_query("SELECT FROM pgseal_internal.rotation"
 							" WHERE pause_until IS NULL OR pause_until <= now() LIMIT 1", 0) > 0 ?
-			PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_IDLE;
+			PGSEAL_STEP_LATER : PGSEAL_STEP_IDLE;
 	(void) pgseal_query("DELETE FROM pgseal_internal.rotation_table", 0);
 	(void) note_tables(hashes);
-	return PGSEAL_REENCRYPT_MORE;
+	return PGSEAL_STEP_MORE;
 }
 
 /*
@@ -356,7 +353,7 @@ do_batch(Relation rel, Oid filenode, BlockNumber next)
 	save_batch(rel, &result, end, blocks);
 }
 
-static PgsealReencryptStep
+static PgsealTableStep
 continue_table(Oid relid, Oid filenode, BlockNumber next, bool was_locked)
 {
 	Relation	rel;
@@ -364,19 +361,19 @@ continue_table(Oid relid, Oid filenode, BlockNumber next, bool was_locked)
 	if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
 	{
 		set_phase(relid, "locked", NULL);
-		return was_locked ? PGSEAL_REENCRYPT_LATER : PGSEAL_REENCRYPT_MORE;
+		return was_locked ? PGSEAL_STEP_LATER : PGSEAL_STEP_MORE;
 	}
 	rel = try_relation_open(relid, NoLock);
 	if (rel == NULL)
 	{
 		(void) pgseal_query("DELETE FROM pgseal_internal.rotation_table WHERE relid = $1", 1,
 							OIDOID, ObjectIdGetDatum(relid));
-		return PGSEAL_REENCRYPT_MORE;
+		return PGSEAL_STEP_MORE;
 	}
-	present_table = relid;
+	pgseal_table_work_is_on(relid);
 	do_batch(rel, filenode, next);
 	relation_close(rel, NoLock);
-	return PGSEAL_REENCRYPT_MORE;
+	return PGSEAL_STEP_MORE;
 }
 
 /*
@@ -544,17 +541,17 @@ finish_round(void)
  * Steps
  */
 
-static PgsealReencryptStep
+static PgsealTableStep
 step(void)
 {
 	/* A worker of a launcher that is gone may still be at it */
 	if (!ConditionalLockRelationOid(get_relname_relid("rotation", pgseal_internal_schema()),
 									ShareUpdateExclusiveLock))
-		return PGSEAL_REENCRYPT_LATER;
+		return PGSEAL_STEP_LATER;
 	if (pgseal_query("SELECT FROM pgseal_internal.rotation WHERE in_round LIMIT 1", 0) == 0)
 		return begin_round();
 	if (rewrap_children())
-		return PGSEAL_REENCRYPT_MORE;
+		return PGSEAL_STEP_MORE;
 	if (pgseal_query("SELECT relid, filenode, next_block, phase = 'locked'"
 					 " FROM pgseal_internal.rotation_table WHERE phase IN ('waiting', 'scanning', 'locked')"
 					 " ORDER BY phase = 'locked', phase = 'waiting', random() LIMIT 1", 0) > 0)
@@ -566,33 +563,11 @@ step(void)
 		fold_ledgers();
 		finish_round();
 	}
-	return PGSEAL_REENCRYPT_MORE;
+	return PGSEAL_STEP_MORE;
 }
 
-PgsealReencryptStep
-pgseal_reencrypt_step(void)
-{
-	PgsealQuerySession session;
-	PgsealReencryptStep result;
-
-	present_table = InvalidOid;
-	pgseal_query_begin(&session);
-	result = step();
-	pgseal_query_end(&session);
-	return result;
-}
-
-bool
-pgseal_reencrypt_failed(int sqlerrcode, const char *message)
-{
-	PgsealQuerySession session;
-	bool		locked = sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
-
-	if (!OidIsValid(present_table))
-		return false;
-	pgseal_query_begin(&session);
-	set_phase(present_table, locked ? "locked" : "untouchable", locked ? NULL : message);
-	pgseal_query_end(&session);
-	return true;
-}
+const PgsealTableWork pgseal_reencryption = {
+	.what = "re-encrypt",
+	.step = step,
+	.put_off = set_phase,
+};

@@ -327,23 +327,13 @@ make_default_key(int64 unused)
  * What goes through tables, a step at a time
  */
 
-typedef struct TableWork
-{
-	const char *what;
-	PgsealReencryptStep (*step) (void);
-	bool		(*failed) (int sqlerrcode, const char *message);
-} TableWork;
-
-static const TableWork reencryption = {"re-encrypt", pgseal_reencrypt_step, pgseal_reencrypt_failed};
-static const TableWork redefinition = {"sign rows anew", pgseal_redefine_step, pgseal_redefine_failed};
-
-static const TableWork *present_work = NULL;
-static PgsealReencryptStep last_step;
+static const PgsealTableWork *present_work = NULL;
+static PgsealTableStep last_step;
 
 static void
 do_step(int64 unused)
 {
-	last_step = present_work->step();
+	last_step = pgseal_table_work_step(present_work);
 }
 
 static bool left_out;
@@ -351,7 +341,7 @@ static bool left_out;
 static void
 leave_out(int64 unused)
 {
-	left_out = present_work->failed(last_failure_code, last_failure);
+	left_out = pgseal_table_work_failed(present_work, last_failure_code, last_failure);
 }
 
 /* A step that would not end takes the worker with it: PgsealStepOverran */
@@ -360,7 +350,8 @@ leave_out_overrun(void)
 {
 	/* Whoever waits for the database doesn't wait for this, too */
 	if (pgseal_worker_lock_database(MyDatabaseId) &&
-		present_work->failed(ERRCODE_QUERY_CANCELED, "code of the table's owner did not end"))
+		pgseal_table_work_failed(present_work, ERRCODE_QUERY_CANCELED,
+								 "code of the table's owner did not end"))
 		ereport(LOG,
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("pgseal: could not %s: code of the table's owner did not end",
@@ -384,15 +375,15 @@ run_step(void)
 }
 
 static void
-go_through_tables(const TableWork *work)
+go_through_tables(const PgsealTableWork *work)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(pgseal_clock(), SLICE);
 	uint32		wait_event = pgseal_wait_event("PgsealReencrypt");
 
 	present_work = work;
-	while (run_step() && last_step != PGSEAL_REENCRYPT_IDLE)
+	while (run_step() && last_step != PGSEAL_STEP_IDLE)
 	{
-		int			delay = last_step == PGSEAL_REENCRYPT_LATER ? LATER : pgseal_reencrypt_delay;
+		int			delay = last_step == PGSEAL_STEP_LATER ? LATER : pgseal_reencrypt_delay;
 
 		if (delay > 0)
 		{
@@ -475,8 +466,8 @@ pgseal_worker_main(Datum arg)
 		follow_schedules();
 		fold_ledgers();
 		pgseal_step_limit_init(leave_out_overrun);
-		go_through_tables(&redefinition);
-		go_through_tables(&reencryption);
+		go_through_tables(&pgseal_redefinition);
+		go_through_tables(&pgseal_reencryption);
 	}
 
 	proc_exit(0);

@@ -77,4 +77,20 @@ do
 	turns request "$script"
 	row "$what" "$(figure "(\$2 - \$1) * 1e3 / $requests" '%.1f us')" "" "$(figure "\$1 * 1e3 / $requests" '%.1f us')"
 done
+
+# A visit: each statement by itself, as clients send them, and what writes waits for the disk.
+visit()
+{
+	tps "\\set i random(1, $people)
+		SET synchronous_commit = on;
+		SELECT id FROM $1_shop.customer WHERE email = 'c' || :i::int || '@example.com';
+		SELECT id, name, email, phone, address FROM $1_shop.customer WHERE id = :i;
+		SELECT id, at, amount, note FROM $1_shop.purchase WHERE customer = :i ORDER BY at DESC LIMIT 10;
+		SELECT id, at, amount, note FROM $1_shop.purchase WHERE customer = :i AND amount > 500 ORDER BY at DESC LIMIT 10;
+		SELECT id, name, email, phone, address FROM $1_shop.customer WHERE id = :i;
+		INSERT INTO $1_shop.purchase (customer, amount, note) VALUES (:i, 12.5, 'leave it at the door, please');
+		UPDATE $1_shop.customer SET phone = '+49 40 ' || :i::int WHERE id = :i;"
+}
+turns visit
+row "visits of 5 SELECT, INSERT, UPDATE: by CPU (by clock)" "$(share)" "" "of plain"
 sql -c 'DROP SCHEMA plain_shop, sealed_shop CASCADE' 2>/dev/null

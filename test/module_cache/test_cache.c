@@ -375,10 +375,10 @@ pgseal_rewrap_due(int64 *out_ids, int max)
 	return 0;
 }
 
-PgsealReencryptStep
-pgseal_reencrypt_step(void)
+static PgsealTableStep
+no_step(void)
 {
-	return PGSEAL_REENCRYPT_IDLE;
+	return PGSEAL_STEP_IDLE;
 }
 
 static void
@@ -387,25 +387,14 @@ not_due(void)
 	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("nothing was due")));
 }
 
-bool
-pgseal_reencrypt_failed(int sqlerrcode, const char *message)
+static void
+no_table(Oid relid, const char *phase, const char *reason)
 {
 	not_due();
-	return false;
 }
 
-PgsealReencryptStep
-pgseal_redefine_step(void)
-{
-	return PGSEAL_REENCRYPT_IDLE;
-}
-
-bool
-pgseal_redefine_failed(int sqlerrcode, const char *message)
-{
-	not_due();
-	return false;
-}
+const PgsealTableWork pgseal_reencryption = {"re-encrypt", no_step, no_table};
+const PgsealTableWork pgseal_redefinition = {"sign rows anew", no_step, no_table};
 
 void
 pgseal_rewrap_version(int64 id)
