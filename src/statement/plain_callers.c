@@ -71,16 +71,18 @@ pgseal_plain_caller(void)
  * Recognizing them
  */
 
+/* Asked of each function of a plan when its execution begins: nothing is copied */
 static bool
 is_in_library(HeapTuple function, const char *const *libraries, int number)
 {
 	bool		isnull;
 	Datum		probin = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_probin, &isnull);
-	char	   *library = isnull ? NULL : TextDatumGetCString(probin);
+	text	   *library = isnull ? NULL : DatumGetTextPP(probin);
 	bool		result = false;
 
 	for (int i = 0; library != NULL && i < number; i++)
-		result = result || strcmp(library, libraries[i]) == 0;
+		result = result || (VARSIZE_ANY_EXHDR(library) == strlen(libraries[i]) &&
+							memcmp(VARDATA_ANY(library), libraries[i], strlen(libraries[i])) == 0);
 	return result;
 }
 
@@ -106,29 +108,19 @@ is_printing_language(Oid language)
 }
 
 static bool
-prints_results(Oid oid)
+prints_results(HeapTuple function)
 {
 	/* With those of the languages, whose functions of DO they are */
 	static const char *const libraries[] = {
 		"$libdir/tablefunc", "$libdir/pgxml",
 		"$libdir/plperl", "$libdir/plpython3", "$libdir/pltcl"
 	};
-	HeapTuple	function;
-	Oid			language;
-	bool		result = false;
+	Oid			language = ((Form_pg_proc) GETSTRUCT(function))->prolang;
 
-	if (oid < FirstNormalObjectId || !OidIsValid(pgseal_extension_oid()))
-		return false;
-	function = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
-	if (!HeapTupleIsValid(function))
-		return false;
-	language = ((Form_pg_proc) GETSTRUCT(function))->prolang;
 	if (language == ClanguageId)
-		result = is_in_library(function, libraries, lengthof(libraries));
-	else if (language != INTERNALlanguageId && language != SQLlanguageId)
-		result = is_printing_language(language);
-	ReleaseSysCache(function);
-	return result;
+		return is_in_library(function, libraries, lengthof(libraries));
+	return language != INTERNALlanguageId && language != SQLlanguageId &&
+		is_printing_language(language);
 }
 
 /*
@@ -176,27 +168,33 @@ body_hides_when_inlined(Form_pg_proc form, const char *body)
 }
 
 static bool
-hides_when_inlined(Oid oid)
+hides_when_inlined(HeapTuple function)
+{
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(function);
+	Datum		body;
+	bool		isnull;
+
+	if (form->prolang != SQLlanguageId ||
+		form->pronamespace == PG_CATALOG_NAMESPACE || form->pronamespace == pgseal_internal_schema() ||
+		!heap_attisnull(function, Anum_pg_proc_prosqlbody, NULL))
+		return false;
+	body = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &isnull);
+	return body_hides_when_inlined(form, TextDatumGetCString(body));
+}
+
+/* Does one of the conditions hold for a function of a user's or an extension's? */
+static bool
+holds(Oid oid, bool (*condition) (HeapTuple function), bool (*other) (HeapTuple function))
 {
 	HeapTuple	function;
-	Form_pg_proc form;
-	bool		isnull;
-	bool		result = false;
+	bool		result;
 
 	if (oid < FirstNormalObjectId || !OidIsValid(pgseal_extension_oid()))
 		return false;
 	function = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(function))
 		return false;
-	form = (Form_pg_proc) GETSTRUCT(function);
-	if (form->prolang == SQLlanguageId &&
-		form->pronamespace != PG_CATALOG_NAMESPACE && form->pronamespace != pgseal_internal_schema() &&
-		heap_attisnull(function, Anum_pg_proc_prosqlbody, NULL))
-	{
-		Datum		body = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &isnull);
-
-		result = body_hides_when_inlined(form, TextDatumGetCString(body));
-	}
+	result = condition(function) || (other != NULL && other(function));
 	ReleaseSysCache(function);
 	return result;
 }
@@ -218,7 +216,7 @@ static bool
 plain_needs_fmgr_hook(Oid function)
 {
 	return (prev_needs_fmgr_hook != NULL && prev_needs_fmgr_hook(function)) ||
-		prints_results(function) || hides_when_inlined(function);
+		holds(function, prints_results, hides_when_inlined);
 }
 
 /* Also called for functions that have settings or are SECURITY DEFINER */
@@ -234,7 +232,7 @@ plain_fmgr_hook(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 	}
 	if (event == FHET_START)
 	{
-		bool		prints = prints_results(function->fn_oid);
+		bool		prints = holds(function->fn_oid, prints_results, NULL);
 
 		call->outer_caller = caller_nesting;
 		call->outer_handed = pgseal_handed;
