@@ -94,6 +94,13 @@ extern PgsealKey *pgseal_keyring_index(int32 key_hash, PgsealAccess access);
  */
 extern List *pgseal_keyring_index_versions(int32 key_hash);
 extern int	pgseal_keyring_num_index_versions(int32 key_hash);
+
+/*
+ * The server that wraps new versions of the key with this hash, InvalidOid when
+ * it is gone.  False: there is no such key.
+ */
+extern bool pgseal_keyring_find_server(int32 key_hash, Oid *out_server);
+
 extern PgsealKey *pgseal_keyring_index_version(int64 id, PgsealAccess access);
 
 /*

@@ -15,6 +15,7 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "foreign/foreign.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
@@ -41,14 +42,15 @@ typedef struct SealTarget
 	int64		id;
 } SealTarget;
 
-typedef struct IndexCount
+typedef struct KeyFacts
 {
 	int32		key_hash;		/* hash key: must be first */
-	int			num;			/* index key versions in use */
-} IndexCount;
+	int			num_index_versions; /* in use; -1: not asked yet */
+	Oid			server;			/* InvalidOid: not asked yet, or none */
+} KeyFacts;
 
 static HTAB *targets = NULL;	/* of SealTarget */
-static HTAB *index_counts = NULL;	/* of IndexCount */
+static HTAB *key_facts = NULL;	/* of KeyFacts */
 static PgsealLastKey last_sealed = {0};
 static PgsealLastKey last_index = {0};
 
@@ -116,8 +118,7 @@ validate_targets(void)
 
 	if (targets == NULL)
 	{
-		index_counts = pgseal_facts_make_table("pgseal index keys", sizeof(int32),
-											   sizeof(IndexCount));
+		key_facts = pgseal_facts_make_table("pgseal keys", sizeof(int32), sizeof(KeyFacts));
 		targets = pgseal_facts_make_table("pgseal seal targets",
 										  sizeof(int32) + sizeof(PgsealPurpose),
 										  sizeof(SealTarget));
@@ -125,7 +126,7 @@ validate_targets(void)
 	if (epoch != valid_in || hash_get_num_entries(targets) > PGSEAL_MAX_KEPT_FACTS)
 	{
 		pgseal_facts_empty_table(targets);
-		pgseal_facts_empty_table(index_counts);
+		pgseal_facts_empty_table(key_facts);
 		valid_in = epoch;
 	}
 	return epoch;
@@ -316,24 +317,60 @@ pgseal_keyring_index_versions(int32 key_hash)
 	return in_use;
 }
 
+/* Those of a key, as far as they were asked for; NULL: what was read in the epoch is overtaken */
+static KeyFacts *
+remember_facts(int32 key_hash, uint64 epoch)
+{
+	KeyFacts   *facts;
+	bool		found;
+
+	if (!pgseal_facts_hold(epoch))
+		return NULL;
+	facts = hash_search(key_facts, &key_hash, HASH_ENTER, &found);
+	if (!found)
+	{
+		facts->num_index_versions = -1;
+		facts->server = InvalidOid;
+	}
+	return facts;
+}
+
 /* Asked for with every plan, so remembered as a seal target is */
 int
 pgseal_keyring_num_index_versions(int32 key_hash)
 {
-	IndexCount *count;
-	bool		found;
 	uint64		epoch = validate_targets();
+	KeyFacts   *facts = hash_search(key_facts, &key_hash, HASH_FIND, NULL);
 	int			num;
 
-	count = hash_search(index_counts, &key_hash, HASH_FIND, NULL);
-	if (count != NULL)
-		return count->num;
+	if (facts != NULL && facts->num_index_versions >= 0)
+		return facts->num_index_versions;
 	num = list_length(pgseal_keyring_index_versions(key_hash));
-	if (!pgseal_facts_hold(epoch))
-		return num;
-	count = hash_search(index_counts, &key_hash, HASH_ENTER, &found);
-	count->num = num;
+	if ((facts = remember_facts(key_hash, epoch)) != NULL)
+		facts->num_index_versions = num;
 	return num;
+}
+
+/* Asked for by each plan of a table with an index, and by each that writes a token */
+bool
+pgseal_keyring_find_server(int32 key_hash, Oid *out_server)
+{
+	uint64		epoch = validate_targets();
+	KeyFacts   *facts = hash_search(key_facts, &key_hash, HASH_FIND, NULL);
+	PgsealKeyRow *key;
+
+	if (facts != NULL && OidIsValid(facts->server))
+	{
+		*out_server = facts->server;
+		return true;
+	}
+	key = pgseal_catalog_key(key_hash);
+	if (key == NULL)
+		return false;
+	*out_server = get_foreign_server_oid(key->server, true);
+	if ((facts = remember_facts(key_hash, epoch)) != NULL)
+		facts->server = *out_server;
+	return true;
 }
 
 /*

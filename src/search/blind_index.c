@@ -19,7 +19,6 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "foreign/foreign.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -67,10 +66,16 @@ check_owner(Argument *arg, Oid server)
 static void
 check_owner_of_key(Argument *arg, int32 key_hash)
 {
-	PgsealKeyRow *key = OidIsValid(arg->owner) && key_hash > 0 ? pgseal_catalog_key(key_hash) : NULL;
+	Oid			server;
 
-	if (key != NULL)
-		check_owner(arg, get_foreign_server_oid(key->server, false));
+	if (!OidIsValid(arg->owner) || key_hash <= 0 || !pgseal_keyring_find_server(key_hash, &server))
+		return;
+	if (!OidIsValid(server))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the foreign server of key \"%s\" does not exist",
+						pgseal_catalog_name(key_hash))));
+	check_owner(arg, server);
 }
 
 static Argument *

@@ -21,7 +21,6 @@
 #include "access/table.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_foreign_server.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -35,7 +34,7 @@
 
 #include "base/compat.h"
 #include "keys/catalog.h"
-#include "keys/facts.h"
+#include "keys/keyring.h"
 #include "sealed/access.h"
 #include "search/hashindex.h"
 #include "search/stored_expressions.h"
@@ -49,34 +48,6 @@ has_usage(Oid server)
 {
 	return OidIsValid(server) &&
 		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
-}
-
-/*
- * The server of a key; false where there is no such key.  Each plan asks, for each
- * index, mostly about the key that was asked about last.
- */
-static bool
-find_server(int32 hash, Oid *out_server)
-{
-	static uint64 last_epoch = 0;
-	static int32 last_hash;
-	static Oid	last_server;
-	uint64		epoch = pgseal_facts_epoch();
-	PgsealKeyRow *key;
-
-	if (epoch == last_epoch && hash == last_hash)
-	{
-		*out_server = last_server;
-		return true;
-	}
-	key = pgseal_catalog_key(hash);
-	if (key == NULL)
-		return false;
-	*out_server = get_foreign_server_oid(key->server, true);
-	last_epoch = pgseal_facts_hold(epoch) ? epoch : 0;
-	last_hash = hash;
-	last_server = *out_server;
-	return true;
 }
 
 /* What a column of any key holds may be of any server */
@@ -110,7 +81,7 @@ pgseal_may_use_key(int32 hash)
 	if (hash == PGSEAL_TYPMOD_NONE)
 		hash = pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY);
 	/* Nothing is sealed under a key that doesn't exist */
-	return !find_server(hash, &server) || has_usage(server);
+	return !pgseal_keyring_find_server(hash, &server) || has_usage(server);
 }
 
 static bool
