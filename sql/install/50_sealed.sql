@@ -28,7 +28,17 @@ CREATE OPERATOR CLASS sealed_plain_timestamp_ops DEFAULT FOR TYPE timestamp USIN
 CREATE OPERATOR CLASS sealed_plain_timestamptz_ops DEFAULT FOR TYPE timestamptz USING sealed AS
 	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 timestamptz_cmp(timestamptz, timestamptz);
 
+-- Minimum and maximum of a range of blocks, sealed: the classes are in 51_sealed_types.sql
+CREATE FUNCTION pgseal_internal.brin_opcinfo(internal) RETURNS internal
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_brin_opcinfo';
+CREATE FUNCTION pgseal_internal.brin_add_value(internal, internal, internal, internal) RETURNS bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_brin_add_value';
+CREATE FUNCTION pgseal_internal.brin_consistent(internal, internal, internal, int4) RETURNS bool
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_brin_consistent';
+CREATE FUNCTION pgseal_internal.brin_union(internal, internal, internal) RETURNS bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_brin_union';
+
 CREATE FUNCTION pgseal.verify_index(index regclass,
 	OUT leaves int8, OUT entries int8, OUT misplaced int8, OUT rows int8, OUT missing int8)
 LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'pgseal_verify_index';
-COMMENT ON FUNCTION pgseal.verify_index(regclass) IS 'opens all nodes of a sealed index and looks for the entry of every row';
+COMMENT ON FUNCTION pgseal.verify_index(regclass) IS 'opens all of a sealed index, or of BRIN on encrypted columns, and looks for every row in it';

@@ -402,4 +402,20 @@ extern int no_such_variable
 #define PGSEAL_RETURNING(stmt)	(&(stmt)->returningList)
 #endif
 
+/* Summaries of BRIN are read under a snapshot until 16, to see whether that is too old */
+#include "access/brin_revmap.h"
+#if PG_VERSION_NUM >= 170000
+#define pgseal_brin_revmap(index, out_pages_per_range) \
+	brinRevmapInitialize((index), (out_pages_per_range))
+#define pgseal_brin_get_tuple(revmap, block, buffer, out_offset, out_size) \
+	brinGetTupleForHeapBlock((revmap), (block), (buffer), (out_offset), (out_size), \
+							 BUFFER_LOCK_SHARE)
+#else
+#define pgseal_brin_revmap(index, out_pages_per_range) \
+	brinRevmapInitialize((index), (out_pages_per_range), NULL)
+#define pgseal_brin_get_tuple(revmap, block, buffer, out_offset, out_size) \
+	brinGetTupleForHeapBlock((revmap), (block), (buffer), (out_offset), (out_size), \
+							 BUFFER_LOCK_SHARE, NULL)
+#endif
+
 #endif							/* PGSEAL_COMPAT_H */

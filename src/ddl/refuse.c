@@ -235,6 +235,28 @@ check_index_expressions(HeapTuple index_row, char *name)
 	}
 }
 
+/* A sealed summary needs one key that dies with the values */
+static void
+check_brin_column(Form_pg_index index_form, int column)
+{
+	AttrNumber	attnum = index_form->indkey.values[column - 1];
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	if (attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a BRIN index of encrypted values is on columns, not on expressions")));
+	get_atttypetypmodcoll(index_form->indrelid, attnum, &type, &typmod, &collation);
+	(void) getBaseTypeAndTypmod(type, &typmod);
+	if (typmod <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a BRIN index cannot be on a column of any key"),
+				 errdetail("It would keep values after their key is destroyed.")));
+}
+
 static void
 check_index(Oid relation)
 {
@@ -271,6 +293,11 @@ check_index(Oid relation)
 		Oid			type;
 		int32		typmod;
 
+		if (class_form->relam == BRIN_AM_OID && pgseal_brin_is_our_class(classes->values[i - 1]))
+		{
+			check_brin_column(index_form, i);
+			continue;
+		}
 		/* What it stores, or what it makes that of */
 		if ((new_column(relation, i, &name, &type, &typmod) && pgseal_holds_encrypted(type)) ||
 			pgseal_holds_encrypted(get_opclass_input_type(classes->values[i - 1])))
@@ -283,8 +310,9 @@ check_index(Oid relation)
 }
 
 /*
- * BRIN, GIN and others have no operator classes for encrypted values, which PostgreSQL
- * would say without a hint at what has.
+ * GIN and others have no operator classes for encrypted values, and those of BRIN but
+ * for minimum and maximum don't take them, which PostgreSQL would say without a hint at
+ * what there is.
  */
 void
 pgseal_refuse_index(const IndexStmt *stmt)
@@ -300,14 +328,24 @@ pgseal_refuse_index(const IndexStmt *stmt)
 		IndexElem  *element = lfirst_node(IndexElem, lc);
 		Oid			type = element->name == NULL ? InvalidOid :
 			get_atttype(relation, get_attnum(relation, element->name));
+		Oid			opclass;
 
-		if (OidIsValid(type) && element->opclass == NIL && pgseal_type_by_oid(getBaseType(type)) != NULL &&
-			!OidIsValid(GetDefaultOpClass(type, method)))
+		if (!OidIsValid(type) || pgseal_type_by_oid(getBaseType(type)) == NULL)
+			continue;
+		opclass = element->opclass == NIL ? GetDefaultOpClass(type, method) :
+			get_opclass_oid(method, element->opclass, true);
+		if (element->opclass == NIL && !OidIsValid(opclass))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("access method \"%s\" cannot index encrypted column \"%s\"",
 							stmt->accessMethod, element->name),
 					 errhint("Use USING sealed (column).")));
+		if (method == BRIN_AM_OID && OidIsValid(opclass) && !pgseal_brin_is_our_class(opclass))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("operator class \"%s\" cannot index encrypted column \"%s\"",
+							NameListToString(element->opclass), element->name),
+					 errhint("Leave it out: BRIN keeps minimum and maximum of encrypted values, sealed.")));
 	}
 }
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * access.h
- *	  The access method "sealed", as the rest of pgseal sees it.
+ *	  The access method "sealed", and sealed BRIN, as the rest of pgseal sees them.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,6 +37,22 @@ extern int	pgseal_sealed_pending_pages(Relation relation);
  * how many.  The caller has a lock that admits writers at most.
  */
 extern uint32 pgseal_sealed_reseal(Relation relation);
+
+/* Is it a BRIN index with encrypted columns?  Then the same of its summaries. */
+extern bool pgseal_brin_is_ours(Relation index);
+extern uint32 pgseal_brin_reseal(Relation relation);
+
+/* Does PostgreSQL keep a minimum and maximum of this operator class sealed? */
+extern bool pgseal_brin_is_our_class(Oid opclass);
+
+struct PlannerInfo;
+struct IndexPath;
+
+/* amcostestimate of such an index */
+extern void pgseal_brin_cost_estimate(struct PlannerInfo *root, struct IndexPath *path,
+									  double loop_count, double *startup_cost,
+									  double *total_cost, double *selectivity,
+									  double *correlation, double *pages);
 
 extern void pgseal_sealed_init(void);
 

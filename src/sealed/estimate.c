@@ -7,7 +7,7 @@
  * index that the current user may use (the planner doesn't see others), going
  * down it to a constant tells how much lies before it.  The two ends of an
  * interval count once: the lower one with the share of all of it, the upper one
- * with 1.
+ * with 1.  Where there is no sealed index but BRIN, its summaries are asked.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +15,7 @@
 
 #include "access/genam.h"
 #include "access/stratnum.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -27,6 +28,7 @@
 
 #include "base/compat.h"
 #include "sealed/access.h"
+#include "sealed/brin.h"
 #include "sealed/sealed.h"
 #include "sealed/terms.h"
 #include "value/seal.h"
@@ -50,7 +52,7 @@ is_index_for(const IndexOptInfo *index, const Var *column, Oid operator)
 {
 	return index->nkeycolumns > 0 && index->indexkeys[0] == column->varattno &&
 		index->indpred == NIL && !index->hypothetical &&
-		pgseal_sealed_is_planned(index) &&
+		(pgseal_sealed_is_planned(index) || index->relam == BRIN_AM_OID) &&
 		(op_in_opfamily(operator, index->opfamily[0]) ||
 		 op_in_opfamily(get_commutator(operator), index->opfamily[0]));
 }
@@ -62,18 +64,24 @@ is_table_column(const VariableStatData *vardata)
 		vardata->rel->rtekind == RTE_RELATION;
 }
 
-/* The index whose first column it is; NULL when there is none */
+/* The index whose first column it is, rather a sealed one than BRIN; NULL: there is none */
 static IndexOptInfo *
 index_of(const VariableStatData *vardata, Oid operator)
 {
+	IndexOptInfo *found = NULL;
 	ListCell   *lc;
 
 	if (!is_table_column(vardata))
 		return NULL;
 	foreach(lc, vardata->rel->indexlist)
-		if (is_index_for(lfirst_node(IndexOptInfo, lc), (const Var *) vardata->var, operator))
-			return lfirst_node(IndexOptInfo, lc);
-	return NULL;
+	{
+		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
+
+		if (is_index_for(index, (const Var *) vardata->var, operator) &&
+			(found == NULL || found->relam == BRIN_AM_OID))
+			found = index;
+	}
+	return found;
 }
 
 /* May the current user open the constant, if it is sealed? */
@@ -92,8 +100,8 @@ may_open(const Const *constant)
 		pgseal_server_aclcheck(server, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
 }
 
-static Const *
-as_constant(PlannerInfo *root, Node *node)
+Const *
+pgseal_sealed_as_constant(PlannerInfo *root, Node *node)
 {
 	Node	   *value = IsA(node, Const) ? node : estimate_expression_value(root, node);
 
@@ -128,7 +136,7 @@ read_comparison(PlannerInfo *root, IndexOptInfo *index, const Node *column, Oid 
 		out_comparison->strategy > BTGreaterStrategyNumber ||
 		out_comparison->strategy == BTEqualStrategyNumber)
 		return false;
-	out_comparison->constant = as_constant(root, right);
+	out_comparison->constant = pgseal_sealed_as_constant(root, right);
 	return out_comparison->constant != NULL;
 }
 
@@ -193,6 +201,29 @@ share_before(PgsealSealedIndex *sealed, Relation relation, const Comparison *com
 	return sealed->columns[0].descending ? 1 - before : before;
 }
 
+/* The same by the summaries of a BRIN index */
+static double
+share_of_ranges(Relation relation, const Comparison *comparison, const Comparison *other)
+{
+	PgsealBrinCondition conditions[2];
+	double		ranges;
+	double		rows;
+
+	for (int i = 0; i < 2; i++)
+	{
+		const Comparison *end = i == 0 ? comparison : other;
+
+		if (end != NULL)
+			conditions[i] = (PgsealBrinCondition)
+		{
+			.attno = 1, .strategy = end->strategy, .type = end->constant->consttype,
+			.constant = end->constant->constvalue
+		};
+	}
+	pgseal_brin_estimate(relation, conditions, other == NULL ? 1 : 2, &ranges, &rows);
+	return rows;
+}
+
 static double
 share_of_interval(IndexOptInfo *index, const Comparison *comparison, const Comparison *other)
 {
@@ -205,9 +236,14 @@ share_of_interval(IndexOptInfo *index, const Comparison *comparison, const Compa
 	double		from = 0;
 	double		to = 1;
 
-	pgseal_sealed_get(&sealed, relation);
-	sealed.without_entries = true;
-	for (int i = 0; i < 2; i++)
+	if (index->relam == BRIN_AM_OID)
+		to = share_of_ranges(relation, comparison, other);
+	else
+	{
+		pgseal_sealed_get(&sealed, relation);
+		sealed.without_entries = true;
+	}
+	for (int i = 0; i < 2 && index->relam != BRIN_AM_OID; i++)
 	{
 		const Comparison *end = i == 0 ? comparison : other;
 
@@ -334,7 +370,7 @@ pgseal_matchsel(PG_FUNCTION_ARGS)
 	if (!get_restriction_variable(root, (List *) PG_GETARG_POINTER(2), PG_GETARG_INT32(3),
 								  &vardata, &other, &var_is_left))
 		PG_RETURN_FLOAT8(DEFAULT_MATCH_SEL);
-	constant = as_constant(root, other);
+	constant = pgseal_sealed_as_constant(root, other);
 	if (var_is_left && constant != NULL && is_table_column(&vardata))
 		foreach(lc, vardata.rel->indexlist)
 		{
@@ -374,7 +410,7 @@ pgseal_sealed_entries_read(PlannerInfo *root, IndexOptInfo *index, int column, N
 	relation = index_open(index->indexoid, NoLock);
 	pgseal_sealed_get(&sealed, relation);
 	index_close(relation, NoLock);
-	constant = as_constant(root, lsecond(condition->args));
+	constant = pgseal_sealed_as_constant(root, lsecond(condition->args));
 	if (sealed.columns[column].terms != PGSEAL_SEALED_WHOLE)
 	{
 		PgsealTermQuery query = {0};

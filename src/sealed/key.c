@@ -351,6 +351,16 @@ encode_terms(StringInfo out_key, const PgsealSealedColumn *column, Datum value, 
 }
 
 bool
+pgseal_sealed_encode_value(StringInfo out, const PgsealSealedColumn *column, Datum value)
+{
+	if (!open_value(column, &value))
+		return false;
+	append_value(out, column, value);
+	wipe_opened(column, value);
+	return true;
+}
+
+bool
 pgseal_sealed_encode(StringInfo out_key, const PgsealSealedIndex *index, Relation relation,
 					 const Datum *values, const bool *isnull)
 {
@@ -358,8 +368,6 @@ pgseal_sealed_encode(StringInfo out_key, const PgsealSealedIndex *index, Relatio
 		return encode_terms(out_key, &index->columns[0], values[0], isnull[0]);
 	for (int i = 0; i < index->num_columns; i++)
 	{
-		const PgsealSealedColumn *column = &index->columns[i];
-		Datum		value = values[i];
 		StringInfoData bytes;
 
 		if (isnull[i])
@@ -367,15 +375,13 @@ pgseal_sealed_encode(StringInfo out_key, const PgsealSealedIndex *index, Relatio
 			append_len(out_key, 0);
 			continue;
 		}
-		if (!open_value(column, &value))
-			return false;
 		initStringInfo(&bytes);
-		append_value(&bytes, column, value);
+		if (!pgseal_sealed_encode_value(&bytes, &index->columns[i], values[i]))
+			return false;
 		append_len(out_key, bytes.len + 1);
 		appendBinaryStringInfo(out_key, bytes.data, bytes.len);
 		pgseal_wipe(bytes.data, bytes.len);
 		pfree(bytes.data);
-		wipe_opened(column, value);
 	}
 	if (out_key->len > index->max_key_bytes)
 		ereport(ERROR,
@@ -400,9 +406,9 @@ compare_bytes(const uint8 *a, int a_len, const uint8 *b, int b_len)
 	return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
 }
 
-static int
-compare_values(const PgsealSealedColumn *column, const uint8 *a, int a_len,
-			   const uint8 *b, int b_len)
+int
+pgseal_sealed_compare_values(const PgsealSealedColumn *column, const uint8 *a, int a_len,
+							 const uint8 *b, int b_len)
 {
 	ValueBuffer a_buffer;
 	ValueBuffer b_buffer;
@@ -446,7 +452,7 @@ pgseal_sealed_compare(const PgsealSealedIndex *index, const uint8 *a, uint64 a_t
 			order = order_of_nulls(column, a_len < 0, b_len < 0);
 		else
 		{
-			order = compare_values(column, a, a_len, b, b_len);
+			order = pgseal_sealed_compare_values(column, a, a_len, b, b_len);
 			if (column->descending)
 				order = (order < 0) - (order > 0);
 		}

@@ -126,14 +126,21 @@ pgseal_sealed_key_of_bytes(const uint8 *sealed, int64 *out_key_version_id,
 	memcpy(out_generation, sealed + GENERATION, sizeof(*out_generation));
 }
 
+bool
+pgseal_sealed_try_open_bytes(PgsealAead *aead, uint8 *out_plain, const uint8 *sealed, size_t len,
+							 const uint8 *aad, size_t aad_len)
+{
+	return pgseal_aead_open(aead, out_plain, sealed + NONCE, sealed + TAG, aad, aad_len,
+							sealed + PGSEAL_SEALED_HEADER_BYTES, len);
+}
+
 uint8 *
 pgseal_sealed_open_bytes(const PgsealSealedIndex *index, BlockNumber block, PgsealAead *aead,
 						 const uint8 *sealed, size_t len, const uint8 *aad, size_t aad_len)
 {
 	uint8	   *plain = palloc(len);
 
-	if (!pgseal_aead_open(aead, plain, sealed + NONCE, sealed + TAG, aad, aad_len,
-						  sealed + PGSEAL_SEALED_HEADER_BYTES, len))
+	if (!pgseal_sealed_try_open_bytes(aead, plain, sealed, len, aad, aad_len))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("block %u of sealed index \"%s\" failed authentication", block,

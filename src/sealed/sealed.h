@@ -20,6 +20,7 @@
  *	 terms.h	parts of values as keys: trigrams, paths
  *	 vacuum.c	removing entries, sealing anew
  *	 verify.c	pgseal.verify_index()
+ *	 brin.h		operator classes of BRIN, whose summaries are sealed likewise
  *	 access.c	what PostgreSQL asks of an access method
  *
  * The tree is a B-link tree (Lehman and Yao 1981) with links to both sides: a
@@ -143,6 +144,14 @@ extern void pgseal_sealed_describe_column(PgsealSealedColumn *out_column, Relati
  */
 extern bool pgseal_sealed_encode(StringInfo out_key, const PgsealSealedIndex *index,
 								 Relation relation, const Datum *values, const bool *isnull);
+
+/* The same of one column's value, without its length */
+extern bool pgseal_sealed_encode_value(StringInfo out, const PgsealSealedColumn *column,
+									   Datum value);
+
+/* The order of two such values, ascending */
+extern int	pgseal_sealed_compare_values(const PgsealSealedColumn *column, const uint8 *a, int a_len,
+										 const uint8 *b, int b_len);
 
 extern int	pgseal_sealed_compare(const PgsealSealedIndex *index, const uint8 *a, uint64 a_tid,
 								  const uint8 *b, uint64 b_tid);
@@ -322,6 +331,10 @@ extern uint8 *pgseal_sealed_open_bytes(const PgsealSealedIndex *index, BlockNumb
 									   PgsealAead *aead, const uint8 *sealed, size_t len,
 									   const uint8 *aad, size_t aad_len);
 
+/* The same into the caller's len bytes; false when they are not authentic */
+extern bool pgseal_sealed_try_open_bytes(PgsealAead *aead, uint8 *out_plain, const uint8 *sealed,
+										 size_t len, const uint8 *aad, size_t aad_len);
+
 /* Writes a header and len bytes */
 extern void pgseal_sealed_seal_bytes(uint8 *out_sealed, const PgsealSealedSealer *sealer,
 									 const uint8 *plain, size_t len, const uint8 *aad,
@@ -373,6 +386,9 @@ extern PgsealSealedNode *pgseal_sealed_read(const PgsealSealedIndex *index, Rela
 /* The same; NULL when the node's key isn't at hand.  Asks nobody for it. */
 extern PgsealSealedNode *pgseal_sealed_peek(const PgsealSealedIndex *index, Relation relation,
 											uint32 id);
+
+/* The version of the key's index key that seals now */
+extern int64 pgseal_sealed_sealing_version(int32 key_hash);
 
 /* Makes the sealer ready and reserves num seals; no lock may be held */
 extern PgsealSealedSealer pgseal_sealed_sealer(PgsealSealedIndex *index, Relation relation,
@@ -493,9 +509,13 @@ extern bool pgseal_sealed_make_argument(PgsealSealedProbe *out_probe,
  * estimate.c
  */
 
+struct Const;
 struct PlannerInfo;
 struct IndexOptInfo;
 struct Node;
+
+/* What an argument will be, if that is known and the current user may open it; or NULL */
+extern struct Const *pgseal_sealed_as_constant(struct PlannerInfo *root, struct Node *node);
 
 /*
  * Entries that a search reads because of a condition on a column besides those of

@@ -606,15 +606,15 @@ reserve_seals(PgsealSealedIndex *index, Relation relation, uint32 num)
  * The newest index key version, but for one that this transaction has made: what
  * is sealed stays when it rolls back.
  */
-static int64
-sealing_version(const PgsealSealedIndex *index)
+int64
+pgseal_sealed_sealing_version(int32 key_hash)
 {
-	int64		newest = pgseal_keyring_index(index->key_hash, PGSEAL_ACCESS_INTERNAL)->id;
+	int64		newest = pgseal_keyring_index(key_hash, PGSEAL_ACCESS_INTERNAL)->id;
 	ListCell   *lc;
 
-	if (pgseal_keyring_num_index_versions(index->key_hash) < 2)
+	if (pgseal_keyring_num_index_versions(key_hash) < 2)
 		return newest;
-	foreach(lc, pgseal_keyring_index_versions(index->key_hash))
+	foreach(lc, pgseal_keyring_index_versions(key_hash))
 	{
 		PgsealVersionRow *version = lfirst(lc);
 
@@ -633,7 +633,7 @@ pgseal_sealed_sealer(PgsealSealedIndex *index, Relation relation, uint32 num)
 		reserve_seals(index, relation, num);
 	index->seals_left -= num;
 	pgseal_sealed_remember(index, relation);
-	sealer.key_version_id = sealing_version(index);
+	sealer.key_version_id = pgseal_sealed_sealing_version(index->key_hash);
 	sealer.generation = index->generation;
 	sealer.aead = pgseal_sealed_node_key(index, sealer.key_version_id, sealer.generation);
 	return sealer;

@@ -5,7 +5,8 @@
  *
  * Each level is walked from end to end, and nodes that no walk comes to are opened as
  * well: what VACUUM will open opens.  Then the entries are read into a hash table, and
- * each row's are looked for there, which costs less than a descent for each.
+ * each row's are looked for there, which costs less than a descent for each.  Of a
+ * BRIN index, each row is compared with the bounds of its range (brin_ranges.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -30,6 +31,7 @@
 #include "base/compat.h"
 #include "base/random.h"
 #include "sealed/access.h"
+#include "sealed/brin.h"
 #include "sealed/sealed.h"
 #include "sealed/terms.h"
 
@@ -298,6 +300,42 @@ check_all_rows(Findings *findings, Relation heap)
 		check_rows(findings, heap, info);
 }
 
+/* Of BRIN: summaries, those that bound something, and rows that they don't cover */
+static void
+verify_ranges(Findings *findings, Relation heap)
+{
+	PgsealBrinFindings ranges;
+
+	pgseal_brin_verify(&ranges, heap, findings->relation);
+	findings->nodes = ranges.summaries;
+	findings->entries = ranges.bounded;
+	findings->misplaced = ranges.misplaced;
+	findings->rows = ranges.rows;
+	findings->missing = ranges.missing;
+}
+
+/* False when the current user may not open what is in it (pgseal.on_denied) */
+static bool
+verify(Findings *findings, Relation heap)
+{
+	if (pgseal_brin_is_ours(findings->relation))
+	{
+		if (!pgseal_brin_check_access(findings->relation))
+			return false;
+		verify_ranges(findings, heap);
+		return true;
+	}
+	pgseal_sealed_get(&findings->index, findings->relation);
+	if (!pgseal_sealed_check_access(&findings->index))
+		return false;
+	findings->row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal verify row",
+												  ALLOCSET_DEFAULT_SIZES);
+	pgseal_pending_visit(&findings->index, findings->relation, count_pending, findings);
+	check_nodes(findings);
+	check_all_rows(findings, heap);
+	return true;
+}
+
 Datum
 pgseal_verify_index(PG_FUNCTION_ARGS)
 {
@@ -319,8 +357,9 @@ pgseal_verify_index(PG_FUNCTION_ARGS)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(heap_id));
 	heap = table_open(heap_id, AccessShareLock);
 	findings.relation = index_open(relid, AccessShareLock);
-	if (!pgseal_sealed_is_method(findings.relation->rd_rel->relam) ||
-		findings.relation->rd_rel->relkind != RELKIND_INDEX)
+	if (findings.relation->rd_rel->relkind != RELKIND_INDEX ||
+		(!pgseal_sealed_is_method(findings.relation->rd_rel->relam) &&
+		 !pgseal_brin_is_ours(findings.relation)))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a sealed index", RelationGetRelationName(findings.relation))));
@@ -329,15 +368,8 @@ pgseal_verify_index(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"%s\" is not valid", RelationGetRelationName(findings.relation)),
 				 errhint("Drop it, or build it anew with REINDEX INDEX CONCURRENTLY.")));
-	pgseal_sealed_get(&findings.index, findings.relation);
-	if (!pgseal_sealed_check_access(&findings.index))
+	if (!verify(&findings, heap))
 		PG_RETURN_NULL();
-	findings.row_context = AllocSetContextCreate(CurrentMemoryContext, "pgseal verify row",
-												 ALLOCSET_DEFAULT_SIZES);
-
-	pgseal_pending_visit(&findings.index, findings.relation, count_pending, &findings);
-	check_nodes(&findings);
-	check_all_rows(&findings, heap);
 	index_close(findings.relation, NoLock);
 	table_close(heap, NoLock);
 

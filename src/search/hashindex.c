@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hashindex.c
- *	  Who may use a hash index or a sealed index on encrypted values.
+ *	  Who may use a hash index, a sealed index or BRIN on encrypted values.
  *
  * The upkeep of a hash index asks its owner for the privilege (type/compare.c), and a scan calls
  * the same support function: it would answer "no such row" where the value is
@@ -9,7 +9,7 @@
  * planner does not get to see the index when the current user may not open
  * what the column's key seals.  Such a plan is made anew for another role, and
  * for the same one when the server's privileges change.  A sealed index asks
- * before it looks for anything; but it need not be asked.  Nor are hash partitions
+ * before it looks for anything, and so does BRIN; but they need not be asked.  Nor are hash partitions
  * pruned for such a user.
  *
  *-------------------------------------------------------------------------
@@ -117,16 +117,30 @@ hidden_tokens_walker(Node *node, void *context)
 }
 
 /*
- * The first column of an index that is encrypted, or -1.  All of them are under one
- * key; an index of arrays hashes their elements with the check.
+ * Is a column of the index encrypted, and may the current user not open it?  An index
+ * of arrays hashes their elements with the check.
  */
-static int
-encrypted_column(const IndexOptInfo *index)
+static bool
+has_denied_column(PlannerInfo *root, Oid relation, const IndexOptInfo *index)
+{
+	for (int i = 0; i < index->nkeycolumns; i++)
+	{
+		if (pgseal_type_by_oid(index->opcintype[i]) == NULL)
+			continue;
+		root->glob->dependsOnRole = true;
+		if (!may_use(relation, index->indexkeys[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_encrypted_column(const IndexOptInfo *index)
 {
 	for (int i = 0; i < index->nkeycolumns; i++)
 		if (pgseal_type_by_oid(index->opcintype[i]) != NULL)
-			return i;
-	return -1;
+			return true;
+	return false;
 }
 
 /*
@@ -168,7 +182,6 @@ hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, Rel
 	foreach(lc, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
-		int			column = encrypted_column(index);
 		bool		has_tokens = false;
 		bool		hidden = hidden_tokens_walker((Node *) index->indexprs, &has_tokens) ||
 			hidden_tokens_walker((Node *) index->indpred, &has_tokens);
@@ -180,11 +193,13 @@ hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, Rel
 			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
 			continue;
 		}
-		if (column < 0 || (index->relam != HASH_AM_OID && !pgseal_sealed_is_planned(index)))
+		if (index->relam != HASH_AM_OID && index->relam != BRIN_AM_OID &&
+			!pgseal_sealed_is_planned(index))
 			continue;
-		root->glob->dependsOnRole = true;
-		if (!may_use(relation, index->indexkeys[column]))
+		if (has_denied_column(root, relation, index))
 			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
+		else if (index->relam == BRIN_AM_OID && has_encrypted_column(index))
+			index->amcostestimate = pgseal_brin_cost_estimate;
 	}
 }
 

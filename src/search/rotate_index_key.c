@@ -8,8 +8,8 @@
  *	 1. rotate_index_key(): from its commit on, tokens are made under the new
  *		version, and lookups search for tokens of both.
  *	 2. Old tokens go: indexes by REINDEX INDEX CONCURRENTLY, generated columns
- *		by updating the rows.  (Sealed indexes hold none; step 3 seals their nodes
- *		anew.)
+ *		by updating the rows.  (Sealed indexes and BRIN hold none; step 3 seals their
+ *		nodes and summaries anew.)
  *	 3. retire_index_key() sees that none is left, and destroys the old version.
  *
  * No lookup may miss: whoever has planned with one version in mind, or would
@@ -445,10 +445,10 @@ check_generated_column(Relation table, AttrNumber attnum, int current)
 }
 
 /*
- * Sealed indexes are rewritten node by node, beside those who use them: since
- * step 1 nobody seals under the old version any more.  One that isn't ready, as CREATE
- * INDEX CONCURRENTLY leaves it when it is broken off, is never read, and is built anew
- * before it is: there may be nothing in it yet.
+ * Sealed indexes are rewritten node by node, BRIN summary by summary, beside those who
+ * use them: since step 1 nobody seals under the old version any more.  One that isn't
+ * ready, as CREATE INDEX CONCURRENTLY leaves it when it is broken off, is never read,
+ * and is built anew before it is: there may be nothing in it yet.
  */
 static void
 reseal_indexes(Relation table)
@@ -459,9 +459,12 @@ reseal_indexes(Relation table)
 	{
 		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
 
-		if (index->rd_rel->relkind == RELKIND_INDEX && index->rd_index->indisready &&
-			pgseal_sealed_is_method(index->rd_rel->relam))
+		if (index->rd_rel->relkind != RELKIND_INDEX || !index->rd_index->indisready)
+			 /* nothing to do */ ;
+		else if (pgseal_sealed_is_method(index->rd_rel->relam))
 			(void) pgseal_sealed_reseal(index);
+		else if (pgseal_brin_is_ours(index))
+			(void) pgseal_brin_reseal(index);
 		index_close(index, NoLock);
 	}
 }
