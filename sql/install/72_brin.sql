@@ -10,7 +10,7 @@ DECLARE
 	command text;
 BEGIN
 	FOR command IN
-		SELECT pg_catalog.format('ALTER OPERATOR FAMILY %s USING brin ADD OPERATOR %s OPERATOR(%I.%s) (%s, %s)',
+		SELECT pg_catalog.format('ALTER OPERATOR FAMILY %s USING brin ADD OPERATOR %s %I.%s (%s, %s)',
 			pg_catalog.regexp_replace(f.opfname, '_ops$', '_minmax_ops'), o.amopstrategy, n.nspname, p.oprname,
 			pg_catalog.format_type(p.oprleft, NULL), pg_catalog.format_type(p.oprright, NULL))
 		FROM pg_catalog.pg_opfamily f, pg_catalog.pg_amop o, pg_catalog.pg_operator p, pg_catalog.pg_namespace n,

@@ -83,7 +83,7 @@ extern void pgseal_convert_check_lengths(const PgsealConversion *conversion);
 typedef enum PgsealNewIndex
 {
 	PGSEAL_NO_NEW_INDEX,		/* it stays, or is in the way */
-	PGSEAL_NEW_HASH_INDEX,
+	PGSEAL_NEW_LIKE_INDEX,		/* of the same access method */
 	PGSEAL_NEW_BLIND_INDEX,
 	PGSEAL_NEW_SEALED_INDEX,
 	PGSEAL_NEW_BTREE_OF_TOKENS, /* a btree, instead of a blind index, */

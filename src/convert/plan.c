@@ -19,6 +19,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -65,17 +66,26 @@ pgseal_convert_is_for_patterns(Relation index)
 		index->rd_opfamily[0] == TEXT_PATTERN_BTREE_FAM_OID;
 }
 
+/* By the default class of its column, as that of the new type will be */
+static bool
+is_default_brin(Relation index)
+{
+	return index->rd_rel->relam == BRIN_AM_OID &&
+		index->rd_opfamily[0] == get_opclass_family(GetDefaultOpClass(index->rd_opcintype[0],
+																	  BRIN_AM_OID));
+}
+
 /*
  * A btree that is not unique keeps its order, in a sealed index; a unique one becomes
- * a blind index.  Hash indexes stay what they are.
+ * a blind index.  Hash indexes and BRIN stay what they are.
  */
 static PgsealNewIndex
 new_encrypted_index(const PgsealConversion *conversion, Relation index)
 {
 	if (index->rd_index->indkey.values[0] != conversion->attnum)
 		return PGSEAL_NO_NEW_INDEX;
-	if (index->rd_rel->relam == HASH_AM_OID)
-		return PGSEAL_NEW_HASH_INDEX;
+	if (index->rd_rel->relam == HASH_AM_OID || is_default_brin(index))
+		return PGSEAL_NEW_LIKE_INDEX;
 	if (index->rd_rel->relam != BTREE_AM_OID)
 		return PGSEAL_NO_NEW_INDEX;
 	return index->rd_index->indisunique || index->rd_opcintype[0] == JSONBOID ?
@@ -93,8 +103,8 @@ new_plain_index(const PgsealConversion *conversion, Relation index)
 			PGSEAL_NEW_BTREE_OF_TOKENS : PGSEAL_NO_NEW_INDEX;
 	if (attnum != conversion->attnum)
 		return PGSEAL_NO_NEW_INDEX;
-	if (index->rd_rel->relam == HASH_AM_OID)
-		return PGSEAL_NEW_HASH_INDEX;
+	if (index->rd_rel->relam == HASH_AM_OID || is_default_brin(index))
+		return PGSEAL_NEW_LIKE_INDEX;
 	return pgseal_sealed_is_method(index->rd_rel->relam) && pgseal_sealed_is_ordered(index) ?
 		PGSEAL_NEW_BTREE : PGSEAL_NO_NEW_INDEX;
 }
