@@ -90,6 +90,7 @@ _PG_init(void)
 	pgseal_refuse_init();
 	pgseal_hashindex_init();
 	pgseal_sealed_init();
+	pgseal_brin_init();
 	pgseal_redact_init();
 	pgseal_redact_tokens_init();
 	pgseal_sort_spill_init();

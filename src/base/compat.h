@@ -418,4 +418,18 @@ extern int no_such_variable
 							 BUFFER_LOCK_SHARE, NULL)
 #endif
 
+/* What a statement needs on its relations: in the range table until 15 */
+#if PG_VERSION_NUM >= 160000
+#include "parser/parse_relation.h"
+#define PGSEAL_CHECK_PERMS_ARGS	List *range_table, List *permissions, bool report
+#define PGSEAL_CHECK_PERMS_CALL	range_table, permissions, report
+#define PGSEAL_CHECK_PERMS_LIST	permissions
+typedef RTEPermissionInfo PgsealPermissions;
+#else
+#define PGSEAL_CHECK_PERMS_ARGS	List *range_table, bool report
+#define PGSEAL_CHECK_PERMS_CALL	range_table, report
+#define PGSEAL_CHECK_PERMS_LIST	range_table
+typedef RangeTblEntry PgsealPermissions;
+#endif
+
 #endif							/* PGSEAL_COMPAT_H */

@@ -47,6 +47,7 @@
 
 #include "base/compat.h"
 #include "convert/convert.h"
+#include "sealed/access.h"
 #include "value/seal.h"
 
 /* Finding rows of a table by their primary key */
@@ -226,6 +227,7 @@ mover_begin(Mover *mover, const PgsealConversion *conversion)
 	mover->estate = CreateExecutorState();
 	mover->result_rel = makeNode(ResultRelInfo);
 	InitResultRelInfo(mover->result_rel, mover->copy.rel, 0, NULL, 0);
+	pgseal_brin_watch_table(RelationGetRelid(mover->copy.rel));
 	ExecOpenIndices(mover->result_rel, false);
 	mover->resigner = pgseal_convert_resigner(conversion, mover->table.rel, mover->copy.rel);
 	mover->converted = MakeSingleTupleTableSlot(RelationGetDescr(mover->copy.rel),

@@ -48,6 +48,7 @@
 #include "base/spi_query.h"
 #include "keys/keyring.h"
 #include "life/reencrypt_table.h"
+#include "sealed/access.h"
 #include "signed/ledger.h"
 #include "signed/signing.h"
 #include "value/seal.h"
@@ -385,6 +386,7 @@ begin_replacing(Replacer *replacer, Relation rel, PgsealBatchResult *result)
 	replacer->result_rel = makeNode(ResultRelInfo);
 	/* No range table entry: nothing here asks which columns the user may see */
 	InitResultRelInfo(replacer->result_rel, rel, 0, NULL, 0);
+	pgseal_brin_watch_table(RelationGetRelid(rel));
 	ExecOpenIndices(replacer->result_rel, false);
 	replacer->locked = table_slot_create(rel, NULL);
 	replacer->renewed = table_slot_create(rel, NULL);

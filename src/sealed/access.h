@@ -45,6 +45,12 @@ extern uint32 pgseal_brin_reseal(Relation relation);
 /* Does PostgreSQL keep a minimum and maximum of this operator class sealed? */
 extern bool pgseal_brin_is_our_class(Oid opclass);
 
+/*
+ * Before rows are written into a table, and its partitions, other than by a statement:
+ * then such an index has its keys before it locks a block (brin_insert.c)
+ */
+extern void pgseal_brin_watch_table(Oid table);
+
 struct PlannerInfo;
 struct IndexPath;
 
@@ -55,5 +61,6 @@ extern void pgseal_brin_cost_estimate(struct PlannerInfo *root, struct IndexPath
 									  double *correlation, double *pages);
 
 extern void pgseal_sealed_init(void);
+extern void pgseal_brin_init(void);
 
 #endif							/* PGSEAL_SEALED_ACCESS_H */

@@ -199,6 +199,9 @@ add_value(BrinDesc *desc, BrinValues *column, Datum value)
 	PgsealBounds stored = {0};
 	bool		changed;
 
+	if (!pgseal_brin_may_ask())
+		pgseal_brin_watch(desc->bd_index);
+
 	/* What can't be opened here and now may not hold for the value: nothing is known any more */
 	if (!column->bv_allnulls && bounds == NULL &&
 		!pgseal_brin_open(&stored, ours, desc->bd_index, column->bv_values[0]))

@@ -13,10 +13,12 @@
  *	 brin_ranges.c	ranges of an index, one after the other: sealing anew,
  *					verifying, estimates
  *	 brin_cost.c	what a search costs
+ *	 brin_insert.c	keys, before an insertion locks a block
  *
  * PostgreSQL calls addValue for an insertion while it holds the lock of the
- * summary's block, when nobody may be asked for a key.  What cannot be opened then
- * makes the range one of which nothing is known; it is always looked at.
+ * summary's block, when nobody may be asked for a key: they are made ready before.
+ * What cannot be opened all the same, as its key was destroyed, makes the range one of
+ * which nothing is known; it is always looked at.
  *
  *-------------------------------------------------------------------------
  */
@@ -100,6 +102,13 @@ extern bool pgseal_brin_open(PgsealBounds *out_bounds, const PgsealBrinColumn *c
 
 /* Is it under another version of the index key than that which seals now? */
 extern bool pgseal_brin_is_stale(const PgsealBrinColumn *column, Datum summary);
+
+/*
+ * brin_insert.c
+ */
+
+/* From now on insertions into this index have their keys before they lock a block */
+extern void pgseal_brin_watch(Relation index);
 
 /*
  * brin_ranges.c

@@ -21,6 +21,7 @@
 #include "base/as_owner.h"
 #include "base/compat.h"
 #include "base/scan_rows.h"
+#include "sealed/access.h"
 #include "signed/ledger.h"
 #include "signed/sign_rows.h"
 
@@ -121,6 +122,7 @@ pgseal_sign_rows(Relation rel, const PgsealSigning *old, const PgsealSigning *ne
 	replacer.estate = CreateExecutorState();
 	replacer.result_rel = makeNode(ResultRelInfo);
 	InitResultRelInfo(replacer.result_rel, rel, 0, NULL, 0);
+	pgseal_brin_watch_table(RelationGetRelid(rel));
 	ExecOpenIndices(replacer.result_rel, false);
 	replacer.renewed = table_slot_create(rel, NULL);
 	initStringInfo(&replacer.body);
