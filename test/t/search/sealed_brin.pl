@@ -95,7 +95,7 @@ sub same_answers
 }
 
 $node->backup('base');
-my $standby = SealedNode->from_backup('sealed_brin_standby', $node, 'base', has_streaming => 1);
+my $standby = SealedNode->from_backup('sealed_brin_standby', $node, 'base', has_streaming => 1, conf => "pgseal.keyring_file = '" . $node->keyring . "'");
 my %values_of;
 
 for my $type (@types)
@@ -177,6 +177,40 @@ for (my $at = 8192; $at + 40 <= length $file; $at++)
 is($repeated, 0, 'equal ranges look different');
 
 #
+# By several processes, which PostgreSQL does from 17 on; into another database; by
+# autovacuum's workers
+#
+
+my ($code, $built, $building) = $node->psql('postgres', <<'SQL');
+ALTER TABLE disk SET (parallel_workers = 2);
+SET client_min_messages = debug1;
+CREATE INDEX disk_parallel ON disk USING brin (v) WITH (pages_per_range = 1);
+RESET client_min_messages;
+SELECT leaves = entries, leaves > 10, misplaced, rows, missing FROM pgseal.verify_index('disk_parallel');
+SQL
+is($built, 't|t|0|3000|0', 'built by several processes');
+like($building, $node->pg_version < 17 ? qr/disk_parallel" on table "disk" serially/ : qr/disk_parallel" on table "disk" with request for 2 parallel workers/, 'they are several');
+$node->safe_psql('postgres', 'DROP INDEX disk_parallel');
+
+
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->command_ok([ 'pg_dump', '-f', $node->basedir . '/dump', $node->connstr('postgres') ], 'dump');
+$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $node->basedir . '/dump', $node->connstr('restored') ], 'it restores');
+is($node->safe_psql('restored', "SELECT leaves = entries, misplaced, rows, missing FROM pgseal.verify_index('disk_v')"), 't|0|3000|0', 'restored: every row is within its range');
+is($node->safe_psql('restored', "SET enable_seqscan = off; SELECT count(*) FROM disk WHERE v > 'lingonberry'"), '1500', 'restored: found');
+
+$node->append_conf('postgresql.conf', "autovacuum = on\nautovacuum_naptime = 1s\n");
+$node->reload;
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE by_itself (id int, v encrypted_int4);
+CREATE INDEX by_itself_v ON by_itself USING brin (v) WITH (pages_per_range = 1, autosummarize = on);
+INSERT INTO by_itself SELECT g, g FROM generate_series(1, 1000) g;
+SQL
+ok($node->poll_query_until('postgres', "SELECT leaves > 3 AND leaves = entries AND missing = 0 FROM pgseal.verify_index('by_itself_v')"), 'autosummarize');
+$node->append_conf('postgresql.conf', "autovacuum = off\n");
+$node->reload;
+
+#
 # Another index key while rows come; a crash; a standby
 #
 
@@ -189,7 +223,7 @@ SELECT brin_summarize_new_values('turned_v');
 SQL
 my $script = $node->basedir . '/load.sql';
 append_to_file($script, "\\set r random(1, 100000)\nINSERT INTO turned VALUES (:r, :r, :r);\nUPDATE turned SET p = :r, v = :r WHERE id = 1 + :r % 5000;\n");
-my $load = IPC::Run::start([ 'pgbench', '-n', '-c', '2', '-T', '600', '-f', $script, '-d', $node->connstr('postgres') ], '>', \my $load_out, '2>', \my $load_err);
+my $load = IPC::Run::start([ 'pgbench', '-n', '-c', '2', '-T', '600', '-f', $script, $node->connstr('postgres') ], '>', \my $load_out, '2>', \my $load_err);
 $node->poll_query_until('postgres', 'SELECT count(*) > 5020 FROM turned') or die 'no load';
 for my $round (1 .. 2)
 {
@@ -200,9 +234,25 @@ for my $round (1 .. 2)
 	$node->safe_psql('postgres', "SELECT pgseal.retire_index_key('turned')");
 	is($node->safe_psql('postgres', "SELECT misplaced, missing FROM pgseal.verify_index('turned_v')"), '0|0', "round $round: the new one alone");
 }
+# Keys that nobody has at hand: what is inserted after a start asks for them before it locks a block
+my @cold = qw(inserted updated copied parted rewritten);
+$node->safe_psql('postgres', <<SQL) for @cold;
+SELECT pgseal.create_key('$_');
+CREATE TABLE $_ (id int, v encrypted_int4('$_')) @{[ $_ eq 'parted' ? "PARTITION BY RANGE (id); CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (99)" : '' ]};
+CREATE INDEX ${_}_v ON $_ USING brin (v);
+INSERT INTO $_ VALUES (1, 1), (2, 2);
+SELECT brin_summarize_new_values(CASE '$_' WHEN 'parted' THEN 'parted_1_v_idx' ELSE '${_}_v' END);
+SELECT pgseal.rotate_key('$_');
+SQL
 $node->stop('immediate');
 $load->finish;
 $node->start;
+$node->safe_psql('postgres', $_) for (
+	'INSERT INTO inserted VALUES (3, 300)', 'UPDATE updated SET id = id + 1', "COPY copied FROM PROGRAM 'printf \"3\\t300\\n\"'",
+	'INSERT INTO parted VALUES (3, 300)');
+$node->poll_query_until('postgres', 'SELECT bool_and((pgseal.inspect(v)).current) FROM rewritten') or die 'the worker has not re-encrypted it';
+is($node->safe_psql('postgres', "SELECT leaves = entries, misplaced, missing FROM pgseal.verify_index('" . ($_ eq 'parted' ? 'parted_1_v_idx' : "${_}_v") . "')"),
+	't|0|0', "$_: bounds, without keys at hand") for @cold;
 is($node->safe_psql('postgres', "SELECT misplaced, missing FROM pgseal.verify_index('turned_v')"), '0|0', 'after a crash');
 same_answers('after a crash', $node, 'int4', 'turned', 1 .. 100, 99000 .. 99100);
 $node->wait_for_catchup($standby, 'replay', $node->lsn('write'));
