@@ -8,6 +8,7 @@ BEGIN
 	END LOOP;
 END $$;
 SET timezone = 'UTC';
+SET datestyle = 'ISO, MDY';
 SELECT pgseal.create_key('brin_a');
 CREATE TABLE log (id int, created encrypted_timestamptz('brin_a'), amount encrypted_int4, d encrypted_date, name encrypted_text COLLATE "C", plain int);
 INSERT INTO log SELECT g, timestamptz '2024-01-01' + g * interval '1 minute', g, date '2024-01-01' + g / 100, CASE WHEN g % 7 > 0 THEN 'n' || lpad(g::text, 6, '0') END, g FROM generate_series(1, 20000) g;
