@@ -49,7 +49,7 @@ pace(1024, 0);
 append_to_file("$dir/write.sql", q{\set id random(1, 4000)
 UPDATE t SET v = v || 'x', n = n + 1 WHERE id = :id;
 });
-my $bench = IPC::Run::start([ 'pgbench', '-n', '-f', "$dir/write.sql", '-c', '2', '-T', '4', '-d', $node->connstr('postgres') ], '>', \my $bench_out, '2>', \my $bench_err);
+my $bench = IPC::Run::start([ 'pgbench', '-n', '-f', "$dir/write.sql", '-c', '2', '-T', '4', $node->connstr('postgres') ], '>', \my $bench_out, '2>', \my $bench_err);
 $node->query('postgres', q{SET client_min_messages = error; CALL pgseal.encrypt_column('t', 'v')});
 $bench->finish;
 unlike($bench_err, qr/ERROR/, 'writers go on');

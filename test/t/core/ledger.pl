@@ -62,7 +62,7 @@ append_to_file("$dir/look.sql", q{SELECT 1 / (count(*) = 2)::int FROM (
 });
 append_to_file("$dir/digest.sql", q{SELECT pgseal.ledger_digest('hot'); SELECT pg_sleep(0.2);
 });
-my @load = map { IPC::Run::start([ 'pgbench', '-n', '-f', "$dir/$_->[0].sql", '-c', $_->[1], '-T', 6, '--max-tries=1000', '-d', $node->connstr('postgres') ],
+my @load = map { IPC::Run::start([ 'pgbench', '-n', '-f', "$dir/$_->[0].sql", '-c', $_->[1], '-T', 6, '--max-tries=1000', $node->connstr('postgres') ],
 	'>', \$_->[2], '2>', \$_->[3]) } my @jobs = ([ 'write', 4 ], [ 'look', 1 ], [ 'digest', 1 ]);
 $_->finish for @load;
 for my $job (@jobs)

@@ -186,7 +186,7 @@ my @load;
 sub load
 {
 	my ($bench_out, $bench_err) = ('', '');
-	@load = (IPC::Run::start([ 'pgbench', '-n', '-f', "$dir/write.sql", '-c', '3', '-T', '20', '-d', $node->connstr('postgres') ], '>', \$bench_out, '2>', \$bench_err), \$bench_out, \$bench_err);
+	@load = (IPC::Run::start([ 'pgbench', '-n', '-f', "$dir/write.sql", '-c', '3', '-T', '20', $node->connstr('postgres') ], '>', \$bench_out, '2>', \$bench_err), \$bench_out, \$bench_err);
 	return;
 }
 load();

@@ -168,7 +168,7 @@ SELECT count(*) FROM busy;
 INSERT INTO busy VALUES (:b, 1, 1) ON CONFLICT (id) DO UPDATE SET n = busy.n + excluded.n;
 COMMIT;
 });
-my $bench = IPC::Run::start([ 'pgbench', '-n', '-f', "$dir/bench.sql", '-c', '4', '-T', '5', '--max-tries=1000', '-d', $node->connstr('origin') ],
+my $bench = IPC::Run::start([ 'pgbench', '-n', '-f', "$dir/bench.sql", '-c', '4', '-T', '5', '--max-tries=1000', $node->connstr('origin') ],
 	'>', \my $bench_out, '2>', \my $bench_err);
 $bench->finish;
 unlike($bench_err, qr/ERROR:  (?!could not serialize|deadlock)/, 'no false alarm');
