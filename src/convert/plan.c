@@ -66,13 +66,23 @@ pgseal_convert_is_for_patterns(Relation index)
 		index->rd_opfamily[0] == TEXT_PATTERN_BTREE_FAM_OID;
 }
 
-/* By the default class of its column, as that of the new type will be */
+/* The family of a type's default class of BRIN; before version 1.1 ours have none */
+static Oid
+brin_family(Oid type)
+{
+	Oid			opclass = GetDefaultOpClass(type, BRIN_AM_OID);
+
+	return OidIsValid(opclass) ? get_opclass_family(opclass) : InvalidOid;
+}
+
+/* By the default class of its column, when the column's new type has one, too */
 static bool
-is_default_brin(Relation index)
+stays_brin(const PgsealConversion *conversion, Relation index)
 {
 	return index->rd_rel->relam == BRIN_AM_OID &&
-		index->rd_opfamily[0] == get_opclass_family(GetDefaultOpClass(index->rd_opcintype[0],
-																	  BRIN_AM_OID));
+		index->rd_opfamily[0] == brin_family(index->rd_opcintype[0]) &&
+		OidIsValid(brin_family(conversion->encrypts ? conversion->type->oid :
+							   conversion->type->base->oid));
 }
 
 /*
@@ -84,7 +94,7 @@ new_encrypted_index(const PgsealConversion *conversion, Relation index)
 {
 	if (index->rd_index->indkey.values[0] != conversion->attnum)
 		return PGSEAL_NO_NEW_INDEX;
-	if (index->rd_rel->relam == HASH_AM_OID || is_default_brin(index))
+	if (index->rd_rel->relam == HASH_AM_OID || stays_brin(conversion, index))
 		return PGSEAL_NEW_LIKE_INDEX;
 	if (index->rd_rel->relam != BTREE_AM_OID)
 		return PGSEAL_NO_NEW_INDEX;
@@ -103,7 +113,7 @@ new_plain_index(const PgsealConversion *conversion, Relation index)
 			PGSEAL_NEW_BTREE_OF_TOKENS : PGSEAL_NO_NEW_INDEX;
 	if (attnum != conversion->attnum)
 		return PGSEAL_NO_NEW_INDEX;
-	if (index->rd_rel->relam == HASH_AM_OID || is_default_brin(index))
+	if (index->rd_rel->relam == HASH_AM_OID || stays_brin(conversion, index))
 		return PGSEAL_NEW_LIKE_INDEX;
 	return pgseal_sealed_is_method(index->rd_rel->relam) && pgseal_sealed_is_ordered(index) ?
 		PGSEAL_NEW_BTREE : PGSEAL_NO_NEW_INDEX;

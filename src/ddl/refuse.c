@@ -345,7 +345,9 @@ pgseal_refuse_index(const IndexStmt *stmt)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("operator class \"%s\" cannot index encrypted column \"%s\"",
 							NameListToString(element->opclass), element->name),
-					 errhint("Leave it out: BRIN keeps minimum and maximum of encrypted values, sealed.")));
+					 OidIsValid(GetDefaultOpClass(type, method)) ?
+					 errhint("Leave it out: BRIN keeps minimum and maximum of encrypted values, sealed.") :
+					 errhint("Use USING sealed (column).")));
 	}
 }
 

@@ -50,7 +50,7 @@ SELECT * FROM (SELECT pg_describe_object(classid, objid, 0) || coalesce(': ' || 
 		SELECT jsonb_build_array(amopstrategy, amoppurpose, amopopr::regoperator, amoplefttype::regtype, amoprighttype::regtype) AS member FROM pg_amop WHERE amopfamily = objid UNION ALL
 		SELECT jsonb_build_array(amprocnum, amproc::regprocedure, amproclefttype::regtype, amprocrighttype::regtype) FROM pg_amproc WHERE amprocfamily = objid) m)
 	WHEN 'pg_cast'::regclass THEN (SELECT md5(to_jsonb(c)::text) FROM (SELECT castfunc::regprocedure, castcontext, castmethod FROM pg_cast WHERE oid = objid) c)
-	END, '') AS what
+	END, '') || coalesce(': ' || obj_description(objid, classid::regclass::name), '') AS what
 FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pgseal')) AS objects ORDER BY what COLLATE "C"
 SQL
@@ -73,6 +73,38 @@ DO $$ BEGIN EXECUTE (SELECT format('ALTER OPERATOR FAMILY %s USING %s DROP OPERA
 SQL
 isnt(contents('member', 'CREATE EXTENSION pgseal', $without_member), $fresh, 'so would one in an operator family');
 
+# Between the installation of a new library and the update, which is when an administrator comes to it:
+# what was there works, and what isn't there yet is refused
+sub waits_for_update
+{
+	my ($from) = @_;
+	$node->safe_psql('postgres', 'CREATE DATABASE waits');
+	$node->safe_psql('waits', "CREATE EXTENSION pgseal VERSION '$from'");
+	$node->safe_psql('waits', <<'WAITS');
+CREATE TABLE t (id int PRIMARY KEY, n encrypted_int4, at encrypted_timestamptz, b int);
+INSERT INTO t SELECT g, g, timestamptz '2026-01-01' + g * interval '1 hour', g FROM generate_series(1, 1000) g;
+CREATE INDEX t_at ON t USING sealed (at);
+CREATE INDEX t_b ON t USING brin (b);
+WAITS
+	my $question = "SELECT count(*) FROM t WHERE n BETWEEN 100 AND 199 AND at >= '2026-01-05'";
+	is($node->safe_psql('waits', $question), 100, "$from: read by the new library");
+	is($node->safe_psql('waits', "SELECT missing FROM pgseal.verify_index('t_at')"), 0, "$from: its indexes, too");
+	foreach (
+		[ 'CREATE INDEX ON t USING brin (n)', qr/access method "brin" cannot index encrypted column "n"\n.*HINT:  Use USING sealed/ ],
+		[ 'CREATE INDEX ON t USING brin (n int4_minmax_ops)', qr/operator class "int4_minmax_ops" cannot index encrypted column "n"\n.*HINT:  Use USING sealed/ ],
+		[ q{CALL pgseal.encrypt_column('t', 'b')}, qr/index public.t_b uses the column/ ])
+	{
+		my ($code, $stdout, $stderr) = $node->psql('waits', $_->[0]);
+		like($stderr, $_->[1], "$from: $_->[0]");
+	}
+	$node->safe_psql('waits', 'ALTER EXTENSION pgseal UPDATE');
+	$node->safe_psql('waits', q{CREATE INDEX t_n ON t USING brin (n) WITH (pages_per_range = 1); CALL pgseal.encrypt_column('t', 'b')});
+	is($node->safe_psql('waits', "SELECT string_agg(i::text || ' ' || missing, ', ') FROM unnest('{t_n,t_b}'::regclass[]) i, pgseal.verify_index(i)"),
+		't_n 0, t_b 0', "$from, updated: BRIN");
+	is($node->safe_psql('waits', $question), 100, "$from, updated: the same answer");
+	return;
+}
+
 my $extensions = `$ENV{PG_CONFIG} --sharedir` =~ s/\n//r . '/extension';
 foreach my $script (glob("$top/test/release/pgseal--*.sql"))
 {
@@ -85,6 +117,7 @@ foreach my $script (glob("$top/test/release/pgseal--*.sql"))
 	my $installed = "$extensions/pgseal--$from.sql";
 	system('cp', $script, $installed) == 0 or die "cp: $?";
 	my $upgraded = contents('from_' . $from =~ tr/./_/r, "CREATE EXTENSION pgseal VERSION '$from'", 'ALTER EXTENSION pgseal UPDATE');
+	waits_for_update($from) if $from eq '1.0';
 	my %in_fresh = map { $_ => 1 } split /\n/, $fresh;
 	my %in_upgraded = map { $_ => 1 } split /\n/, $upgraded;
 	is(join("\n", grep { !$in_upgraded{$_} } sort keys %in_fresh), '', "from $from: nothing is missing");
