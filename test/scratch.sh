@@ -230,8 +230,8 @@ build()
 
 say "$("$PG_CONFIG" --version), a private copy in $scratch"
 
-made=$(sed -n "s,^default_version = '\(.*\)',./sql/pgseal--\1.sql,p" "$checkout/pgseal.control")
-tar -C "$checkout" -cf "$scratch/tmp/src.tar" --exclude=./.git --exclude="$made" \
+# Not the scripts that make has made, also of the version before; but those of upgrades
+tar -C "$checkout" -cf "$scratch/tmp/src.tar" --exclude=./.git --exclude='./sql/pgseal--?.?.sql' \
 	--exclude=tmp_check --exclude='*.o' --exclude='*.bc' --exclude='*.so' . &&
 	tar -C "$scratch/src" -xf "$scratch/tmp/src.tar" --no-same-owner &&
 	rm "$scratch/tmp/src.tar" || die "could not copy the checkout"

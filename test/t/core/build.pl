@@ -32,7 +32,7 @@ my ($script) = map { s{.*/}{}r } glob('sql/pgseal--?.?.sql');
 is(slurp_file("$build/sql/$script"), slurp_file("sql/$script"), 'the same SQL script');
 is(system("$make install DESTDIR='$dir/installed' >'$dir/log' 2>&1"), 0, 'make install') or diag(slurp_file("$dir/log"));
 my $installed = join ' ', sort map { s{.*/}{}r =~ s/\n//r } `find '$dir/installed' -type f`;
-like($installed, qr/^pgseal--\d\.\d\.sql.* pgseal\.control pgseal\.so$/, 'and what it installs');
+is($installed, join(' ', (sort map { s{.*/}{}r } glob('sql/pgseal--?.?*.sql')), 'pgseal.control pgseal.so'), 'and what it installs');
 
 #
 # A machine that has PostgreSQL's and OpenSSL's headers need have no others
