@@ -275,29 +275,39 @@ places_only(const char *context)
 	return out.data;
 }
 
+/* The format with the system's reason (%m), which is no value */
+static char *
+with_reason(const ErrorData *error)
+{
+	const char *format = error->message_id;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (; *format != '\0'; format++)
+	{
+		if (format[0] == '%' && format[1] == 'm')
+			appendStringInfoString(&out, strerror(error->saved_errno));
+		else
+			appendBinaryStringInfo(&out, format, format[0] == '%' && format[1] != '\0' ? 2 : 1);
+		format += (format[0] == '%' && format[1] != '\0');
+	}
+	return out.data;
+}
+
 /*
  * The message before anything was filled in, if that says anything.  PostgreSQL's
  * own messages about constraints name the constraint, and leave the row to the detail.
  */
-static const char *
+static char *
 message_for_log(const ErrorData *error)
 {
 	if (!has_format(error))
-		return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ?
-			"data exception" : "error";
+		return pstrdup(ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ?
+					   "data exception" : "error");
 	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ?
-		error->message : error->message_id;
+		error->message : with_reason(error);
 }
 
-/*
- * The log is written first, from a message that was exchanged meanwhile, then
- * the client gets what the error was.  ErrorContext, where we are, is emptied
- * when the error has been dealt with.
- *
- * EmitErrorReport() calls this hook again, for a message that is redacted by
- * then.  That is known by the message itself: a flag would stay when anything
- * on the way fails, and let all later ones pass.
- */
 /* Does a message say with which values a statement with encrypted ones was run? */
 static bool
 names_parameters(const ErrorData *error)
@@ -309,6 +319,15 @@ names_parameters(const ErrorData *error)
 		pgseal_hides_parameters(debug_query_string);
 }
 
+/*
+ * The log is written first, from a message that was exchanged meanwhile, then
+ * the client gets what the error was.  ErrorContext, where we are, is emptied
+ * when the error has been dealt with.
+ *
+ * EmitErrorReport() calls this hook again, for a message that is redacted by
+ * then.  That is known by the message itself: a flag would stay when anything
+ * on the way fails, and let all later ones pass.
+ */
 static void
 redact_emit_log(ErrorData *error)
 {
@@ -332,7 +351,7 @@ redact_emit_log(ErrorData *error)
 
 	error->context = error->context ? places_only(error->context) : NULL;
 	error->output_to_client = false;
-	error->message = (char *) message_for_log(error);
+	error->message = message_for_log(error);
 	error->detail = left_out;
 	error->detail_log = NULL;
 	error->hint = NULL;			/* of RAISE ... USING HINT */

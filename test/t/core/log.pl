@@ -69,6 +69,8 @@ my %client = (
 	'SELECT raised()' => qr/anaryc5/,
 	'SELECT again()' => qr/anaryc1.*again\(\) line/s,
 	'BEGIN; SELECT count(v::text) FROM t; SELECT v::int FROM t WHERE id = 2' => qr/anaryc2/,
+	q{DO $$ DECLARE name text; BEGIN SELECT v::text FROM t WHERE id = 1 INTO name;
+	  EXECUTE format('COPY plain FROM %L', '/nowhere/' || name); END $$} => qr/anaryc1" for reading: No such file/,
 	'SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
 	 SET min_parallel_table_scan_size = 0; SELECT sum(length(v)) FROM t WHERE v::text::int > 0' => qr/anaryc\d/);
 
@@ -109,6 +111,7 @@ unlike($log, qr/anaryc/, 'no opened value is in any log');
 is(scalar(() = $log =~ /$plain/g), 3,
 	'of a plain value all is in the log, in each format');
 like($log, qr/ERROR:  22P02: invalid input syntax for type %s: "%s"/, 'the kind of error is');
+like($log, qr/could not open file "%s" for reading: No such file or directory/, 'with the reason of the operating system');
 like($log, qr/Values are left out of the log/, 'and why it has no value');
 like($log, qr/PL\/pgSQL function again\(\) line/, 'and where it happened');
 
