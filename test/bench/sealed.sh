@@ -95,9 +95,9 @@ beside_of()
 	case $3 in plain) insert_beyond "$1" plain ;; *) insert_beyond "$2" sealed ;; esac
 }
 compare_inserts "insert of salary, beyond the row" "btree (salary)" "sealed (salary)"
-compare_inserts "  in nodes of 1 kB" "btree (salary)" "sealed (salary) WITH (node_size = 1024)"
+compare_inserts "  in nodes of 2 kB" "btree (salary)" "sealed (salary) WITH (node_size = 2048)"
 compare_inserts "insert of ts, beyond the row" "btree (ts)" "sealed (ts)"
-compare_inserts "  in nodes of 1 kB" "btree (ts)" "sealed (ts) WITH (node_size = 1024)"
+compare_inserts "  in nodes of 2 kB" "btree (ts)" "sealed (ts) WITH (node_size = 2048)"
 compare_inserts "insert of trigrams, beyond the row" "gin (email gin_trgm_ops)" "sealed (email sealed_trgm_ops)"
 
 # Of rows with an index on salary, each in a transaction of its own
