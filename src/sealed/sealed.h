@@ -402,7 +402,16 @@ extern PgsealSealedSealer pgseal_sealed_sealer(PgsealSealedIndex *index, Relatio
 extern PgsealSealedNode *pgseal_sealed_open_locked(const PgsealSealedIndex *index, Page page,
 												   uint32 id);
 
-/* Encodes and seals a node into its slot; false when it doesn't fit */
+/* Where in its block a node's slot begins, and the bytes of one */
+extern int	pgseal_sealed_slot_offset(const PgsealSealedIndex *index, uint32 id);
+extern int	pgseal_sealed_slot_bytes(const PgsealSealedIndex *index);
+
+/* Encodes and seals a node as it is in a slot; false when it doesn't fit */
+extern bool pgseal_sealed_seal_node(uint8 *out_slot, const PgsealSealedIndex *index,
+									const PgsealSealedSealer *sealer,
+									const PgsealSealedNode *node);
+
+/* The same, into its slot of a page */
 extern bool pgseal_sealed_put(const PgsealSealedIndex *index, Page page,
 							  const PgsealSealedSealer *sealer, const PgsealSealedNode *node);
 

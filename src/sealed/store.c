@@ -424,11 +424,22 @@ pgseal_sealed_block(const PgsealSealedIndex *index, uint32 id)
 	return META_BLOCK + 1 + index->pending_pages + id / index->slots;
 }
 
+int
+pgseal_sealed_slot_bytes(const PgsealSealedIndex *index)
+{
+	return SLOT_HEADER_BYTES + index->node_bytes;
+}
+
+int
+pgseal_sealed_slot_offset(const PgsealSealedIndex *index, uint32 id)
+{
+	return SLOTS_START + (id % index->slots) * pgseal_sealed_slot_bytes(index);
+}
+
 static uint8 *
 slot_of(const PgsealSealedIndex *index, Page page, uint32 id)
 {
-	return (uint8 *) page + SLOTS_START +
-		(id % index->slots) * (SLOT_HEADER_BYTES + index->node_bytes);
+	return (uint8 *) page + pgseal_sealed_slot_offset(index, id);
 }
 
 /* All of it counts as used: the slots lie where other pages have a hole */
@@ -559,8 +570,8 @@ pgseal_sealed_is_current(const PgsealSealedIndex *index, Page page, uint32 id,
 }
 
 bool
-pgseal_sealed_put(const PgsealSealedIndex *index, Page page, const PgsealSealedSealer *sealer,
-				  const PgsealSealedNode *node)
+pgseal_sealed_seal_node(uint8 *out_slot, const PgsealSealedIndex *index,
+						const PgsealSealedSealer *sealer, const PgsealSealedNode *node)
 {
 	uint8		plain[BLCKSZ];
 	uint8		aad[AAD_BYTES];
@@ -569,11 +580,17 @@ pgseal_sealed_put(const PgsealSealedIndex *index, Page page, const PgsealSealedS
 	if (fits)
 	{
 		make_aad(aad, index, node->id);
-		pgseal_sealed_seal_bytes(slot_of(index, page, node->id), sealer, plain, index->node_bytes,
-								 aad, sizeof(aad));
+		pgseal_sealed_seal_bytes(out_slot, sealer, plain, index->node_bytes, aad, sizeof(aad));
 	}
 	pgseal_wipe(plain, index->node_bytes);
 	return fits;
+}
+
+bool
+pgseal_sealed_put(const PgsealSealedIndex *index, Page page, const PgsealSealedSealer *sealer,
+				  const PgsealSealedNode *node)
+{
+	return pgseal_sealed_seal_node(slot_of(index, page, node->id), index, sealer, node);
 }
 
 /*

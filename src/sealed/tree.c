@@ -123,21 +123,21 @@ descend_from_root(const PgsealSealedIndex *index, Relation relation, const Targe
 	return node;
 }
 
-/* The leaf that is for the target; NULL when the tree is empty */
+/* The node of a level, or the root below it, that is for the target; NULL: the tree is empty */
 static PgsealSealedNode *
-descend(PgsealSealedIndex *index, Relation relation, const Target *target)
+descend(PgsealSealedIndex *index, Relation relation, const Target *target, int level)
 {
-	PgsealSealedNode *leaf;
+	PgsealSealedNode *node;
 	int			steps = 0;
 
 	if (index->root == PGSEAL_SEALED_NO_NODE)
 		pgseal_sealed_refresh_root(index, relation);
 	if (index->root == PGSEAL_SEALED_NO_NODE)
 		return NULL;
-	leaf = descend_from_root(index, relation, target, 0, false, &steps);
+	node = descend_from_root(index, relation, target, level, false, &steps);
 	if (steps > MANY_STEPS)
 		pgseal_sealed_refresh_root(index, relation);	/* for the next time */
-	return leaf;
+	return node;
 }
 
 PgsealSealedNode *
@@ -147,7 +147,7 @@ pgseal_sealed_find_bound(PgsealSealedIndex *index, Relation relation,
 	Target		target = {.bound = bound};
 
 	/* Before or behind everything: a bound without columns says so as well */
-	return descend(index, relation, &target);
+	return descend(index, relation, &target, 0);
 }
 
 PgsealSealedNode *
@@ -166,11 +166,11 @@ pgseal_sealed_leftmost(PgsealSealedIndex *index, Relation relation, int level)
 
 /*
  * The node that is for the target, from this one on, and its block exclusively
- * locked.  is_split: as read_for() says.
+ * locked; counts the steps.  is_split: as read_for() says.
  */
 static PgsealSealedNode *
 lock_for(const PgsealSealedIndex *index, Relation relation, uint32 id, const Target *target,
-		 bool is_split, Buffer *out_buffer)
+		 bool is_split, int *steps, Buffer *out_buffer)
 {
 	for (;;)
 	{
@@ -197,6 +197,8 @@ lock_for(const PgsealSealedIndex *index, Relation relation, uint32 id, const Tar
 		UnlockReleaseBuffer(buffer);
 		pgseal_sealed_free_node(node);
 		id = neighbour;
+		(*steps)++;
+		CHECK_FOR_INTERRUPTS();
 	}
 }
 
@@ -257,7 +259,7 @@ insert_at_level(PgsealSealedIndex *index, Relation relation, Buffer meta_buffer,
 		return KEY_MISSING;
 	id = node->id;
 	pgseal_sealed_free_node(node);
-	node = lock_for(index, relation, id, &target, true, &buffer);
+	node = lock_for(index, relation, id, &target, true, &steps, &buffer);
 	if (node == NULL)
 		return KEY_MISSING;
 	splitting->nodes = lappend(splitting->nodes, node);
@@ -369,18 +371,24 @@ insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEn
 {
 	Target		target = {.key = entries->key, .tid = entries->tid};
 	PgsealSealedSealer sealer;
-	PgsealSealedNode *found = descend(index, relation, &target);
+	PgsealSealedNode *found = descend(index, relation, &target, 1);
 	PgsealSealedNode *node;
+	uint32		leaf;
 	Buffer		buffer;
 	bool		changed = false;
+	int			steps = 0;
 	int64		added;
 
 	if (found == NULL)
 		return 0;
+
+	/* The leaf is opened once, when it is locked */
+	leaf = found->level > 0 ? found->entries[child_for(index, found, &target)].child : found->id;
+	pgseal_sealed_free_node(found);
 	for (;;)
 	{
 		sealer = pgseal_sealed_sealer(index, relation, 1);
-		node = lock_for(index, relation, found->id, &target, false, &buffer);
+		node = lock_for(index, relation, leaf, &target, false, &steps, &buffer);
 
 		/*
 		 * On the way there, node keys may have been forgotten as a key was
@@ -397,8 +405,9 @@ insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEn
 	if (changed && !pgseal_sealed_write(index, relation, buffer, &sealer, node))
 		added = 0;
 	UnlockReleaseBuffer(buffer);
-	pgseal_sealed_free_node(found);
 	pgseal_sealed_free_node(node);
+	if (steps > MANY_STEPS)
+		pgseal_sealed_refresh_root(index, relation);	/* for the next time */
 	return added;
 }
 
