@@ -143,7 +143,11 @@ unload_unusable_keys(void)
 
 	if (keys == NULL)
 		return;
-	now = pgseal_clock_coarse();
+	/*
+	 * Not the coarse clock, by which what the launcher has just seen expire isn't yet:
+	 * it wakes idle processes once.
+	 */
+	now = pgseal_clock();
 	if (unloaded_for == generation && first_expiry > now)
 		return;
 	unloaded_for = generation;
