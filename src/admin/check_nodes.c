@@ -7,7 +7,8 @@
  * query on each of them, which answers with the ids of its key versions and with what
  * its own check() says of them; so each asks the KMS by itself, and a node with
  * another master key tells that it can't unwrap.  (Keys with a parent are left out:
- * there may be a great many, and they come with their parents.)
+ * there may be a great many, and they come with their parents.)  A node that is asked so
+ * asks no others, or they would ask one another until no connection is left.
  *
  *-------------------------------------------------------------------------
  */

@@ -62,10 +62,15 @@ pgseal_citus_is_client(void)
 	return is_named("citus_internal gpid=") || is_named("citus_rebalancer gpid=");
 }
 
+/* Citus names these so only when they are made already */
 bool
 pgseal_citus_is_command(void)
 {
-	return is_named("citus_run_command gpid=");
+	const char *prefix = "citus_run_command gpid=";
+
+	return pgseal_citus_is_client() ||
+		(pgseal_citus_is_loaded && application_name != NULL &&
+		 strncmp(application_name, prefix, strlen(prefix)) == 0);
 }
 
 /* InvalidOid where Citus isn't installed */

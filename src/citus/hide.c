@@ -20,6 +20,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -29,6 +30,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "citus/assign.h"
 #include "citus/hide.h"
 #include "citus/names.h"
 #include "statement/opened.h"
@@ -107,12 +109,31 @@ hidden(Node *node, PgsealCitusKind kind, Oid object, List *args, Oid input_colla
 
 static Node *hide_mutator(Node *node, void *context);
 
+/* Citus calls a cast with one argument, too; the others have defaults, which aren't seen there */
+static List *
+all_arguments(FuncExpr *call)
+{
+	HeapTuple	function = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+	List	   *args = call->args;
+
+	if (HeapTupleIsValid(function))
+	{
+		args = expand_function_arguments(args, false, call->funcresulttype, function);
+		ReleaseSysCache(function);
+	}
+	return args;
+}
+
+/*
+ * Of what returns columns (pgseal.inspect()), those are known by the function alone.  Of
+ * VARIADIC arguments that are an array only the array is there.
+ */
 static Node *
 hide_function(FuncExpr *call)
 {
-	/* Of VARIADIC arguments that are an array only the array is there */
-	return call->funcretset || call->funcvariadic ? (Node *) call :
-		hidden((Node *) call, PGSEAL_CITUS_CALL, call->funcid, call->args, call->inputcollid);
+	return call->funcretset || call->funcvariadic || pgseal_citus_function(call->funcid) == NULL ||
+		get_func_result_type(call->funcid, NULL, NULL) == TYPEFUNC_COMPOSITE ? (Node *) call :
+		hidden((Node *) call, PGSEAL_CITUS_CALL, call->funcid, all_arguments(call), call->inputcollid);
 }
 
 static Node *
@@ -382,64 +403,6 @@ hide_mutator(Node *node, void *context)
 	}
 }
 
-/*
- * A literal for a column is sealed under the default key by now.  It is sealed anew
- * under the column's on the other node, as the parser there puts in the same cast
- * once more: for each row by itself.
- */
-static Expr *
-literal_for_column(Expr *expr)
-{
-	Expr	   *cast = expr;
-	Expr	   *literal;
-
-	if (IsA(expr, ArrayCoerceExpr))
-	{
-		literal = ((ArrayCoerceExpr *) expr)->arg;
-		cast = ((ArrayCoerceExpr *) expr)->elemexpr;
-	}
-	else
-		literal = IsA(cast, FuncExpr) && ((FuncExpr *) cast)->args != NIL ?
-			linitial(((FuncExpr *) cast)->args) : NULL;
-	if (literal == NULL || !IsA(literal, Const) || !IsA(cast, FuncExpr) ||
-		((FuncExpr *) cast)->funcformat != COERCE_IMPLICIT_CAST ||
-		exprType((Node *) literal) != exprType((Node *) expr) ||
-		pgseal_citus_function(((FuncExpr *) cast)->funcid) == NULL)
-		return NULL;
-	return literal;
-}
-
-/*
- * SET (a, b) = (SELECT …): the parser there puts in the same cast of an encrypted value
- * once more, too.  (Of another type it would be sealed once for all rows.)
- */
-static Expr *
-subquery_for_column(Expr *expr)
-{
-	Param	   *param = (Param *) strip_implicit_coercions((Node *) expr);
-
-	return IsA(param, Param) && param->paramkind == PARAM_MULTIEXPR && (Expr *) param != expr &&
-		param->paramtype == exprType((Node *) expr) &&
-		pgseal_shape_of_type(param->paramtype, -1) != NULL ? (Expr *) param : NULL;
-}
-
-static void
-leave_to_column(List *targets)
-{
-	ListCell   *lc;
-
-	foreach(lc, targets)
-	{
-		TargetEntry *target = lfirst_node(TargetEntry, lc);
-		Expr	   *left = literal_for_column(target->expr);
-
-		if (left == NULL)
-			left = subquery_for_column(target->expr);
-		if (left != NULL)
-			target->expr = left;
-	}
-}
-
 /* INSERT of values: they are sealed before they are sent, if that stays VOLATILE. */
 static bool
 inserts_values(const Query *query, RangeTblEntry **out_values)
@@ -471,12 +434,12 @@ pgseal_citus_hide(Query *original)
 	ListCell   *lc;
 
 	if (query->commandType == CMD_UPDATE)
-		leave_to_column(query->targetList);
+		pgseal_citus_leave_to_column(query->targetList);
 	if (query->onConflict != NULL)
-		leave_to_column(query->onConflict->onConflictSet);
+		pgseal_citus_leave_to_column(query->onConflict->onConflictSet);
 	foreach(lc, query->mergeActionList)
 		if (lfirst_node(MergeAction, lc)->commandType == CMD_UPDATE)
-			leave_to_column(lfirst_node(MergeAction, lc)->targetList);
+			pgseal_citus_leave_to_column(lfirst_node(MergeAction, lc)->targetList);
 
 	if (!inserts_values(query, &values))
 		return query_tree_mutator(query, hide_mutator, query->commandType == CMD_SELECT ? NULL : query, QTW_DONT_COPY_QUERY);

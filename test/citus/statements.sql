@@ -120,3 +120,16 @@ DELETE FROM people WHERE name IN (SELECT motto FROM cities); SELECT count(*) FRO
 DELETE FROM people WHERE name IN (SELECT name FROM people WHERE salary > 3000); SELECT id FROM people ORDER BY id
 UPDATE people SET salary = 1 WHERE name NOT IN (SELECT name FROM people WHERE id < 3); SELECT id, salary FROM people ORDER BY id
 UPDATE people SET salary = 1 WHERE id = 2 AND name = ANY (SELECT p.name FROM people p WHERE p.id = 2); SELECT id, salary FROM people ORDER BY id
+UPDATE people SET (name, salary) = (SELECT max(v.note) || '!', count(*) FROM visits v WHERE v.person = people.id GROUP BY v.person); SELECT id, name, salary FROM people ORDER BY id
+UPDATE people SET (name, salary) = (SELECT max(motto), 7 FROM cities); SELECT id, name, salary FROM people ORDER BY id
+UPDATE people SET (salary, tags) = (SELECT v.at, ARRAY[v.note] FROM visits v WHERE v.person = people.id GROUP BY v.at, v.note ORDER BY v.at LIMIT 1); SELECT id, salary, tags FROM people ORDER BY id
+UPDATE people SET (city, salary) = (SELECT x.name, x.id FROM people x WHERE x.id = people.id); SELECT id, city, salary FROM people ORDER BY id
+
+-- what the coordinator does itself
+INSERT INTO people (id, name) SELECT id, name || 'x' FROM archive RIGHT JOIN (SELECT 77 AS id) x USING (id) RETURNING id, name
+INSERT INTO people (id, name, salary) SELECT id + 300, upper(name), salary FROM (SELECT * FROM people ORDER BY name LIMIT 3) x; SELECT name, salary FROM people WHERE id > 300 ORDER BY id
+INSERT INTO archive (id, name) SELECT id, name FROM people; MERGE INTO archive a USING people p ON p.id = a.id WHEN MATCHED AND a.name = 'ada' THEN DELETE WHEN MATCHED AND p.salary > 3000 THEN UPDATE SET name = upper(a.name) WHEN NOT MATCHED THEN INSERT (id, name) VALUES (p.id, p.name); SELECT id, name FROM archive ORDER BY id
+MERGE INTO archive a USING (SELECT p.id + 1 AS id, p.name FROM people p) s ON a.id = s.id WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, upper(s.name)); SELECT id, name FROM archive ORDER BY id
+CREATE TEMP TABLE made AS SELECT id, name, salary FROM people; SELECT m.name FROM made m JOIN people p ON p.name = m.name AND p.id = m.id ORDER BY 1
+WITH x AS (INSERT INTO people (id, name) VALUES (70, 'wi'), (71, 'th') RETURNING *), y AS (DELETE FROM people WHERE name = 'ada' RETURNING name) SELECT x.name, y.name FROM x, y ORDER BY 1, 2
+PREPARE p AS INSERT INTO people (id, name, salary) VALUES ($1, $2, $3) RETURNING id, name, salary; EXECUTE p(11, 'a', 1); EXECUTE p(12, 'b', 2); EXECUTE p(13, 'c', 3); EXECUTE p(14, 'd', 4); EXECUTE p(15, 'e', 5); EXECUTE p(16, 'f', 6); EXECUTE p(17, NULL, NULL)

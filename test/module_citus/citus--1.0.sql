@@ -38,14 +38,19 @@ BEGIN
 	LOOP
 		nodeid := node.nodeid;
 		BEGIN
-			SELECT t.result INTO result FROM citus.dblink(format(
-				'host=%s port=%s dbname=%s application_name=''citus_run_command gpid=1''',
-				node.nodename, node.nodeport, current_database()), command) t (result text);
+			PERFORM citus.dblink_connect('node', format(
+				'host=%s port=%s dbname=%s application_name=''citus_internal gpid=1''',
+				node.nodename, node.nodeport, current_database()));
+			PERFORM citus.dblink_exec('node', 'SET application_name TO ''citus_run_command gpid=1''');
+			SELECT t.result INTO result FROM citus.dblink('node', command) t (result text);
 			success := true;
 		EXCEPTION WHEN OTHERS THEN
 			success := false;
 			result := sqlerrm;
 		END;
+		IF 'node' = ANY (citus.dblink_get_connections()) THEN
+			PERFORM citus.dblink_disconnect('node');
+		END IF;
 		RETURN NEXT;
 	END LOOP;
 END $$;

@@ -15,7 +15,7 @@ my %node;
 for my $name (qw(coordinator subscribed stranger))
 {
 	$node{$name} = SealedNode->started("nodes_$name", allows_streaming => 'logical', preload => 'citus, pgseal',
-		conf => "pgseal.worker_interval = 1\nmax_prepared_transactions = 2\n" . ($name ne 'stranger' ? "pgseal.keyring_file = '$keyring'" : ''));
+		conf => "pgseal.worker_interval = 1\nlog_statement = all\nmax_prepared_transactions = 2\n" . ($name ne 'stranger' ? "pgseal.keyring_file = '$keyring'" : ''));
 	$node{$name}->query('postgres', 'CREATE EXTENSION citus; CREATE EXTENSION dblink SCHEMA citus');
 }
 my ($coordinator, $subscribed, $stranger) = @node{qw(coordinator subscribed stranger)};
@@ -50,6 +50,11 @@ sub node_is
 is(join(' ', sort keys %{ nodes_of($coordinator) }), join(' ', sort map { $_->port } $subscribed, $stranger), 'each other node');
 node_is($stranger, qr/^unavailable .*pgseal\.key_version.* does not exist/, 'without pgseal');
 node_is($subscribed, qr/^ok /, 'no keys anywhere');
+
+# A node that is asked asks no others, which would ask others
+my $log_end = -s $subscribed->logfile;
+nodes_of($coordinator);
+is(scalar(() = slurp_file($subscribed->logfile, $log_end) =~ /SET application_name TO 'citus_run_command/g), 1, 'each node is asked once');
 
 $stranger->query('postgres', 'CREATE EXTENSION pgseal');
 $coordinator->query('postgres', "CREATE TABLE t (a encrypted_text('k')); INSERT INTO t VALUES ('x'); CREATE PUBLICATION p FOR TABLE pgseal.key, pgseal.key_version");
