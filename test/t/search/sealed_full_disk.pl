@@ -147,6 +147,24 @@ for my $index ('s_k', 'st_v')
 	$node->safe_psql('postgres', "REINDEX INDEX $index; REINDEX INDEX CONCURRENTLY $index");
 	sound($index, "$index: with space again");
 }
+#
+# The log says why, too, where a transaction has opened values and what is filled into
+# messages is left out
+#
+{
+	my $offset = -s $node->logfile;
+	my $told = 0;
+	for my $round (1 .. 4)
+	{
+		full_at(1, file_of('p'));
+		my ($code, $out, $err) = $node->psql('postgres', "BEGIN; SELECT max(k::text) FROM s; INSERT INTO p SELECT i, repeat('x', 900) FROM generate_series(1, 1000) i");
+		full_at(0, 'none');
+		$told++ if $code && $err =~ /No space left on device/;
+	}
+	cmp_ok($told, '>', 0, "a table could not grow: the client is told $told times that there is no space");
+	my @lines = slurp_file($node->logfile, $offset) =~ /ERROR:  could not extend file "%s"[^\n]*: No space left on device/g;
+	is(scalar(@lines), $told, 'and so is the log, without what else was filled in');
+}
 unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/, 'no process died of it');
 
 $node->stop;
