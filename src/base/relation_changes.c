@@ -16,7 +16,7 @@
 #include "base/compat.h"
 #include "base/relation_changes.h"
 
-#define MAX_CALLBACKS			4
+#define MAX_CALLBACKS			8
 
 static PgsealRelationChange callbacks[MAX_CALLBACKS];
 static int	num_callbacks = 0;

@@ -46,10 +46,13 @@ extern uint32 pgseal_brin_reseal(Relation relation);
 extern bool pgseal_brin_is_our_class(Oid opclass);
 
 /*
- * Before rows are written into a table, and its partitions, other than by a statement:
+ * Before rows are written into a table, or its partitions, other than by a statement:
  * then such an index has its keys before it locks a block (brin_insert.c)
  */
 extern void pgseal_brin_watch_table(Oid table);
+
+/* The same of an index, when a plan is made that may write to it */
+extern void pgseal_brin_watch_planned(Oid index);
 
 struct PlannerInfo;
 struct IndexPath;

@@ -65,8 +65,6 @@ pgseal_brin_is_our_class(Oid opclass)
 bool
 pgseal_brin_is_ours(Relation index)
 {
-	if (index->rd_rel->relam != BRIN_AM_OID || index->rd_rel->relkind != RELKIND_INDEX)
-		return false;
 	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
 		if (pgseal_brin_is_our_column(index, i))
 			return true;

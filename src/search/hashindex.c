@@ -182,10 +182,13 @@ hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, Rel
 	foreach(lc, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
+		bool		is_brin = index->relam == BRIN_AM_OID && has_encrypted_column(index);
 		bool		has_tokens = false;
 		bool		hidden = hidden_tokens_walker((Node *) index->indexprs, &has_tokens) ||
 			hidden_tokens_walker((Node *) index->indpred, &has_tokens);
 
+		if (is_brin)
+			pgseal_brin_watch_planned(index->indexoid);
 		if (has_tokens)
 			root->glob->dependsOnRole = true;
 		if (hidden)
@@ -193,12 +196,11 @@ hashindex_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, Rel
 			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
 			continue;
 		}
-		if (index->relam != HASH_AM_OID && index->relam != BRIN_AM_OID &&
-			!pgseal_sealed_is_planned(index))
+		if (index->relam != HASH_AM_OID && !is_brin && !pgseal_sealed_is_planned(index))
 			continue;
 		if (has_denied_column(root, relation, index))
 			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
-		else if (index->relam == BRIN_AM_OID && has_encrypted_column(index))
+		else if (is_brin)
 			index->amcostestimate = pgseal_brin_cost_estimate;
 	}
 }

@@ -178,6 +178,7 @@ pgseal_in(PG_FUNCTION_ARGS)
 	bool		claimed = pgseal_envelope_is_text(text);
 	struct varlena *sealed;
 
+	pgseal_sealed_input_begin();
 	if (claimed)
 		source = pgseal_sealed_input_source(fcinfo->flinfo);
 
@@ -319,6 +320,7 @@ pgseal_recv(PG_FUNCTION_ARGS)
 	int			sqlstate = 0;
 	BinaryForm	form;
 
+	pgseal_sealed_input_begin();
 	initStringInfo(&bytes);
 	appendBinaryStringInfo(&bytes, pq_getmsgbytes(buf, buf->len - buf->cursor),
 						   buf->len - buf->cursor);

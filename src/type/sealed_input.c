@@ -61,6 +61,8 @@ calling_copy(const FmgrInfo *input_function)
 	return copy->cur_attname != NULL && input_function->fn_mcxt == copy->copycontext ? copy : NULL;
 }
 
+void		(*pgseal_replicated_input) (void) = NULL;
+
 static bool
 is_apply(void)
 {

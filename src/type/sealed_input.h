@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "replication/logicalworker.h"
 
 #include "value/basetype.h"
 
@@ -24,6 +25,17 @@ typedef struct PgsealInputSource
 } PgsealInputSource;
 
 extern PgsealInputSource pgseal_sealed_input_source(const FmgrInfo *input_function);
+
+/* Called for each value that a subscription's worker reads, before it is; or NULL */
+extern void (*pgseal_replicated_input) (void);
+
+/* What an input function does first */
+static inline void
+pgseal_sealed_input_begin(void)
+{
+	if (IsLogicalWorker() && pgseal_replicated_input != NULL)
+		pgseal_replicated_input();
+}
 
 /*
  * Checks a well-formed sealed value.  Errors: 42501 the sealed form isn't taken

@@ -42,6 +42,15 @@ compare "BETWEEN that finds nothing" 20000 "SELECT id FROM @t WHERE salary BETWE
 compare "a day of ts" 500 "SELECT id FROM @t WHERE ts >= timestamptz '2020-02-01' + i * interval '1 minute' AND ts < timestamptz '2020-02-02' + i * interval '1 minute'"
 compare "ORDER BY ts DESC LIMIT 20" 5000 "SELECT id FROM @t ORDER BY ts DESC LIMIT 20"
 
+# BRIN on both, for a column that grows with the table
+build() { sql -c "DROP INDEX IF EXISTS $1_ts, $1_brin"; ms "CREATE INDEX $1_brin ON $1 USING brin (ts);"; }
+turns build
+row "build BRIN on ts" "$(figure "\$2" "%.0f ms")" "" "$(figure "\$1" "%.0f ms")"
+row "  size" "$(sql -c "SELECT pg_size_pretty(pg_relation_size('sealed_brin'))")" "" \
+	"$(sql -c "SELECT pg_size_pretty(pg_relation_size('plain_brin'))")"
+compare "a day of ts by BRIN" 100 "SELECT id FROM @t WHERE ts >= timestamptz '2020-02-01' + i * interval '1 minute' AND ts < timestamptz '2020-02-02' + i * interval '1 minute'"
+compare "  none, as the table ends before" 1000 "SELECT id FROM @t WHERE ts >= timestamptz '2030-01-01' + i * interval '1 minute'"
+
 # Parts of values, beside pg_trgm and jsonb_path_ops
 sql <<SQL
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -98,6 +107,9 @@ compare_inserts "insert of salary, beyond the row" "btree (salary)" "sealed (sal
 compare_inserts "  in nodes of 2 kB" "btree (salary)" "sealed (salary) WITH (node_size = 2048)"
 compare_inserts "insert of ts, beyond the row" "btree (ts)" "sealed (ts)"
 compare_inserts "  in nodes of 2 kB" "btree (ts)" "sealed (ts) WITH (node_size = 2048)"
+# In one range, so that there is a summary for each row; of ts, each is the greatest so far
+compare_inserts "insert of salary into BRIN" "brin (salary) WITH (pages_per_range = 131072)" "brin (salary) WITH (pages_per_range = 131072)"
+compare_inserts "insert of ts into BRIN" "brin (ts) WITH (pages_per_range = 131072)" "brin (ts) WITH (pages_per_range = 131072)"
 compare_inserts "insert of trigrams, beyond the row" "gin (email gin_trgm_ops)" "sealed (email sealed_trgm_ops)"
 
 # Of rows with an index on salary, each in a transaction of its own

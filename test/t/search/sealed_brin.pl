@@ -35,6 +35,7 @@ $node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ], allows_streaming
 timezone = 'Europe/Zurich'
 jit = off
 autovacuum = off
+wal_level = logical
 });
 $node->start;
 $node->safe_psql('postgres', <<'SQL');
@@ -235,23 +236,42 @@ for my $round (1 .. 2)
 	is($node->safe_psql('postgres', "SELECT misplaced, missing FROM pgseal.verify_index('turned_v')"), '0|0', "round $round: the new one alone");
 }
 # Keys that nobody has at hand: what is inserted after a start asks for them before it locks a block
-my @cold = qw(inserted updated copied parted rewritten);
+my @cold = qw(inserted updated copied parted moved rewritten);
+my %is_parted = (parted => 1, moved => 1);
+sub cold_index { return $_[0] eq 'moved' ? 'moved_2_v_idx' : $_[0] eq 'parted' ? 'parted_1_v_idx' : "$_[0]_v"; }
 $node->safe_psql('postgres', <<SQL) for @cold;
 SELECT pgseal.create_key('$_');
-CREATE TABLE $_ (id int, v encrypted_int4('$_')) @{[ $_ eq 'parted' ? "PARTITION BY RANGE (id); CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (99)" : '' ]};
+CREATE TABLE $_ (id int, v encrypted_int4('$_')) @{[ $is_parted{$_} ? "PARTITION BY RANGE (id); CREATE TABLE ${_}_1 PARTITION OF $_ FOR VALUES FROM (0) TO (99); CREATE TABLE ${_}_2 PARTITION OF $_ FOR VALUES FROM (99) TO (199)" : '' ]};
+CREATE INDEX ON $_ (id);
 CREATE INDEX ${_}_v ON $_ USING brin (v);
-INSERT INTO $_ VALUES (1, 1), (2, 2);
-SELECT brin_summarize_new_values(CASE '$_' WHEN 'parted' THEN 'parted_1_v_idx' ELSE '${_}_v' END);
-SELECT pgseal.rotate_key('$_');
+INSERT INTO $_ VALUES (1, 1), (2, 2)@{[ $_ eq 'moved' ? ', (101, 1)' : '' ]};
+SELECT brin_summarize_new_values('@{[ cold_index($_) ]}');
+@{[ $_ eq 'moved' ? '' : "SELECT pgseal.rotate_key('$_')" ]};
 SQL
+# Nor has a subscription's worker, whose rows no statement writes
+$node->safe_psql('postgres', 'CREATE DATABASE subscriber');
+$node->safe_psql('subscriber', <<'SQL');
+CREATE EXTENSION pgseal;
+SELECT pgseal.create_key('applied');
+CREATE TABLE applied (id int PRIMARY KEY, v encrypted_int4('applied'));
+CREATE INDEX applied_v ON applied USING brin (v);
+INSERT INTO applied VALUES (1, 1), (2, 2);
+SELECT brin_summarize_new_values('applied_v');
+SQL
+$node->safe_psql('postgres', 'CREATE TABLE applied (id int PRIMARY KEY, v int); CREATE PUBLICATION p FOR TABLE applied');
+$node->safe_psql('postgres', "SELECT pg_create_logical_replication_slot('s', 'pgoutput')");
+$node->safe_psql('subscriber', q{CREATE SUBSCRIPTION s CONNECTION $$} . $node->connstr('postgres') . q{$$ PUBLICATION p WITH (create_slot = false, slot_name = s, copy_data = false)});
 $node->stop('immediate');
 $load->finish;
 $node->start;
+$node->safe_psql('postgres', 'INSERT INTO applied VALUES (3, 300)');
+$node->poll_query_until('subscriber', 'SELECT count(*) = 3 FROM applied') or die 'the row was not applied';
+is($node->safe_psql('subscriber', "SELECT leaves = entries, misplaced, missing FROM pgseal.verify_index('applied_v')"), 't|0|0', 'applied: bounds, without keys at hand');
 $node->safe_psql('postgres', $_) for (
 	'INSERT INTO inserted VALUES (3, 300)', 'UPDATE updated SET id = id + 1', "COPY copied FROM PROGRAM 'printf \"3\\t300\\n\"'",
-	'INSERT INTO parted VALUES (3, 300)');
+	'INSERT INTO parted VALUES (3, 300)', 'UPDATE moved SET id = id + CASE WHEN id < 99 THEN 100 ELSE 50 END');
 $node->poll_query_until('postgres', 'SELECT bool_and((pgseal.inspect(v)).current) FROM rewritten') or die 'the worker has not re-encrypted it';
-is($node->safe_psql('postgres', "SELECT leaves = entries, misplaced, missing FROM pgseal.verify_index('" . ($_ eq 'parted' ? 'parted_1_v_idx' : "${_}_v") . "')"),
+is($node->safe_psql('postgres', "SELECT leaves = entries, misplaced, missing FROM pgseal.verify_index('" . cold_index($_) . "')"),
 	't|0|0', "$_: bounds, without keys at hand") for @cold;
 is($node->safe_psql('postgres', "SELECT misplaced, missing FROM pgseal.verify_index('turned_v')"), '0|0', 'after a crash');
 same_answers('after a crash', $node, 'int4', 'turned', 1 .. 100, 99000 .. 99100);
