@@ -93,6 +93,35 @@ CREATE INDEX ON parts USING brin (s, t);
 CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (1000) TO (2000);
 INSERT INTO parts SELECT g, g, 2000 - g FROM generate_series(0, 1999) g;
 SELECT count(*) FROM parts WHERE s < 1500 AND t < 505;
+-- What row security hides shows in no estimate, where the operator isn't leakproof
+CREATE FUNCTION num_planned(query text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE line json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO line;
+	RETURN line -> 0 -> 'Plan' ->> 'Plan Rows';
+END $$;
+CREATE TABLE hidden (n encrypted_numeric, s encrypted_numeric, t encrypted_text, who text);
+INSERT INTO hidden SELECT g, g, 'value ' || g, CASE WHEN g % 2 = 0 THEN 'brin_reader' END FROM generate_series(1, 5000) g;
+CREATE INDEX ON hidden USING brin (n) WITH (pages_per_range = 1);
+CREATE INDEX ON hidden USING sealed (s);
+CREATE INDEX ON hidden USING sealed (t sealed_trgm_ops);
+VACUUM ANALYZE hidden;
+ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON hidden USING (who = current_user);
+CREATE ROLE brin_reader;
+GRANT SELECT ON hidden TO brin_reader;
+GRANT USAGE ON FOREIGN SERVER local_keyring TO brin_reader;
+SELECT num_planned('SELECT FROM hidden WHERE n > 10') > 4000 AS by_brin, num_planned('SELECT FROM hidden WHERE s > 10') > 4000 AS by_sealed,
+	num_planned($$SELECT FROM hidden WHERE t LIKE '%value%'$$) > 4000 AS by_trigrams;
+SET ROLE brin_reader;
+SELECT num_planned('SELECT FROM hidden WHERE n > 10') = num_planned('SELECT FROM hidden WHERE n > 4990') AS by_brin,
+	num_planned('SELECT FROM hidden WHERE s > 10') = num_planned('SELECT FROM hidden WHERE s > 4990') AS by_sealed,
+	num_planned($$SELECT FROM hidden WHERE t LIKE '%value%'$$) = num_planned($$SELECT FROM hidden WHERE t LIKE '%value 4999%'$$) AS by_trigrams;
+RESET ROLE;
+REVOKE USAGE ON FOREIGN SERVER local_keyring FROM brin_reader;
+DROP TABLE hidden;
+DROP FUNCTION num_planned;
+DROP ROLE brin_reader;
 -- Erased
 SELECT pgseal.destroy_key('brin_a', 'brin_a', force => true);
 SELECT id FROM log WHERE created < '1985-01-01';

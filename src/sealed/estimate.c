@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -259,6 +260,28 @@ share_of_interval(IndexOptInfo *index, const Comparison *comparison, const Compa
 	return Max(to - from, 0);
 }
 
+/*
+ * May the estimate of a condition tell what is in the rows that row security hides?
+ * As PostgreSQL's own from statistics: where the operator is leakproof.
+ */
+static bool
+may_tell(PlannerInfo *root, const VariableStatData *vardata, Oid operator)
+{
+	Index		relid = vardata->rel->relid;
+
+	if (get_func_leakproof(get_opcode(operator)))
+		return true;
+	while (planner_rt_fetch(relid, root)->securityQuals == NIL)
+	{
+		AppendRelInfo *child = root->append_rel_array != NULL ? root->append_rel_array[relid] : NULL;
+
+		if (child == NULL)
+			return true;
+		relid = child->parent_relid;
+	}
+	return false;
+}
+
 /* False when nothing is known */
 static bool
 estimate(PlannerInfo *root, Oid operator, List *args, int relation, double *out_selectivity)
@@ -274,7 +297,7 @@ estimate(PlannerInfo *root, Oid operator, List *args, int relation, double *out_
 	if (!get_restriction_variable(root, args, relation, &vardata, &other, &var_is_left))
 		return false;
 	index = index_of(&vardata, operator);
-	known = index != NULL &&
+	known = index != NULL && may_tell(root, &vardata, operator) &&
 		read_comparison(root, index, vardata.var, operator, args, &comparison);
 	if (known)
 	{
@@ -371,7 +394,8 @@ pgseal_matchsel(PG_FUNCTION_ARGS)
 								  &vardata, &other, &var_is_left))
 		PG_RETURN_FLOAT8(DEFAULT_MATCH_SEL);
 	constant = pgseal_sealed_as_constant(root, other);
-	if (var_is_left && constant != NULL && is_table_column(&vardata))
+	if (var_is_left && constant != NULL && is_table_column(&vardata) &&
+		may_tell(root, &vardata, operator))
 		foreach(lc, vardata.rel->indexlist)
 		{
 			IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
