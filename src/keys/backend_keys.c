@@ -45,6 +45,7 @@
 #include "keys/facts.h"
 #include "keys/made.h"
 #include "keys/shared_cache.h"
+#include "keys/used.h"
 #include "keys/wrapping.h"
 #include "kms/kms.h"
 
@@ -491,6 +492,7 @@ pgseal_keyring_init(void)
 {
 	pgseal_wrapping_init(wrapper_of);
 	pgseal_facts_init();
+	pgseal_used_init();
 	RegisterXactCallback(unload_at_end_of_transaction, NULL);
 	pgseal_on_relation_change(unload_when_idle);
 }

@@ -42,6 +42,7 @@ typedef struct PgsealKey
 
 	uint32		seals_left;		/* of those reserved in shared memory */
 	uint32		seals_reserve;	/* so many were reserved last */
+	uint64		used_in;		/* the era in which it was noted, used.h */
 } PgsealKey;
 
 typedef enum PgsealCurrency

@@ -26,6 +26,7 @@
 #include "keys/facts.h"
 #include "keys/made.h"
 #include "keys/seal_counts.h"
+#include "keys/used.h"
 #include "keys/wakeup.h"
 
 /* Seals reserved at a time: the first time, and at most */
@@ -246,6 +247,7 @@ pgseal_keyring_seal(int32 key_hash)
 
 	if (key->seals_left == 0)
 		reserve_seals(key);
+	pgseal_used_note(key);
 	key->seals_left--;
 	return key;
 }

@@ -15,7 +15,9 @@
  * insists: that is the erasure of those values.  A version of a key that lives
  * on goes only if nothing needs it.  The proof: re-encryption has retired it;
  * no transaction is left that could have read a value before that; and now,
- * while nobody can write to the tables, there is none.
+ * while nobody can write to the tables, there is none.  Nor does a key go without
+ * force while values may be on their way; who has sealed one under what was
+ * destroyed meanwhile does not commit (keys/used.c).
  *
  * All that is said of this node's tables.  Where the key catalog is published,
  * subscribers lose the key as well, and their tables nobody here can look into; nor
@@ -178,6 +180,34 @@ destroy_children(const char *name)
 	pgseal_query_end(&session);
 }
 
+/*
+ * A procedure that commits may have taken values out of a table in one transaction,
+ * to put them back in another, and no lock tells of it meanwhile.  Of a version (id
+ * 0: of a key) only those count that began before it was retired.
+ */
+static void
+check_no_procedure(const char *name, int64 id)
+{
+	PgsealQuerySession session;
+	int64		pid = 0;
+
+	pgseal_query_begin(&session);
+	if (pgseal_query("SELECT pid FROM pg_stat_get_activity(NULL) WHERE backend_type = 'client backend'"
+					 " AND datid = $1 AND pid <> pg_backend_pid() AND state = 'active'"
+					 " AND CASE WHEN $2 = 0 THEN xact_start > query_start"
+					 "  ELSE coalesce(xact_start > query_start, true) AND query_start <="
+					 "   (SELECT retired FROM pgseal.key_version WHERE id = $2) END LIMIT 1", 2,
+					 OIDOID, ObjectIdGetDatum(MyDatabaseId), INT8OID, Int64GetDatum(id)) > 0)
+		pid = pgseal_query_int64(0, 1);
+	pgseal_query_end(&session);
+	if (pid != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("key \"%s\" may still be in use", name),
+				 errdetail("Process " INT64_FORMAT " runs a procedure that commits within, and may have values of the key in its variables.", pid),
+				 errhint("Try again when it has ended.")));
+}
+
 void
 pgseal_destroy_versions(const char *name, const char *confirm, bool force)
 {
@@ -207,7 +237,18 @@ pgseal_destroy_versions(const char *name, const char *confirm, bool force)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("key \"%s\" was destroyed", name)));
 
-	pgseal_census_take(&census, key->hash, ids, num, AccessShareLock);
+	/*
+	 * Unless they are to be lost anyway, nobody may put values beside those that
+	 * are counted: neither into a table, nor into one that is being made
+	 */
+	if (!force)
+	{
+		pgseal_catalog_lock_columns(key->hash, true);
+		pgseal_catalog_lock_columns(PGSEAL_TYPMOD_ANY, true);
+	}
+	pgseal_census_take(&census, key->hash, ids, num, force ? AccessShareLock : ShareLock);
+	if (!force)
+		check_no_procedure(name, 0);
 	children = pgseal_catalog_num_children(name);
 	if (!force)
 	{
@@ -280,6 +321,7 @@ pgseal_destroy_one_version(const char *name, int32 number, const char *confirm,
 				 errdetail("A transaction is running that began before the version was retired."),
 				 errhint("Try again when it has ended.")));
 
+	check_no_procedure(name, version->id);
 	if (!force)
 		check_not_published(name);
 	pgseal_census_take(&census, key->hash, &version->id, 1, ShareLock);

@@ -621,12 +621,15 @@ reserve_seals(PgsealSealedIndex *index, Relation relation, uint32 num)
 
 /*
  * The newest index key version, but for one that this transaction has made: what
- * is sealed stays when it rolls back.
+ * is sealed stays when it rolls back.  One whose row it has only changed (rewrapped,
+ * moved) looks alike; of those the oldest was there before, as one that is made
+ * doesn't retire the others in the same transaction (rotate_index_key.c).
  */
 int64
 pgseal_sealed_sealing_version(int32 key_hash)
 {
 	int64		newest = pgseal_keyring_index(key_hash, PGSEAL_ACCESS_INTERNAL)->id;
+	int64		oldest = newest;
 	ListCell   *lc;
 
 	if (pgseal_keyring_num_index_versions(key_hash) < 2)
@@ -635,10 +638,11 @@ pgseal_sealed_sealing_version(int32 key_hash)
 	{
 		PgsealVersionRow *version = lfirst(lc);
 
+		oldest = version->id;
 		if (!version->written_here)
-			return version->id;
+			break;
 	}
-	return newest;
+	return oldest;
 }
 
 PgsealSealedSealer

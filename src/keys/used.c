@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ *
+ * used.c
+ *	  Key versions under which this transaction has sealed.
+ *
+ * Who destroys a key looks for values first, and sees what is in tables.  A value
+ * may also be on its way there: in a variable, in the new row of a trigger, in a
+ * table that others don't see yet.  So nobody commits who has sealed under a
+ * version that another has destroyed meanwhile: what he may have stored could
+ * never be opened.
+ *
+ * What a procedure has sealed it may keep in its variables over its COMMITs and
+ * ROLLBACKs, so what is noted lasts until code ends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "tcop/pquery.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "keys/facts.h"
+#include "keys/used.h"
+
+/* Room that is kept for the next transaction */
+#define KEPT_ROOM	64
+
+/* Keys that a prepared transaction locks one by one */
+#define LOCKED_MAX	64
+
+uint64		pgseal_used_era = 1;
+
+static int64 *used = NULL;		/* in TopMemoryContext */
+static int	num_used = 0;
+static int	max_used = 0;
+static uint64 checked_in = 0;	/* the epoch in which none of them was
+								 * destroyed */
+
+void
+pgseal_used_add(PgsealKey *key)
+{
+	if (key->ephemeral)
+		return;
+	if (num_used == max_used)
+	{
+		int			room = Max(KEPT_ROOM, max_used * 2);
+
+		used = used == NULL ? MemoryContextAlloc(TopMemoryContext, room * sizeof(int64)) :
+			repalloc_huge(used, room * sizeof(int64));
+		max_used = room;
+	}
+	if (num_used == 0)
+		checked_in = pgseal_facts_epoch();
+	used[num_used++] = key->id;
+	key->used_in = pgseal_used_era;
+}
+
+static void
+forget(void)
+{
+	if (num_used == 0)
+		return;
+	num_used = 0;
+	pgseal_used_era++;
+	if (max_used > KEPT_ROOM)
+	{
+		pfree(used);
+		used = NULL;
+		max_used = 0;
+	}
+}
+
+/* What this transaction has destroyed itself is meant to be lost */
+static void
+check_used(void)
+{
+	int			num = 0;
+
+	AcceptInvalidationMessages();
+	if (pgseal_facts_hold(checked_in))
+		return;
+	for (int i = 0; i < num_used; i++)
+	{
+		PgsealVersionRow *version = pgseal_catalog_version(used[i]);
+
+		if (version != NULL && version->wrapped == NULL)
+		{
+			if (version->written_here)
+				continue;
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("version %d of key \"%s\" was destroyed", version->number, version->key),
+					 errdetail("This transaction, or the procedure that it is part of, has sealed values under it before."),
+					 errhint("Run it again.")));
+		}
+		used[num++] = used[i];
+	}
+	num_used = num;
+	checked_in = pgseal_facts_epoch();
+}
+
+/*
+ * A prepared transaction commits without being asked again: until then, the keys
+ * stay, unless they are to be lost anyway (destroy.c).
+ */
+static void
+lock_used(void)
+{
+	if (num_used > LOCKED_MAX)
+		pgseal_catalog_lock_columns(PGSEAL_TYPMOD_ANY, false);
+	else
+		for (int i = 0; i < num_used; i++)
+		{
+			const PgsealKeyInfo *info = pgseal_keyring_info(used[i]);
+
+			if (info->known)
+				pgseal_catalog_lock_columns(info->key_hash, false);
+		}
+}
+
+/* Does a procedure go on in another transaction? */
+static bool
+code_goes_on(void)
+{
+	return MyBackendType == B_BACKEND ? ActivePortal != NULL : SPI_inside_nonatomic_context();
+}
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (num_used == 0)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			/* Without a transaction id nothing was stored */
+			if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+				break;
+			if (event == XACT_EVENT_PRE_PREPARE)
+				lock_used();
+			check_used();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			if (!code_goes_on())
+				forget();
+			break;
+		default:
+			break;
+	}
+}
+
+void
+pgseal_used_init(void)
+{
+	RegisterXactCallback(end_of_transaction, NULL);
+}
