@@ -171,7 +171,7 @@ replaced_indexes(const PgsealConversion *conversion)
 	" UNION ALL SELECT 'it has a composite type of its own' FROM pg_class WHERE oid = $1 AND reloftype <> 0" \
 	" UNION ALL SELECT DISTINCT 'it has parents, children or partitions' FROM pg_inherits" \
 	"  WHERE inhrelid = $1 OR inhparent = $1" \
-	" UNION ALL SELECT 'it has no primary key' WHERE NOT EXISTS" \
+	" UNION ALL SELECT 'it has no primary key, by which its rows are followed: give it one' WHERE NOT EXISTS" \
 	"  (SELECT FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = c.relam" \
 	"   WHERE indrelid = $1 AND indisprimary AND amname = 'btree')" \
 	" UNION ALL SELECT 'its primary key is deferrable' FROM pg_index" \

@@ -16,12 +16,14 @@ max_prepared_transactions = 4
 my $number = 0;
 my $db;
 
+$node->safe_psql('postgres', 'CREATE DATABASE first');
+$node->safe_psql('first', q{CREATE EXTENSION pgseal; SELECT pgseal.create_key('k');
+	CREATE TABLE t (id int, a encrypted_text('k'), n int DEFAULT 0); CREATE TABLE anykey (id int, a encrypted_text('*'));});
+
 sub new_database
 {
 	$db = 'd' . ++$number;
-	$node->safe_psql('postgres', "CREATE DATABASE $db");
-	$node->safe_psql($db, q{CREATE EXTENSION pgseal; SELECT pgseal.create_key('k');
-		CREATE TABLE t (id int, a encrypted_text('k'), n int DEFAULT 0); CREATE TABLE anykey (id int, a encrypted_text('*'));});
+	$node->safe_psql('postgres', "CREATE DATABASE $db TEMPLATE first");
 	return;
 }
 
