@@ -79,13 +79,21 @@ pgseal_made_any(void)
 	return made != NIL;
 }
 
+/* Where the extension is dropped, nothing can be stored any more */
+static bool
+is_lost(const MadeVersion *entry)
+{
+	return OidIsValid(pgseal_catalog_version_relation()) &&
+		pgseal_catalog_version(entry->version->id) == NULL;
+}
+
 bool
 pgseal_made_any_lost(void)
 {
 	ListCell   *lc;
 
 	foreach(lc, made)
-		if (pgseal_catalog_version(((MadeVersion *) lfirst(lc))->version->id) == NULL)
+		if (is_lost(lfirst(lc)))
 			return true;
 	return false;
 }
@@ -128,7 +136,7 @@ pgseal_made_keep(void)
 	ListCell   *lc;
 
 	foreach(lc, made)
-		if (pgseal_catalog_version(((MadeVersion *) lfirst(lc))->version->id) == NULL)
+		if (is_lost(lfirst(lc)))
 			keep(lfirst(lc));
 }
 

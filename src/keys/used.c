@@ -139,8 +139,9 @@ end_of_transaction(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			/* Without a transaction id nothing was stored */
-			if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+			/* Without a transaction id nothing was stored; nor is it without types */
+			if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) ||
+				!OidIsValid(pgseal_catalog_version_relation()))
 				break;
 			if (event == XACT_EVENT_PRE_PREPARE)
 				lock_used();

@@ -221,6 +221,17 @@ pgseal_destroy_versions(const char *name, const char *confirm, bool force)
 
 	check_confirmation(name, confirm);
 	check_not_everybodys(name);
+
+	/*
+	 * Unless they are to be lost anyway, nobody may put values beside those that
+	 * are counted: neither into a table, nor into one that is being made.  First, as
+	 * whoever makes a column locks its key after that.
+	 */
+	if (!force)
+	{
+		pgseal_catalog_lock_columns(pgseal_catalog_key_hash(name), true);
+		pgseal_catalog_lock_columns(PGSEAL_TYPMOD_ANY, true);
+	}
 	pgseal_catalog_lock_key(pgseal_catalog_name_hash(name));
 	key = pgseal_keyring_require(name);
 	versions = pgseal_catalog_versions(name);
@@ -237,15 +248,6 @@ pgseal_destroy_versions(const char *name, const char *confirm, bool force)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("key \"%s\" was destroyed", name)));
 
-	/*
-	 * Unless they are to be lost anyway, nobody may put values beside those that
-	 * are counted: neither into a table, nor into one that is being made
-	 */
-	if (!force)
-	{
-		pgseal_catalog_lock_columns(key->hash, true);
-		pgseal_catalog_lock_columns(PGSEAL_TYPMOD_ANY, true);
-	}
 	pgseal_census_take(&census, key->hash, ids, num, force ? AccessShareLock : ShareLock);
 	if (!force)
 		check_no_procedure(name, 0);

@@ -158,6 +158,12 @@ is(does(q{SET client_min_messages = error; CREATE TABLE other (i int);
 		INSERT INTO other VALUES (1); COMMIT; INSERT INTO other VALUES (2); END $$;
 	SELECT count(*) FROM other; SELECT id, pgseal.try_open(a) IS NULL FROM anykey}), "2\n1|t", 'who destroys a key himself goes on');
 
+new_database();
+is(does(q{SET client_min_messages = error; BEGIN; INSERT INTO t VALUES (1, 'x');
+	INSERT INTO anykey VALUES (1, pgseal.seal('x'::text, 'k')); CREATE TABLE fresh (a encrypted_text); INSERT INTO fresh VALUES ('x');
+	DROP EXTENSION pgseal CASCADE; COMMIT;
+	SELECT count(*) FROM pg_extension WHERE extname = 'pgseal'}), 0, 'who has sealed may drop the extension');
+
 # Index keys: what is sealed stays when the transaction is rolled back
 sub index_holds
 {
