@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * prepared.c
- *	  What COMMIT PREPARED has destroyed.
+ *	  What COMMIT PREPARED has destroyed, or made for the worker to do.
  *
  * Who commits a prepared transaction isn't told what it did.  So the keys in the
- * shared cache are looked up then.
+ * shared cache are looked up then, and that a worker was asked for is noted in shared
+ * memory (keys/wakeup.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +18,7 @@
 #include "base/extension.h"
 #include "ddl/prepared.h"
 #include "keys/drop.h"
+#include "keys/wakeup.h"
 
 static ProcessUtility_hook_type prev_process_utility;
 
@@ -31,7 +33,10 @@ prepared_process_utility(PlannedStmt *pstmt, const char *query_string, bool read
 
 	prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	if (commits && OidIsValid(pgseal_extension_oid()))
+	{
 		pgseal_drop_destroyed();
+		pgseal_wakeup_prepared();
+	}
 }
 
 void

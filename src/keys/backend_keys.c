@@ -144,9 +144,10 @@ unload_unusable_keys(void)
 
 	if (keys == NULL)
 		return;
+
 	/*
-	 * Not the coarse clock, by which what the launcher has just seen expire isn't yet:
-	 * it wakes idle processes once.
+	 * Not the coarse clock, by which what the launcher has just seen expire
+	 * isn't yet: it wakes idle processes once.
 	 */
 	now = pgseal_clock();
 	if (unloaded_for == generation && first_expiry > now)

@@ -7,7 +7,9 @@
  * has sealed enough) leaves the database's OID in shared memory and sets the
  * launcher's latch.  A request may get lost: when there are more databases
  * than places, or with the server.  The launcher looks into every database from
- * time to time anyway; a request only makes it sooner.
+ * time to time anyway; a request only makes it sooner.  But it looks no more into those
+ * that don't have the extension.  So a database where a prepared transaction has asked
+ * isn't taken for one of them: who commits that isn't told what it did.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +36,8 @@ typedef struct WakeupShared
 	Oid			databases[REQUESTS_MAX];	/* InvalidOid: free */
 	int			num_vacant;
 	Oid			vacant[REQUESTS_MAX];	/* databases without the extension */
+	Oid			prepared[REQUESTS_MAX]; /* where a prepared transaction has
+										 * asked */
 } WakeupShared;
 
 static WakeupShared *shared = NULL;
@@ -57,6 +61,34 @@ startup_shmem(void)
 	}
 }
 
+/* Where the database is in the list, or else a free place, or -1 */
+static int
+place_in(const Oid *databases)
+{
+	int			place = -1;
+
+	for (int i = 0; i < REQUESTS_MAX; i++)
+	{
+		if (databases[i] == MyDatabaseId)
+			return i;
+		if (place < 0 && databases[i] == InvalidOid)
+			place = i;
+	}
+	return place;
+}
+
+static void
+note_prepared(void)
+{
+	int			place;
+
+	SpinLockAcquire(&shared->mutex);
+	place = place_in(shared->prepared);
+	if (place >= 0)
+		shared->prepared[place] = MyDatabaseId;
+	SpinLockRelease(&shared->mutex);
+}
+
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
@@ -65,7 +97,9 @@ end_of_transaction(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	wanted_at_commit = false;
-	if (wanted && event == XACT_EVENT_COMMIT)
+	if (wanted && event == XACT_EVENT_PREPARE)
+		note_prepared();
+	if (wanted && event != XACT_EVENT_ABORT)
 		pgseal_wakeup_now();
 }
 
@@ -80,19 +114,10 @@ void
 pgseal_wakeup_now(void)
 {
 	Latch	   *launcher;
-	int			place = -1;
+	int			place;
 
 	SpinLockAcquire(&shared->mutex);
-	for (int i = 0; i < REQUESTS_MAX; i++)
-	{
-		if (shared->databases[i] == MyDatabaseId)
-		{
-			place = i;
-			break;
-		}
-		if (place < 0 && shared->databases[i] == InvalidOid)
-			place = i;
-	}
+	place = place_in(shared->databases);
 	if (place >= 0)
 		shared->databases[place] = MyDatabaseId;
 	launcher = shared->launcher;
@@ -125,6 +150,22 @@ detach(int code, Datum arg)
 	SpinLockAcquire(&shared->mutex);
 	shared->launcher = NULL;
 	SpinLockRelease(&shared->mutex);
+}
+
+void
+pgseal_wakeup_prepared(void)
+{
+	bool		found;
+	int			place;
+
+	SpinLockAcquire(&shared->mutex);
+	place = place_in(shared->prepared);
+	found = place >= 0 && shared->prepared[place] == MyDatabaseId;
+	if (found)
+		shared->prepared[place] = InvalidOid;
+	SpinLockRelease(&shared->mutex);
+	if (found)
+		pgseal_wakeup_now();
 }
 
 void
@@ -162,8 +203,11 @@ pgseal_wakeup_answered(Oid database)
 void
 pgseal_wakeup_vacant(void)
 {
+	int			place;
+
 	SpinLockAcquire(&shared->mutex);
-	if (shared->num_vacant < REQUESTS_MAX)
+	place = place_in(shared->prepared);
+	if (shared->num_vacant < REQUESTS_MAX && (place < 0 || shared->prepared[place] != MyDatabaseId))
 		shared->vacant[shared->num_vacant++] = MyDatabaseId;
 	SpinLockRelease(&shared->mutex);
 }

@@ -17,6 +17,9 @@ extern void pgseal_wakeup_init(void);
 extern void pgseal_wakeup_now(void);
 extern void pgseal_wakeup_at_commit(void);
 
+/* In a database with the extension, a prepared transaction was committed: perhaps one that asked */
+extern void pgseal_wakeup_prepared(void);
+
 /* Only wakes the launcher */
 extern void pgseal_wakeup_launcher(void);
 

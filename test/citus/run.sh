@@ -13,7 +13,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd -P)
 bindir=$("${PG_CONFIG:-pg_config}" --bindir)
-wanted=${WANTED:-107}
+wanted=${WANTED:-120}
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/pgseal-citus.XXXXXX")
 port=${PORT:-27000}
 PGHOST=$scratch PGUSER=postgres PGDATABASE=postgres PGOPTIONS='-c client_min_messages=error'
