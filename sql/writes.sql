@@ -224,10 +224,11 @@ SET pgseal.transparent = off;
 PREPARE kept AS SELECT v, n, coalesce(v, 'x') AS w FROM t;
 PREPARE kept2 AS SELECT v, n FROM t;
 RESET pgseal.transparent;
-CREATE TABLE c8 AS EXECUTE kept;
-CREATE TABLE c8 AS EXECUTE kept2;
+CREATE TABLE c10 AS EXECUTE kept;
+CREATE TABLE c11 AS EXECUTE kept2;
 INSERT INTO c8 (v) VALUES ('violet-canary');
-SELECT * FROM stored('c8');
+INSERT INTO c10 (w) VALUES ('violet-canary');
+SELECT 'c8', * FROM stored('c8') UNION ALL SELECT 'c10', * FROM stored('c10') UNION ALL SELECT 'c11', * FROM stored('c11');
 DEALLOCATE ALL;
 
 -- Views that are updatable, by themselves, by rules, by triggers

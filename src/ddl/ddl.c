@@ -8,7 +8,7 @@
  *
  * What would store the order or the values of plaintexts is refused by the
  * object access hook in refuse.c; here only what that hook doesn't see:
- * partition keys, range types, and CREATE TABLE AS EXECUTE.
+ * partition keys and range types.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,14 +19,11 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_partitioned_table.h"
 #include "commands/defrem.h"
-#include "commands/prepare.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_coerce.h"
-#include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parse_type.h"
@@ -41,6 +38,7 @@
 #include "citus/calls.h"
 #include "ddl/alter_table.h"
 #include "ddl/column_keys.h"
+#include "ddl/create_as.h"
 #include "ddl/ddl.h"
 #include "ddl/join_tables.h"
 #include "ddl/no_statistics.h"
@@ -52,8 +50,6 @@
 #include "kms/kms.h"
 #include "life/rewrap.h"
 #include "search/stored_tokens.h"
-#include "statement/open_results.h"
-#include "statement/result_columns.h"
 #include "type/sealed_input.h"
 #include "value/basetype.h"
 #include "value/find_sealed.h"
@@ -109,58 +105,6 @@ complete_create(CreateStmt *stmt, PgsealKeyOwner *owner)
 	check_partition_spec(stmt);
 	pgseal_join_parents(stmt->inhRelations);
 	pgseal_column_keys_complete(stmt->tableElts, owner, stmt->inhRelations);
-}
-
-/*
- * CREATE TABLE AS, CREATE MATERIALIZED VIEW
- */
-
-/* PgsealTargetMap: gives a column that inherits no key the new table's own */
-static Expr *
-reseal_target(TargetEntry *target, void *context)
-{
-	PgsealKeyOwner *owner = context;
-	Expr	   *expr = target->expr;
-	Oid			type = exprType((Node *) expr);
-	Oid			element;
-	Node	   *resealed;
-
-	if (type < FirstNormalObjectId || exprTypmod((Node *) expr) != PGSEAL_TYPMOD_NONE)
-		return NULL;
-	element = get_element_type(type);
-	if (pgseal_type_by_oid(OidIsValid(element) ? element : type) == NULL)
-		return NULL;
-	resealed = coerce_to_target_type(NULL, (Node *) copyObject(expr), type, type,
-									 pgseal_catalog_name_hash(pgseal_own_key_name(owner)),
-									 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
-	assign_expr_collations(NULL, resealed);
-	return (Expr *) resealed;
-}
-
-static void
-complete_create_as(CreateTableAsStmt *stmt, PgsealKeyOwner *owner)
-{
-	Query	   *query = castNode(Query, stmt->query);
-	PreparedStatement *prepared;
-	ListCell   *lc;
-
-	if (query->commandType != CMD_UTILITY)
-	{
-		pgseal_result_columns_map(query, reseal_target, owner);
-		/* What REFRESH will run */
-		if (stmt->into->viewQuery != NULL)
-			pgseal_result_columns_map((Query *) stmt->into->viewQuery, reseal_target, owner);
-		return;
-	}
-	if (!IsA(query->utilityStmt, ExecuteStmt))
-		return;
-	prepared = FetchPreparedStatement(((ExecuteStmt *) query->utilityStmt)->name, true);
-	foreach(lc, prepared->plansource->query_list)
-		if (pgseal_opens_results(lfirst_node(Query, lc)))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("CREATE TABLE AS EXECUTE would store opened values of encrypted columns"),
-					 errhint("Use CREATE TABLE AS SELECT, which keeps them encrypted, or prepare the statement with pgseal.transparent = off.")));
 }
 
 /*
@@ -255,12 +199,25 @@ makes_relation(Node *stmt)
 		IsA(stmt, CreateTableAsStmt);
 }
 
-/* What is refused anyway, as in a read-only transaction, makes nothing before */
+/* The statement that makes something: that which EXPLAIN is about, or itself */
+static Node *
+making(Node *stmt)
+{
+	CreateTableAsStmt *explained = pgseal_create_as_explained(stmt);
+
+	return explained != NULL ? (Node *) explained : stmt;
+}
+
+/*
+ * What is refused anyway, as in a read-only transaction, makes nothing before.  EXPLAIN
+ * ANALYZE isn't.
+ */
 static bool
 concerns_us(Node *stmt)
 {
-	if (XactReadOnly)
+	if (XactReadOnly && making(stmt) == stmt)
 		return false;
+	stmt = making(stmt);
 	switch (nodeTag(stmt))
 	{
 		case T_CopyStmt:
@@ -319,7 +276,7 @@ complete_statement(Node *stmt, const char *query_string, PgsealKeyOwner *owner)
 			check_range((CreateRangeStmt *) stmt);
 			break;
 		case T_CreateTableAsStmt:
-			complete_create_as((CreateTableAsStmt *) stmt, owner);
+			pgseal_create_as_complete((CreateTableAsStmt *) stmt, owner);
 			break;
 		default:
 			break;
@@ -516,6 +473,7 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 {
 	RenameStmt *rename = (RenameStmt *) pstmt->utilityStmt;
 	bool		ours = concerns_us(pstmt->utilityStmt);
+	Node	   *stmt = NULL;
 	PgsealKeyOwner owner = {0};
 
 	if (IsA(pstmt->utilityStmt, CreateExtensionStmt))
@@ -527,14 +485,18 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 		if (read_only_tree)
 			pstmt = copyObject(pstmt);
 		read_only_tree = false;
-		owner.name = owner_name(pstmt->utilityStmt);
+		stmt = making(pstmt->utilityStmt);
+		if (IsA(stmt, CreateTableAsStmt))
+			params = pgseal_create_as_execute((CreateTableAsStmt *) stmt, query_string, params);
+		owner.name = owner_name(stmt);
 		owner.statement = make_parsestate(NULL);
 		owner.statement->p_sourcetext = query_string;
-		complete_statement(pstmt->utilityStmt, query_string, &owner);
+		if (pgseal_create_as_is_run(pstmt->utilityStmt))
+			complete_statement(stmt, query_string, &owner);
 	}
 	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 	if (ours)
-		follow_up(pstmt->utilityStmt);
+		follow_up(stmt);
 
 	if (IsA(pstmt->utilityStmt, AlterForeignServerStmt) && OidIsValid(pgseal_extension_oid()))
 		check_server_options((AlterForeignServerStmt *) pstmt->utilityStmt);

@@ -90,17 +90,6 @@ open_target(TargetEntry *target, void *context)
 	return pgseal_opened(target->expr, PGSEAL_OPEN_RESULT, list_make1(context));
 }
 
-bool
-pgseal_opens_results(Query *query)
-{
-	ListCell   *lc;
-
-	foreach(lc, query->commandType == CMD_SELECT ? query->targetList : query->returningList)
-		if (pgseal_is_opened_result(lfirst_node(TargetEntry, lc)->expr))
-			return true;
-	return false;
-}
-
 /*
  * Whose statement is it, and shall it be opened?
  */
@@ -261,6 +250,19 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 		PG_END_TRY(); \
 	}
 
+Query *
+pgseal_analyze_sealed(CachedPlanSource *prepared)
+{
+	Query	   *volatile result = NULL;
+
+	INSIDE_BEGIN(NULL, NULL);
+	result = parse_analyze_fixedparams(copyObject(prepared->raw_parse_tree),
+									   prepared->query_string, prepared->param_types,
+									   prepared->num_params, NULL);
+	INSIDE_END();
+	return result;
+}
+
 static PlannedStmt *
 transparent_planner(Query *parse, const char *query_string, int cursor_options,
 					ParamListInfo params)
@@ -363,7 +365,12 @@ static bool
 executes_with_values(Node *stmt)
 {
 	PreparedStatement *prepared;
+	Node	   *inner = IsA(stmt, ExplainStmt) ? ((ExplainStmt *) stmt)->query :
+		IsA(stmt, CreateTableAsStmt) ? ((CreateTableAsStmt *) stmt)->query : NULL;
 
+	if (inner != NULL)
+		return castNode(Query, inner)->commandType == CMD_UTILITY &&
+			executes_with_values(((Query *) inner)->utilityStmt);
 	if (!IsA(stmt, ExecuteStmt))
 		return false;
 	prepared = FetchPreparedStatement(((ExecuteStmt *) stmt)->name, false);

@@ -10,13 +10,14 @@
 
 #include "postgres.h"
 #include "nodes/parsenodes.h"
+#include "utils/plancache.h"
 
 extern void pgseal_open_results_init(void);
 
 /* The query itself, or the one that a utility command holds already analyzed */
 extern Query *pgseal_analyzed_query(Query *query);
 
-/* Does this analyzed statement have result columns that were opened for it? */
-extern bool pgseal_opens_results(Query *query);
+/* A prepared statement's query, analyzed as one whose results stay sealed */
+extern Query *pgseal_analyze_sealed(CachedPlanSource *prepared);
 
 #endif							/* PGSEAL_OPEN_RESULTS_H */

@@ -115,6 +115,7 @@ my @objects = (
 	view('row printed', 'SELECT t_{A}::text AS v FROM {s}.t_{A}'), view('window', 'SELECT id, lag({c}, 1, {o}) OVER (ORDER BY id) AS v FROM {t}'), view('aggregate', 'SELECT count(*) FILTER (WHERE {c} = {o}) AS v, max({c}) FROM {t}'),
 	view('join using', 'SELECT v FROM (SELECT {c} AS v FROM {t}) AS l JOIN (SELECT {o} AS v FROM {t}) AS r USING (v)'),
 	[ 'matview', 'CREATE MATERIALIZED VIEW {n} AS SELECT id, {c} AS c, coalesce({c}, {o}) AS v, {c} IS DISTINCT FROM {o} AS w FROM {t}', 'REFRESH MATERIALIZED VIEW {n}', 'SELECT * FROM {n} ORDER BY 1' ],
+	[ 'create as execute', 'PREPARE ca AS SELECT id, {c} AS c, coalesce({c}, {o}) AS v, {c} IS DISTINCT FROM {o} AS w FROM {t} WHERE id > 0', 'CREATE TABLE {n} AS EXECUTE ca', 'DEALLOCATE ca', 'SELECT * FROM {n} ORDER BY id' ],
 	table_with('check', 'CHECK (c IS DISTINCT FROM {o})'), table_with('check in', 'CHECK (c NOT IN ({o}, {o}))'), table_with('check case', 'CHECK (nullif(c, {o}) IS NOT NULL)'),
 	table_with('default', 'd {A:type} DEFAULT {o}'), table_with('generated', 'g bool GENERATED ALWAYS AS (c IS DISTINCT FROM {o}) STORED'),
 	[ 'domain', 'CREATE DOMAIN {n} AS {A:type} CHECK (VALUE IS DISTINCT FROM {o})', 'CREATE TABLE {n}_t (c {n})', map({ "INSERT INTO {n}_t SELECT {c} FROM {t} WHERE id = $_" } 1 .. 3), 'SELECT c FROM {n}_t ORDER BY 1' ],
@@ -144,8 +145,8 @@ sub tables
 		"CREATE FUNCTION {s}.atomic_$_(p $_) RETURNS SETOF $_ LANGUAGE sql BEGIN ATOMIC SELECT c_$_ FROM {t} WHERE c_$_ = p; END",
 		"CREATE FUNCTION {s}.plpgsql_$_(p {t}.c_$_%TYPE) RETURNS text LANGUAGE plpgsql AS 'DECLARE v {t}.c_$_%TYPE := p; BEGIN RETURN v; END'") } @base),
 	  (map { "CREATE FUNCTION {s}.of_$_(p $_) RETURNS text LANGUAGE sql AS 'SELECT p::text'" } sort keys %values),
-	  (map { "CREATE FUNCTION {s}.ov(p $_) RETURNS text LANGUAGE sql AS 'SELECT ''$_ '' || p::text'" } qw(int4 numeric text timestamptz)),
-	  (map { "CREATE FUNCTION {s}.ov(p $_, q $_) RETURNS text LANGUAGE sql AS 'SELECT ''$_ '' || p::text || q::text'" } qw(int4 numeric text timestamptz)),
+	  (map { "CREATE FUNCTION {s}.ov(p $_) RETURNS text LANGUAGE sql AS 'SELECT ''$_ '' || p::text'" } qw(int4 float8 numeric text date timestamptz)),
+	  (map { "CREATE FUNCTION {s}.ov(p $_, q $_) RETURNS text LANGUAGE sql AS 'SELECT ''$_ '' || p::text || q::text'" } qw(int4 float8 numeric text date timestamptz)),
 	  "CREATE FUNCTION {s}.any(p anycompatible, q anycompatible) RETURNS anycompatible LANGUAGE sql AS 'SELECT coalesce(p, q)'",
 	  "CREATE FUNCTION {s}.fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.fired := NEW.fired + 1; RETURN NEW; END'", "GRANT USAGE ON SCHEMA {s} TO PUBLIC";
 }
