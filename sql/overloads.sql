@@ -1,6 +1,7 @@
 -- Functions of one name: an encrypted value is taken by the one that takes the base type,
 -- also where PostgreSQL prefers another, as float8 and timestamptz
 SET client_min_messages = warning;
+SET datestyle = iso;
 CREATE SCHEMA overloads;
 SET search_path = overloads, public;
 CREATE TABLE plain (n int, i8 bigint, d date, ts timestamp, t text);
@@ -30,25 +31,117 @@ SELECT *, atomic(), body(), procedural() FROM numbers;
 PREPARE big AS SELECT big(i8) FROM sealed WHERE big(i8, $1) LIKE 'bigint%';
 EXECUTE big('x');
 
--- Where that can't be, an error and not another answer
-CREATE FUNCTION twice(p int) RETURNS int LANGUAGE sql AS $$ SELECT p * 2 $$;
-CREATE FUNCTION twice(p float8) RETURNS float8 LANGUAGE sql AS $$ SELECT p * 2.5 $$;
-CREATE FUNCTION least_of(p int, q int) RETURNS text LANGUAGE sql AS $$ SELECT 'int' $$;
-CREATE FUNCTION least_of(p float8, q float8) RETURNS text LANGUAGE sql AS $$ SELECT 'float8' $$;
+-- Where the result is of another type, beside literals and parameters without a type, of
+-- aggregates and operators, too
+CREATE FUNCTION twice(p int) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT p * 2 $$;
+CREATE FUNCTION twice(p float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT p * 2.5 $$;
+CREATE FUNCTION least_of(p int, q int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'int' $$;
+CREATE FUNCTION least_of(p float8, q float8) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'float8' $$;
 CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
 CREATE AGGREGATE total(float8) (SFUNC = float8pl, STYPE = float8, INITCOND = '0.5');
 CREATE OPERATOR <+> (LEFTARG = int, RIGHTARG = int, FUNCTION = least_of);
 CREATE OPERATOR <+> (LEFTARG = float8, RIGHTARG = float8, FUNCTION = least_of);
+CREATE FUNCTION both_ways(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN
+	FOR r IN EXECUTE format(query, 'plain') LOOP RETURN NEXT 'plain ' || r; END LOOP;
+	FOR r IN EXECUTE format(query, 'sealed') LOOP RETURN NEXT 'sealed ' || r; END LOOP;
+END $$;
 SELECT twice(n) FROM sealed;
 SELECT least_of(n, '5') FROM sealed;
 SELECT number(p => n) FROM sealed;
 SELECT total(n) FROM sealed;
 SELECT total(n) OVER () FROM sealed;
-SELECT n <+> n FROM sealed;
-SELECT twice(n::int), least_of(n, 5), least_of(n::int, '5'), number(p => n::int), n::int <+> n::int FROM sealed;
-SELECT total(n::int) FROM sealed;
+SELECT n <+> n, n <+> '5', '5' <+> n FROM sealed;
+SELECT least_of(n, 5), least_of(n, 5.5), least_of(n, '5'::float8), least_of(q => '5', p => n) FROM sealed;
+SELECT both_ways('SELECT (twice(n), pg_typeof(twice(n)), total(n) FILTER (WHERE twice(n) = 6), least_of(max(n), ''1''))::text FROM %s GROUP BY n, twice(n) HAVING total(n) > 0');
+SELECT both_ways('SELECT (SELECT twice(n) + total(n))::text FROM %s GROUP BY n ORDER BY twice(n)');
+PREPARE p1 AS SELECT least_of(n, $1), day(d) FROM plain;
+PREPARE s1 AS SELECT least_of(n, $1), day(d) FROM sealed;
+PREPARE s2 (float8) AS SELECT least_of(n, $1) FROM sealed;
+PREPARE s3 AS SELECT least_of(n, $1), $2 || t FROM sealed WHERE n = $1 AND t = $3;
+SELECT name, parameter_types FROM pg_prepared_statements WHERE name IN ('p1', 's1', 's2', 's3') ORDER BY name;
+EXECUTE p1 ('5');
+EXECUTE s1 ('5');
+EXECUTE s2 (5);
+EXECUTE s3 (3, 'a', 'x');
+ALTER TABLE sealed ADD added int;
+EXECUTE s1 ('5');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT 1 FROM sealed WHERE least_of(n, '5') = t;
+CREATE VIEW v AS SELECT twice(n) AS n, least_of(n, '5') FROM sealed;
+SELECT *, pg_typeof(n) FROM v;
+CREATE TABLE made AS SELECT twice(id) FROM (SELECT 1 AS id) s;
+DECLARE c CURSOR WITH HOLD FOR SELECT twice(n) FROM sealed;
+FETCH c;
+CLOSE c;
+SELECT 1 AS one\; SELECT twice(n) FROM sealed\; SELECT 2 AS two;
+CREATE FUNCTION twice_of() RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT twice(n) FROM sealed WHERE least_of(n, '1') = 'int' $$;
+SELECT twice_of();
 -- A numeric one can only have been a typed literal: between int and numeric there is no choice for others
 CREATE FUNCTION most_of(p int, q int) RETURNS text LANGUAGE sql AS $$ SELECT 'int' $$;
 CREATE FUNCTION most_of(p numeric, q numeric) RETURNS text LANGUAGE sql AS $$ SELECT 'numeric' $$;
 SELECT most_of(n, '5'::numeric), most_of(n, 5.5) FROM sealed;
+
+-- Where the text of a statement isn't at hand, an error and not another answer
+CREATE FUNCTION in_expression() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN SELECT n INTO r FROM sealed; RETURN least_of(r.n, '5'); END $$;
+SELECT in_expression();
+CREATE FUNCTION in_body() RETURNS float8 LANGUAGE sql RETURN (SELECT twice(n) FROM sealed);
+
+-- What is stored: checks, defaults, policies, conditions of triggers, of COPY, of rules, domains
+CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '% of % fires', TG_NAME, TG_TABLE_NAME; RETURN NEW; END $$;
+CREATE FUNCTION of_both(statement text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+	EXECUTE replace(replace(statement, '{t}', 'plain'), '{e}', '');
+	EXECUTE replace(replace(statement, '{t}', 'sealed'), '{e}', 'encrypted_');
+END $$;
+SELECT of_both('CREATE TABLE {t}_c (n {e}int4 CHECK (number(n) LIKE ''int%''), d {e}date, t {e}text, CHECK (day(d) LIKE ''date%'' AND concat(t) <> ''no''), CHECK (twice(n) = 6 OR least_of(n, ''5'') <> ''int''))');
+SELECT of_both('INSERT INTO {t}_c VALUES (3, ''2024-02-29'', ''x'')');
+SELECT of_both('INSERT INTO {t}_c VALUES (3, ''2024-02-29'', ''no'')');
+\set VERBOSITY terse
+INSERT INTO sealed_c VALUES (3, '2024-02-29', 'no');
+\set VERBOSITY default
+SELECT of_both('ALTER TABLE {t} ADD CHECK (number(n) LIKE ''int%'' AND concat(t, d) LIKE ''x2%''), ADD COLUMN more {e}text DEFAULT concat(''a'', number(1)) CHECK (concat(more) LIKE ''aint%'')');
+SELECT of_both('ALTER TABLE {t} ADD CHECK (number(n) LIKE ''float%'')');
+SELECT of_both('CREATE TABLE {t}_l (LIKE {t}_c INCLUDING ALL, CHECK (number(n) LIKE ''int%''))');
+SELECT of_both('CREATE TABLE {t}_i (CHECK (number(n) LIKE ''int%'')) INHERITS ({t}_c)');
+SELECT of_both('INSERT INTO {t}_i VALUES (3, ''2024-02-29'', ''x'')');
+SELECT of_both('CREATE TRIGGER w BEFORE UPDATE ON {t} FOR EACH ROW WHEN (number(NEW.n) LIKE ''int%'' AND concat(OLD.t) = ''x'' AND OLD.d::text = ''2024-02-29'') EXECUTE FUNCTION fires()');
+SELECT of_both('UPDATE {t} SET n = 3');
+SELECT of_both('CREATE RULE r AS ON INSERT TO {t}_c WHERE concat(NEW.t) = ''y'' DO ALSO INSERT INTO {t}_l VALUES (twice(NEW.n) / 2, NEW.d, concat(''by rule, '', NEW.t))');
+SELECT of_both('INSERT INTO {t}_c VALUES (3, ''2024-02-29'', ''y'')');
+SELECT * FROM plain_l;
+SELECT * FROM sealed_l;
+SELECT of_both('CREATE DOMAIN {t}_d AS {e}int4 CHECK (number(VALUE) LIKE ''int%'')');
+SELECT of_both('ALTER DOMAIN {t}_d ADD CHECK (concat(value) <> ''7'' AND twice(VALUE) = 2 * 3)');
+SELECT 3::plain_d, 3::sealed_d;
+SELECT 7::plain_d;
+SELECT 7::sealed_d;
+COPY plain (n, t, d) FROM stdin WHERE number(n) LIKE 'int%' AND concat(t) = 'x';
+3	x	2024-01-01
+3	y	2024-01-01
+\.
+COPY sealed (n, t, d) FROM stdin WHERE number(n) LIKE 'int%' AND concat(t) = 'x';
+3	x	2024-01-01
+3	y	2024-01-01
+\.
+SELECT both_ways('SELECT count(*)::text FROM %s');
+CREATE ROLE overloads_reader;
+GRANT USAGE ON SCHEMA overloads TO overloads_reader;
+GRANT USAGE ON FOREIGN SERVER local_keyring TO overloads_reader;
+SELECT of_both('GRANT SELECT ON {t} TO overloads_reader; ALTER TABLE {t} ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON {t} USING (number(n) LIKE ''int%'' AND concat(d) = ''2024-01-01'')');
+SET ROLE overloads_reader;
+SELECT both_ways('SELECT count(*)::text FROM %s');
+RESET ROLE;
+SELECT of_both('ALTER POLICY p ON {t} USING (EXISTS (SELECT 1 WHERE twice(n) = 6))');
+SET ROLE overloads_reader;
+SELECT both_ways('SELECT count(*)::text FROM %s');
+RESET ROLE;
+-- Who may not change the table isn't told more of it than PostgreSQL tells
+SET ROLE overloads_reader;
+ALTER TABLE sealed ADD CHECK (concat(nothing) = 'x');
+RESET ROLE;
+-- What can't be analyzed is PostgreSQL's to say
+ALTER TABLE sealed ADD CHECK (concat(nothing) = 'x');
+-- The definitions say which function it is, whoever reads them
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'sealed_c'::regclass ORDER BY conname;
+SET client_min_messages = error;
 DROP SCHEMA overloads CASCADE;
+REVOKE USAGE ON FOREIGN SERVER local_keyring FROM overloads_reader;
+DROP ROLE overloads_reader;

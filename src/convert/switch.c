@@ -52,6 +52,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "base/relation_changes.h"
 #include "convert/convert.h"
 
 /*
@@ -494,4 +495,5 @@ pgseal_convert_switch(const PgsealConversion *conversion)
 	pgseal_convert_drop_trigger(conversion->relid);
 	drop_relation(conversion->copy);
 	name_toast(conversion->relid);
+	pgseal_row_type_changed();
 }

@@ -34,12 +34,14 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "base/relation_changes.h"
 #include "base/settings.h"
 #include "citus/calls.h"
 #include "ddl/alter_table.h"
 #include "ddl/column_keys.h"
 #include "ddl/create_as.h"
 #include "ddl/ddl.h"
+#include "ddl/expressions.h"
 #include "ddl/join_tables.h"
 #include "ddl/no_statistics.h"
 #include "ddl/own_key.h"
@@ -351,7 +353,10 @@ follow_up(Node *stmt)
 
 	CommandCounterIncrement();
 	if (changes_row_type(stmt))
+	{
 		pgseal_no_statistics_anywhere();
+		pgseal_row_type_changed();
+	}
 	relation = resulting_table(stmt);
 	if (!OidIsValid(relation))
 		return;
@@ -429,7 +434,7 @@ defines(Node *stmt)
 }
 
 static void
-pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree, bool has_expressions,
 		ProcessUtilityContext context, ParamListInfo params,
 		QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
@@ -439,6 +444,8 @@ pass_on(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	pgseal_refuse_dropping_extension = saved_dropping || drops_extension(pstmt->utilityStmt);
 	PG_TRY();
 	{
+		if (has_expressions)
+			pgseal_expressions_complete(pstmt->utilityStmt, query_string);
 		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env,
 							 dest, qc);
 	}
@@ -473,6 +480,8 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 {
 	RenameStmt *rename = (RenameStmt *) pstmt->utilityStmt;
 	bool		ours = concerns_us(pstmt->utilityStmt);
+	bool		has_expressions = !XactReadOnly && !IsBinaryUpgrade &&
+		pgseal_expressions_may_be(pstmt->utilityStmt) && OidIsValid(pgseal_extension_oid());
 	Node	   *stmt = NULL;
 	PgsealKeyOwner owner = {0};
 
@@ -480,11 +489,11 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 		check_extension_schema((CreateExtensionStmt *) pstmt->utilityStmt);
 	if (IsA(pstmt->utilityStmt, IndexStmt) && OidIsValid(pgseal_extension_oid()))
 		pgseal_refuse_index((IndexStmt *) pstmt->utilityStmt);
+	if (read_only_tree && (ours || has_expressions))
+		pstmt = copyObject(pstmt);
+	read_only_tree = read_only_tree && !ours && !has_expressions;
 	if (ours)
 	{
-		if (read_only_tree)
-			pstmt = copyObject(pstmt);
-		read_only_tree = false;
 		stmt = making(pstmt->utilityStmt);
 		if (IsA(stmt, CreateTableAsStmt))
 			params = pgseal_create_as_execute((CreateTableAsStmt *) stmt, query_string, params);
@@ -494,7 +503,7 @@ ddl_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 		if (pgseal_create_as_is_run(pstmt->utilityStmt))
 			complete_statement(stmt, query_string, &owner);
 	}
-	pass_on(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
+	pass_on(pstmt, query_string, read_only_tree, has_expressions, context, params, env, dest, qc);
 	if (ours)
 		follow_up(stmt);
 

@@ -37,8 +37,8 @@
 #include "statement/opened.h"
 #include "statement/overloads.h"
 
-static bool
-prints_arguments(Oid function)
+bool
+pgseal_prints_arguments(Oid function)
 {
 	switch (function)
 	{
@@ -141,7 +141,7 @@ open_printed_walker(Node *node, void *context)
 
 	/* What is in an argument first: once opened, a row isn't known as one */
 	(void) expression_tree_walker(node, open_printed_walker, context);
-	if (IsA(node, FuncExpr) && prints_arguments(((FuncExpr *) node)->funcid))
+	if (IsA(node, FuncExpr) && pgseal_prints_arguments(((FuncExpr *) node)->funcid))
 		open_arguments(((FuncExpr *) node)->args, walk);
 	else if (IsA(node, FuncExpr))
 	{
@@ -151,14 +151,14 @@ open_printed_walker(Node *node, void *context)
 	else if (IsA(node, OpExpr))
 	{
 		set_opfuncid((OpExpr *) node);
-		if (prints_arguments(((OpExpr *) node)->opfuncid))
+		if (pgseal_prints_arguments(((OpExpr *) node)->opfuncid))
 			open_arguments(((OpExpr *) node)->args, walk);
 		else
 			pgseal_overload_check(node);
 	}
-	else if (IsA(node, WindowFunc) && prints_arguments(((WindowFunc *) node)->winfnoid))
+	else if (IsA(node, WindowFunc) && pgseal_prints_arguments(((WindowFunc *) node)->winfnoid))
 		open_arguments(((WindowFunc *) node)->args, walk);
-	else if (IsA(node, Aggref) && prints_arguments(((Aggref *) node)->aggfnoid))
+	else if (IsA(node, Aggref) && pgseal_prints_arguments(((Aggref *) node)->aggfnoid))
 		open_aggregated((Aggref *) node, walk);
 	else if (IsA(node, WindowFunc) || IsA(node, Aggref))
 		pgseal_overload_check(node);

@@ -14,4 +14,7 @@
 /* Wraps encrypted arguments of concat() and its like, in place. */
 extern void pgseal_open_arguments(Query *query);
 
+/* Does a function of PostgreSQL's print arguments of any type? */
+extern bool pgseal_prints_arguments(Oid function);
+
 #endif							/* PGSEAL_OPEN_ARGUMENTS_H */

@@ -53,6 +53,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
+#include "statement/call_casts.h"
 #include "statement/call_results.h"
 #include "statement/column_defaults.h"
 #include "statement/function_results.h"
@@ -190,13 +191,13 @@ transparent_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *js
 {
 	const char *source = inside ? inside_source : debug_query_string;
 	bool		of_node = !inside && pgseal_citus_is_client();
+	const PrepareStmt *prepared = inside && prepare_source == pstate->p_sourcetext ? prepare : NULL;
+	RawStmt    *raw = pgseal_call_casts(pstate, query, pgseal_analyzed_query(query), prepared);
 
 	if (of_node)
 		source = NULL;			/* who asks is a node that takes sealed values */
-	else if (!inside)
-		pgseal_parameters_plain(pstate, query, NULL);
-	else if (prepare != NULL && prepare_source == pstate->p_sourcetext)
-		pgseal_parameters_plain(pstate, query, prepare);
+	else if (!inside || prepared != NULL)
+		pgseal_parameters_plain(pstate, query, prepared, raw);
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
 

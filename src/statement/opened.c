@@ -17,6 +17,7 @@
 
 #include "access/transam.h"
 #include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -225,12 +226,36 @@ ingredient_holds_sealed(Node *node, void *context)
 	return expression_tree_walker(node, ingredient_holds_sealed, context);
 }
 
+/* Of a user's function that doesn't say what columns its record has, each row is looked into. */
+static bool
+result_holds_sealed(FuncExpr *call, List *queries)
+{
+	TupleDesc	columns;
+
+	switch (get_expr_result_type((Node *) call, NULL, &columns))
+	{
+		case TYPEFUNC_COMPOSITE:
+			for (int i = 0; i < columns->natts; i++)
+				if (TupleDescAttr(columns, i)->atttypid == RECORDOID ||
+					pgseal_shape_of_type(TupleDescAttr(columns, i)->atttypid, -1) != NULL)
+					return true;
+			return false;
+		case TYPEFUNC_RECORD:
+			return call->funcid >= FirstNormalObjectId ||
+				expression_tree_walker((Node *) call, ingredient_holds_sealed, queries);
+		default:
+			return expression_tree_walker((Node *) call, ingredient_holds_sealed, queries);
+	}
+}
+
 static bool
 record_holds_sealed(Node *expr, List *queries)
 {
 	ListCell   *lc;
 
 	check_stack_depth();
+	if (IsA(expr, FuncExpr) && ((FuncExpr *) expr)->funcresulttype == RECORDOID)
+		return result_holds_sealed((FuncExpr *) expr, queries);
 	if (IsA(expr, Var))
 		return reference_holds_sealed((Var *) expr, queries);
 

@@ -12,10 +12,12 @@
  * and nobody would know.  So where an encrypted value was converted to anything but
  * its base type, the function is looked up again for values of the base types.
  *
- * The other function takes the place of the first if it returns the same type.  If it
- * doesn't, what is around it is analyzed already, and PostgreSQL's own error says what
- * to do.  It also does where a constant may have been a literal without a type, which
- * has become of the type that the first function takes.
+ * The statement is analyzed again then, with casts to the base types (call_casts.c).
+ * Where its text isn't at hand, as that of an expression of PL/pgSQL, the other function
+ * takes the place of the first if it returns the same type.  If it doesn't, what is
+ * around it is analyzed already, and PostgreSQL's own error says what to do.  It also
+ * does where a constant may have been a literal without a type, which has become of the
+ * type that the first function takes.
  *
  * For PostgreSQL's functions and operators, and pgseal's, there is one for exactly each
  * encrypted type (test/parity).
@@ -42,12 +44,11 @@
 #include "statement/overloads.h"
 #include "value/basetype.h"
 
-/* What was given for an argument, before PostgreSQL converted it by itself */
-static Node *
-given(Node *arg)
+Node *
+pgseal_overload_given(Node *arg)
 {
 	if (IsA(arg, NamedArgExpr))
-		return given((Node *) ((NamedArgExpr *) arg)->arg);
+		return pgseal_overload_given((Node *) ((NamedArgExpr *) arg)->arg);
 	if (IsA(arg, FuncExpr) && ((FuncExpr *) arg)->funcformat == COERCE_IMPLICIT_CAST)
 		return linitial(((FuncExpr *) arg)->args);
 	if (IsA(arg, RelabelType) && ((RelabelType *) arg)->relabelformat == COERCE_IMPLICIT_CAST)
@@ -59,7 +60,7 @@ given(Node *arg)
 static Oid
 plain_type(Node *arg)
 {
-	Oid			declared = exprType(given(arg));
+	Oid			declared = exprType(pgseal_overload_given(arg));
 	const PgsealType *type;
 
 	if (declared < FirstNormalObjectId)
@@ -77,7 +78,7 @@ converts_further(List *args)
 	foreach(lc, args)
 	{
 		Node	   *arg = lfirst(lc);
-		Oid			was = exprType(given(arg));
+		Oid			was = exprType(pgseal_overload_given(arg));
 
 		if (was >= FirstNormalObjectId && exprType(arg) < FirstNormalObjectId &&
 			exprType(arg) != plain_type(arg) && pgseal_type_by_oid(getBaseType(was)) != NULL)
@@ -94,6 +95,13 @@ is_of_user(Oid object, Oid schema)
 		schema != pgseal_internal_schema();
 }
 
+bool
+pgseal_overload_converts(Oid function, List *args)
+{
+	return function >= FirstNormalObjectId && converts_further(args) &&
+		is_of_user(function, get_func_namespace(function));
+}
+
 pg_noreturn static void
 say_not_unique(const char *name, List *args)
 {
@@ -101,7 +109,7 @@ say_not_unique(const char *name, List *args)
 	ListCell   *lc;
 
 	foreach(lc, args)
-		types[foreach_current_index(lc)] = exprType(given(lfirst(lc)));
+		types[foreach_current_index(lc)] = exprType(pgseal_overload_given(lfirst(lc)));
 	ereport(ERROR,
 			(errcode(ERRCODE_AMBIGUOUS_FUNCTION),
 			 errmsg("function %s is not unique",
@@ -110,13 +118,30 @@ say_not_unique(const char *name, List *args)
 			 errhint("Could not choose a best candidate function. You might need to add explicit type casts.")));
 }
 
+/* What may have had no type when the function was chosen, and has become of its parameter's */
+typedef enum Untyped
+{
+	UNTYPED_NOTHING,
+	UNTYPED_CONSTANTS,
+	UNTYPED_PARAMETERS			/* and constants */
+} Untyped;
+
+static bool
+may_be_untyped(Node *arg, Untyped untyped)
+{
+	if (IsA(arg, NamedArgExpr))
+		return may_be_untyped((Node *) ((NamedArgExpr *) arg)->arg, untyped);
+	return (untyped >= UNTYPED_CONSTANTS && IsA(arg, Const)) ||
+		(untyped >= UNTYPED_PARAMETERS && IsA(arg, Param));
+}
+
 /*
  * The function of this name that PostgreSQL chooses for such arguments, with encrypted
- * values as these or as plain ones, and constants as of their types or as literals that
- * have none; InvalidOid where that isn't clear.
+ * values as these or as plain ones, and what has no type as such; InvalidOid where that
+ * isn't clear.
  */
 static Oid
-choice(Oid function, List *args, bool plain, bool literals, Oid *out_result, Oid **out_declared)
+choice(Oid function, List *args, bool plain, Untyped untyped, Oid *out_result, Oid **out_declared)
 {
 	List	   *name = list_make2(makeString(get_namespace_name(get_func_namespace(function))),
 								  makeString(get_func_name(function)));
@@ -131,8 +156,8 @@ choice(Oid function, List *args, bool plain, bool literals, Oid *out_result, Oid
 
 	foreach(lc, args)
 	{
-		types[foreach_current_index(lc)] = literals && IsA(lfirst(lc), Const) ? UNKNOWNOID :
-			plain ? plain_type(lfirst(lc)) : exprType(given(lfirst(lc)));
+		types[foreach_current_index(lc)] = may_be_untyped(lfirst(lc), untyped) ? UNKNOWNOID :
+			plain ? plain_type(lfirst(lc)) : exprType(pgseal_overload_given(lfirst(lc)));
 		if (IsA(lfirst(lc), NamedArgExpr))
 			names = lappend(names, lfirst_node(NamedArgExpr, lc)->name);
 	}
@@ -148,15 +173,14 @@ other_choice(Oid function, List *args, Oid *out_result, Oid **out_declared)
 {
 	Oid			other;
 
-	if (function < FirstNormalObjectId || !converts_further(args) ||
-		!is_of_user(function, get_func_namespace(function)))
+	if (!pgseal_overload_converts(function, args))
 		return InvalidOid;
-	other = choice(function, args, true, false, out_result, out_declared);
+	other = choice(function, args, true, UNTYPED_NOTHING, out_result, out_declared);
 	if (OidIsValid(other) && other != function)
 		return other;
-	other = choice(function, args, true, true, out_result, out_declared);
+	other = choice(function, args, true, UNTYPED_CONSTANTS, out_result, out_declared);
 	if (OidIsValid(other) && other != function &&
-		choice(function, args, false, true, out_result, out_declared) == function)
+		choice(function, args, false, UNTYPED_CONSTANTS, out_result, out_declared) == function)
 		say_not_unique(get_func_name(function), args);
 	return InvalidOid;
 }
@@ -170,7 +194,7 @@ converted(List *args, const Oid *declared)
 
 	foreach(lc, args)
 	{
-		Node	   *arg = given(lfirst(lc));
+		Node	   *arg = pgseal_overload_given(lfirst(lc));
 		Node	   *made = IsA(lfirst(lc), NamedArgExpr) ? NULL :
 			coerce_to_target_type(NULL, arg, exprType(arg), declared[foreach_current_index(lc)], -1,
 								  COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
@@ -204,59 +228,101 @@ pgseal_overload_choose(FuncExpr *call)
 	call->args = args;
 }
 
-/* An operator's */
-static void
-check_operator(OpExpr *call)
+/* The operator for values of the base types; InvalidOid when there is none but this */
+static Oid
+other_operator(OpExpr *call)
 {
 	HeapTuple	tuple;
 	Oid			schema;
-	char	   *name;
 	Oid			other;
 
 	if (call->opno < FirstNormalObjectId || !converts_further(call->args))
-		return;
+		return InvalidOid;
 	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(call->opno));
 	if (!HeapTupleIsValid(tuple))
-		return;
+		return InvalidOid;
 	schema = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace;
 	ReleaseSysCache(tuple);
 	if (!is_of_user(call->opno, schema) || list_length(call->args) != 2)
-		return;
-	name = get_opname(call->opno);
-	other = OpernameGetOprid(list_make2(makeString(get_namespace_name(schema)), makeString(name)),
+		return InvalidOid;
+	other = OpernameGetOprid(list_make2(makeString(get_namespace_name(schema)),
+										makeString(get_opname(call->opno))),
 							 plain_type(linitial(call->args)), plain_type(lsecond(call->args)));
-	if (OidIsValid(other) && other != call->opno)
-		say_not_unique(name, call->args);
+	return other != call->opno ? other : InvalidOid;
+}
+
+Oid
+pgseal_overload_function(Node *call, List **out_args)
+{
+	ListCell   *lc;
+
+	*out_args = NIL;
+	switch (nodeTag(call))
+	{
+		case T_FuncExpr:
+			*out_args = ((FuncExpr *) call)->args;
+			return ((FuncExpr *) call)->funcformat == COERCE_EXPLICIT_CALL ?
+				((FuncExpr *) call)->funcid : InvalidOid;
+		case T_OpExpr:
+			*out_args = ((OpExpr *) call)->args;
+			return get_opcode(((OpExpr *) call)->opno);
+		case T_WindowFunc:
+			*out_args = ((WindowFunc *) call)->args;
+			return ((WindowFunc *) call)->winfnoid;
+		case T_Aggref:
+			foreach(lc, ((Aggref *) call)->args)
+				if (!lfirst_node(TargetEntry, lc)->resjunk)
+					*out_args = lappend(*out_args, lfirst_node(TargetEntry, lc)->expr);
+			return ((Aggref *) call)->aggkind == AGGKIND_NORMAL ?
+				((Aggref *) call)->aggfnoid : InvalidOid;
+		default:
+			return InvalidOid;
+	}
+}
+
+bool
+pgseal_overload_may_differ(Node *call)
+{
+	List	   *args;
+	Oid			function = pgseal_overload_function(call, &args);
+	Oid			result;
+	Oid		   *declared;
+	ListCell   *lc;
+
+	if (!pgseal_overload_converts(function, args))
+		return false;
+	if (IsA(call, OpExpr))
+	{
+		foreach(lc, args)
+			if (may_be_untyped(lfirst(lc), UNTYPED_PARAMETERS))
+				return true;
+		return OidIsValid(other_operator((OpExpr *) call));
+	}
+	for (Untyped untyped = UNTYPED_NOTHING; untyped <= UNTYPED_PARAMETERS; untyped++)
+	{
+		Oid			other = choice(function, args, true, untyped, &result, &declared);
+
+		if (OidIsValid(other) && other != function)
+			return true;
+	}
+	return false;
 }
 
 void
 pgseal_overload_check(Node *call)
 {
+	List	   *args;
 	Oid			function;
-	List	   *args = NIL;
 	Oid			result;
 	Oid		   *declared;
-	ListCell   *lc;
 
 	if (IsA(call, OpExpr))
 	{
-		check_operator((OpExpr *) call);
+		if (OidIsValid(other_operator((OpExpr *) call)))
+			say_not_unique(get_opname(((OpExpr *) call)->opno), ((OpExpr *) call)->args);
 		return;
 	}
-	if (IsA(call, WindowFunc))
-	{
-		function = ((WindowFunc *) call)->winfnoid;
-		args = ((WindowFunc *) call)->args;
-	}
-	else
-	{
-		function = castNode(Aggref, call)->aggfnoid;
-		foreach(lc, ((Aggref *) call)->args)
-			if (!lfirst_node(TargetEntry, lc)->resjunk)
-				args = lappend(args, lfirst_node(TargetEntry, lc)->expr);
-		if (((Aggref *) call)->aggkind != AGGKIND_NORMAL)
-			return;
-	}
-	if (OidIsValid(other_choice(function, args, &result, &declared)))
+	function = pgseal_overload_function(call, &args);
+	if (OidIsValid(function) && OidIsValid(other_choice(function, args, &result, &declared)))
 		say_not_unique(get_func_name(function), args);
 }

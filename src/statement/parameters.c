@@ -26,27 +26,23 @@
 #include "postgres.h"
 
 #include "access/transam.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "parser/analyze.h"
 #include "parser/parse_param.h"
 #include "parser/parse_type.h"
-#include "parser/parser.h"
 #include "port/pg_bswap.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/settings.h"
+#include "statement/analyze_again.h"
 #include "statement/parameters.h"
 #include "value/basetype.h"
 
@@ -197,86 +193,28 @@ find_inferred(ParseState *pstate, const PrepareStmt *prepare, const Oid *types, 
 	return num_plain;
 }
 
-/*
- * The statement as it was parsed.  Analysis has changed that; but that of a PREPARE
- * was put aside, and that of a Parse message is all of its text.
- */
-static RawStmt *
-raw_statement(ParseState *pstate, const Query *query, const PrepareStmt *prepare)
+/* The types and how many there are */
+typedef struct FixedTypes
 {
-	List	   *statements;
-	RawStmt    *raw;
+	const Oid  *types;
+	int			number;
+} FixedTypes;
 
-	if (prepare != NULL)
-	{
-		raw = makeNode(RawStmt);
-		raw->stmt = copyObject(prepare->query);
-		raw->stmt_location = query->stmt_location;
-		raw->stmt_len = query->stmt_len;
-		return raw;
-	}
-	statements = raw_parser(pstate->p_sourcetext, RAW_PARSE_DEFAULT);
-	return linitial_node(RawStmt, statements);
+/* PgsealParameterSetup */
+static void
+set_fixed(ParseState *pstate, void *context)
+{
+	FixedTypes *fixed = context;
+
+	setup_parse_fixed_parameters(pstate, fixed->types, fixed->number);
 }
 
-static Query *
-analyze(ParseState *pstate, RawStmt *raw, const Oid *types, int num_types)
-{
-	ParseState *again = make_parsestate(NULL);
-	Query	   *query;
-
-	again->p_sourcetext = pstate->p_sourcetext;
-	again->p_queryEnv = pstate->p_queryEnv;
-	setup_parse_fixed_parameters(again, types, num_types);
-	query = transformTopLevelStmt(again, copyObject(raw));
-	free_parsestate(again);
-	return query;
-}
-
-/* Is it about the statement, and not about the server's state or an end of patience? */
-static bool
-says_invalid(int sqlerrcode)
-{
-	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
-
-	return category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
-		category == ERRCODE_FEATURE_NOT_SUPPORTED || category == ERRCODE_DATA_EXCEPTION;
-}
-
-/* The same; NULL when that is no valid statement */
 static Query *
 try_analyze(ParseState *pstate, RawStmt *raw, const Oid *types, int num_types)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Query	   *volatile query = NULL;
+	FixedTypes	fixed = {types, num_types};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		query = analyze(pstate, raw, types, num_types);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (!says_invalid(error->sqlerrcode))
-			PG_RE_THROW();
-		FlushErrorState();
-		FreeErrorData(error);
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		query = NULL;
-	}
-	PG_END_TRY();
-	return query;
+	return pgseal_analyze_again(pstate, raw, set_fixed, &fixed);
 }
 
 /* With as many of the parameters plain as it can be analyzed with; types is changed to these. */
@@ -327,8 +265,30 @@ analyze_plain(ParseState *pstate, RawStmt *raw, Oid *types, const Oid *plain, in
 	return query;
 }
 
+Oid *
+pgseal_parameters_declared(ParseState *pstate, const PrepareStmt *prepare, int *out_number)
+{
+	PgsealInferredParams *inferred = pstate->p_ref_hook_state;
+	const char *message = NULL;
+	int			num_declared;
+	Oid		   *types;
+
+	if (!infers_types(pstate) ||
+		(prepare == NULL &&
+		 (pstate->p_sourcetext != debug_query_string || MyBackendType != B_BACKEND)))
+		return NULL;
+	num_declared = prepare != NULL ? list_length(prepare->argtypes) :
+		declared_types(pstate->p_sourcetext, &message);
+	*out_number = *inferred->numParams;
+	types = palloc0(sizeof(Oid) * Max(*out_number, 1));
+	for (int i = 0; i < *out_number && i < num_declared; i++)
+		if (is_declared(prepare, message, i))
+			types[i] = (*inferred->paramTypes)[i];
+	return types;
+}
+
 void
-pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *prepare)
+pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *prepare, RawStmt *raw)
 {
 	int			nest_level;
 	PgsealInferredParams *inferred;
@@ -351,13 +311,16 @@ pgseal_parameters_plain(ParseState *pstate, Query *query, const PrepareStmt *pre
 	num_plain = find_inferred(pstate, prepare, *inferred->paramTypes, num_types, plain);
 	if (num_plain == 0)
 		return;
+	if (raw == NULL)
+		raw = pgseal_parsed_again(pstate, query, prepare);
+	if (raw == NULL)
+		return;
 
 	/* Whatever there is to say has been said by the first analysis */
 	nest_level = NewGUCNestLevel();
 	say_nothing("client_min_messages");
 	say_nothing("log_min_messages");
-	again = analyze_plain(pstate, raw_statement(pstate, query, prepare), *inferred->paramTypes,
-						  plain, num_types, num_plain);
+	again = analyze_plain(pstate, raw, *inferred->paramTypes, plain, num_types, num_plain);
 	AtEOXact_GUC(true, nest_level);
 	if (again == NULL)
 		return;

@@ -7,7 +7,8 @@
  * opened of that is text.  A statement that a session has prepared before has told
  * its driver varchar, and PostgreSQL would refuse to run it with another type
  * ("cached plan must not change result type").  So where such a statement is analyzed
- * again, an opened result stays what it was: the bytes of both types are the same.
+ * again, an opened result stays what it was: the bytes of both types are the same.  Likewise, a
+ * row of a table was one of the table's row type, and is a record when it is opened.
  *
  * PostgreSQL analyzes a prepared statement's own copy of its text.  So which one it
  * is, shows by the address of the text: first, and at next to no cost, whether it is
@@ -18,7 +19,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "commands/prepare.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
 #include "utils/lsyscache.h"
@@ -71,6 +74,12 @@ as_before(Expr *expr, Form_pg_attribute before)
 	Oid			element = get_element_type(before->atttypid);
 	Node	   *kept;
 
+	/* What an opened row holds is said by itself, whatever type it is told to be of */
+	if (now != before->atttypid &&
+		((now == RECORDOID && type_is_rowtype(before->atttypid)) ||
+		 (now == RECORDARRAYOID && OidIsValid(element) && type_is_rowtype(element))))
+		return !pgseal_is_opened_result(expr) ? NULL :
+			(Node *) makeRelabelType(expr, before->atttypid, -1, InvalidOid, COERCE_IMPLICIT_CAST);
 	if (now == before->atttypid || before->atttypmod != -1 || !pgseal_is_opened_result(expr) ||
 		OidIsValid(now_element) != OidIsValid(element) ||
 		!(OidIsValid(element) ? IsBinaryCoercible(now_element, element) :

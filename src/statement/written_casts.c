@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ *
+ * written_casts.c
+ *	  Casts to the base type that are written into parsed statements.
+ *
+ * A check, a policy, the condition of a trigger or of COPY is no query, and no hook of
+ * the parser sees it.  What opens the arguments of what prints them, and chooses among
+ * functions of one name, for queries (open_arguments.c, overloads.c), can't be done to
+ * it afterwards either: PostgreSQL goes on with what it has analyzed, before and
+ * while it is stored.  Nor can another function of that name be put into a query if it
+ * has another result, or if what is beside the encrypted value has taken its type from
+ * the first.  So the casts that a careful user would have written are written into the
+ * statement: concat(email) becomes concat(email::text), and f(n), where there are several
+ * f, f(n::integer).
+ *
+ * Where they belong is found in the expression's analyzed form, and there by the
+ * places in the statement's text that both forms point to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+
+#include "base/compat.h"
+#include "statement/analyze_again.h"
+#include "statement/open_arguments.h"
+#include "statement/opened.h"
+#include "statement/overloads.h"
+#include "statement/written_casts.h"
+
+/* An argument that is to be cast */
+typedef struct Cast
+{
+	NodeTag		parsed;			/* what kind of node the call is when parsed */
+	int			location;
+	int			number;			/* of the argument */
+	Oid			type;
+} Cast;
+
+/* Notes the casts of a call's arguments; those of records can't be written. */
+static void
+note_casts(List **casts, NodeTag parsed, int location, List *args)
+{
+	ListCell   *lc;
+
+	if (location < 0)
+		return;
+	foreach(lc, args)
+	{
+		Expr	   *arg = (Expr *) pgseal_overload_given(lfirst(lc));
+		Expr	   *opened = pgseal_opened(arg, PGSEAL_OPEN_ARGUMENT, NIL);
+		Oid			type = opened != NULL ? exprType((Node *) opened) : RECORDOID;
+		Cast	   *cast;
+
+		if (type == RECORDOID || type == RECORDARRAYOID)
+			continue;
+		cast = palloc(sizeof(Cast));
+		cast->parsed = parsed;
+		cast->location = location;
+		cast->number = foreach_current_index(lc);
+		cast->type = type;
+		*casts = lappend(*casts, cast);
+	}
+}
+
+/* Where an analyzed call stands */
+static int
+location_of_call(Node *call)
+{
+	switch (nodeTag(call))
+	{
+		case T_FuncExpr:
+			return ((FuncExpr *) call)->location;
+		case T_OpExpr:
+			return ((OpExpr *) call)->location;
+		case T_Aggref:
+			return ((Aggref *) call)->location;
+		case T_WindowFunc:
+			return ((WindowFunc *) call)->location;
+		default:
+			return -1;
+	}
+}
+
+typedef struct Search
+{
+	bool		in_query;		/* where what prints is seen to elsewhere */
+	List	   *casts;
+} Search;
+
+/* May another function be meant, or is it one that prints? */
+static bool
+wants_casts(Node *call, Oid function, List *args, bool in_query)
+{
+	return in_query ? pgseal_overload_may_differ(call) :
+		pgseal_prints_arguments(function) || pgseal_overload_converts(function, args);
+}
+
+/* The same of what is in a query, at next to no cost for PostgreSQL's own */
+static bool
+is_built_in(Node *node)
+{
+	return IsA(node, FuncExpr) ? ((FuncExpr *) node)->funcid < FirstNormalObjectId :
+		IsA(node, OpExpr) ? ((OpExpr *) node)->opno < FirstNormalObjectId :
+		IsA(node, Aggref) ? ((Aggref *) node)->aggfnoid < FirstNormalObjectId :
+		IsA(node, WindowFunc) ? ((WindowFunc *) node)->winfnoid < FirstNormalObjectId : false;
+}
+
+static bool
+find_casts(Node *node, void *context)
+{
+	Search	   *search = context;
+	List	   *args;
+	Oid			function;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, find_casts, context, 0);
+	if (search->in_query && is_built_in(node))
+		return expression_tree_walker(node, find_casts, context);
+	function = pgseal_overload_function(node, &args);
+	if (OidIsValid(function) && wants_casts(node, function, args, search->in_query))
+		note_casts(&search->casts, IsA(node, OpExpr) ? T_A_Expr : T_FuncCall, location_of_call(node),
+				   args);
+	else if (IsA(node, CoerceViaIO) && !search->in_query)
+		note_casts(&search->casts, T_TypeCast, ((CoerceViaIO *) node)->location,
+				   list_make1(((CoerceViaIO *) node)->arg));
+	return expression_tree_walker(node, find_casts, context);
+}
+
+/* The argument of a parsed call, as it is written to; NULL when there is none */
+static Node **
+argument(Node *call, int number)
+{
+	if (IsA(call, TypeCast))
+		return number == 0 ? &((TypeCast *) call)->arg : NULL;
+	if (IsA(call, A_Expr))
+		return number == 0 && ((A_Expr *) call)->lexpr != NULL ? &((A_Expr *) call)->lexpr :
+			&((A_Expr *) call)->rexpr;
+	if (number >= list_length(((FuncCall *) call)->args))
+		return NULL;
+	call = list_nth(((FuncCall *) call)->args, number);
+	return IsA(call, NamedArgExpr) ? (Node **) &((NamedArgExpr *) call)->arg : NULL;
+}
+
+static Node *
+with_cast(Node *arg, Oid type)
+{
+	TypeCast   *cast = makeNode(TypeCast);
+
+	cast->arg = arg;
+	cast->typeName = makeTypeNameFromOid(type, -1);
+	cast->location = -1;
+	return (Node *) cast;
+}
+
+static void
+write_cast(Node *call, const Cast *cast)
+{
+	Node	  **arg = argument(call, cast->number);
+
+	if (arg != NULL)
+		*arg = with_cast(*arg, cast->type);
+	else if (IsA(call, FuncCall) && cast->number < list_length(((FuncCall *) call)->args))
+	{
+		ListCell   *lc = list_nth_cell(((FuncCall *) call)->args, cast->number);
+
+		lfirst(lc) = with_cast(lfirst(lc), cast->type);
+	}
+}
+
+static int
+location_of(Node *call)
+{
+	switch (nodeTag(call))
+	{
+		case T_FuncCall:
+			return ((FuncCall *) call)->location;
+		case T_A_Expr:
+			return ((A_Expr *) call)->location;
+		case T_TypeCast:
+			return ((TypeCast *) call)->location >= 0 ? ((TypeCast *) call)->location :
+				((TypeCast *) call)->typeName->location;
+		default:
+			return -1;
+	}
+}
+
+static bool
+write_casts(Node *node, void *context)
+{
+	List	   *casts = context;
+	ListCell   *lc;
+	int			location;
+
+	if (node == NULL)
+		return false;
+	location = location_of(node);
+	foreach(lc, location >= 0 ? casts : NIL)
+	{
+		Cast	   *cast = lfirst(lc);
+
+		if (cast->parsed == nodeTag(node) && cast->location == location)
+			write_cast(node, cast);
+	}
+	return raw_expression_tree_walker(node, write_casts, context);
+}
+
+bool
+pgseal_write_casts(Node *analyzed, Node *parsed, bool in_query)
+{
+	Search		search = {.in_query = in_query};
+
+	(void) find_casts(analyzed, &search);
+	if (search.casts == NIL)
+		return false;
+	(void) write_casts(pgseal_query_within(parsed), search.casts);
+	return true;
+}
+
+bool
+pgseal_wants_casts(Query *query)
+{
+	Search		search = {.in_query = true};
+
+	(void) find_casts((Node *) query, &search);
+	return search.casts != NIL;
+}
