@@ -45,3 +45,14 @@ CREATE TYPE pg_temp.ref AS (a regtype);
 SELECT pg_temp.bytes(ROW('int'::regtype)::pg_temp.ref);
 SELECT pg_temp.bytes(ROW(1, 2));
 SELECT pg_temp.bytes((acldefault('r', 10))[1]);
+
+-- one signature is enough
+CREATE TABLE signed_twice (id int PRIMARY KEY, v encrypted_text, s row_signature, t row_signature);
+CREATE TABLE signed_twice (id int PRIMARY KEY, v encrypted_text, s row_signature);
+ALTER TABLE signed_twice ADD t row_signature;
+ALTER TABLE signed_twice ADD t text;
+CREATE TABLE signed_like (LIKE signed_twice, u row_signature);
+SET check_function_bodies = off; -- as in dumps
+CREATE TABLE restored_twice (id int PRIMARY KEY, v encrypted_text, s row_signature, t row_signature);
+RESET check_function_bodies;
+DROP TABLE signed_twice, restored_twice;

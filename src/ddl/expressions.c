@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parse_type.h"
@@ -29,6 +30,7 @@
 
 #include "base/compat.h"
 #include "ddl/expressions.h"
+#include "statement/opened.h"
 #include "statement/written_casts.h"
 #include "value/find_sealed.h"
 
@@ -37,6 +39,7 @@ typedef struct Expression
 {
 	Node	   *parsed;
 	ParseExprKind kind;
+	bool		opens;			/* is of an index that would hold opened values */
 } Expression;
 
 /* What the expressions of a statement can name */
@@ -195,7 +198,7 @@ add_expression(List **expressions, Node *parsed, ParseExprKind kind)
 
 	if (parsed == NULL)
 		return;
-	expression = palloc(sizeof(Expression));
+	expression = palloc0(sizeof(Expression));
 	expression->parsed = parsed;
 	expression->kind = kind;
 	*expressions = lappend(*expressions, expression);
@@ -361,6 +364,7 @@ try_casts(Expression *expression, Names *names, const char *query_string)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	Relation	rel = NULL;
+	Node	   *analyzed;
 
 	if (IsA(expression->parsed, RuleStmt))
 	{
@@ -396,11 +400,24 @@ try_casts(Expression *expression, Names *names, const char *query_string)
 															   false, true),
 						 false, true, true);
 	}
-	(void) pgseal_write_casts(transformExpr(pstate, copyObject(expression->parsed), expression->kind),
-							  expression->parsed, false);
+	analyzed = transformExpr(pstate, copyObject(expression->parsed), expression->kind);
+	(void) pgseal_write_casts(analyzed, expression->parsed, false);
+	expression->opens = expression->kind == EXPR_KIND_INDEX_EXPRESSION &&
+		contain_mutable_functions(analyzed) && pgseal_is_made_of_sealed((Expr *) analyzed, false);
 	free_parsestate(pstate);
 	if (rel != NULL)
 		relation_close(rel, AccessShareLock);
+}
+
+/* What PostgreSQL would say, with a hint at what there is */
+static void
+refuse_index_expression(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("functions in index expression must be marked IMMUTABLE"),
+			 errdetail("An index on this expression would hold opened values."),
+			 errhint("For equality, use an index on blind_index(column), or blind_index(column, 'lower') for lower(column); for ranges, sorting and LIKE, USING sealed (column).")));
 }
 
 void
@@ -432,5 +449,7 @@ pgseal_expressions_complete(Node *stmt, const char *query_string)
 		PG_END_TRY();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
+		if (((Expression *) lfirst(lc))->opens)
+			refuse_index_expression();
 	}
 }

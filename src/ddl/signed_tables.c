@@ -51,6 +51,7 @@
 #include "ddl/signed_tables.h"
 #include "ddl/signed_types.h"
 #include "keys/keyring.h"
+#include "signed/row_signature.h"
 #include "signed/signing.h"
 
 static ProcessUtility_hook_type prev_process_utility;
@@ -294,6 +295,30 @@ has_signature_unsigned(Oid relid)
 	return result;
 }
 
+/* A second signature would sign nothing.  What a dump has is restored. */
+static void
+check_one_signature(Oid relid)
+{
+	Relation	rel = check_function_bodies ? table_open(relid, AccessShareLock) : NULL;
+	AttrNumber	first = rel != NULL ? pgseal_signing_column(RelationGetDescr(rel)) : InvalidAttrNumber;
+
+	for (int i = first; first != InvalidAttrNumber && i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (!column->attisdropped && column->atttypid == pgseal_signature_type())
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("table \"%s\" has a signature already, in column \"%s\"",
+							RelationGetRelationName(rel),
+							NameStr(TupleDescAttr(RelationGetDescr(rel), first - 1)->attname)),
+					 errhint("Leave column \"%s\" out: one signature signs all columns that pgseal.sign_table() names.",
+							 NameStr(column->attname))));
+	}
+	if (rel != NULL)
+		table_close(rel, NoLock);
+}
+
 static void
 table_made(CreateStmt *stmt)
 {
@@ -301,6 +326,8 @@ table_made(CreateStmt *stmt)
 	Oid			relid = table_to_be(stmt);
 	ListCell   *lc;
 
+	if (OidIsValid(relid))
+		check_one_signature(relid);
 	foreach(lc, stmt->inhRelations)
 		check_named_table(lfirst_node(RangeVar, lc));
 	if (OidIsValid(relid) && check_function_bodies && has_signature_unsigned(relid))
@@ -334,6 +361,9 @@ after_alter(AlterTableStmt *stmt)
 			cmd->subtype == AT_DetachPartition || cmd->subtype == AT_DetachPartitionFinalize ?
 			table_named(((PartitionCmd *) cmd->def)->name) : InvalidOid;
 
+		if ((cmd->subtype == AT_AddColumn || cmd->subtype == AT_AlterColumnType) &&
+			OidIsValid(table_named(stmt->relation)))
+			check_one_signature(table_named(stmt->relation));
 		if (cmd->subtype == AT_AddInherit)
 			check_named_table((RangeVar *) cmd->def);
 		else if (cmd->subtype == AT_EnableTrig || cmd->subtype == AT_EnableTrigAll ||

@@ -8,9 +8,10 @@
  * to the client and the log: a token, which can be looked for in a copy of the disk.
  * The detail becomes
  *		Key (email) already exists.
- * which also names the column as programs know it.  The same goes for exclusion
- * constraints, foreign keys and partitions on tokens, and for rows with generated
- * columns of tokens that other constraints refuse.
+ * which also names the column as programs know it; of a key of several columns, and of rows
+ * with generated columns of tokens, only the tokens and sealed values are left out, where
+ * these can be told from other values.  The same goes for exclusion
+ * constraints, foreign keys and partitions on tokens, and for rows that views refuse.
  *
  * That is done by an error context callback, which sees an error while it is made,
  * before a function of the user's can catch it.  PostgreSQL itself looks up
@@ -32,11 +33,13 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
@@ -48,7 +51,11 @@
 #include "keys/catalog.h"
 #include "log/redact_tokens.h"
 #include "search/stored_expressions.h"
+#include "type/hash_caller.h"
 #include "value/basetype.h"
+#include "value/envelope.h"
+
+#define LEFT_OUT		"The row is left out because it has tokens."
 
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
@@ -182,9 +189,120 @@ without_values(const char *detail)
 	return values != NULL ? psprintf("%.*s%s", (int) (values + 1 - detail), detail, end + 1) : NULL;
 }
 
+/*
+ * A row or a key as PostgreSQL prints it, with ... for sealed values and, where there are
+ * tokens, for bytes.  NULL if these can't be told from other text.
+ */
 static char *
-detail_of_index(const ErrorData *error, const char *names)
+with_gaps(const char *text, bool bytes)
 {
+	static const char hex[] = "0123456789abcdef";
+	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+	StringInfoData out;
+
+	if (bytes && bytea_output != BYTEA_OUTPUT_HEX)
+		return NULL;
+	initStringInfo(&out);
+	while (*text != '\0')
+	{
+		size_t		len = bytes && strncmp(text, "\\x", 2) == 0 ? 2 + strspn(text + 2, hex) :
+			strncmp(text, PGSEAL_TEXT_PREFIX, strlen(PGSEAL_TEXT_PREFIX)) == 0 ?
+			strlen(PGSEAL_TEXT_PREFIX) + strspn(text + strlen(PGSEAL_TEXT_PREFIX), base64) : 0;
+
+		if (len == 0)
+		{
+			appendStringInfoChar(&out, *text++);
+			continue;
+		}
+		text += len;
+		appendStringInfoString(&out, "...");
+
+		/* A long one is cut off already */
+		if (strncmp(text, "...", 3) == 0)
+			text += 3;
+	}
+	return out.data;
+}
+
+static bool
+are_bytes(Oid type)
+{
+	return type == BYTEAOID || type == BYTEAARRAYOID;
+}
+
+/* Are all tokens of a table bytes, and not text that was made of them? */
+static bool
+tokens_are_bytes(Relation rel)
+{
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+		if (!are_bytes(TupleDescAttr(RelationGetDescr(rel), i)->atttypid) && is_token_column(rel, i + 1))
+			return false;
+	return true;
+}
+
+/* The same of an index */
+static bool
+index_tokens_are_bytes(Relation index, Relation rel)
+{
+	List	   *exprs = pgseal_stored_index_expressions(index);
+	ListCell   *expr = list_head(exprs);
+
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		AttrNumber	attnum = index->rd_index->indkey.values[i];
+		bool		holds = attnum == 0 ? has_tokens(lfirst(expr)) : is_token_column(rel, attnum);
+
+		if (attnum == 0)
+			expr = lnext(exprs, expr);
+		if (holds && !are_bytes(TupleDescAttr(RelationGetDescr(index), i)->atttypid))
+			return false;
+	}
+	return true;
+}
+
+/* The failing row */
+static char *
+row_without_tokens(const char *detail, bool safely)
+{
+	char	   *result = safely ? with_gaps(detail, true) : NULL;
+
+	return result != NULL ? result : pstrdup(LEFT_OUT);
+}
+
+/* A view's check option doesn't say of which table the row is: of one that is being written. */
+static char *
+detail_of_view(const char *detail)
+{
+	bool		tokens = pgseal_hash_executor == NULL;
+	bool		bytes = !tokens;
+	ListCell   *lc;
+
+	foreach(lc, bytes ? pgseal_hash_executor->es_opened_result_relations : NIL)
+	{
+		Relation	rel = ((ResultRelInfo *) lfirst(lc))->ri_RelationDesc;
+
+		tokens = tokens || has_token_column(rel);
+		bytes = bytes && tokens_are_bytes(rel);
+	}
+	if (tokens)
+		return row_without_tokens(detail, bytes);
+	return strstr(detail, PGSEAL_TEXT_PREFIX) != NULL ? with_gaps(detail, false) : NULL;
+}
+
+static char *
+detail_of_index(const ErrorData *error, const char *names, Relation index, Relation rel)
+{
+	const char *values = strstr(error->detail, ")=(");
+
+	/* What else is in the key than tokens is worth to be said. */
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && values != NULL &&
+		IndexRelationGetNumberOfKeyAttributes(index) > 1 && index_tokens_are_bytes(index, rel))
+	{
+		char	   *gaps = with_gaps(values + 1, true);
+
+		if (gaps != NULL)
+			return psprintf("Key (%s)%s", names, gaps);
+	}
 	if (error->sqlerrcode == ERRCODE_EXCLUSION_VIOLATION)
 		return psprintf("Key (%s) conflicts with an existing key.", names);
 	if (error->message_id != NULL && strncmp(error->message_id, "could not create", 16) == 0)
@@ -196,7 +314,6 @@ detail_of_index(const ErrorData *error, const char *names)
 static char *
 detail_without_tokens(const ErrorData *error)
 {
-	static const char *const left_out = "The row is left out because it has tokens.";
 	Oid			schema = get_namespace_oid(error->schema_name, true);
 	Oid			relation = OidIsValid(schema) ?
 		get_relname_relid(error->table_name, schema) : InvalidOid;
@@ -212,7 +329,7 @@ detail_without_tokens(const ErrorData *error)
 		if (OidIsValid(object) && refers_to_tokens(object))
 		{
 			result = without_values(error->detail);
-			result = result != NULL ? result : pstrdup(left_out);
+			result = result != NULL ? result : pstrdup(LEFT_OUT);
 		}
 	}
 	else if (error->constraint_name != NULL &&
@@ -225,12 +342,16 @@ detail_without_tokens(const ErrorData *error)
 		{
 			char	   *names = names_of_index(index, rel);
 
-			result = names != NULL ? detail_of_index(error, names) : NULL;
+			result = names != NULL ? detail_of_index(error, names, index, rel) : NULL;
 		}
 		index_close(index, AccessShareLock);
 	}
-	else if (has_token_column(rel) || is_partitioned_by_tokens(rel))
-		result = pstrdup(left_out);
+	else if (is_partitioned_by_tokens(rel))
+		result = pstrdup(LEFT_OUT);
+	else if (has_token_column(rel))
+		result = row_without_tokens(error->detail, tokens_are_bytes(rel));
+	else if (strstr(error->detail, PGSEAL_TEXT_PREFIX) != NULL)
+		result = with_gaps(error->detail, false);
 	relation_close(rel, AccessShareLock);
 	return result;
 }
@@ -243,15 +364,17 @@ redact_tokens(void *arg)
 	ErrorData  *error;
 	char	   *detail = NULL;
 
-	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
+	if ((ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
+		 geterrcode() != ERRCODE_WITH_CHECK_OPTION_VIOLATION) ||
 		!IsTransactionState() || !OidIsValid(pgseal_extension_oid()))
 		return;
 	looked_at = true;
 	error_context = MemoryContextSwitchTo((MemoryContext) arg);
 	error = CopyErrorData();
 	HOLD_INTERRUPTS();
-	if (error->elevel == ERROR && error->detail != NULL && error->schema_name != NULL && error->table_name != NULL)
-		detail = detail_without_tokens(error);
+	if (error->elevel == ERROR && error->detail != NULL)
+		detail = error->sqlerrcode == ERRCODE_WITH_CHECK_OPTION_VIOLATION ? detail_of_view(error->detail) :
+			error->schema_name != NULL && error->table_name != NULL ? detail_without_tokens(error) : NULL;
 	RESUME_INTERRUPTS();
 	MemoryContextSwitchTo(error_context);
 	if (detail != NULL)

@@ -179,6 +179,14 @@ is_deeply([ $r->{rows}, $r->{parameters} ], [ [ ['eve'] ], [ TEXT, INT4 ] ], 'be
 my ($sealed_text, $sealed_int) = split / /, $node->safe_psql('postgres', q{SELECT 'encrypted_text'::regtype::oid || ' ' || 'encrypted_int4'::regtype::oid});
 $r = extended('SELECT v FROM t WHERE v = $1 AND n = $2 AND id = $3', types => [ 0, $sealed_int ], values => [ 'eve', 30, 3 ]);
 is_deeply([ $r->{rows}, $r->{parameters} ], [ [ ['eve'] ], [ TEXT, $sealed_int, INT4 ] ], 'what the client declares stays');
+
+# one of several functions of a name, beside a parameter that has no type, or one
+simple(q{CREATE FUNCTION of_two(int, int) RETURNS text LANGUAGE sql AS $$ SELECT 'int' $$; CREATE FUNCTION of_two(float8, float8) RETURNS text LANGUAGE sql AS $$ SELECT 'float8' $$});
+$r = extended('SELECT of_two(n, $1) FROM t WHERE id = 3 AND v = $2', values => [ 5, 'eve' ]);
+is_deeply([ @$r{qw(rows parameters)} ], [ [ ['int'] ], [ INT4, TEXT ] ], 'an untyped parameter beside an encrypted value is of what a plain one chooses');
+$r = extended('SELECT of_two(n, $1) FROM t WHERE id = 3', types => [701], values => [5]);
+is_deeply([ @$r{qw(rows parameters)} ], [ [ ['float8'] ], [701] ], 'a typed one stays what it is');
+simple('DROP FUNCTION of_two(int, int), of_two(float8, float8)');
 simple(q{SET client_encoding = 'LATIN1'});
 $r = extended('SELECT v FROM t WHERE v = $1 AND n = $2', types => [ $sealed_text ], values => [ 'eve', 30 ]);
 is_deeply($r->{rows}, [ ['eve'] ], 'in another encoding');
