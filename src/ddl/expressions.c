@@ -39,16 +39,19 @@ typedef struct Expression
 {
 	Node	   *parsed;
 	ParseExprKind kind;
-	bool		opens;			/* is of an index that would hold opened values */
+	bool		opens;			/* is of an index that would hold opened
+								 * values */
 } Expression;
 
 /* What the expressions of a statement can name */
 typedef struct Names
 {
 	Oid			relation;		/* whose columns, or InvalidOid */
-	const char *aliases[2];		/* by what other names; the first is NULL for its own */
+	const char *aliases[2];		/* by what other names; the first is NULL for
+								 * its own */
 	const char *table;			/* the name of what columns are of */
-	List	   *columns;		/* target entries of a table that isn't there yet */
+	List	   *columns;		/* target entries of a table that isn't there
+								 * yet */
 	Oid			value;			/* the type of VALUE in a domain's check */
 	bool		seals;			/* any encrypted ones? */
 } Names;

@@ -139,7 +139,11 @@ end_of_transaction(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			/* Without a transaction id nothing was stored; nor is it without types */
+
+			/*
+			 * Without a transaction id nothing was stored; nor is it without
+			 * types
+			 */
 			if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) ||
 				!OidIsValid(pgseal_catalog_version_relation()))
 				break;

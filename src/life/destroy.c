@@ -223,9 +223,9 @@ pgseal_destroy_versions(const char *name, const char *confirm, bool force)
 	check_not_everybodys(name);
 
 	/*
-	 * Unless they are to be lost anyway, nobody may put values beside those that
-	 * are counted: neither into a table, nor into one that is being made.  First, as
-	 * whoever makes a column locks its key after that.
+	 * Unless they are to be lost anyway, nobody may put values beside those
+	 * that are counted: neither into a table, nor into one that is being
+	 * made.  First, as whoever makes a column locks its key after that.
 	 */
 	if (!force)
 	{

@@ -21,10 +21,16 @@ typedef struct PgsealTableWork
 {
 	const char *what;			/* "could not ..." */
 
-	/* The next piece of work; says by pgseal_table_work_is_on() which table it is on */
+	/*
+	 * The next piece of work; says by pgseal_table_work_is_on() which table
+	 * it is on
+	 */
 	PgsealTableStep (*step) (void);
 
-	/* The table comes later ("locked") or is left out ("untouchable", with the reason) */
+	/*
+	 * The table comes later ("locked") or is left out ("untouchable", with
+	 * the reason)
+	 */
 	void		(*put_off) (Oid relid, const char *phase, const char *reason);
 } PgsealTableWork;
 

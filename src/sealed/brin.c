@@ -200,7 +200,10 @@ add_value(BrinDesc *desc, BrinValues *column, Datum value)
 	if (!pgseal_brin_may_ask())
 		pgseal_brin_watch(desc->bd_index);
 
-	/* What can't be opened here and now may not hold for the value: nothing is known any more */
+	/*
+	 * What can't be opened here and now may not hold for the value: nothing
+	 * is known any more
+	 */
 	if (!column->bv_allnulls && bounds == NULL &&
 		!pgseal_brin_open(&stored, ours, desc->bd_index, column->bv_values[0]))
 	{
@@ -247,7 +250,7 @@ read_bounds(PgsealBounds *out_bounds, BrinDesc *desc, const BrinValues *column)
 		*out_bounds = *held;
 	else
 		(void) pgseal_brin_open(out_bounds, pgseal_brin_column(desc, column->bv_attno), desc->bd_index,
-						 column->bv_values[0]);
+								column->bv_values[0]);
 }
 
 /* union(desc, a, b): what b covers, a covers as well */

@@ -79,14 +79,14 @@ add_condition(PlannerInfo *root, Conditions *conditions, IndexOptInfo *index, in
 	conditions->known[conditions->num++] = (PgsealBrinCondition)
 	{
 		.attno = column + 1, .strategy = strategy, .type = constant->consttype,
-		.constant = constant->constvalue
+			.constant = constant->constvalue
 	};
 }
 
 static double
 share_of_ranges(PlannerInfo *root, IndexPath *path, Relation relation)
 {
-	Conditions	conditions = {.max = 4,.unknown = 1};
+	Conditions	conditions = {.max = 4, .unknown = 1};
 	double		ranges = 1;
 	double		rows;
 	ListCell   *lc;

@@ -227,7 +227,7 @@ void
 pgseal_brin_watch_table(Oid table)
 {
 	Watched    *entry;
-	Watched		seen = {.relation = table,.is_table = true};
+	Watched		seen = {.relation = table, .is_table = true};
 
 	if (without[table % NUM_WITHOUT] == table)
 		return;

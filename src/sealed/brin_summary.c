@@ -138,7 +138,10 @@ unite_high(PgsealBounds *bounds, const PgsealBrinColumn *column, const PgsealBou
 	more = (flags & PGSEAL_BOUNDS_NO_HIGH) != 0 ||
 		is_above(bounds, column, other->high, other->high_len);
 
-	/* What begins as the other's: more than a bound that begins so, or is that */
+	/*
+	 * What begins as the other's: more than a bound that begins so, or is
+	 * that
+	 */
 	if (!more && (flags & PGSEAL_BOUNDS_HIGH_IS_CUT) != 0 &&
 		(bounds->flags & PGSEAL_BOUNDS_HIGH_IS_CUT) == 0)
 		more = memcmp(bounds->high, other->high, Min(bounds->high_len, other->high_len)) <= 0;

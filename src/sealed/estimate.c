@@ -218,7 +218,7 @@ share_of_ranges(Relation relation, const Comparison *comparison, const Compariso
 			conditions[i] = (PgsealBrinCondition)
 		{
 			.attno = 1, .strategy = end->strategy, .type = end->constant->consttype,
-			.constant = end->constant->constvalue
+				.constant = end->constant->constvalue
 		};
 	}
 	pgseal_brin_estimate(relation, conditions, other == NULL ? 1 : 2, &ranges, &rows);

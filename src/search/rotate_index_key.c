@@ -487,7 +487,11 @@ pgseal_retire_index_key(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the index key of key \"%s\" is not being replaced", name),
 				 errhint("Begin with pgseal.rotate_index_key().")));
-	/* Nodes are sealed by what is there whether this transaction commits or not */
+
+	/*
+	 * Nodes are sealed by what is there whether this transaction commits or
+	 * not
+	 */
 	if (((PgsealVersionRow *) linitial(versions))->written_here)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

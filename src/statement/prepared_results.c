@@ -74,7 +74,10 @@ as_before(Expr *expr, Form_pg_attribute before)
 	Oid			element = get_element_type(before->atttypid);
 	Node	   *kept;
 
-	/* What an opened row holds is said by itself, whatever type it is told to be of */
+	/*
+	 * What an opened row holds is said by itself, whatever type it is told to
+	 * be of
+	 */
 	if (now != before->atttypid &&
 		((now == RECORDOID && type_is_rowtype(before->atttypid)) ||
 		 (now == RECORDARRAYOID && OidIsValid(element) && type_is_rowtype(element))))
