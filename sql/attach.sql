@@ -245,6 +245,18 @@ SELECT e FROM at_mine;
 RESET ROLE;
 SELECT e, (pgseal.inspect(e)).key FROM at_mine;
 DROP TABLE at_mine, at_other;
+
+-- columns that have their types from elsewhere
+CREATE TABLE at_q (id int, e encrypted_text) PARTITION BY RANGE (id);
+CREATE TABLE at_q1 PARTITION OF at_q (id, e NOT NULL) FOR VALUES FROM (1) TO (9) PARTITION BY RANGE (e);
+CREATE TABLE at_q1 PARTITION OF at_q (id, e NOT NULL) FOR VALUES FROM (1) TO (9) PARTITION BY RANGE (id);
+CREATE TABLE at_q2 PARTITION OF at_q1 (e WITH OPTIONS DEFAULT 'x') DEFAULT;
+INSERT INTO at_q2 VALUES (2);
+SELECT tableoid::regclass, * FROM at_q;
+CREATE TYPE at_type AS (id int, e encrypted_text);
+CREATE TABLE at_typed OF at_type (id PRIMARY KEY, e NOT NULL) PARTITION BY RANGE (id);
+DROP TABLE at_q, at_typed;
+DROP TYPE at_type;
 REVOKE CREATE ON SCHEMA public FROM at_role;
 DROP ROLE at_role;
 DROP FUNCTION at_trigger();

@@ -80,10 +80,29 @@ CREATE FUNCTION most_of(p int, q int) RETURNS text LANGUAGE sql AS $$ SELECT 'in
 CREATE FUNCTION most_of(p numeric, q numeric) RETURNS text LANGUAGE sql AS $$ SELECT 'numeric' $$;
 SELECT most_of(n, '5'::numeric), most_of(n, 5.5) FROM sealed;
 
--- Where the text of a statement isn't at hand, an error and not another answer
-CREATE FUNCTION in_expression() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN SELECT n INTO r FROM sealed; RETURN least_of(r.n, '5'); END $$;
-SELECT in_expression();
+-- In expressions of PL/pgSQL, which are no statements, and in bodies in standard form, which no hook sees
+CREATE FUNCTION in_expressions(plain) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; v plain.n%TYPE := $1.n; x float8; a int[]; BEGIN
+	SELECT n, d INTO r FROM plain; x := twice(r.n); a[twice(v)] := twice(v) + twice($1.n);
+	IF twice(v) = 6 AND least_of(q => '7', p => v) = 'int' THEN RETURN concat_ws(' ', least_of(r.n, '5'), day(r.d), x, a, pg_typeof(twice(v))); END IF;
+	RETURN 'wrong'; END $$;
+CREATE FUNCTION in_expressions(sealed) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; v sealed.n%TYPE := $1.n; x float8; a int[]; BEGIN
+	SELECT n, d INTO r FROM sealed; x := twice(r.n); a[twice(v)] := twice(v) + twice($1.n);
+	IF twice(v) = 6 AND least_of(q => '7', p => v) = 'int' THEN RETURN concat_ws(' ', least_of(r.n, '5'), day(r.d), x, a, pg_typeof(twice(v))); END IF;
+	RETURN 'wrong'; END $$;
+SELECT in_expressions(plain) FROM plain;
+SELECT in_expressions(sealed) FROM sealed;
 CREATE FUNCTION in_body() RETURNS float8 LANGUAGE sql RETURN (SELECT twice(n) FROM sealed);
+CREATE FUNCTION in_body(a text, p encrypted_int4, OUT o text) LANGUAGE sql BEGIN ATOMIC
+	SELECT twice(p); SELECT concat(a, ' ', least_of(n, '5'), ' ', day(d), ' ', twice(p), ' ', pg_typeof(twice(p))) FROM sealed WHERE twice(n) = 6; END;
+CREATE PROCEDURE in_procedure(p encrypted_int4, OUT o text) LANGUAGE sql BEGIN ATOMIC SELECT concat(twice(p), pg_typeof(twice(p))); END;
+SELECT in_body(), in_body('a', n) FROM sealed;
+CALL in_procedure(4::encrypted_int4, NULL);
+
+-- NULLIF is of the type that "=" takes, or else of the first argument's
+CREATE FUNCTION nullifs(of text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
+	RETURN QUERY EXECUTE format('SELECT concat_ws('' '', nullif(n, 3.5), pg_typeof(nullif(n, 3.5)), nullif(3, m), pg_typeof(nullif(3, m)), nullif(n, m) IS NULL, nullif(i8, n), nullif(d, ts), nullif(m, ''1''))
+		FROM (SELECT n, i8, d, ts, %s AS m FROM %s) AS s', CASE of WHEN 'plain' THEN '3.00' ELSE '3.00::encrypted_numeric' END, of); END $$;
+SELECT nullifs('plain'), nullifs('sealed');
 
 -- What is stored: checks, defaults, policies, conditions of triggers, of COPY, of rules, domains
 CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '% of % fires', TG_NAME, TG_TABLE_NAME; RETURN NEW; END $$;

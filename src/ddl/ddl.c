@@ -95,7 +95,8 @@ check_partition_spec(CreateStmt *stmt)
 
 			if (name == NULL || !IsA(column, ColumnDef) || strcmp(column->colname, name) != 0)
 				continue;
-			type = LookupTypeNameOid(NULL, column->typeName, true);
+			/* A partition's and a typed table's may have it from elsewhere */
+			type = column->typeName != NULL ? LookupTypeNameOid(NULL, column->typeName, true) : InvalidOid;
 			if (OidIsValid(type) && pgseal_holds_encrypted(type))
 				refuse_partitions(stmt->relation->relname);
 		}

@@ -8,6 +8,7 @@
  * They are analyzed here as PostgreSQL will do it, among the columns that there
  * are or that the statement makes, before it runs.  That is a trial whose errors
  * are left to PostgreSQL, in a subtransaction; for others' relations there is none.
+ * So is the body of an SQL function in standard form, which no hook sees either.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,9 +18,11 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "executor/functions.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/analyze.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parse_type.h"
@@ -76,6 +79,8 @@ pgseal_expressions_may_be(Node *stmt)
 			return ((CreateTrigStmt *) stmt)->whenClause != NULL;
 		case T_CopyStmt:
 			return ((CopyStmt *) stmt)->whereClause != NULL;
+		case T_CreateFunctionStmt:
+			return ((CreateFunctionStmt *) stmt)->sql_body != NULL;
 		default:
 			return false;
 	}
@@ -317,6 +322,10 @@ expressions_of(Node *stmt, Names *names)
 			names_of_relation(names, ((CopyStmt *) stmt)->relation, false);
 			add_expression(&found, ((CopyStmt *) stmt)->whereClause, EXPR_KIND_COPY_WHERE);
 			break;
+		case T_CreateFunctionStmt:
+			names->seals = true;
+			add_expression(&found, stmt, EXPR_KIND_OTHER);
+			break;
 		default:
 			break;
 	}
@@ -342,6 +351,45 @@ try_rule(RuleStmt *stmt, const char *query_string)
 		(void) pgseal_write_casts(condition, stmt->whereClause, false);
 	forboth(lc, actions, parsed, stmt->actions)
 		(void) pgseal_write_casts(lfirst(lc), lfirst(parsed), false);
+}
+
+/*
+ * The statements of a function's body.  What prints in it is seen to when it has been made
+ * (functions.c).
+ */
+static void
+try_body(CreateFunctionStmt *stmt, const char *query_string)
+{
+	SQLFunctionParseInfo info = {.fname = strVal(llast(stmt->funcname))};
+	List	   *statements = IsA(stmt->sql_body, List) ?
+		linitial_node(List, (List *) stmt->sql_body) : list_make1(stmt->sql_body);
+	ListCell   *lc;
+
+	info.argtypes = palloc0(sizeof(Oid) * (list_length(stmt->parameters) + 1));
+	info.argnames = palloc0(sizeof(char *) * (list_length(stmt->parameters) + 1));
+	foreach(lc, stmt->parameters)
+	{
+		FunctionParameter *parameter = lfirst_node(FunctionParameter, lc);
+
+		if (parameter->mode == FUNC_PARAM_OUT || parameter->mode == FUNC_PARAM_TABLE)
+			continue;
+		info.argtypes[info.nargs] = typenameTypeId(NULL, parameter->argType);
+		info.argnames[info.nargs++] = parameter->name;
+	}
+	foreach(lc, statements)
+	{
+		ParseState *pstate = make_parsestate(NULL);
+		Node	   *parsed = lfirst(lc);
+		Query	   *query;
+
+		pstate->p_sourcetext = query_string;
+		sql_fn_parser_setup(pstate, &info);
+		query = transformStmt(pstate, copyObject(parsed));
+		(void) pgseal_write_casts((Node *) query,
+								  IsA(parsed, ReturnStmt) ? ((ReturnStmt *) parsed)->returnval : parsed,
+								  true);
+		free_parsestate(pstate);
+	}
 }
 
 /* VALUE, in the check of a domain */
@@ -372,6 +420,11 @@ try_casts(Expression *expression, Names *names, const char *query_string)
 	if (IsA(expression->parsed, RuleStmt))
 	{
 		try_rule((RuleStmt *) expression->parsed, query_string);
+		return;
+	}
+	if (IsA(expression->parsed, CreateFunctionStmt))
+	{
+		try_body((CreateFunctionStmt *) expression->parsed, query_string);
 		return;
 	}
 	pstate->p_sourcetext = query_string;

@@ -9,7 +9,8 @@
  *
  * The body of an SQL function in standard form is analyzed when the function is
  * made, and not through the parser's hook, so what it prints is opened here
- * (open_arguments.c).
+ * (open_arguments.c).  Which of several functions of a name it calls is seen to before
+ * (expressions.c).
  *
  *-------------------------------------------------------------------------
  */

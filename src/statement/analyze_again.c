@@ -5,8 +5,8 @@
  *
  * PostgreSQL's hook shows a statement when it has been analyzed, which changes the
  * parsed one.  That of a PREPARE was put aside (open_results.c).  That of any other
- * is one of its text, known by its place there.  Expressions of PL/pgSQL are no
- * statements, and aren't found.
+ * is one of its text, known by its place there.  That of an expression of PL/pgSQL, which
+ * is no statement, is parsed as PL/pgSQL has it parsed.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +20,7 @@
 
 #include "base/compat.h"
 #include "statement/analyze_again.h"
+#include "statement/plpgsql_rows.h"
 
 Node *
 pgseal_query_within(Node *stmt)
@@ -53,11 +54,11 @@ pgseal_query_within(Node *stmt)
 }
 
 static RawStmt *
-find_in_text(const char *text, const Query *query)
+find_in_text(const char *text, RawParseMode mode, const Query *query)
 {
 	ListCell   *lc;
 
-	foreach(lc, raw_parser(text, RAW_PARSE_DEFAULT))
+	foreach(lc, raw_parser(text, mode))
 	{
 		RawStmt    *raw = lfirst_node(RawStmt, lc);
 		Node	   *within = raw->stmt;
@@ -116,7 +117,7 @@ pgseal_parsed_again(ParseState *pstate, const Query *query, const PrepareStmt *p
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		raw = find_in_text(pstate->p_sourcetext, query);
+		raw = find_in_text(pstate->p_sourcetext, pgseal_plpgsql_parse_mode(pstate), query);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;

@@ -13,9 +13,9 @@
  * its base type, the function is looked up again for values of the base types.
  *
  * The statement is analyzed again then, with casts to the base types (call_casts.c).
- * Where its text isn't at hand, as that of an expression of PL/pgSQL, the other function
- * takes the place of the first if it returns the same type.  If it doesn't, what is
- * around it is analyzed already, and PostgreSQL's own error says what to do.  It also
+ * Where its text isn't at hand, the other function takes the place of the first if it
+ * returns the same type.  If it doesn't, what is around it is analyzed already, and
+ * PostgreSQL's own error says what to do.  It also
  * does where a constant may have been a literal without a type, which has become of the
  * type that the first function takes.
  *
@@ -306,6 +306,25 @@ pgseal_overload_may_differ(Node *call)
 			return true;
 	}
 	return false;
+}
+
+bool
+pgseal_overload_nullif_differs(const NullIfExpr *nullif)
+{
+	Node	   *left = linitial(nullif->args);
+	Oid			types[2] = {plain_type(left), plain_type(lsecond(nullif->args))};
+	Operator	operator;
+	Oid			result;
+
+	/* NULLIF is of the type to which its "=" converts the first argument. */
+	if (nullif->opno < FirstNormalObjectId || types[0] == types[1])
+		return false;
+	operator = oper(NULL, list_make1(makeString("=")), types[0], types[1], true, -1);
+	if (operator == NULL)
+		return false;
+	result = ((Form_pg_operator) GETSTRUCT(operator))->oprleft;
+	ReleaseSysCache(operator);
+	return result != exprType(left) && result != plain_type(left);
 }
 
 void

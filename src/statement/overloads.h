@@ -33,4 +33,7 @@ extern Oid	pgseal_overload_function(Node *call, List **out_args);
 /* May it be another one on a plain column, seen by the types that are known here? */
 extern bool pgseal_overload_may_differ(Node *call);
 
+/* Is NULLIF() of values of the base types of another type? */
+extern bool pgseal_overload_nullif_differs(const NullIfExpr *nullif);
+
 #endif							/* PGSEAL_OVERLOADS_H */

@@ -62,6 +62,14 @@ expression_of(ParseState *pstate)
 		(PLpgSQL_expr *) pstate->p_ref_hook_state : NULL;
 }
 
+RawParseMode
+pgseal_plpgsql_parse_mode(ParseState *pstate)
+{
+	PLpgSQL_expr *expr = expression_of(pstate);
+
+	return expr != NULL ? expr->parseMode : RAW_PARSE_DEFAULT;
+}
+
 static void
 learn_error_callback(PLpgSQL_execstate *estate)
 {

@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "access/tupdesc.h"
 #include "parser/parse_node.h"
+#include "parser/parser.h"
 
 typedef enum PgsealRowsGo
 {
@@ -26,5 +27,8 @@ typedef enum PgsealRowsGo
  * PGSEAL_ROWS_RETURNED, and belongs to the function that is being executed.
  */
 extern PgsealRowsGo pgseal_plpgsql_rows_go(ParseState *pstate, TupleDesc *out_declared);
+
+/* How the text that is being analyzed is parsed: an expression of PL/pgSQL isn't a statement */
+extern RawParseMode pgseal_plpgsql_parse_mode(ParseState *pstate);
 
 #endif							/* PGSEAL_PLPGSQL_ROWS_H */

@@ -11,7 +11,7 @@
  * has another result, or if what is beside the encrypted value has taken its type from
  * the first.  So the casts that a careful user would have written are written into the
  * statement: concat(email) becomes concat(email::text), and f(n), where there are several
- * f, f(n::integer).
+ * f, f(n::integer).  NULLIF() of two types is of one of them, likewise.
  *
  * Where they belong is found in the expression's analyzed form, and there by the
  * places in the statement's text that both forms point to.
@@ -124,6 +124,9 @@ find_casts(Node *node, void *context)
 		return query_tree_walker((Query *) node, find_casts, context, 0);
 	if (search->in_query && is_built_in(node))
 		return expression_tree_walker(node, find_casts, context);
+	if (IsA(node, NullIfExpr) && pgseal_overload_nullif_differs((NullIfExpr *) node))
+		note_casts(&search->casts, T_A_Expr, ((NullIfExpr *) node)->location,
+				   ((NullIfExpr *) node)->args);
 	function = pgseal_overload_function(node, &args);
 	if (OidIsValid(function) && wants_casts(node, function, args, search->in_query))
 		note_casts(&search->casts, IsA(node, OpExpr) ? T_A_Expr : T_FuncCall, location_of_call(node),
