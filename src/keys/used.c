@@ -10,12 +10,14 @@
  * never be opened.
  *
  * What a procedure has sealed it may keep in its variables over its COMMITs and
- * ROLLBACKs, so what is noted lasts until code ends.
+ * ROLLBACKs, so what is noted lasts until code ends.  What parallel workers have
+ * sealed their leader commits.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -26,6 +28,7 @@
 #include "base/compat.h"
 #include "keys/facts.h"
 #include "keys/used.h"
+#include "keys/used_by_workers.h"
 
 /* Room that is kept for the next transaction */
 #define KEPT_ROOM	64
@@ -38,14 +41,13 @@ uint64		pgseal_used_era = 1;
 static int64 *used = NULL;		/* in TopMemoryContext */
 static int	num_used = 0;
 static int	max_used = 0;
+static bool used_others = false;	/* more than these */
 static uint64 checked_in = 0;	/* the epoch in which none of them was
-								 * destroyed */
+								 * destroyed; 0: nothing was sealed */
 
-void
-pgseal_used_add(PgsealKey *key)
+static void
+add(int64 version)
 {
-	if (key->ephemeral)
-		return;
 	if (num_used == max_used)
 	{
 		int			room = Max(KEPT_ROOM, max_used * 2);
@@ -54,18 +56,60 @@ pgseal_used_add(PgsealKey *key)
 			repalloc_huge(used, room * sizeof(int64));
 		max_used = room;
 	}
-	if (num_used == 0)
-		checked_in = pgseal_facts_epoch();
-	used[num_used++] = key->id;
+	used[num_used++] = version;
+}
+
+void
+pgseal_used_add(PgsealKey *key)
+{
+	if (key->ephemeral)
+		return;
+	if (IsParallelWorker())
+		pgseal_used_by_worker(key->id);
+	else
+	{
+		if (checked_in == 0)
+			checked_in = pgseal_facts_epoch();
+		add(key->id);
+	}
 	key->used_in = pgseal_used_era;
+}
+
+void
+pgseal_used_before_workers(void)
+{
+	if (checked_in == 0)
+		checked_in = pgseal_facts_epoch();
+}
+
+static void
+add_those_of_workers(void)
+{
+	int64		versions[PGSEAL_WORKERS_PLACES];
+	uint32		reports = pgseal_used_by_workers(versions);
+
+	for (uint32 i = 0; i < Min(reports, PGSEAL_WORKERS_PLACES); i++)
+		add(versions[i]);
+	if (reports > PGSEAL_WORKERS_PLACES)
+		used_others = true;
+}
+
+/* While a transaction aborts, where no memory may be asked for */
+static void
+drop_those_of_workers(void)
+{
+	int64		versions[PGSEAL_WORKERS_PLACES];
+
+	if (pgseal_used_by_workers(versions) > 0)
+		used_others = true;
 }
 
 static void
 forget(void)
 {
-	if (num_used == 0)
-		return;
 	num_used = 0;
+	used_others = false;
+	checked_in = 0;
 	pgseal_used_era++;
 	if (max_used > KEPT_ROOM)
 	{
@@ -84,6 +128,11 @@ check_used(void)
 	AcceptInvalidationMessages();
 	if (pgseal_facts_hold(checked_in))
 		return;
+	if (used_others)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("keys were changed while parallel workers sealed values under many of them"),
+				 errhint("Run it again.")));
 	for (int i = 0; i < num_used; i++)
 	{
 		PgsealVersionRow *version = pgseal_catalog_version(used[i]);
@@ -111,7 +160,7 @@ check_used(void)
 static void
 lock_used(void)
 {
-	if (num_used > LOCKED_MAX)
+	if (num_used > LOCKED_MAX || used_others)
 		pgseal_catalog_lock_columns(PGSEAL_TYPMOD_ANY, false);
 	else
 		for (int i = 0; i < num_used; i++)
@@ -133,12 +182,13 @@ code_goes_on(void)
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (num_used == 0)
+	if (checked_in == 0)
 		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			add_those_of_workers();
 
 			/*
 			 * Without a transaction id nothing was stored; nor is it without
@@ -151,8 +201,10 @@ end_of_transaction(XactEvent event, void *arg)
 				lock_used();
 			check_used();
 			break;
-		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
+			drop_those_of_workers();
+			/* FALLTHROUGH */
+		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			if (!code_goes_on())
 				forget();
@@ -165,5 +217,6 @@ end_of_transaction(XactEvent event, void *arg)
 void
 pgseal_used_init(void)
 {
+	pgseal_used_by_workers_init();
 	RegisterXactCallback(end_of_transaction, NULL);
 }

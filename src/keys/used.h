@@ -23,6 +23,9 @@ pgseal_used_note(PgsealKey *key)
 		pgseal_used_add(key);
 }
 
+/* To be called before parallel workers begin, which may seal */
+extern void pgseal_used_before_workers(void);
+
 extern void pgseal_used_init(void);
 
 #endif							/* PGSEAL_USED_H */

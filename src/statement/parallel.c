@@ -28,6 +28,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "keys/keyring.h"
+#include "keys/used.h"
 #include "statement/parallel.h"
 #include "value/basetype.h"
 
@@ -130,15 +131,19 @@ code_gets_values(const QueryDesc *desc)
 static void
 parallel_executor_start(QueryDesc *desc, int eflags)
 {
-	if (desc->plannedstmt->parallelModeNeeded && OidIsValid(pgseal_extension_oid()) &&
-		pgseal_keyring_is_alone(code_gets_values(desc)))
+	if (desc->plannedstmt->parallelModeNeeded && OidIsValid(pgseal_extension_oid()))
 	{
-		/* The plan may be one that is kept */
-		PlannedStmt *alone = MemoryContextAlloc(GetMemoryChunkContext(desc), sizeof(PlannedStmt));
+		if (pgseal_keyring_is_alone(code_gets_values(desc)))
+		{
+			/* The plan may be one that is kept */
+			PlannedStmt *alone = MemoryContextAlloc(GetMemoryChunkContext(desc), sizeof(PlannedStmt));
 
-		*alone = *desc->plannedstmt;
-		alone->parallelModeNeeded = false;
-		desc->plannedstmt = alone;
+			*alone = *desc->plannedstmt;
+			alone->parallelModeNeeded = false;
+			desc->plannedstmt = alone;
+		}
+		else
+			pgseal_used_before_workers();
 	}
 	if (prev_executor_start)
 		prev_executor_start(desc, eflags);

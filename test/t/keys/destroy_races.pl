@@ -11,6 +11,10 @@ use Test::More;
 
 my $node = SealedNode->started('main', conf => q{
 pgseal.worker_interval = 1
+parallel_setup_cost = 0
+parallel_tuple_cost = 0
+min_parallel_table_scan_size = 0
+parallel_leader_participation = off
 max_prepared_transactions = 4
 });
 my $number = 0;
@@ -18,7 +22,8 @@ my $db;
 
 $node->safe_psql('postgres', 'CREATE DATABASE first');
 $node->safe_psql('first', q{CREATE EXTENSION pgseal; SELECT pgseal.create_key('k');
-	CREATE TABLE t (id int, a encrypted_text('k'), n int DEFAULT 0); CREATE TABLE anykey (id int, a encrypted_text('*'));});
+	CREATE TABLE t (id int, a encrypted_text('k'), n int DEFAULT 0); CREATE TABLE anykey (id int, a encrypted_text('*'));
+	CREATE TABLE plain AS SELECT 1 AS id, 'precious'::text AS plain;});
 
 sub new_database
 {
@@ -63,6 +68,8 @@ for my $case (
 for my $case (
 	[ 'a table made of a query', q{CREATE TABLE new AS SELECT 1 AS id, 'precious'::text::encrypted_text('k') AS a}, '' ],
 	[ 'one of any key', q{CREATE TABLE new AS SELECT 1 AS id, pgseal.seal('precious'::text, 'k') AS a}, '' ],
+	[ 'one whose values a parallel worker sealed', q{CREATE TABLE new AS SELECT id, plain::encrypted_text('k') AS a FROM plain}, '' ],
+	[ 'one of any key, likewise', q{CREATE TABLE new AS SELECT id, pgseal.seal(plain, 'k') AS a FROM plain}, '' ],
 	[ 'a row, and force', q{INSERT INTO t VALUES (1, 'precious')}, ', force => true' ])
 {
 	my ($name, $sql, $force) = @$case;
@@ -75,6 +82,19 @@ for my $case (
 	is(does(q{SELECT count(*) FROM t UNION ALL SELECT count(*) FROM pg_class WHERE relname = 'new'}), "0\n0",
 		"$name: what was sealed before does not commit");
 }
+
+# Of so many keys a leader doesn't learn by which its workers sealed
+my $many = q{SELECT count(pgseal.create_key('p' || i)) FROM generate_series(1, 40) i;
+	CREATE TABLE names AS SELECT 'p' || i AS name FROM generate_series(1, 40) i};
+my $seal_many = q{CREATE TABLE new AS SELECT pgseal.seal(name, name) AS a FROM names};
+new_database();
+is(does("$many; $seal_many; SELECT count(a::text) FROM new"), "40\n40", 'parallel workers seal under many keys');
+does('DROP TABLE new');
+my $leader = started_session('BEGIN', $seal_many);
+like(does(q{SELECT pgseal.destroy_key('p40', 'p40')}), qr/destroying key "p40"/, 'one of them is destroyed');
+like($leader->query('COMMIT') . $leader->{stderr}, qr/keys were changed while parallel workers sealed/, 'what they sealed does not commit');
+$leader->quit;
+is(does(q{SELECT to_regclass('new') IS NULL}), 't', 'nothing of it is left');
 
 # While the key is being destroyed
 new_database();
