@@ -24,6 +24,11 @@ my @meta = slurp_file("$top/META.json") =~ /"version": "([\d.]+)"/g;
 is("@meta", "$full $full 1.0.0", 'META.json (and the version of its own format)');
 like(slurp_file("$top/CHANGELOG.md"), qr/\A## \Q$full\E\b/, 'CHANGELOG.md begins with it');
 like(slurp_file("$top/debian/changelog"), qr/\Apgseal \(\Q$full\E[-)]/, 'debian/changelog, too');
+my ($chart, $database) = map { slurp_file("$top/deploy/$_") } 'helm/pgseal/Chart.yaml', 'kubernetes/cloudnativepg/database.yaml';
+is(join(' ', $chart =~ /^(?:appV|v)ersion: "?([\d.]+)/mg), "$full $full", 'the chart');
+is(join(' ', $database =~ /^ +version: "([\d.]+)"/mg), $version, "CloudNativePG's Database");
+my @images = map { slurp_file("$top/deploy/$_") =~ m{/pgseal(?:-extension)?:([^\s-]*)}g } qw(helm/pgseal/values.yaml kubernetes/statefulset.yaml kubernetes/cloudnativepg/catalog.yaml);
+is(join(' ', @images), join(' ', ($full) x 6), 'images');
 
 # ---- upgrades
 
