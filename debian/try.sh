@@ -1,5 +1,8 @@
 #!/bin/sh
-# Installs a package into a fresh Debian and uses it there: sh debian/try.sh FILE.deb
+# Installs a package into a fresh Debian and uses it there:
+#
+#   sh debian/try.sh FILE.deb
+#   sh debian/try.sh OLD.deb FILE.deb     what the old version left, upgraded to the new
 #
 # As root.  Needs debootstrap; MIRROR, or the one that apt uses.
 set -eu
@@ -9,11 +12,16 @@ fail()
 	exit 1
 }
 
-[ $# -eq 1 ] || fail "which package? As in: sh debian/try.sh ../postgresql-15-pgseal_1.0.0_amd64.deb (make deb builds it)"
-[ -f "$1" ] || fail "there is no $1; make deb builds packages in the directory above the checkout"
+[ $# -eq 1 ] || [ $# -eq 2 ] || fail "which package? As in: sh debian/try.sh ../postgresql-15-pgseal_1.0.0_amd64.deb (make deb builds it)"
+for package
+do
+	[ -f "$package" ] || fail "there is no $package; make deb builds packages in the directory above the checkout"
+done
 [ "$(id -u)" -eq 0 ] || fail "debootstrap and chroot need root"
 command -v debootstrap >/dev/null || fail "there is no debootstrap; as root, do: sh test/packages.sh debootstrap"
-package=$1
+old='' package=$1
+[ $# -eq 1 ] || { old=$1 package=$2; }
+here=$(cd "$(dirname "$0")" && pwd)
 version=$(basename "$package" | sed 's/^postgresql-\([0-9]*\)-.*/\1/')
 . /etc/os-release
 mirror=${MIRROR:-$(apt-cache policy | sed -n "s|^ *500 \(http[^ ]*\) $VERSION_CODENAME/main .*|\1|p" | head -1)}
@@ -33,6 +41,15 @@ then
 	cp /etc/apt/sources.list.d/debian.sources "$root/etc/apt/sources.list.d/" 2>/dev/null || true
 fi
 cp "$package" "$root/tmp/"
+if [ -n "$old" ]
+then
+	mkdir "$root/tmp/old"
+	cp "$old" "$root/tmp/old/old.deb"
+	cp "$package" "$root/tmp/old/new.deb"
+	cp "$here/try_upgrade.sh" "$root/tmp/"
+	chroot "$root" sh /tmp/try_upgrade.sh "$version" /tmp/old/old.deb /tmp/old/new.deb
+	exit
+fi
 cat >"$root/tmp/try" <<EOF
 set -e
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
