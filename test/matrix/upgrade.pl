@@ -33,6 +33,8 @@ my $facts = "
 	SELECT id FROM app.people WHERE name = '$SECRET 9' || chr(309);
 	SELECT id FROM app.people WHERE age = 1042;
 	SELECT id FROM app.ordered WHERE n BETWEEN 41 AND 43 ORDER BY n;
+	SELECT count(*), min(id), max(id) FROM app.ranged WHERE at > 950 AND at < 2030;
+	SELECT leaves = entries AND leaves > 5, misplaced, rows, missing FROM pgseal.verify_index('app.ranged_at');
 	SELECT tableoid::regclass, id FROM app.hashed WHERE v = '$SECRET 42'";
 
 if (-e $carried)
@@ -63,6 +65,9 @@ else
 		CREATE TABLE app.ordered (id int, n encrypted_int4);
 		INSERT INTO app.ordered SELECT i, i FROM generate_series(1, 500) i;
 		CREATE INDEX ON app.ordered USING sealed (n);
+		CREATE TABLE app.ranged (id int, at encrypted_int8);
+		INSERT INTO app.ranged SELECT i, i FROM generate_series(1, 2000) i;
+		CREATE INDEX ranged_at ON app.ranged USING brin (at) WITH (pages_per_range = 1);
 		CREATE TABLE app.hashed (id int, v encrypted_text) PARTITION BY HASH (v);
 		CREATE TABLE app.hashed_0 PARTITION OF app.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 		CREATE TABLE app.hashed_1 PARTITION OF app.hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
