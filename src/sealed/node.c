@@ -10,15 +10,12 @@
  */
 #include "postgres.h"
 
-#include "port/pg_bswap.h"
-
-#include "sealed/sealed.h"
+#include "sealed/node_bytes.h"
 
 #define HAS_LOW		0x01
 #define HAS_HIGH	0x02
 
 #define HEAD_BYTES	10			/* level, flags, neighbours */
-#define TID_BYTES	8
 
 /* Room for so many entries is made at first */
 #define FEW_ENTRIES	64
@@ -26,37 +23,6 @@
 /*
  * Writing
  */
-
-typedef struct Writer
-{
-	uint8	   *next;
-	uint8	   *end;
-	bool		full;
-} Writer;
-
-static void
-write_bytes(Writer *out, const void *bytes, size_t len)
-{
-	if (len > out->end - out->next)
-	{
-		out->full = true;
-		return;
-	}
-	memcpy(out->next, bytes, len);
-	out->next += len;
-}
-
-static void
-write_varint(Writer *out, uint64 number)
-{
-	uint8		bytes[10];
-	int			len = 0;
-
-	for (; number >= 0x80; number >>= 7)
-		bytes[len++] = 0x80 | (number & 0x7F);
-	bytes[len++] = (uint8) number;
-	write_bytes(out, bytes, len);
-}
 
 static int
 varint_bytes(uint64 number)
@@ -66,14 +32,6 @@ varint_bytes(uint64 number)
 	for (; number >= 0x80; number >>= 7)
 		len++;
 	return len;
-}
-
-static void
-write_int(Writer *out, uint64 number, int width)
-{
-	uint64		be = pg_hton64(number);
-
-	write_bytes(out, (uint8 *) &be + sizeof(be) - width, width);
 }
 
 static void
@@ -134,6 +92,12 @@ pgseal_sealed_encode_node(uint8 *out_plain, const PgsealSealedIndex *index,
 {
 	Writer		out = {out_plain, out_plain + index->node_bytes, false};
 
+	/* Read without entries, it has no others than its bytes say */
+	if (node->entries == NULL)
+	{
+		memcpy(out_plain, node->plain, index->node_bytes);
+		return true;
+	}
 	memset(out_plain, 0, index->node_bytes);
 	write_int(&out, node->level, 1);
 	write_int(&out, (node->low.key != NULL ? HAS_LOW : 0) | (node->high.key != NULL ? HAS_HIGH : 0), 1);
@@ -143,7 +107,7 @@ pgseal_sealed_encode_node(uint8 *out_plain, const PgsealSealedIndex *index,
 		write_place(&out, &node->low);
 	if (node->high.key != NULL)
 		write_place(&out, &node->high);
-	write_int(&out, node->num_entries, 2);
+	write_int(&out, node->num_entries, NUM_ENTRIES_BYTES);
 	if (node->level == 0)
 		write_leaf(&out, node);
 	else
@@ -154,7 +118,7 @@ pgseal_sealed_encode_node(uint8 *out_plain, const PgsealSealedIndex *index,
 int
 pgseal_sealed_head_bytes(const PgsealSealedNode *node)
 {
-	return HEAD_BYTES + 2 +
+	return HEAD_BYTES + NUM_ENTRIES_BYTES +
 		(node->low.key != NULL ? node->low.key_len + TID_BYTES : 0) +
 		(node->high.key != NULL ? node->high.key_len + TID_BYTES : 0);
 }
@@ -178,16 +142,8 @@ pgseal_sealed_entry_bytes(const PgsealSealedNode *node, int position)
  * Reading
  */
 
-typedef struct Reader
-{
-	const uint8 *next;
-	const uint8 *end;
-	const PgsealSealedIndex *index;
-	uint32		id;
-} Reader;
-
-static void
-report_malformed(const Reader *in)
+void
+pgseal_sealed_report_malformed(const Reader *in)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INDEX_CORRUPTED),
@@ -195,11 +151,8 @@ report_malformed(const Reader *in)
 					pgseal_sealed_block(in->index, in->id), NameStr(in->index->name))));
 }
 
-/* So many bytes has a varint at most */
-#define VARINT_BYTES	10
-
-static uint64
-read_long_varint(Reader *in)
+uint64
+pgseal_sealed_read_long_varint(Reader *in)
 {
 	const uint8 *end = in->next + Min(in->end - in->next, VARINT_BYTES);
 	uint64		number = 0;
@@ -212,27 +165,8 @@ read_long_varint(Reader *in)
 		if ((byte & 0x80) == 0)
 			return number;
 	}
-	report_malformed(in);
+	pgseal_sealed_report_malformed(in);
 	return 0;
-}
-
-static inline uint64
-read_varint(Reader *in)
-{
-	if (likely(in->next < in->end && (*in->next & 0x80) == 0))
-		return *in->next++;
-	return read_long_varint(in);
-}
-
-static inline const uint8 *
-skip_bytes(Reader *in, size_t num)
-{
-	const uint8 *bytes = in->next;
-
-	if (unlikely(num > (size_t) (in->end - in->next)))
-		report_malformed(in);
-	in->next += num;
-	return bytes;
 }
 
 static inline uint64
@@ -266,13 +200,7 @@ static inline void
 read_key(Reader *in, const PgsealSealedIndex *index, PgsealSealedEntry *out_entry)
 {
 	out_entry->key = in->next;
-	for (int i = 0; i < index->num_columns; i++)
-	{
-		uint64		len = read_varint(in);
-
-		if (len > 0)
-			(void) skip_bytes(in, len - 1);
-	}
+	skip_key(in, index->num_columns);
 	out_entry->key_len = in->next - out_entry->key;
 }
 
@@ -298,7 +226,7 @@ read_rows(Reader *in, const PgsealSealedEntry *key, PgsealSealedEntry *out_entri
 		else
 		{
 			in->next = next;
-			entry.tid += read_long_varint(in);
+			entry.tid += pgseal_sealed_read_long_varint(in);
 			next = in->next;
 		}
 		out_entries[i] = entry;
@@ -317,25 +245,41 @@ read_leaf(Reader *in, const PgsealSealedIndex *index, PgsealSealedNode *node, in
 		read_key(in, index, &key);
 		n = read_varint(in);
 		if (n == 0 || n > num - node->num_entries)
-			report_malformed(in);
+			pgseal_sealed_report_malformed(in);
 		read_rows(in, &key, node->entries + node->num_entries, n);
 		node->num_entries += n;
 	}
 }
 
+/* With a reader of its own, which the compiler keeps in registers: most of the way down a tree */
 static void
-read_inner(Reader *in, const PgsealSealedIndex *index, PgsealSealedNode *node, int num)
+read_inner(const Reader *start, const PgsealSealedIndex *index, PgsealSealedNode *node, int num)
 {
+	Reader		in = *start;
+	int			num_columns = index->num_columns;
+
 	for (int i = 0; i < num; i++)
 	{
 		PgsealSealedEntry *entry = &node->entries[i];
+		const uint8 *key = in.next;
+		const uint8 *fixed;
+		uint64		tid_be = 0;
+		uint32		child_be;
 
 		if (i > 0)
-			read_place(in, index, entry);
-		else
-			memset(entry, 0, sizeof(*entry));
-		entry->child = read_int4(in);
-		entry->below = read_varint(in);
+			skip_key(&in, num_columns);
+		entry->key = i > 0 ? key : NULL;
+		entry->key_len = in.next - key;
+		fixed = skip_bytes(&in, (i > 0 ? TID_BYTES : 0) + sizeof(child_be));
+		if (i > 0)
+		{
+			memcpy(&tid_be, fixed, TID_BYTES);
+			fixed += TID_BYTES;
+		}
+		memcpy(&child_be, fixed, sizeof(child_be));
+		entry->tid = pg_ntoh64(tid_be);
+		entry->child = pg_ntoh32(child_be);
+		entry->below = read_varint(&in);
 	}
 	node->num_entries = num;
 }
@@ -375,6 +319,18 @@ pgseal_sealed_decode(const PgsealSealedIndex *index, uint32 id, uint8 *plain)
 	return node;
 }
 
+void
+pgseal_sealed_read_entries(const PgsealSealedIndex *index, PgsealSealedNode *leaf)
+{
+	Reader		in = {leaf->first_key, leaf->plain + leaf->plain_len, index, leaf->id};
+	int			num = leaf->num_entries;
+
+	leaf->num_entries = 0;
+	leaf->max_entries = num + 1;
+	leaf->entries = palloc(sizeof(PgsealSealedEntry) * leaf->max_entries);
+	read_leaf(&in, index, leaf, num);
+}
+
 static Reader
 reader_of(const PgsealSealedCursor *cursor, const PgsealSealedIndex *index,
 		  const PgsealSealedNode *leaf)
@@ -401,7 +357,7 @@ pgseal_sealed_next_key(PgsealSealedCursor *cursor, const PgsealSealedIndex *inde
 	read_key(&in, index, &key);
 	rows = read_varint(&in);
 	if (rows == 0 || rows > leaf->num_entries - cursor->entries)
-		report_malformed(&in);
+		pgseal_sealed_report_malformed(&in);
 	*out_rows = (int64) rows;
 	cursor->next = in.next;
 	return key.key;

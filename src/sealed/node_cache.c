@@ -34,6 +34,10 @@ typedef struct Place
 static Place places[NUM_PLACES];
 static MemoryContext nodes_context = NULL;
 
+/* Those that were taken in this transaction */
+static Place *taken[NUM_PLACES];
+static int	num_taken = 0;
+
 static Place *
 place_of(const PgsealSealedIndex *index, uint32 id)
 {
@@ -46,17 +50,17 @@ place_of(const PgsealSealedIndex *index, uint32 id)
 static void
 forget_nodes(XactEvent event, void *arg)
 {
-	if (nodes_context == NULL || event == XACT_EVENT_PRE_COMMIT ||
+	if (num_taken == 0 || event == XACT_EVENT_PRE_COMMIT ||
 		event == XACT_EVENT_PARALLEL_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
-	for (int i = 0; i < NUM_PLACES; i++)
+	for (int i = 0; i < num_taken; i++)
 	{
-		if (places[i].node != NULL)
-			pgseal_wipe(places[i].node->plain, places[i].node->plain_len);
-		places[i].node = NULL;
+		if (taken[i]->node != NULL)
+			pgseal_wipe(taken[i]->node->plain, taken[i]->node->plain_len);
+		taken[i]->node = NULL;
 	}
-	MemoryContextDelete(nodes_context);
-	nodes_context = NULL;
+	num_taken = 0;
+	MemoryContextReset(nodes_context);
 }
 
 static void
@@ -102,6 +106,8 @@ pgseal_sealed_cache_node(const PgsealSealedIndex *index, uint32 id, const uint8 
 	pgseal_wipe(plain, index->node_bytes);
 	pfree(plain);
 
+	if (place->node == NULL)
+		taken[num_taken++] = place;
 	pgseal_sealed_free_node(place->node);
 	memcpy(place->salt, index->salt, sizeof(place->salt));
 	memcpy(place->header, header, sizeof(place->header));

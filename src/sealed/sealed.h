@@ -8,7 +8,7 @@
  * ciphertext, so a copy of the file tells how many nodes there are.
  *
  *	 key.c		a row's values as the bytes of a key, and the order of keys
- *	 node.c		entries in a node: opened bytes and back
+ *	 node.c		entries in a node: opened bytes and back; splice.c one more of them
  *	 store.c	nodes in blocks: metapage, slots; node_key.c their keys;
  *				node_cache.c what is opened already
  *	 pending.c	rows that have not yet come to their nodes
@@ -241,7 +241,8 @@ typedef struct PgsealSealedNode
 	int			num_entries;
 	PgsealSealedEntry *entries;
 	int			max_entries;
-	const uint8 *first_key;		/* of a leaf that was read */
+	const uint8 *first_key;		/* of a leaf that was read; behind its number
+								 * of entries */
 	uint8	   *plain;			/* what keys point into; wiped */
 	int			plain_len;
 	int			holders;		/* of one in the cache; else 0 */
@@ -274,6 +275,27 @@ pgseal_sealed_is_inner(const uint8 *plain)
 {
 	return plain[0] > 0;		/* its level */
 }
+
+/* The entries of a leaf that was read without them */
+extern void pgseal_sealed_read_entries(const PgsealSealedIndex *index, PgsealSealedNode *leaf);
+
+/*
+ * splice.c
+ *
+ * Puts an entry into the bytes of a leaf that was read without entries, which costs a
+ * fraction of reading all of them and writing them again
+ */
+typedef enum PgsealSpliced
+{
+	PGSEAL_SPLICED,
+	PGSEAL_SPLICE_THERE,		/* it is there already */
+	PGSEAL_SPLICE_FULL,			/* nothing has happened: there is no room */
+	PGSEAL_SPLICE_BY_ENTRIES	/* nothing has happened: it is to be done by
+								 * reading them */
+} PgsealSpliced;
+
+extern PgsealSpliced pgseal_sealed_splice(const PgsealSealedIndex *index, PgsealSealedNode *leaf,
+										  const PgsealSealedEntry *entry);
 
 /* An empty node */
 extern PgsealSealedNode *pgseal_sealed_new_node(uint32 id, int level);

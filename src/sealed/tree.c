@@ -364,6 +364,27 @@ add_to_leaf(const PgsealSealedIndex *index, PgsealSealedNode *leaf,
 	return i;
 }
 
+/* The same of one entry, and a leaf that was read without entries; 0 when there is no room */
+static int64
+splice_into_leaf(const PgsealSealedIndex *index, PgsealSealedNode *leaf,
+				 const PgsealSealedEntry *entry, bool *out_changed)
+{
+	switch (pgseal_sealed_splice(index, leaf, entry))
+	{
+		case PGSEAL_SPLICED:
+			*out_changed = true;
+			break;
+		case PGSEAL_SPLICE_THERE:
+			break;
+		case PGSEAL_SPLICE_FULL:
+			return 0;
+		case PGSEAL_SPLICE_BY_ENTRIES:
+			pgseal_sealed_read_entries(index, leaf);
+			return add_to_leaf(index, leaf, entry, 1, out_changed);
+	}
+	return 1;
+}
+
 /* Into a leaf with room, as many entries as it may take; 0 when there is none */
 static int64
 insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEntry *entries,
@@ -388,7 +409,9 @@ insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEn
 	for (;;)
 	{
 		sealer = pgseal_sealed_sealer(index, relation, 1);
+		index->without_entries = num == 1;
 		node = lock_for(index, relation, leaf, &target, false, &steps, &buffer);
+		index->without_entries = false;
 
 		/*
 		 * On the way there, node keys may have been forgotten as a key was
@@ -401,7 +424,8 @@ insert_quickly(PgsealSealedIndex *index, Relation relation, const PgsealSealedEn
 		UnlockReleaseBuffer(buffer);
 		pgseal_sealed_free_node(node);
 	}
-	added = add_to_leaf(index, node, entries, num, &changed);
+	added = num == 1 ? splice_into_leaf(index, node, entries, &changed) :
+		add_to_leaf(index, node, entries, num, &changed);
 	if (changed && !pgseal_sealed_write(index, relation, buffer, &sealer, node))
 		added = 0;
 	UnlockReleaseBuffer(buffer);

@@ -40,6 +40,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -71,7 +72,7 @@ pgseal_plain_caller(void)
  * Recognizing them
  */
 
-/* Asked of each function of a plan when its execution begins: nothing is copied */
+/* Nothing is copied: it is asked of many functions */
 static bool
 is_in_library(HeapTuple function, const char *const *libraries, int number)
 {
@@ -182,6 +183,24 @@ hides_when_inlined(HeapTuple function)
 	return body_hides_when_inlined(form, TextDatumGetCString(body));
 }
 
+/*
+ * Those in C that are known to be left alone: what most plans call is asked about whenever
+ * one begins to be executed.  By their OIDs, until anything happens to any function.
+ */
+static Oid	left_alone[256];
+
+static void
+forget_left_alone(Datum arg, int cacheid, uint32 hashvalue)
+{
+	memset(left_alone, 0, sizeof(left_alone));
+}
+
+static Oid *
+left_alone_at(Oid function)
+{
+	return &left_alone[function % lengthof(left_alone)];
+}
+
 /* Does one of the conditions hold for a function of a user's or an extension's? */
 static bool
 holds(Oid oid, bool (*condition) (HeapTuple function), bool (*other) (HeapTuple function))
@@ -189,12 +208,14 @@ holds(Oid oid, bool (*condition) (HeapTuple function), bool (*other) (HeapTuple 
 	HeapTuple	function;
 	bool		result;
 
-	if (oid < FirstNormalObjectId || !OidIsValid(pgseal_extension_oid()))
+	if (oid < FirstNormalObjectId || *left_alone_at(oid) == oid || !OidIsValid(pgseal_extension_oid()))
 		return false;
 	function = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(function))
 		return false;
 	result = condition(function) || (other != NULL && other(function));
+	if (!result && ((Form_pg_proc) GETSTRUCT(function))->prolang == ClanguageId)
+		*left_alone_at(oid) = oid;
 	ReleaseSysCache(function);
 	return result;
 }
@@ -363,6 +384,7 @@ pgseal_plain_callers_init(void)
 {
 	prev_needs_fmgr_hook = needs_fmgr_hook;
 	needs_fmgr_hook = plain_needs_fmgr_hook;
+	CacheRegisterSyscacheCallback(PROCOID, forget_left_alone, (Datum) 0);
 	prev_fmgr_hook = fmgr_hook;
 	fmgr_hook = plain_fmgr_hook;
 }

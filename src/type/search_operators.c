@@ -28,17 +28,37 @@ PG_FUNCTION_INFO_V1(pgseal_json_contains);
 PG_FUNCTION_INFO_V1(pgseal_json_path_exists);
 PG_FUNCTION_INFO_V1(pgseal_json_path_match);
 
+/* What a call site knows; the functions of PostgreSQL keep nothing there */
+typedef struct Site
+{
+	const PgsealType *type;
+	PgsealConstraint constraint;
+} Site;
+
+static const Site *
+learn_site(FmgrInfo *function, Oid base_type)
+{
+	Site	   *site = MemoryContextAlloc(function->fn_mcxt, sizeof(Site));
+
+	site->type = pgseal_type_by_base(base_type);
+	site->constraint = pgseal_constraint_caller(function);
+	function->fn_extra = site;
+	return site;
+}
+
 /* What the function of PostgreSQL says about the opened first argument */
 static Datum
 on_opened(FunctionCallInfo fcinfo, Oid base_type, PGFunction function)
 {
+	const Site *site = fcinfo->flinfo->fn_extra;
 	Datum		sealed = PG_GETARG_DATUM(0);
 	bool		isnull;
-	Datum		value = pgseal_open_for_constraint(pgseal_type_by_base(base_type), sealed,
-												   pgseal_constraint_caller(fcinfo->flinfo),
-												   &isnull);
+	Datum		value;
 	Datum		result;
 
+	if (site == NULL)
+		site = learn_site(fcinfo->flinfo, base_type);
+	value = pgseal_open_for_constraint(site->type, sealed, site->constraint, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	fcinfo->args[0].value = value;
