@@ -47,18 +47,30 @@ SELECT * FROM m9;
 -- EXPLAIN makes it only with ANALYZE, and then the same
 EXPLAIN (COSTS OFF) CREATE TABLE m11 AS EXECUTE q5 ('jade-canary');
 SELECT to_regclass('m11'), count(*) FROM pgseal.keys WHERE name = 'made.m11';
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) CREATE TABLE m11 AS EXECUTE q (6);
+EXPLAIN (COSTS OFF) CREATE TABLE m11 AS EXECUTE q (6);
+\o /dev/null
+EXPLAIN (ANALYZE) CREATE TABLE m11 AS EXECUTE q (6);
+\o
 SELECT columns_of('m11'), count(*) FROM m11;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) CREATE TABLE m12 AS SELECT t, 'jade-canary'::encrypted_text AS l FROM s;
+EXPLAIN (COSTS OFF) CREATE TABLE m12 AS SELECT t, 'jade-canary'::encrypted_text AS l FROM s;
+\o /dev/null
+EXPLAIN (ANALYZE) CREATE TABLE m12 AS SELECT t, 'jade-canary'::encrypted_text AS l FROM s;
+\o
 SELECT columns_of('m12');
 BEGIN READ ONLY;
 CREATE TABLE m13 AS EXECUTE q (5);
 ROLLBACK;
 BEGIN READ ONLY;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) CREATE TABLE m13 AS EXECUTE q (5);
+EXPLAIN (COSTS OFF) CREATE TABLE m13 AS EXECUTE q (5);
+\o /dev/null
+EXPLAIN (ANALYZE) CREATE TABLE m13 AS EXECUTE q (5);
+\o
 SELECT columns_of('m13');
 ROLLBACK;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE q (6);
+EXPLAIN (COSTS OFF) EXECUTE q (6);
+\o /dev/null
+EXPLAIN (ANALYZE) EXECUTE q (6);
+\o
 
 -- The same refusals as of a plain table's
 PREPARE pq (int) AS SELECT id, t, n, a FROM p WHERE n >= $1 ORDER BY t;

@@ -54,6 +54,8 @@ SELECT n <+> n, n <+> '5', '5' <+> n FROM sealed;
 SELECT least_of(n, 5), least_of(n, 5.5), least_of(n, '5'::float8), least_of(q => '5', p => n) FROM sealed;
 SELECT both_ways('SELECT (twice(n), pg_typeof(twice(n)), total(n) FILTER (WHERE twice(n) = 6), least_of(max(n), ''1''))::text FROM %s GROUP BY n, twice(n) HAVING total(n) > 0');
 SELECT both_ways('SELECT (SELECT twice(n) + total(n))::text FROM %s GROUP BY n ORDER BY twice(n)');
+SELECT both_ways('SELECT DISTINCT (twice(n), least_of(n, ''5''), count(*) OVER (ORDER BY twice(n)))::text FROM %s GROUP BY twice(n), least_of(n, ''5'') HAVING twice(n) > 0');
+SELECT both_ways('SELECT (twice(n) + 1)::text FROM %s GROUP BY ROLLUP (twice(n)) ORDER BY twice(n)');
 PREPARE p1 AS SELECT least_of(n, $1), day(d) FROM plain;
 PREPARE s1 AS SELECT least_of(n, $1), day(d) FROM sealed;
 PREPARE s2 (float8) AS SELECT least_of(n, $1) FROM sealed;

@@ -155,8 +155,11 @@ argument(Node *call, int number)
 static Node *
 with_cast(Node *arg, Oid type)
 {
-	TypeCast   *cast = makeNode(TypeCast);
+	TypeCast   *cast;
 
+	if (IsA(arg, TypeCast) && ((TypeCast *) arg)->location < 0)
+		return arg;				/* it has one already */
+	cast = makeNode(TypeCast);
 	cast->arg = arg;
 	cast->typeName = makeTypeNameFromOid(type, -1);
 	cast->location = -1;
@@ -195,22 +198,101 @@ location_of(Node *call)
 	}
 }
 
-static bool
-write_casts(Node *node, void *context)
+/* The casts of a parsed node */
+static List *
+casts_at(Node *node, List *casts)
 {
-	List	   *casts = context;
+	List	   *found = NIL;
 	ListCell   *lc;
-	int			location;
+	int			location = location_of(node);
 
-	if (node == NULL)
-		return false;
-	location = location_of(node);
 	foreach(lc, location >= 0 ? casts : NIL)
 	{
 		Cast	   *cast = lfirst(lc);
 
 		if (cast->parsed == nodeTag(node) && cast->location == location)
-			write_cast(node, cast);
+			found = lappend(found, cast);
+	}
+	return found;
+}
+
+static void
+write_all(Node *call, List *casts)
+{
+	ListCell   *lc;
+
+	foreach(lc, casts)
+		write_cast(call, lfirst(lc));
+}
+
+typedef struct Alike
+{
+	Node	   *call;			/* before its casts were written */
+	List	   *casts;
+} Alike;
+
+static bool
+write_alike(Node *node, void *context)
+{
+	Alike	   *alike = context;
+
+	/* There the same names may be of other things */
+	if (node == NULL || IsA(node, SelectStmt))
+		return false;
+	if (equal(node, alike->call))
+	{
+		write_all(node, alike->casts);
+		return false;
+	}
+	return raw_expression_tree_walker(node, write_alike, context);
+}
+
+/*
+ * What a query groups by is analyzed once since PostgreSQL 18, and the same expressions
+ * elsewhere in the query have lost their places.
+ */
+static void
+write_grouped(SelectStmt *select, Node *call, List *casts)
+{
+	Alike		alike = {.call = call, .casts = casts};
+
+	(void) write_alike((Node *) select->targetList, &alike);
+	(void) write_alike((Node *) select->distinctClause, &alike);
+	(void) write_alike((Node *) select->groupClause, &alike);
+	(void) write_alike(select->havingClause, &alike);
+	(void) write_alike((Node *) select->windowClause, &alike);
+	(void) write_alike((Node *) select->sortClause, &alike);
+}
+
+typedef struct Writing
+{
+	List	   *casts;
+	SelectStmt *select;			/* around the node */
+} Writing;
+
+static bool
+write_casts(Node *node, void *context)
+{
+	Writing    *writing = context;
+	List	   *casts;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, SelectStmt))
+	{
+		Writing		within = {.casts = writing->casts, .select = (SelectStmt *) node};
+
+		return raw_expression_tree_walker(node, write_casts, &within);
+	}
+	casts = casts_at(node, writing->casts);
+	if (casts != NIL)
+	{
+		bool		grouped = writing->select != NULL && writing->select->groupClause != NIL;
+		Node	   *call = grouped ? copyObject(node) : NULL;
+
+		write_all(node, casts);
+		if (grouped)
+			write_grouped(writing->select, call, casts);
 	}
 	return raw_expression_tree_walker(node, write_casts, context);
 }
@@ -219,11 +301,13 @@ bool
 pgseal_write_casts(Node *analyzed, Node *parsed, bool in_query)
 {
 	Search		search = {.in_query = in_query};
+	Writing		writing = {0};
 
 	(void) find_casts(analyzed, &search);
 	if (search.casts == NIL)
 		return false;
-	(void) write_casts(pgseal_query_within(parsed), search.casts);
+	writing.casts = search.casts;
+	(void) write_casts(pgseal_query_within(parsed), &writing);
 	return true;
 }
 
