@@ -86,6 +86,43 @@ sub without_checksums
 	return;
 }
 
+# A process of this server was killed, whose postmaster starts all of them anew.  psql is
+# back before the postmaster has seen it, and meanwhile there are connections, that it
+# ends; so the server is back when it says so, in the log from $offset on.
+sub wait_for_restart
+{
+	my ($self, $offset) = @_;
+
+	$self->wait_for_log(qr/database system is ready to accept connections/, $offset);
+	return $self->poll_query_until('postgres', 'SELECT true') || die 'the server does not come back';
+}
+
+# What psql says, rows and errors, of SQL that destroys a version of a key: as soon as no
+# transaction is left, of anybody's, that began before the version was retired
+sub when_long_retired
+{
+	my ($self, $db, $sql) = @_;
+	my ($ret, $out, $err);
+
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		($ret, $out, $err) = $self->psql($db, $sql, on_error_stop => 0);
+		last if $err !~ /began before the version was retired/;
+		select undef, undef, undef, 0.1;
+	}
+	return "$out$err";
+}
+
+# The same, and the version is destroyed
+sub destroys_version
+{
+	my ($self, $db, $key, $number) = @_;
+	my $said = $self->when_long_retired($db, "SELECT pgseal.destroy_version('$key', $number, '$key')");
+
+	die "version $number of $key: $said" if $said ne '';
+	return;
+}
+
 # By default it lies beside the data directory.
 sub keyring
 {

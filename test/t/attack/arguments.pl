@@ -106,7 +106,7 @@ JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgseal'
 WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 	AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
 	AND p.prokind IN ('f', 'p') AND NOT 'internal'::regtype = ANY (p.proargtypes)
-	AND p.prorettype <> 'trigger'::regtype ORDER BY p.proname, p.oid}, timeout => 60);
+	AND p.prorettype <> 'trigger'::regtype ORDER BY p.proname, p.oid});
 cmp_ok(scalar @functions, '>', 500, scalar(@functions) . ' functions are called');
 
 # The inputs that were found

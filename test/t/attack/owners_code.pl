@@ -129,7 +129,7 @@ for my $sql (
 }
 # Read by e: PostgreSQL itself evaluates index expressions when it plans a query on the table
 my $current = 'f';
-for (1 .. 300)
+for (1 .. 1800)
 {
 	$current = as('e', q{SELECT bool_and((pgseal.inspect(x)).current) FROM es.trap});
 	last if $current eq 't';

@@ -134,7 +134,7 @@ ok($node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pgseal.event
 is($node->query('postgres', q{SELECT count(*) FROM pgseal.ledger l JOIN pgseal.key_version v ON v.id = l.key_version_id WHERE v.number = 1 AND v.key = 'public.hot'}),
 	0, 'no record either');
 is(state('hot'), 'good', 'after all rows were signed anew');
-$node->query('postgres', q{SELECT pgseal.destroy_version('public.hot', 1, 'public.hot')});
+$node->destroys_version('postgres', 'public.hot', 1);
 is(state('hot'), 'good', 'without the old version');
 is($node->query('postgres', qq{SELECT ledger_status FROM pgseal.verify_table('hot', digest => '$digest') WHERE ledger_status IS NOT NULL}),
 	'good', 'a digest that it has made is good still');

@@ -174,7 +174,7 @@ $node->sql(q{SET pgseal.verify_rows = off; UPDATE accounts SET owner = owner, no
 is($node->sql($COUNTS) =~ s/, [^,]*$//r, '301 rows, 0 broken, 0 old', 'mended');
 $node->sql(q{SELECT pgseal.sign_table('accounts', ledger => false); SELECT pgseal.sign_table('accounts', ledger => true);
 	INSERT INTO accounts SELECT i, 'owner ' || i, 'DE' || i, 'note' FROM generate_series(1000, 6000) i});
-$node->append_conf('postgresql.conf', "pgseal.reencrypt_batch = 1\npgseal.reencrypt_delay = 50");
+$node->append_conf('postgresql.conf', "pgseal.reencrypt_batch = 1\npgseal.reencrypt_delay = 500");
 $node->reload;
 append_to_file("$dir/write.sql", q{\set id random(1000, 6000)
 UPDATE accounts SET owner = 'written', extra = 'x' WHERE id = :id;
@@ -196,6 +196,8 @@ $node->stop('immediate');
 $load[0]->finish;
 $node->start;
 like($node->sql($COUNTS), qr/0 broken, [1-9]\d* old, good/, 'a crash in the middle: rows and ledger are right');
+$node->append_conf('postgresql.conf', 'pgseal.reencrypt_delay = 0');
+$node->reload;
 load();
 dropped('after the crash, under load', 'accounts');
 $load[0]->finish;

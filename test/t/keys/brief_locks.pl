@@ -25,19 +25,7 @@ $node->safe_psql('postgres', q{
 ok($node->poll_query_until('postgres', q{SELECT retired IS NOT NULL FROM pgseal.key_version
 	WHERE key = 'k' AND purpose = 'd' AND number = 1}), 'a version is retired');
 
-# Retired for long: no transaction is left that began before
-sub is_long_retired
-{
-	my ($err);
-	for (1 .. 180)
-	{
-		(undef, undef, $err) = $node->psql('postgres', q{BEGIN; SELECT pgseal.destroy_version('k', 1, 'k'); ROLLBACK});
-		return 1 if $err !~ /may still be in use/;
-		sleep 1;
-	}
-	return 0;
-}
-ok(is_long_retired(), 'and may go');
+is($node->when_long_retired('postgres', q{BEGIN; SELECT pgseal.destroy_version('k', 1, 'k'); ROLLBACK}), '', 'and may go');
 
 my $writer = $node->background_psql('postgres', on_error_stop => 0);
 sub waits_for_nobody

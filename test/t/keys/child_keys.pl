@@ -60,7 +60,7 @@ $node->safe_psql('postgres', q{SELECT pgseal.rotate_key('people')});
 ok($node->poll_query_until('postgres', q{SELECT retired IS NOT NULL FROM pgseal.key_versions
 	WHERE key = 'people' AND purpose = 'data' AND version = 1}), 'the parent is rotated, its children are wrapped anew');
 note sprintf('rewrapped: %d a second', 2 * $children / (time - $began));
-$node->safe_psql('postgres', q{SELECT pgseal.destroy_version('people', 1, 'people')});
+$node->destroys_version('postgres', 'people', 1);
 is($node->safe_psql('postgres', $all), $children, 'all values open without the parent\'s old version');
 
 timed('erased one', q{SELECT pgseal.destroy_key('person:7', 'person:7', force => true)});

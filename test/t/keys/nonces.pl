@@ -93,9 +93,10 @@ for my $round (1, 2)
 	my $pid = $victim->query('SELECT pg_backend_pid()');
 	$victim->query("INSERT INTO seen SELECT 'victim', i FROM source");
 	$expected += $each;
+	my $offset = -s $node->logfile;
 	kill 'KILL', $pid;
 	eval { $victim->quit };
-	ok($node->poll_query_until('postgres', 'SELECT true'), 'a session was killed');
+	ok($node->wait_for_restart($offset), 'a session was killed');
 	seal($node, 'after the crash');
 	seal_in_parallel($node, 'workers after the crash');
 }

@@ -77,8 +77,9 @@ is($node->query('restored', "SELECT ok FROM pgseal.policy_report() WHERE rule = 
 # Seals
 #
 
+# Nothing stays: as many values, re-encrypted, would be too many for the next version, too
 $node->sql("INSERT INTO pgseal.policy VALUES ('seals', 'pay', '2000'); CREATE TABLE t (v encrypted_int4('pay'));
-	INSERT INTO t SELECT generate_series(1, 3000)");
+	BEGIN; INSERT INTO t SELECT generate_series(1, 3000); TRUNCATE t; COMMIT");
 ok($node->poll_query_until('postgres', "SELECT current_version > 1 FROM pgseal.keys WHERE name = 'pay'"), 'seals');
 # The rest of a statement may seal as much under the new version
 ok($node->poll_query_until('postgres', "SELECT ok FROM pgseal.policy_report() WHERE rule = 'seals'"), 'and it complies');

@@ -77,9 +77,11 @@ $node->backup('base');
 # A session is killed, and the postmaster; recovery finds the transactions again
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 my $pid = $session->query('SELECT pg_backend_pid()');
+my $offset = -s $node->logfile;
 kill 'KILL', $pid;
 eval { $session->quit };
-ok($node->poll_query_until('postgres', 'SELECT count(*) = ' . keys(%begin) . ' FROM pg_prepared_xacts'), 'a session is killed');
+$node->wait_for_restart($offset);
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts'), keys(%begin), 'a session is killed');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pgseal.keys WHERE name IN ('made', 'child', 'fresh key')}), 0, 'their keys are nobody else\'s yet');
 $node->stop('immediate');
 $node->start;

@@ -141,10 +141,7 @@ $session->query_safe(q{EXECUTE p(1)});
 $node->safe_psql('literals', q{SELECT pgseal.rotate_key('default')});
 ok($node->poll_query_until('literals', q{SELECT retired IS NOT NULL FROM pgseal.key_version
 	WHERE key = 'default' AND purpose = 'd' AND number = 1}), 'the default key is rotated');
-ok($node->poll_query_until('literals', q{SELECT count(*) = 0 FROM pg_stat_activity
-	WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'}));
-sleep 1;
-$node->safe_psql('literals', q{SELECT pgseal.destroy_version('default', 1, 'default')});
+$node->destroys_version('literals', 'default', 1);
 $session->query_safe(q{EXECUTE p(2)});
 is($session->query_safe('SELECT id, a FROM t ORDER BY id'), "1|active\n2|active",
 	'a plan with a literal goes on when its version is destroyed');

@@ -190,14 +190,8 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal_internal.rotation')
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pgseal.check() WHERE status <> 'ok'}), 0, 'all is well');
 
 # Old versions aren't needed any more: without them, all is still there
-$node->safe_psql('postgres', q{
-	DO $$
-	DECLARE v record;
-	BEGIN
-		FOR v IN SELECT key, version FROM pgseal.key_versions WHERE retired IS NOT NULL LOOP
-			PERFORM pgseal.destroy_version(v.key, v.version, v.key);
-		END LOOP;
-	END $$});
+$node->destroys_version('postgres', split /\|/)
+  for split /\n/, $node->safe_psql('postgres', 'SELECT key, version FROM pgseal.key_versions WHERE retired IS NOT NULL');
 $node->restart;
 is($node->safe_psql('postgres', q{
 	SELECT count(*) FROM account WHERE email::text = plain::text AND amount::int8 = plain}),

@@ -76,6 +76,7 @@ sub run_load
 {
 	my ($name, $clients, $file, $out) = @_;
 
+	local $ENV{PGAPPNAME} = 'pgbench';
 	return IPC::Run::start(
 		[ 'pgbench', '-n', '-T', 3600, '-c', $clients, '-j', $clients, '-f', $file,
 		  '-h', $node->host, '-p', $node->port, 'postgres' ],
@@ -100,6 +101,8 @@ $_->pump_nb for @loads;
 ok($loads[0]->pumpable && $loads[1]->pumpable, 'the load went on until now');
 $_->signal('TERM') for @loads;
 $_->finish for @loads;
+# The server may still be at work for them
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'}), 'the load has ended');
 unlike($write_errors . $ddl_errors, qr/ERROR/, 'without an error');
 unlike(slurp_file($node->logfile), qr/deadlock detected/, 'nor a deadlock of anybody');
 
@@ -115,7 +118,7 @@ is($node->safe_psql('postgres', q{
 	SET enable_seqscan = off;
 	SELECT count(*) FROM t a WHERE NOT EXISTS (SELECT FROM t b WHERE b.v = a.plain)}), 0,
 	'the blind index finds every row');
-$node->safe_psql('postgres', qq{SELECT pgseal.destroy_version('k', i, 'k') FROM generate_series(1, $rotations) i});
+$node->destroys_version('postgres', 'k', $_) for 1 .. $rotations;
 is($node->safe_psql('postgres', q{SELECT count(*) FROM t WHERE v::text = plain}), 2000,
 	'also without the old versions');
 

@@ -25,17 +25,25 @@ $node->safe_psql('postgres', q{
 });
 
 # A session that stays open; returns what its statements print
-my ($in, $out, $timer) = ('', '', IPC::Run::timeout(60));
+my ($in, $out, $timer) = ('', '', IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default));
 my $session = IPC::Run::start(
 	[ 'psql', '-XAtq', '-h', $node->host, '-p', $node->port, 'postgres' ],
 	'<', \$in, '>', \$out, '2>', '/dev/null', $timer);
+
+sub is_done
+{
+	$timer->start;
+	$session->pump until $out =~ /^done$/m || $timer->is_expired;
+	die "the session says nothing more: $out" if $out !~ /^done$/m;
+	return;
+}
 
 sub in_session
 {
 	my ($sql) = @_;
 	$out = '';
 	$in .= "$sql\n\\echo done\n";
-	$session->pump until $out =~ /^done$/m;
+	is_done();
 	return $out =~ s/done\n//r;
 }
 
@@ -81,14 +89,15 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM t WHERE v::text = 'v' || 
 # A transaction that has read before the retirement
 in_session('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t;');
 $node->safe_psql('postgres', q{SELECT pgseal.rotate_key('k')});
-sleep 2;
-is($node->safe_psql('postgres', q{SELECT phase FROM pgseal.progress_reencrypt}), 'waiting for older transactions',
+ok($node->poll_query_until('postgres', q{SELECT phase FROM pgseal.progress_reencrypt}, 'waiting for older transactions'),
 	'a round waits for transactions that may seal under the old version');
+sleep 2;
+is($node->safe_psql('postgres', q{SELECT phase FROM pgseal.progress_reencrypt}), 'waiting for older transactions', 'and goes on waiting');
 in_session('COMMIT;');
 ok($node->poll_query_until('postgres', q{SELECT retired IS NOT NULL FROM pgseal.key_versions
 	WHERE key = 'k' AND purpose = 'data' AND version = 2}), 'and begins when they have ended');
 in_session('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t;');
-$node->safe_psql('postgres', q{SELECT pgseal.destroy_version('k', 2, 'k')});
+$node->destroys_version('postgres', 'k', 2);
 is(in_session(q{SELECT count(*) FROM t WHERE v::text = 'v' || abs(id); COMMIT;}), "1000\n",
 	'a version that no transaction can need is destroyed');
 
@@ -112,7 +121,7 @@ $session->pump_nb;
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
 	WHERE query ~ '^SELECT write_late' AND wait_event = 'PgSleep'}), 'a statement has sealed a value');
 $node->safe_psql('postgres', q{SELECT pgseal.rotate_key('late')});
-$session->pump until $out =~ /^done$/m;
+is_done();
 sleep 3;
 is($node->safe_psql('postgres', q{SELECT retired IS NULL FROM pgseal.key_versions
 	WHERE key = 'late' AND purpose = 'data' AND version = 1}), 't', 'a prepared transaction with it keeps the version in use');
@@ -120,7 +129,7 @@ $node->safe_psql('postgres', q{COMMIT PREPARED 'late'});
 ok($node->poll_query_until('postgres', q{SELECT retired IS NOT NULL FROM pgseal.key_versions
 	WHERE key = 'late' AND purpose = 'data' AND version = 1}), 'until it is committed');
 is($node->safe_psql('postgres', q{SELECT v, (pgseal.inspect(v)).version FROM late}), 'late|2', 'its value is re-encrypted');
-$node->safe_psql('postgres', q{SELECT pgseal.destroy_version('late', 1, 'late')});
+$node->destroys_version('postgres', 'late', 1);
 
 # DROP DATABASE gets its turn while a long rotation goes on
 $node->safe_psql('postgres', 'CREATE DATABASE other');

@@ -32,6 +32,7 @@ sub run_load
 {
 	my (@options) = @_;
 
+	local $ENV{PGAPPNAME} = 'pgbench';
 	return IPC::Run::start(
 		[ 'pgbench', '-n', '-c', 4, '-j', 4, @options, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ],
 		'>', '/dev/null', '2>', '/dev/null');
@@ -71,13 +72,14 @@ cmp_ok($after[-1][0] - $before[-1][0], '<=', 1, 'and a restart is no reason to r
 # Crashes, of the server and of one session
 for my $round (1 .. 4)
 {
-	my $load = run_load('-T', 60);
+	my $since = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+	my $load = run_load('-T', 600);
 
-	$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM seen WHERE at > now() - interval '0.5 s'});
+	$node->poll_query_until('postgres', qq{SELECT count(*) > 0 FROM seen WHERE at > '$since'}) or die 'no load';
 	select(undef, undef, undef, 0.5 + rand(1.5));
 	if ($round % 2)
 	{
-		my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1});
+		my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench' LIMIT 1});
 		is(kill('KILL', $pid), 1, 'a session is killed');
 	}
 	else

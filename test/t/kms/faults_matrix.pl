@@ -152,7 +152,7 @@ my @faults = (
 		}, -2 ],
 	[ 'internal error', status(500), everywhere(qr/not available.*HTTP status 500/s), -2 ],
 	[ 'unavailable, once', reply(1, kind => 'status', status => 503), $works, 2 ],
-	[ 'slow', reply(99, kind => 'slow', seconds => 3), everywhere(qr/not available.*code "timeout".*HINT.*kms_timeout/s) ],
+	[ 'slow', reply(99, kind => 'slow', seconds => 8), everywhere(qr/not available.*code "timeout".*HINT.*kms_timeout/s) ],
 	[ 'reset', reply(99, kind => 'reset'), everywhere(qr/not available.*code "connection"/s), -2 ],
 	[ 'reset in mid-reply, once', reply(1, kind => 'reset_mid'), $works, 2 ],
 	[ 'truncated', reply(99, kind => 'truncate'), everywhere(qr/not available.*code "connection"/s), -2 ],
@@ -237,7 +237,7 @@ foreach my $i (0 .. $#faults)
 	my $n = 2 * $i + 1;
 
 	my %before = map { $_ => $fake{$_}->set(%{ $wrong->{$_} }) } @providers;
-	my %cold = map { $_ => start_open("SET pgseal.kms_timeout = '1s'", $_, $n) } @providers;
+	my %cold = map { $_ => start_open("SET pgseal.kms_timeout = '3s'", $_, $n) } @providers;
 	is($node->query('postgres', $warm_sql), $all_warm, "$name: warm queries go on");
 	is($session->query($warm_sql), $all_warm, "$name: also in a session that stays");
 	foreach my $provider (@providers)

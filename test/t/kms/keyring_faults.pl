@@ -28,7 +28,13 @@ sub fault_at
 	close($file) or die "close: $!";
 	return;
 }
-sub steps_left { return slurp_file("$dir/step") + 0; }
+
+# The file may still have its word behind the number
+sub steps_left
+{
+	my ($left) = slurp_file("$dir/step") =~ /^(-?\d+)/ or die 'how many steps are left?';
+	return $left;
+}
 fault_at(0, 'none');
 
 my $node = SealedNode->new('main');
@@ -45,11 +51,6 @@ autovacuum = off
 my $memory = $node->data_dir . '/pgseal.keyrings';
 $node->safe_psql('template1', 'CREATE EXTENSION pgseal');
 
-sub is_back
-{
-	return $node->poll_query_until('postgres', 'SELECT true') || BAIL_OUT('the server does not come back');
-}
-
 sub keys_in { return scalar(grep { /^\d/ } split /^/, slurp_file($_[0])); }
 
 # A statement is tried with a fault at the first, the second, … step, until it has no
@@ -64,9 +65,10 @@ sub fault_at_each_step
 	{
 		$prepare->(++$number);
 		fault_at($number, $fault);
+		my $offset = -s $node->logfile;
 		my ($ret, $out, $err) = $node->psql($db->($number), $sql);
-		is_back();
 		$reached = steps_left() == ($fault eq 'kill' ? 0 : 1);
+		$node->wait_for_restart($offset) if $reached && $fault eq 'kill';
 		fault_at(0, 'none');
 		like($err, qr/\A(?!.*(PANIC|terminated abnormally|server closed)).*No space left on device/s, "$fault, $what, step $number: the reason is told")
 		  if $fault eq 'full' && $ret != 0;

@@ -409,13 +409,14 @@ for my $fault ('enospc', 'fsync')
 }
 
 # kill -9 when the temporary file is complete but not yet renamed
+my $log_end = -s $node->logfile;
 write_file($fault_file, 'kill');
 isnt($node->psql('postgres', "SELECT kms_rotate('$server')", stderr => \my $ignored), 0,
 	'backend killed before rename');
 unlink $fault_file;
 ok(-e "$file.tmp", 'a temporary file is left over');
 is(slurp_file($file), $good, 'the old file is as it was');
-$node->poll_query_until('postgres', 'SELECT true');
+$node->wait_for_restart($log_end);
 unwraps($node, 'faults', 'and still unwraps');
 is($node->safe_psql('postgres', "SELECT kms_rotate('$server')"), '2', 'the next rotation succeeds');
 ok(!-e "$file.tmp", 'and removes what was left over');

@@ -94,12 +94,7 @@ fails_like(q{SELECT pgseal.create_key('k99', server => 'pii')}, qr/ERROR:  58000
 is($node->sql(q{SELECT count(*) FROM pgseal.key_versions WHERE key IN ('k2', 'k99')}), 2, 'and nothing of them is left');
 is($node->sql(q{SELECT count(*) FROM t WHERE v::text = 'v' || id}), $num_keys, 'values go on being opened');
 $node->sql(q{INSERT INTO t VALUES (0, pgseal.seal('v0'::text, 'k1'))});
-for (1 .. 300)
-{
-	last if slurp_file($node->logfile, $offset) =~ /could not rewrap key version/;
-	select(undef, undef, undef, 0.1);
-}
-like(slurp_file($node->logfile, $offset), qr/pgseal: could not rewrap key version -?\d+: /, 'the worker says what it could not do');
+ok($node->wait_for_log(qr/pgseal: could not rewrap key version -?\d+: /, $offset), 'the worker says what it could not do');
 $fake->set(state => { sealed => JSON::PP::false });
 $node->sql('SELECT pg_reload_conf()');	# the launcher looks at once
 ok($node->poll_query_until('postgres', q{SELECT every(master_key = 'pii:v3') FROM pgseal.key_versions WHERE key = 'k1'}),

@@ -65,10 +65,11 @@ sub used
 }
 sub indexes { return $node->safe_psql('postgres', q{SELECT string_agg(i.indexrelid::regclass || CASE WHEN indisvalid THEN '' ELSE ' invalid' END, ', ' ORDER BY relname) FROM pg_index i JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = 't'::regclass}) }
 sub versions { return $node->safe_psql('postgres', 'SELECT count(*) FROM pgseal.key_version') }
+# Waits until the command waits there, and knows for whom
 sub reach
 {
 	my ($phase) = @_;
-	return $node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase = '$phase')") || die "it does not come to $phase";
+	return $node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase = '$phase' AND lockers_total > 0)") || die "it does not come to $phase";
 }
 
 my @places = ('waiting for writers before build', 'waiting for writers before validation', 'waiting for old snapshots', 'waiting for readers before marking dead');
@@ -97,6 +98,7 @@ sub broken_off_at
 	reach($place);
 	right("$name, while it waits");
 	my $pid = $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_progress_create_index');
+	my $offset = -s $node->logfile;
 	if ($how eq 'kill')
 	{
 		kill 'KILL', $pid or die "kill: $!";
@@ -109,7 +111,7 @@ sub broken_off_at
 	like($err, $how eq 'cancel' ? qr/canceling statement/ : qr/terminating connection|server closed/, "$name: it ends");
 	if ($how eq 'kill')
 	{
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+		$node->wait_for_restart($offset);
 		$_->{run}->finish for values %session;
 	}
 	else

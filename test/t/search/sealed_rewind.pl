@@ -62,6 +62,7 @@ sub start_load
 {
 	my ($node, $who) = @_;
 	my ($out, $err) = ('', '');
+	local $ENV{PGAPPNAME} = 'pgbench';
 	return IPC::Run::start([ 'pgbench', '-n', '-c', 2, '-T', 600, '-D', "who='$who'", '-f', $load, $node->connstr('postgres') ], '<', \'', '>', \$out, '2>', \$err);
 }
 # The first is of a server that was stopped

@@ -67,6 +67,7 @@ sub start_bench
 {
 	my ($server, @options) = @_;
 	my $run = { out => '', err => '' };
+	local $ENV{PGAPPNAME} = 'pgbench';
 	local $ENV{PGOPTIONS} = '-c enable_seqscan=off -c enable_sort=on';
 	$run->{handle} = IPC::Run::start([ 'pgbench', '-n', @options, $server->connstr('postgres') ], '<', \'', '>', \$run->{out}, '2>', \$run->{err});
 	return $run;
