@@ -297,6 +297,7 @@ obtain_key(const PgsealVersionRow *version, uint8 out_key[PGSEAL_KEY_BYTES],
 				status = pgseal_wrapping_fetch(version, out_key, &error);
 				*out_expires_at = TimestampTzPlusMilliseconds(pgseal_clock(),
 															  INT64CONST(1000) * pgseal_cache_ttl);
+				pgseal_shared_cache_unlisted(*out_expires_at);
 				break;
 		}
 		if (status != PGSEAL_KMS_OK)

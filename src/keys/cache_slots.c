@@ -29,6 +29,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "keys/cache_slots.h"
+#include "keys/shared_cache.h"
 
 #ifdef EXEC_BACKEND
 #error "pgseal needs processes that are forked: they inherit the mask of the key cache"
@@ -146,6 +147,7 @@ startup_shmem(void)
 	memset(pgseal_cache, 0, offsetof(PgsealCache, slots));
 	pg_atomic_init_u64(&pgseal_cache->generation, 1);
 	pg_atomic_init_u64(&pgseal_cache->taken, 0);
+	pg_atomic_init_u64(&pgseal_cache->unlisted_until, 0);
 	pg_atomic_init_u64(&pgseal_cache->fills, 0);
 	pg_atomic_init_u64(&pgseal_cache->hits, 0);
 	pg_atomic_init_u64(&pgseal_cache->misses, 0);
@@ -309,7 +311,11 @@ evict_slot(TimestampTz now)
 	if (victim == PGSEAL_NO_SLOT)
 		return false;
 	if (pgseal_cache->slots[victim].has_key)
+	{
 		pg_atomic_fetch_add_u64(&pgseal_cache->evictions, 1);
+		pgseal_shared_cache_unlisted(Max(pgseal_cache->slots[victim].expires_at,
+										 pgseal_cache->slots[victim].retry_at));
+	}
 	pgseal_slot_free(victim);
 	return true;
 }

@@ -16,7 +16,8 @@
  *
  * What was taken away is unloaded at once.  What has expired, a twentieth of the
  * time to live later at most, so that many keys that nobody uses don't keep many
- * sessions awake.
+ * sessions awake.  Of keys that a full cache has evicted, or never had, nobody sees
+ * when they expire: until the last of them has, sessions are woken as often.
  *
  *-------------------------------------------------------------------------
  */
@@ -71,10 +72,11 @@ pgseal_idle_wake(void)
 	static TimestampTz woken_at = 0;
 	uint64		taken = pgseal_shared_cache_taken();
 	uint64		expirations = pgseal_shared_cache_expirations();
+	TimestampTz unlisted = pgseal_shared_cache_unlisted_until();
 	TimestampTz now = pgseal_clock();
 
 	if (taken == taken_seen &&
-		(expirations == expirations_seen ||
+		((expirations == expirations_seen && (unlisted == 0 || unlisted < woken_at)) ||
 		 !TimestampDifferenceExceeds(woken_at, now, pgseal_cache_ttl * 1000 / 20)))
 		return;
 	taken_seen = taken;

@@ -110,6 +110,13 @@ extern uint64 pgseal_shared_cache_generation(void);
 extern uint64 pgseal_shared_cache_taken(void);
 extern uint64 pgseal_shared_cache_expirations(void);
 
+/*
+ * A process has a key until then that isn't in the cache, as there was no place for
+ * it or it was evicted: nobody sees it expire.  And when the last of them does.
+ */
+extern void pgseal_shared_cache_unlisted(TimestampTz until);
+extern TimestampTz pgseal_shared_cache_unlisted_until(void);
+
 /* Up to max databases that have keys; up to max keys of MyDatabaseId */
 extern int	pgseal_shared_cache_databases(Oid *out_databases, int max);
 extern int	pgseal_shared_cache_keys(int64 *out_key_version_ids, int max);

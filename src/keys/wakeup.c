@@ -34,6 +34,7 @@ typedef struct WakeupShared
 	slock_t		mutex;			/* protects all below */
 	Latch	   *launcher;		/* NULL while there is none */
 	Oid			databases[REQUESTS_MAX];	/* InvalidOid: free */
+	bool		lost;			/* a request for which there was no place */
 	int			num_vacant;
 	Oid			vacant[REQUESTS_MAX];	/* databases without the extension */
 	Oid			prepared[REQUESTS_MAX]; /* where a prepared transaction has
@@ -110,6 +111,18 @@ pgseal_wakeup_init(void)
 	RegisterXactCallback(end_of_transaction, NULL);
 }
 
+/* What a worker has said of this database, and the launcher hasn't heard yet */
+static void
+take_back_vacant(void)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < shared->num_vacant; i++)
+		if (shared->vacant[i] != MyDatabaseId)
+			shared->vacant[kept++] = shared->vacant[i];
+	shared->num_vacant = kept;
+}
+
 void
 pgseal_wakeup_now(void)
 {
@@ -120,6 +133,9 @@ pgseal_wakeup_now(void)
 	place = place_in(shared->databases);
 	if (place >= 0)
 		shared->databases[place] = MyDatabaseId;
+	else
+		shared->lost = true;
+	take_back_vacant();
 	launcher = shared->launcher;
 	SpinLockRelease(&shared->mutex);
 	if (launcher != NULL)
@@ -200,16 +216,34 @@ pgseal_wakeup_answered(Oid database)
 	SpinLockRelease(&shared->mutex);
 }
 
+/* Does the list have this database? */
+static bool
+is_in(const Oid *databases)
+{
+	int			place = place_in(databases);
+
+	return place >= 0 && databases[place] == MyDatabaseId;
+}
+
 void
 pgseal_wakeup_vacant(void)
 {
-	int			place;
-
 	SpinLockAcquire(&shared->mutex);
-	place = place_in(shared->prepared);
-	if (shared->num_vacant < REQUESTS_MAX && (place < 0 || shared->prepared[place] != MyDatabaseId))
+	if (shared->num_vacant < REQUESTS_MAX && !is_in(shared->prepared) && !is_in(shared->databases))
 		shared->vacant[shared->num_vacant++] = MyDatabaseId;
 	SpinLockRelease(&shared->mutex);
+}
+
+bool
+pgseal_wakeup_take_lost(void)
+{
+	bool		lost;
+
+	SpinLockAcquire(&shared->mutex);
+	lost = shared->lost;
+	shared->lost = false;
+	SpinLockRelease(&shared->mutex);
+	return lost;
 }
 
 int

@@ -39,4 +39,7 @@ extern void pgseal_wakeup_answered(Oid database);
 extern void pgseal_wakeup_vacant(void);
 extern int	pgseal_wakeup_take_vacant(Oid *out_databases, int max);
 
+/* For the launcher: has a request got lost since it last asked this? */
+extern bool pgseal_wakeup_take_lost(void);
+
 #endif							/* PGSEAL_WAKEUP_H */

@@ -40,6 +40,7 @@
 
 #include "base/compat.h"
 #include "base/crypto.h"
+#include "base/no_core_dump.h"
 #include "base/settings.h"
 #include "kms/local.h"
 
@@ -453,6 +454,7 @@ rotate_file(int *out_version, PgsealKmsError *out_error, const char *file)
 	volatile PgsealKmsStatus status = PGSEAL_KMS_UNREACHABLE;
 	PgsealKeyring *keyring = pgseal_keyring_file_new();
 
+	pgseal_no_core_dump();
 	PG_TRY();
 	{
 		status = pgseal_keyring_file_rotate(keyring, out_error, file);

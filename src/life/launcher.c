@@ -248,8 +248,15 @@ static void
 note_vacant(void)
 {
 	Oid			databases[DATABASES_MAX];
-	int			num = pgseal_wakeup_take_vacant(databases, DATABASES_MAX);
+	int			num;
 
+	/* Of which one it was, nothing is known; those that are vacant say so again */
+	if (pgseal_wakeup_take_lost() && vacant != NULL)
+	{
+		hash_destroy(vacant);
+		vacant = NULL;
+	}
+	num = pgseal_wakeup_take_vacant(databases, DATABASES_MAX);
 	if (vacant == NULL)
 	{
 		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid)};

@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "access/twophase.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_database.h"
@@ -95,6 +96,29 @@ is_installed(void)
 	installed = OidIsValid(get_extension_oid(PGSEAL_MODULE, true));
 	CommitTransactionCommand();
 	return installed;
+}
+
+/*
+ * Is there a prepared transaction in this database, which may have made the extension?
+ * Memory of what it asked for doesn't outlive the server, as it does.
+ */
+static bool
+has_prepared(void)
+{
+	PgsealQuerySession session;
+	bool		found;
+
+	if (max_prepared_xacts == 0)
+		return false;
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgseal_query_begin(&session);
+	found = pgseal_query("SELECT 1 FROM pg_catalog.pg_prepared_xacts "
+						 "WHERE database = pg_catalog.current_database() LIMIT 1", 0) > 0;
+	pgseal_query_end(&session);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return found;
 }
 
 /*
@@ -439,6 +463,7 @@ void
 pgseal_worker_main(Datum arg)
 {
 	Oid			database = DatumGetObjectId(arg);
+	bool		prepared;
 
 	/* Unlike the default handler, this lets a KMS call end in order */
 	pqsignal(SIGTERM, die);
@@ -448,10 +473,13 @@ pgseal_worker_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	override_settings();
 
+	/* First: one that is committed in between shows by the extension */
+	prepared = has_prepared();
 	if (!is_installed())
 	{
 		pgseal_shared_cache_drop_database(database);
-		pgseal_wakeup_vacant();
+		if (!prepared)
+			pgseal_wakeup_vacant();
 		proc_exit(0);
 	}
 

@@ -295,15 +295,18 @@ with_reason(const ErrorData *error)
 }
 
 /*
- * The message before anything was filled in, if that says anything.  PostgreSQL's
+ * The message before anything was filled in, if that says anything; that of RAISE, and of
+ * an error that a parallel worker has logged already, doesn't.  PostgreSQL's
  * own messages about constraints name the constraint, and leave the row to the detail.
  */
 static char *
 message_for_log(const ErrorData *error)
 {
 	if (!has_format(error))
-		return pstrdup(ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ?
-					   "data exception" : "error");
+		return psprintf("%s (SQLSTATE %s)",
+						ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ?
+						"data exception" : "error",
+						unpack_sql_state(error->sqlerrcode));
 	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ?
 		error->message : with_reason(error);
 }

@@ -114,6 +114,7 @@ like($log, qr/ERROR:  22P02: invalid input syntax for type %s: "%s"/, 'the kind 
 like($log, qr/could not open file "%s" for reading: No such file or directory/, 'with the reason of the operating system');
 like($log, qr/Values are left out of the log/, 'and why it has no value');
 like($log, qr/PL\/pgSQL function again\(\) line/, 'and where it happened');
+like($log, qr/data exception \(SQLSTATE 22000\).*PL\/pgSQL function raised\(\) line \d+ at RAISE/s, 'of RAISE, its SQLSTATE and the line');
 
 $node->stop;
 done_testing();

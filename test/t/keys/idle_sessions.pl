@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use SealedNode;
 use Test::More;
@@ -114,6 +115,27 @@ $offset{ $outside->{pid} } = $log_end;
 unloads_soon($outside, 'an expired key leaves an idle session');
 is($outside->{session}->query_safe(q{SELECT a FROM t}), 'secret of d', 'which fetches it again');
 $outside->{session}->quit;
+
+# A full cache has evicted the keys of an idle session, and all that are in it stay in use
+$node->append_conf('postgresql.conf', 'pgseal.cache_size = 16');
+$node->restart;
+$node->safe_psql('postgres', q{TRUNCATE t;
+SELECT pgseal.create_key('many' || i) FROM generate_series(1, 20) i;
+INSERT INTO t SELECT 'many' || i, pgseal.seal('x', 'many' || i) FROM generate_series(1, 20) i});
+my $script = PostgreSQL::Test::Utils::tempdir . '/use';
+append_to_file($script, q{SELECT a FROM t WHERE substr(k, 5)::int > 4;});
+my $use = [ 'pgbench', '-n', '-C', '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ];
+$log_end = -s $node->logfile;
+my $few = $node->background_psql('postgres');
+$pid = $few->query_safe('SELECT pg_backend_pid()');
+$few->query_safe(q{SELECT a FROM t WHERE substr(k, 5)::int <= 4});
+$offset{$pid} = $log_end;
+IPC::Run::run([ @$use, '-t', 5 ], '>', \my $ignored, '2>&1');
+my $users = IPC::Run::start([ @$use, '-T', 1000, '-R', 10 ], '>', \my $out, '2>&1');
+unloads_soon({ session => $few, pid => $pid, server => $node }, 'keys that were evicted leave an idle session');
+$users->signal('TERM');
+$users->finish;
+$few->quit;
 
 $_->stop for $standby, $node;
 done_testing();

@@ -17,12 +17,14 @@ log_min_messages = debug1
 
 sub workers_until
 {
-	my ($from, $name) = @_;
+	my ($from, $name, $database) = @_;
+	my $line = $database ? qr/starting background worker process "pgseal worker for database $database"/ :
+	  qr/background worker "pgseal worker[^"]*" \(PID \d+\) exited with exit code 0/;
 	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 
 	while (time < $end)
 	{
-		return pass($name) if slurp_file($node->logfile, $from) =~ /background worker "pgseal worker[^"]*" \(PID \d+\) exited with exit code 0/;
+		return pass($name) if slurp_file($node->logfile, $from) =~ $line;
 		sleep 0.2;
 	}
 	return fail($name);
@@ -38,6 +40,16 @@ workers_until($from, 'and another one comes when it was committed');
 # Not for what was asked, but by itself
 $from = -s $node->logfile;
 workers_until($from, 'and from time to time');
+
+# A prepared transaction outlives the server, and its memory of what was asked for doesn't
+$node->query('postgres', 'CREATE DATABASE later');
+$node->query('later', "BEGIN; CREATE EXTENSION pgseal; PREPARE TRANSACTION 'made'");
+$node->restart;
+my $later = $node->query('postgres', q{SELECT oid FROM pg_database WHERE datname = 'later'});
+sleep 8;
+$node->query('later', "COMMIT PREPARED 'made'");
+$from = -s $node->logfile;
+workers_until($from, 'after a restart, too', $later);
 
 $node->stop;
 done_testing();

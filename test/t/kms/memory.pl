@@ -22,7 +22,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir;
 
 my $profile = write_file("$dir/credentials", "[default]\naws_access_key_id=AKIDEXAMPLE\naws_secret_access_key=secretEXAMPLE\n");
 my $token = write_file("$dir/token", 'root-token');
-my $node = SealedNode->started('memory', preload => 'pgseal_kms_test');
+my $node = SealedNode->started('memory', preload => 'pgseal_kms_test', conf => 'pgseal.core_dumps = on');
 $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION pgseal_kms_test;
 CREATE SERVER aws FOREIGN DATA WRAPPER aws_kms OPTIONS (key_id 'alias/pii', region 'eu-west-1', endpoint '$url', credentials_file '$profile');
