@@ -280,6 +280,19 @@ pgseal_slot_free(int32 i)
 	ConditionVariableBroadcast(&slot->resolved);
 }
 
+void
+pgseal_shared_cache_unlisted(TimestampTz until)
+{
+	uint64		known;
+
+	if (!pgseal_cache)
+		return;
+	known = pg_atomic_read_u64(&pgseal_cache->unlisted_until);
+	while (known < until &&
+		   !pg_atomic_compare_exchange_u64(&pgseal_cache->unlisted_until, &known, until))
+		continue;
+}
+
 /*
  * Frees the least recently used of the next few entries, so that a large cache
  * isn't searched as a whole.  Never a claimed one.

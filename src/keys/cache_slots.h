@@ -50,8 +50,9 @@ typedef struct PgsealCache
 	pg_atomic_uint64 generation;
 	pg_atomic_uint64 taken;		/* keys, for whose sake the generation moved
 								 * on */
-	pg_atomic_uint64 unlisted_until;	/* when processes have unloaded keys that
-										 * are no more here, or never were */
+	pg_atomic_uint64 unlisted_until;	/* when processes have unloaded keys
+										 * that are no more here, or never
+										 * were */
 	pg_atomic_uint64 fills;
 	pg_atomic_uint64 hits;
 	pg_atomic_uint64 misses;

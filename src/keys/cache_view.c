@@ -33,19 +33,6 @@ pgseal_shared_cache_expirations(void)
 	return pgseal_cache ? pg_atomic_read_u64(&pgseal_cache->expirations) : 0;
 }
 
-void
-pgseal_shared_cache_unlisted(TimestampTz until)
-{
-	uint64		known;
-
-	if (!pgseal_cache)
-		return;
-	known = pg_atomic_read_u64(&pgseal_cache->unlisted_until);
-	while (known < until &&
-		   !pg_atomic_compare_exchange_u64(&pgseal_cache->unlisted_until, &known, until))
-		continue;
-}
-
 TimestampTz
 pgseal_shared_cache_unlisted_until(void)
 {

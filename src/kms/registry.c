@@ -88,7 +88,10 @@ static void
 begin(PgsealKmsTimer *out_timer, PgsealKmsError *out_error, const PgsealKmsServer *server,
 	  const char *operation)
 {
-	/* Secrets, master keys and logins are on their way through this process's memory */
+	/*
+	 * Secrets, master keys and logins are on their way through this process's
+	 * memory
+	 */
 	pgseal_no_core_dump();
 	memset(out_error, 0, sizeof(*out_error));
 	pgseal_kms_counters_begin(out_timer, server, operation);

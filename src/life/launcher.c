@@ -250,7 +250,10 @@ note_vacant(void)
 	Oid			databases[DATABASES_MAX];
 	int			num;
 
-	/* Of which one it was, nothing is known; those that are vacant say so again */
+	/*
+	 * Of which one it was, nothing is known; those that are vacant say so
+	 * again
+	 */
 	if (pgseal_wakeup_take_lost() && vacant != NULL)
 	{
 		hash_destroy(vacant);

@@ -117,7 +117,7 @@ is($outside->{session}->query_safe(q{SELECT a FROM t}), 'secret of d', 'which fe
 $outside->{session}->quit;
 
 # A full cache has evicted the keys of an idle session, and all that are in it stay in use
-$node->append_conf('postgresql.conf', 'pgseal.cache_size = 16');
+$node->append_conf('postgresql.conf', "pgseal.cache_size = 16\npgseal.cache_ttl = 20");
 $node->restart;
 $node->safe_psql('postgres', q{TRUNCATE t;
 SELECT pgseal.create_key('many' || i) FROM generate_series(1, 20) i;
