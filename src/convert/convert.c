@@ -305,10 +305,18 @@ convert(PgsealConvertRequest *request)
 												   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext context = CurrentMemoryContext;
 	PgsealConvertStep step = PGSEAL_STEP_MORE;
+	bool		pause = false;
 
 	while (step != PGSEAL_STEP_DONE)
 	{
 		pgseal_convert_next_transaction();
+
+		/*
+		 * What was done is committed, and nothing is locked meanwhile; so
+		 * writers who take turns with us would be farther ahead by then
+		 */
+		if (pause)
+			pgseal_convert_pause(is_late(request) ? 0 : pgseal_reencrypt_delay);
 		MemoryContextSwitchTo(per_step);
 		PushActiveSnapshot(GetLatestSnapshot());
 		if (step == PGSEAL_STEP_BEGIN)
@@ -320,8 +328,7 @@ convert(PgsealConvertRequest *request)
 		PopActiveSnapshot();
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(per_step);
-		if (step == PGSEAL_STEP_MORE)
-			pgseal_convert_pause(pgseal_reencrypt_delay);
+		pause = step == PGSEAL_STEP_MORE;
 	}
 	if (request->encrypts && TransactionIdIsValid(request->switched))
 		forget_statistics(request->switched);

@@ -17,7 +17,6 @@ use Time::HiRes qw(usleep time);
 my $node = SealedNode->started('convert', allows_streaming => 'logical', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 2
-pgseal.reencrypt_delay = 20
 autovacuum = off
 });
 $node->safe_psql('postgres', 'CREATE EXTENSION pgseal');
@@ -27,7 +26,7 @@ my $standby = SealedNode->from_backup('convert_standby', $node, 'before', has_st
 
 my $secret = 'cloudberry';
 
-# So many that a conversion lasts for seconds
+# So many that each phase has many steps
 my $rows = 700;
 
 sub make_table
@@ -40,21 +39,55 @@ sub make_table
 	return;
 }
 
-my ($out, $err);
+my ($out, $err, $pid, $driver);
 
-# Begins a call and waits until it is at work
-sub start_call
+# What calls that begin pause between two steps
+sub pace
 {
-	my ($table, $command, $role) = @_;
-	($out, $err) = ('', '');
+	my ($delay) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET pgseal.reencrypt_delay = $delay");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT setting = '$delay' FROM pg_settings WHERE name = 'pgseal.reencrypt_delay'") or die 'no reload';
+	return;
+}
+
+sub begin_call
+{
+	my ($table) = @_;
+	($out, $err, $driver) = ('', '', undef);
 	my $call = IPC::Run::start(
 		[ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
-		  '-c', "CALL pgseal.${command}_column('$table', 'c')" ],
+		  '-c', "CALL pgseal.encrypt_column('$table', 'c')" ],
 		'>', \$out, '2>', \$err);
 	$node->poll_query_until('postgres', qq{
 		SELECT count(*) = 1 FROM pgseal.progress_convert WHERE "table" = '$table'::regclass})
 	  or die "$table is not converted";
+	$pid = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'CALL pgseal.encrypt%''$table''%'");
 	return $call;
+}
+
+# Begins a call that stands still between two steps, amid the copying.  SIGHUP ends a
+# pause: on machines of all speeds it is where it should be.
+sub start_call
+{
+	my ($table) = @_;
+	pace(60_000);
+	my $call = begin_call($table);
+	pace(20);
+	step_to('copying');
+	return $call;
+}
+
+sub step_to
+{
+	my ($phase) = @_;
+	for (1 .. 10_000)
+	{
+		return if $node->safe_psql('postgres', "SELECT count(*) FROM pgseal_internal.conversion WHERE phase = '$phase' AND next_block > 3");
+		kill 'HUP', $pid or last;
+		usleep(10_000);
+	}
+	die "not $phase";
 }
 
 # Makes changes in one transaction while the conversion is in a phase.  The table is
@@ -62,36 +95,32 @@ sub start_call
 # the table locked.
 sub change_in
 {
-	my ($phase, $sql) = @_;
-	$node->safe_psql('postgres', qq{
-		BEGIN;
-		DO \$\$
-		DECLARE
-			converted regclass;
-		BEGIN
-			FOR i IN 1 .. 60000 LOOP
-				IF converted IS NULL THEN
-					SELECT relid INTO converted FROM pgseal_internal.conversion;
-					IF FOUND THEN
-						EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', converted);
-					END IF;
-				END IF;
-				PERFORM FROM pgseal_internal.conversion WHERE phase = '$phase' AND next_block > 3 FOR UPDATE;
-				EXIT WHEN FOUND;
-				PERFORM pg_sleep(0.002);
-			END LOOP;
-			IF NOT FOUND THEN RAISE 'not $phase'; END IF;
-		END \$\$;
-		$sql
-		COMMIT;
-	});
+	my ($table, $phase, $sql) = @_;
+	step_to($phase);
+	$node->safe_psql('postgres', "BEGIN; LOCK TABLE $table IN ROW EXCLUSIVE MODE; SELECT FROM pgseal_internal.conversion FOR UPDATE;\n$sql\nCOMMIT");
+	return;
+}
+
+# Without pauses, as long as it runs
+sub let_run
+{
+	$driver //= IPC::Run::start([ 'sh', '-c', "while kill -HUP $pid; do sleep 0.01; done" ], '2>', '/dev/null');
+	return;
+}
+
+sub ends
+{
+	my ($call) = @_;
+	let_run();
+	$call->finish;
+	$driver->finish;
 	return;
 }
 
 sub finish_call
 {
 	my ($call, $name) = @_;
-	$call->finish;
+	ends($call);
 	is($call->result(0), 0, "$name: done") or diag($err);
 	return;
 }
@@ -136,10 +165,13 @@ ${n}77777\t$secret\t$secret
 \\.
 	};
 };
-my $call = start_call('changed', 'encrypt');
-change_in('copying', $changes->(1));
-change_in('verifying', $changes->(2));
-change_in('verifying copy', $changes->(3));
+my $call = start_call('changed');
+# Not even 60 seconds
+$node->safe_psql('postgres', q{SET lock_timeout = '5s'; BEGIN; LOCK TABLE changed; COMMIT});
+pass('while it pauses, nothing is locked');
+change_in('changed', 'copying', $changes->(1));
+change_in('changed', 'verifying', $changes->(2));
+change_in('changed', 'verifying copy', $changes->(3));
 finish_call($call, 'changed meanwhile');
 is(type_of_column('changed'), 'encrypted_text', 'changed meanwhile: encrypted');
 is(wrong_rows('changed'), 0, 'changed meanwhile: every value is right');
@@ -170,7 +202,7 @@ for my $what (sort keys %definition)
 {
 	my $table = 'defined' . $n++;
 	make_table($table);
-	$call = start_call($table, 'encrypt');
+	$call = start_call($table);
 	(my $sql = $definition{$what}) =~ s/%s|%1\$s/$table/g;
 	$node->safe_psql('postgres', $_) foreach split /; /, $sql;
 	finish_call($call, $what);
@@ -183,9 +215,9 @@ is($node->safe_psql('postgres', 'SELECT sum(more) FROM defined0'), 7 * $rows, 't
 # ---- what stands in the way later is named, and the work goes on without it
 
 make_table('viewed');
-$call = start_call('viewed', 'encrypt');
+$call = start_call('viewed');
 $node->safe_psql('postgres', 'CREATE VIEW late AS SELECT c FROM viewed');
-$call->finish;
+ends($call);
 isnt($call->result(0), 0, 'a view made meanwhile: refused');
 like($err, qr/rule _RETURN on view public.late uses the column/, 'a view made meanwhile: named');
 is(type_of_column('viewed'), 'text', 'a view made meanwhile: the column is as it was');
@@ -197,9 +229,9 @@ is(count_events('column_encrypted', 'viewed'), 1, 'the next call ends it');
 # ---- cancelled, given up, dropped
 
 make_table('given_up');
-$call = start_call('given_up', 'encrypt');
+$call = start_call('given_up');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL pgseal%'");
-$call->finish;
+ends($call);
 like($err, qr/canceling statement due to user request/, 'a call can be cancelled');
 $node->safe_psql('postgres', "UPDATE given_up SET c = 'x', shadow = 'x' WHERE id = 1");
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgseal_internal.conversion_change'), 1, 'changes are noted on');
@@ -214,16 +246,16 @@ is($node->safe_psql('postgres', q{
 $node->fails_like('postgres', "CALL pgseal.cancel_conversion('given_up')",
 	qr/42704: no column of table "given_up" is being/, 'nothing to give up');
 
-$call = start_call('given_up', 'encrypt');
+$call = start_call('given_up');
 $node->safe_psql('postgres', 'ALTER TABLE given_up DROP COLUMN c');
-$call->finish;
+ends($call);
 like($err, qr/the column of table "given_up" has been dropped/, 'the column is dropped meanwhile');
 $node->safe_psql('postgres', "CALL pgseal.cancel_conversion('given_up')");
 
 make_table('dropped');
-$call = start_call('dropped', 'encrypt');
+$call = start_call('dropped');
 $node->safe_psql('postgres', 'DROP TABLE dropped');
-$call->finish;
+ends($call);
 like($err, qr/does not exist/, 'the table is dropped meanwhile');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname LIKE 'copy_of_%'}), 0,
 	'the copy goes with its table');
@@ -231,16 +263,16 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname LI
 # ---- a copy that isn't the same never takes the table's place
 
 make_table('tampered');
-$call = start_call('tampered', 'encrypt');
+$call = start_call('tampered');
 my $copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal_internal.conversion');
-change_in('copying', "UPDATE $copy SET c = 'something else' WHERE id = 1;");
-$call->finish;
+change_in('tampered', 'copying', "UPDATE $copy SET c = 'something else' WHERE id = 1;");
+ends($call);
 like($err, qr/a row of table "tampered" differs from its copy/, 'a changed value is noticed');
 $node->safe_psql('postgres', "CALL pgseal.cancel_conversion('tampered')");
-$call = start_call('tampered', 'encrypt');
+$call = start_call('tampered');
 $copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal_internal.conversion');
-change_in('copying', "INSERT INTO $copy (id) VALUES (-1);");
-$call->finish;
+change_in('tampered', 'copying', "INSERT INTO $copy (id) VALUES (-1);");
+ends($call);
 like($err, qr/a row of table "tampered" differs from its copy/, 'a row too many is noticed');
 $node->safe_psql('postgres', "CALL pgseal.cancel_conversion('tampered')");
 is(type_of_column('tampered') . wrong_rows('tampered'), 'text0', 'the table is as it was');
@@ -252,11 +284,11 @@ $node->safe_psql('postgres', q{
 	CREATE ROLE guesser LOGIN;
 	GRANT CREATE ON SCHEMA public TO guesser;
 	ALTER TABLE guessed OWNER TO guesser});
-$call = start_call('guessed', 'encrypt');
+$call = start_call('guessed');
 $copy = $node->safe_psql('postgres', 'SELECT copy::regclass FROM pgseal_internal.conversion');
 $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM $copy") or die 'nothing is copied';
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL pgseal%'");
-$call->finish;
+ends($call);
 for my $sql ("UPDATE $copy SET c = 'guess'", "DELETE FROM $copy", "INSERT INTO $copy (id) VALUES (-1)",
 	"ALTER TABLE $copy DISABLE TRIGGER ALL; DELETE FROM $copy")
 {
@@ -269,7 +301,8 @@ is(count_events('conversion_restarted', 'guessed') . wrong_rows('guessed'), '00'
 # ---- two calls at once
 
 make_table('twice');
-$call = start_call('twice', 'encrypt');
+$call = start_call('twice');
+let_run();
 $node->safe_psql('postgres', "CALL pgseal.encrypt_column('twice', 'c')");
 finish_call($call, 'two calls');
 is(wrong_rows('twice') . count_events('column_encrypted', 'twice'), '01', 'two calls: once, and right');
@@ -282,7 +315,7 @@ $node->safe_psql('postgres', q{
 	UPDATE rotated SET other = shadow;
 	CREATE INDEX ON rotated (blind_index(other));
 	CREATE INDEX ON rotated (c)});
-$call = start_call('rotated', 'encrypt');
+$call = start_call('rotated');
 $node->safe_psql('postgres', "SELECT pgseal.rotate_key('public.rotated')");
 $node->safe_psql('postgres', "SELECT pgseal.rotate_index_key('public.rotated')");
 finish_call($call, 'keys rotated');
@@ -299,7 +332,7 @@ ok($node->poll_query_until('postgres', q{
 
 make_table('published');
 $node->safe_psql('postgres', 'CREATE PUBLICATION everything FOR ALL TABLES');
-$call = start_call('published', 'encrypt');
+$call = start_call('published');
 $node->safe_psql('postgres', "UPDATE published SET c = 'new', shadow = 'new' WHERE id = 5");
 finish_call($call, 'published');
 is(wrong_rows('published'), 0, 'published: every value is right');
@@ -308,12 +341,16 @@ $node->safe_psql('postgres', 'DROP PUBLICATION everything');
 # ---- nobody queues for long behind the switch
 
 make_table('busy');
-$call = start_call('busy', 'encrypt');
+# Read when it has begun, and then as fast as it is by itself
+$call = start_call('busy');
 my ($in, $reader_out) = ('', '');
 my $reader = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
 	'<', \$in, '>', \$reader_out);
 $in .= "BEGIN; SELECT 'holds', count(*) FROM busy;\n";
 $reader->pump until $reader_out =~ /holds/;
+$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
+ends($call);
+$call = begin_call('busy');
 ok($node->poll_query_until('postgres', q{
 	SELECT count(*) > 0 FROM pg_locks WHERE relation = 'busy'::regclass AND NOT granted}),
 	'the switch waits for a reader');
@@ -328,7 +365,8 @@ for (1 .. 20)
 cmp_ok($worst, '<', 20, "others had to wait for $worst s at most");
 $in .= "END;\n\\q\n";
 $reader->finish;
-finish_call($call, 'busy');
+$call->finish;
+is($call->result(0), 0, 'busy: done') or diag($err);
 is(wrong_rows('busy'), 0, 'busy: every value is right');
 
 # ---- no plaintext is left, but in the WAL
@@ -376,7 +414,7 @@ $standby->stop;
 # ---- a dump taken meanwhile is of use
 
 make_table('dumped');
-$call = start_call('dumped', 'encrypt');
+$call = start_call('dumped');
 my $dump = $node->dump_text('postgres', '-t', 'public.dumped');
 unlike($dump, qr/note_change/, 'a dump has no trigger of ours');
 like($dump, qr/c text/, 'a dump has the column as it is');
@@ -385,9 +423,9 @@ finish_call($call, 'dumped');
 # ---- the extension goes while a column is converted
 
 make_table('orphan');
-$call = start_call('orphan', 'encrypt');
+$call = start_call('orphan');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL pgseal%'");
-$call->finish;
+ends($call);
 $node->safe_psql('postgres', 'DROP EXTENSION pgseal CASCADE');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM orphan WHERE c = shadow'), $rows,
 	'DROP EXTENSION leaves the table as it was');

@@ -18,7 +18,7 @@ my $kills = $ENV{PGSEAL_CRASH_KILLS} // 12;
 my $node = SealedNode->started('convert_crash', conf => q{
 pgseal.worker_interval = 1
 pgseal.reencrypt_batch = 8
-pgseal.reencrypt_delay = 2
+pgseal.reencrypt_delay = 20
 restart_after_crash = on
 });
 
@@ -77,6 +77,7 @@ for my $name (sort keys %script)
 
 sub start_load
 {
+	local $ENV{PGAPPNAME} = 'pgbench';
 	return IPC::Run::start(
 		[ 'pgbench', '-n', '-T', 3600, '-c', 4, '-j', 4, '-M', $_[0], @files,
 		  '-h', $node->host, '-p', $node->port, 'postgres' ],
@@ -133,8 +134,8 @@ for my $round (1 .. $kills)
 
 	# The postmaster; or one process, after which it restarts all others
 	my $victim = $round % 2 ? undef : $node->safe_psql('postgres', q{
-		SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'
-			AND pid <> pg_backend_pid() ORDER BY query ~ 'CALL' DESC LIMIT 1});
+		SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench' OR query ~ '^CALL pgseal'
+			ORDER BY query ~ 'CALL' DESC LIMIT 1});
 	if ($victim)
 	{
 		kill 'KILL', $victim;

@@ -40,7 +40,7 @@ $node->safe_psql('postgres', q{SELECT pgseal.rotate_master_key('local_keyring');
 $node->safe_psql('postgres', q{CREATE TABLE later (a encrypted_text('later')); INSERT INTO later VALUES ('later')});
 
 # In the midst of a rotation
-$node->append_conf('postgresql.conf', "pgseal.reencrypt_batch = 1\npgseal.reencrypt_delay = 200");
+$node->append_conf('postgresql.conf', "pgseal.reencrypt_batch = 1\npgseal.reencrypt_delay = 1000");
 $node->reload;
 $node->safe_psql('postgres', q{SELECT pgseal.rotate_key('public.t')});
 ok($node->poll_query_until('postgres', q{SELECT max(values_resealed) > 100 FROM pgseal.progress_reencrypt}), 'a rotation is under way');
@@ -70,6 +70,9 @@ $standby->stop;
 # The primary goes on to the end
 $node->append_conf('postgresql.conf', "pgseal.reencrypt_batch = 100\npgseal.reencrypt_delay = 0");
 $node->reload;
+# SIGHUP ends the pauses of a call that began with longer ones
+my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'CALL pgseal%'});
+IPC::Run::run([ 'sh', '-c', "while kill -HUP $pid; do sleep 0.05; done" ], '2>', '/dev/null');
 $conversion->finish;
 ok($node->poll_query_until('postgres', $retired), 'the primary finishes as well');
 my $destroyed;
