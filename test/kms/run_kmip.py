@@ -9,8 +9,10 @@ Ends with stdin.
 
 import json
 import logging
+import multiprocessing
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +21,22 @@ from kmip.core import enums
 from kmip.core.messages import payloads
 from kmip.core.attributes import CryptographicParameters
 from kmip.pie.client import ProxyKmipClient
+
+
+def wrap_socket(sock, keyfile, certfile, cert_reqs, ssl_version, ca_certs, server_side=False, ciphers=None, **more):
+    """What PyKMIP calls, and Python has no more since 3.12"""
+    context = ssl.SSLContext(ssl_version)
+    context.check_hostname = False
+    context.verify_mode = cert_reqs
+    context.load_cert_chain(certfile, keyfile)
+    context.load_verify_locations(ca_certs)
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context.wrap_socket(sock, server_side=server_side, **more)
+
+
+if not hasattr(ssl, "wrap_socket"):
+    ssl.wrap_socket = wrap_socket
 
 AES_GCM = dict(block_cipher_mode=enums.BlockCipherMode.GCM, cryptographic_algorithm=enums.CryptographicAlgorithm.AES)
 
@@ -56,9 +74,8 @@ def start_server(directory, port):
     os.makedirs(settings["policy_path"], exist_ok=True)
     with open(os.path.join(directory, "server.conf"), "w") as file:
         file.write("[server]\n" + "".join("%s=%s\n" % item for item in settings.items()))
-    program = "from kmip.services.server import server; server.main()"
     log = open(os.path.join(directory, "server.out"), "ab")
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", program, "-f", os.path.join(directory, "server.conf"),
+    process = subprocess.Popen([sys.executable, "-W", "ignore", __file__, "server", "-f", os.path.join(directory, "server.conf"),
                                 "-l", os.path.join(directory, "server.log")], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     for _ in range(300):
         try:
@@ -93,7 +110,21 @@ def answer(client, request):
     return {}
 
 
+def serve():
+    """The process of the server itself, with PyKMIP's options"""
+    from kmip.services.server import server
+    # None for a session that is resumed; it counts them for its log
+    shared_ciphers = ssl.SSLSocket.shared_ciphers
+    ssl.SSLSocket.shared_ciphers = lambda connection: shared_ciphers(connection) or []
+    # It relies on forked processes, which Python makes no more by itself since 3.14
+    multiprocessing.set_start_method("fork")
+    del sys.argv[1]
+    server.main()
+
+
 def main():
+    if sys.argv[1] == "server":
+        return serve()
     logging.disable(logging.CRITICAL)
     directory = sys.argv[1]
     certificates(directory)
