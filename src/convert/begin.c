@@ -120,6 +120,20 @@ new_index_for(const PgsealConversion *conversion, Oid relid)
 	return result;
 }
 
+/* BRIN on networks doesn't stay what it is */
+static void
+announce_like_index(const PgsealConversion *conversion, Oid relid, const char *column)
+{
+	Relation	index = index_open(relid, NoLock);
+
+	if (conversion->encrypts && pgseal_convert_loses_networks(index))
+		ereport(NOTICE,
+				(errmsg("index \"%s\" will keep minimum and maximum of %s",
+						RelationGetRelationName(index), column),
+				 errdetail("It will serve <, <=, =, >= and >, and no longer <<, <<=, >>, >>= and &&.")));
+	index_close(index, NoLock);
+}
+
 /* Hash indexes stay what they are. */
 static void
 announce_replaced_indexes(const PgsealConversion *conversion)
@@ -149,6 +163,9 @@ announce_replaced_indexes(const PgsealConversion *conversion)
 			case PGSEAL_NEW_BTREE:
 				ereport(NOTICE,
 						(errmsg("index \"%s\" will be a btree on %s", index, column)));
+				break;
+			case PGSEAL_NEW_LIKE_INDEX:
+				announce_like_index(conversion, lfirst_oid(lc), column);
 				break;
 			default:
 				break;

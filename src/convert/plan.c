@@ -20,6 +20,7 @@
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -75,19 +76,45 @@ brin_family(Oid type)
 	return OidIsValid(opclass) ? get_opclass_family(opclass) : InvalidOid;
 }
 
-/* By the default class of its column, when the column's new type has one, too */
+List *
+pgseal_convert_inet_minmax(void)
+{
+	return list_make2(makeString("pg_catalog"), makeString("inet_minmax_ops"));
+}
+
+/* Of inet the default isn't minimum and maximum, which has a class beside it */
+static bool
+is_inet_minmax(Relation index)
+{
+	return index->rd_opcintype[0] == INETOID &&
+		index->rd_opfamily[0] == get_opclass_family(get_opclass_oid(BRIN_AM_OID,
+																	pgseal_convert_inet_minmax(),
+																	false));
+}
+
+/*
+ * By the default class of its column, when the column's new type has one, too; or by that
+ * of inet which is like ours
+ */
 static bool
 stays_brin(const PgsealConversion *conversion, Relation index)
 {
 	return index->rd_rel->relam == BRIN_AM_OID &&
-		index->rd_opfamily[0] == brin_family(index->rd_opcintype[0]) &&
+		(index->rd_opfamily[0] == brin_family(index->rd_opcintype[0]) || is_inet_minmax(index)) &&
 		OidIsValid(brin_family(conversion->encrypts ? conversion->type->oid :
 							   conversion->type->base->oid));
 }
 
+bool
+pgseal_convert_loses_networks(Relation index)
+{
+	return index->rd_rel->relam == BRIN_AM_OID && index->rd_opcintype[0] == INETOID &&
+		!is_inet_minmax(index);
+}
+
 /*
  * A btree that is not unique keeps its order, in a sealed index; a unique one becomes
- * a blind index.  Hash indexes and BRIN stay what they are.
+ * a blind index.  Hash indexes and BRIN stay what they are, but for those of networks.
  */
 static PgsealNewIndex
 new_encrypted_index(const PgsealConversion *conversion, Relation index)

@@ -112,6 +112,12 @@ replace_index_element(const PgsealConversion *conversion, Relation index, IndexS
 			element->expr = token_call(column);
 			stmt->transformed = false;
 			break;
+		case PGSEAL_NEW_LIKE_INDEX:
+			element->collation = NIL;
+			/* What served < and > goes on to */
+			if (!conversion->encrypts && index->rd_rel->relam == BRIN_AM_OID && conversion->type->base->oid == INETOID)
+				element->opclass = pgseal_convert_inet_minmax();
+			break;
 		default:
 			element->collation = NIL;
 			break;
