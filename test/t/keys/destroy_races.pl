@@ -11,6 +11,7 @@ use Test::More;
 
 my $node = SealedNode->started('main', conf => q{
 pgseal.worker_interval = 1
+autovacuum = off
 parallel_setup_cost = 0
 parallel_tuple_cost = 0
 min_parallel_table_scan_size = 0
