@@ -54,6 +54,16 @@ SELECT amount FROM sales WHERE is_east(region) ORDER BY 1;
 SELECT amount FROM sales WHERE reads_east(region) AND any_is(region, 'east') ORDER BY 1;
 SELECT 'a' || sales, sales || 'b', 'c' || ROW(region, 1), textanycat('d', sales) FROM sales WHERE amount = 3;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT same(region) FROM sales;	-- inlined
+-- Not only by names: a cast in the form of a call, by the declared type of the result, an alias of a function in another spelling
+CREATE FUNCTION any_name(anyarray) RETURNS text LANGUAGE sql AS $$ SELECT name($1) $$;
+CREATE FUNCTION any_result(anyelement) RETURNS varchar LANGUAGE sql AS $$ SELECT $1 $$;
+CREATE FUNCTION any_columns(anyelement, OUT a text, OUT b int) LANGUAGE sql AS $$ SELECT $1, 1 $$;
+CREATE FUNCTION any_rows(anyarray) RETURNS TABLE (a text, b int) LANGUAGE sql STABLE AS $$ SELECT $1, 1 $$;
+CREATE FUNCTION any_spelt(anyelement) RETURNS text LANGUAGE sql AS $$ SELECT U&"c\006Fncat"($1, '!') $$;
+CREATE FUNCTION any_or(anyelement, anyelement) RETURNS anyelement LANGUAGE sql AS $$ SELECT CASE WHEN $1 = $2 THEN $1 ELSE coalesce($2, $1) END /* format */ $$;
+SELECT any_name(ARRAY[region]), any_result(ARRAY[region, quarter]), any_result(sales), any_result(region), any_columns(sales), any_rows(ARRAY[region]), any_spelt(region) FROM sales WHERE amount = 3;
+SELECT a, b FROM sales, any_rows(ARRAY[region, quarter]) WHERE amount = 3;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT any_or(region, quarter) FROM sales;	-- inlined
 DO $$ DECLARE r record; t text; BEGIN
 	SELECT * INTO r FROM sales WHERE amount = 3;
 	t := r;

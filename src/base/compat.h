@@ -27,6 +27,8 @@
 	object_aclcheck(ForeignServerRelationId, (server), (role), (mode))
 #define pgseal_function_aclcheck(function, role, mode) \
 	object_aclcheck(ProcedureRelationId, (function), (role), (mode))
+#define pgseal_schema_aclcheck(schema, role, mode) \
+	object_aclcheck(NamespaceRelationId, (schema), (role), (mode))
 #define pgseal_owns_table(relid, role) \
 	object_ownercheck(RelationRelationId, (relid), (role))
 #define pgseal_owns_server(server, role) \
@@ -36,6 +38,8 @@
 	pg_foreign_server_aclcheck((server), (role), (mode))
 #define pgseal_function_aclcheck(function, role, mode) \
 	pg_proc_aclcheck((function), (role), (mode))
+#define pgseal_schema_aclcheck(schema, role, mode) \
+	pg_namespace_aclcheck((schema), (role), (mode))
 #define pgseal_owns_table(relid, role) \
 	pg_class_ownercheck((relid), (role))
 #define pgseal_owns_server(server, role) \
@@ -290,7 +294,20 @@
 	 (function) == F_JSONB_OBJECT_AGG_UNIQUE_STRICT)
 #define pgseal_json_constructor_args(node) \
 	(IsA((node), JsonConstructorExpr) ? ((JsonConstructorExpr *) (node))->args : NIL)
+#if PG_VERSION_NUM >= 170000
+#define pgseal_is_json_syntax(node) \
+	(IsA((node), JsonObjectConstructor) || IsA((node), JsonArrayConstructor) || \
+	 IsA((node), JsonArrayQueryConstructor) || IsA((node), JsonObjectAgg) || \
+	 IsA((node), JsonArrayAgg) || IsA((node), JsonParseExpr) || IsA((node), JsonScalarExpr) || \
+	 IsA((node), JsonSerializeExpr) || IsA((node), JsonFuncExpr) || IsA((node), JsonTable))
 #else
+#define pgseal_is_json_syntax(node) \
+	(IsA((node), JsonObjectConstructor) || IsA((node), JsonArrayConstructor) || \
+	 IsA((node), JsonArrayQueryConstructor) || IsA((node), JsonObjectAgg) || \
+	 IsA((node), JsonArrayAgg))
+#endif
+#else
+#define pgseal_is_json_syntax(node) false
 #define pgseal_is_later_json_aggregate(function) false
 #define pgseal_json_constructor_args(node) NIL
 #endif

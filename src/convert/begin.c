@@ -90,12 +90,18 @@ resolve_types(PgsealConversion *conversion, const char *key)
 static void
 make_key(PgsealConversion *conversion, const char *key)
 {
+	bool		is_new = key != NULL && strcmp(key, "*") != 0 &&
+		pgseal_catalog_name(pgseal_catalog_key_hash(key)) == NULL;
+
 	conversion->new_typmod = pgseal_column_keys_choose(conversion->relid, conversion->new_type, key);
 	if (conversion->new_typmod == PGSEAL_TYPMOD_ANY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a column can be encrypted under one key only"),
 				 errhint("Name a key, or none for the table's own.")));
+	/* Whoever has mistyped a name shall know */
+	if (is_new)
+		ereport(NOTICE, (errmsg("key \"%s\" does not exist, creating it", key)));
 	/* A constant that is the default will need it */
 	pgseal_keyring_ensure(PGSEAL_DEFAULT_KEY);
 }

@@ -36,7 +36,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "parser/scansup.h"
+#include "parser/parse_coerce.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -46,7 +46,9 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "statement/opened.h"
 #include "statement/plain_callers.h"
+#include "statement/printing_bodies.h"
 #include "type/handed_back.h"
 #include "value/find_sealed.h"
 
@@ -125,44 +127,31 @@ prints_results(HeapTuple function)
 }
 
 /*
- * May a body print an argument that holds sealed values?  Seen by the names of what prints
- * and by casts: a body is text until it is inlined.
- */
-static bool
-may_print(const char *body)
-{
-	static const char *const printing[] = {
-		"concat", "format", "array_to_string", "quote_", "json", "xml", "hstore",
-		"::", "||", "cast", "text", "char"
-	};
-	char	   *lower = downcase_identifier(body, strlen(body), false, false);
-
-	for (int i = 0; i < lengthof(printing); i++)
-		if (strstr(lower, printing[i]) != NULL)
-			return true;
-	return false;
-}
-
-/*
  * Would inlining it hide what it prints?  So it may where it is given encrypted values, or
  * values of any type, or makes XML of a query.  What answers yes or no compares in most cases,
  * and may find an index, or be a CHECK constraint's, only where it is inlined; and most
- * of what takes any type prints nothing: these are looked into.  Bodies in standard form
- * were opened when the function was made (functions.c).
+ * of what takes any type prints nothing: these are looked into (printing_bodies.c).  A result
+ * of another type than was declared may be one that PostgreSQL prints to make text of it,
+ * also as a column.  Bodies in standard form were opened when the function was made
+ * (functions.c).
  */
 static bool
 body_hides_when_inlined(Form_pg_proc form, const char *body)
 {
-	bool		prints = may_print(body);
+	bool		prints_result;
+	PgsealPrinting prints = pgseal_printing_in_body(body, &prints_result);
 
-	if (strstr(body, "_to_xml") != NULL)
+	prints_result = prints_result && !IsPolymorphicType(form->prorettype) &&
+		(TypeCategory(form->prorettype) == TYPCATEGORY_STRING || type_is_rowtype(form->prorettype));
+	if (prints == PGSEAL_PRINTS_QUERIES)
 		return true;
 	for (int i = 0; i < form->pronargs; i++)
 	{
 		Oid			type = form->proargtypes.values[i];
 
-		if (IsPolymorphicType(type) ? prints :
-			pgseal_holds_encrypted(type) && (prints || form->prorettype != BOOLOID))
+		if (IsPolymorphicType(type) ? prints != PGSEAL_PRINTS_NOTHING || prints_result :
+			pgseal_holds_encrypted(type) &&
+			(prints != PGSEAL_PRINTS_NOTHING || form->prorettype != BOOLOID))
 			return true;
 	}
 	return false;
@@ -175,7 +164,9 @@ hides_when_inlined(HeapTuple function)
 	Datum		body;
 	bool		isnull;
 
-	if (form->prolang != SQLlanguageId ||
+	/* One that runs as its owner, or with settings, isn't inlined */
+	if (form->prolang != SQLlanguageId || form->prosecdef ||
+		!heap_attisnull(function, Anum_pg_proc_proconfig, NULL) ||
 		form->pronamespace == PG_CATALOG_NAMESPACE || form->pronamespace == pgseal_internal_schema() ||
 		!heap_attisnull(function, Anum_pg_proc_prosqlbody, NULL))
 		return false;
@@ -275,24 +266,17 @@ plain_fmgr_hook(FmgrHookEventType event, FmgrInfo *function, Datum *private)
  * XML of queries and tables
  */
 
-static bool
-makes_xml(Oid function)
+/*
+ * PostgreSQL converts what an SQL function's last query returns to the declared type after
+ * the hook of the parser has seen it: arrays and rows to text by printing them.
+ */
+static void
+open_printed(CoerceViaIO *conversion)
 {
-	switch (function)
-	{
-		case F_QUERY_TO_XML:
-		case F_QUERY_TO_XMLSCHEMA:
-		case F_QUERY_TO_XML_AND_XMLSCHEMA:
-		case F_TABLE_TO_XML:
-		case F_TABLE_TO_XML_AND_XMLSCHEMA:
-		case F_SCHEMA_TO_XML:
-		case F_SCHEMA_TO_XML_AND_XMLSCHEMA:
-		case F_DATABASE_TO_XML:
-		case F_DATABASE_TO_XML_AND_XMLSCHEMA:
-			return true;
-		default:
-			return false;
-	}
+	Expr	   *opened = pgseal_opened(conversion->arg, PGSEAL_OPEN_ARGUMENT, NIL);
+
+	if (opened != NULL)
+		conversion->arg = opened;
 }
 
 static bool
@@ -300,7 +284,7 @@ mark_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, FuncExpr) && makes_xml(((FuncExpr *) node)->funcid))
+	if (IsA(node, FuncExpr) && pgseal_makes_xml(((FuncExpr *) node)->funcid))
 	{
 		FuncExpr   *call = (FuncExpr *) node;
 		Oid			types[FUNC_MAX_ARGS];
@@ -314,6 +298,8 @@ mark_walker(Node *node, void *context)
 		if (OidIsValid(ours))
 			call->funcid = ours;
 	}
+	if (IsA(node, CoerceViaIO))
+		open_printed((CoerceViaIO *) node);
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, mark_walker, NULL, 0);
 	return expression_tree_walker(node, mark_walker, NULL);
@@ -341,7 +327,7 @@ namesake(Oid function)
 							 PointerGetDatum(&form->proargtypes),
 							 ObjectIdGetDatum(PG_CATALOG_NAMESPACE));
 	ReleaseSysCache(row);
-	if (!makes_xml(result))
+	if (!pgseal_makes_xml(result))
 		elog(ERROR, "function %u has no namesake", function);
 	return result;
 }
