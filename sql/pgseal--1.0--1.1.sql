@@ -63,3 +63,12 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION pgseal.verify_index(regclass) IS 'opens all of a sealed index, or of BRIN on encrypted columns, and looks for every row in it';
+
+--
+-- Elements of an encrypted_jsonb: prefs['a'] (src/type/subscript.c)
+--
+
+CREATE FUNCTION pgseal_internal.jsonb_subscript(internal) RETURNS internal
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_jsonb_subscript';
+REVOKE ALL ON FUNCTION pgseal_internal.jsonb_subscript(internal) FROM PUBLIC;
+ALTER TYPE pg_catalog.encrypted_jsonb SET (SUBSCRIPT = pgseal_internal.jsonb_subscript);

@@ -95,7 +95,6 @@ SELECT id FROM customers WHERE prefs @> '{"news": true}';
 SELECT id FROM customers WHERE prefs ? 'lang' ORDER BY id;
 SELECT prefs || '{"x": 1}', prefs - 'lang', jsonb_pretty(prefs) FROM customers WHERE id = 1;
 UPDATE customers SET prefs = jsonb_set(prefs, '{lang}', '"fr"') WHERE id = 2 RETURNING prefs;
--- differs: subscripts are jsonb's own
 UPDATE customers SET prefs['news'] = 'true' WHERE id = 2 RETURNING prefs;
 SELECT key, value FROM customers, jsonb_each(prefs) WHERE id = 1 ORDER BY key;
 SELECT j.lang FROM customers c, jsonb_to_record(c.prefs) AS j(lang text, news bool) WHERE id = 1;
