@@ -16,7 +16,6 @@ is postgres "$(podman exec db id -un)" "the server isn't root"
 is 0 "$(podman logs db 2>&1 | grep -c WARNING)" "no warning with volumes of both"
 
 commands "A new version of the image"
-serves db
 is "$rows" "$(in_db db "$all")" "a container made anew has them"
 
 age-keygen -o "$work/identity" 2>/dev/null
@@ -30,6 +29,30 @@ is "$rows" "$(in_db restored "$all")" "a second container opens what was restore
 is 1 "$(in_db restored "SELECT count(*) FROM t WHERE blind_index(v) = blind_index('plain-7'::encrypted_text)")" "and finds by index"
 is "" "$(in_db restored "SELECT object, status FROM pgseal.check() WHERE status NOT IN ('ok', 'shown')")" "check() is content"
 podman rm -f -t 60 db restored >"$work/log" 2>&1
+
+# ---- what an image with the first version's SQL has made, under the new one
+
+podman volume prune -f >"$work/log" 2>&1
+printf 'FROM localhost/pgseal\nUSER root\nCOPY test/release/pgseal--1.0.sql /usr/share/postgresql/15/extension/\n%s\nUSER postgres\n' \
+	"RUN sed -i \"s/^default_version.*/default_version = '1.0'/\" /usr/share/postgresql/15/extension/pgseal.control" >"$work/Dockerfile"
+# .dockerignore, which is the directory's, would keep test/ out
+mkdir -p "$work/old/test/release" && cp test/release/pgseal--1.0.sql "$work/old/test/release/"
+works "an image with the SQL of 1.0 is built" buildah build -f "$work/Dockerfile" -t localhost/pgseal-1.0 "$work/old"
+podman run -d --name db -e POSTGRES_PASSWORD=Pass1 -e POSTGRES_DB=app -v data:/var/lib/postgresql -v keyring:/var/lib/pgseal -v backup:/backup \
+	localhost/pgseal-1.0 >"$work/log" 2>&1
+serves db
+in_db db "CREATE TABLE t (id int PRIMARY KEY, v encrypted_text, day encrypted_date('calendar'));
+	INSERT INTO t SELECT i, 'plain-' || i, '2026-01-01'::date + i FROM generate_series(1, 100) i" >"$work/log"
+extversion="SELECT extversion FROM pg_extension WHERE extname = 'pgseal'"
+is "1.0 $rows" "$(echo $(in_db db "$extversion; $all"))" "it is used"
+commands "A new version of the image"
+version=$(sed -n "s/^default_version = '\(.*\)'$/\1/p" pgseal.control)
+is "$version $rows" "$(echo $(in_db db "$extversion; $all"))" "a container of the new image has its rows, and the new SQL"
+in_db db 'CREATE DATABASE made_later' >"$work/log"
+is "$version" "$(podman exec db psql -XAtq -U postgres -d made_later -c "$extversion" 2>&1)" "so do databases that are made later"
+is "" "$(in_db db "CREATE INDEX ON t USING brin (day)" 2>&1)" "BRIN, which 1.0 had not"
+podman rm -f -t 60 db >"$work/log" 2>&1
+podman volume prune -f >"$work/log" 2>&1
 
 # ---- where keys could be lost
 
