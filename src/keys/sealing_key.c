@@ -255,8 +255,17 @@ pgseal_keyring_seal(int32 key_hash)
 PgsealKey *
 pgseal_keyring_index_version(int64 id, PgsealAccess access)
 {
-	PgsealKey  *key = pgseal_backend_key(id);
+	static PgsealLastKey last = {0};
+	PgsealKey  *key = last.key;
 
+	/* Each node of a sealed index asks, mostly for the same */
+	if (!pgseal_backend_key_is_last(&last, last.key_hash) || key->id != id)
+	{
+		uint64		epoch = pgseal_facts_epoch();
+
+		key = pgseal_backend_key(id);
+		pgseal_backend_key_remember(&last, key->key_hash, key, epoch);
+	}
 	return pgseal_backend_key_may_open(key, access) ? key : NULL;
 }
 

@@ -92,6 +92,14 @@ skip_bytes(Reader *in, size_t num)
 static inline void
 skip_key(Reader *in, int num_columns)
 {
+	const uint8 *next = in->next;
+
+	/* One short column, as most are */
+	if (num_columns == 1 && next < in->end && *next < 0x80 && *next <= in->end - next)
+	{
+		in->next = next + Max(*next, 1);
+		return;
+	}
 	for (int i = 0; i < num_columns; i++)
 	{
 		uint64		len = read_varint(in);

@@ -105,12 +105,14 @@ pgseal_value_check(const PgsealType *type, const uint8 *bytes, size_t len, int s
 static PgsealEnvelopeStatus
 parse_header(PgsealEnvelope *out_envelope, Datum sealed)
 {
-	/* All that a valid value is at least; parse() wants to see the tag's room */
-	struct varlena *start = PG_DETOAST_DATUM_SLICE(sealed, 0, PGSEAL_ENVELOPE_OVERHEAD);
-	PgsealEnvelopeStatus status = pgseal_envelope_parse(out_envelope,
-														(uint8 *) VARDATA_ANY(start),
-														VARSIZE_ANY_EXHDR(start));
+	struct varlena *start = (struct varlena *) DatumGetPointer(sealed);
+	PgsealEnvelopeStatus status;
 
+	/* All that a valid value is at least; parse() wants to see the tag's room */
+	if (VARATT_IS_EXTERNAL(start) || VARATT_IS_COMPRESSED(start))
+		start = PG_DETOAST_DATUM_SLICE(sealed, 0, PGSEAL_ENVELOPE_OVERHEAD);
+	status = pgseal_envelope_parse(out_envelope, (uint8 *) VARDATA_ANY(start),
+								   VARSIZE_ANY_EXHDR(start));
 	if (start != (struct varlena *) DatumGetPointer(sealed))
 		pfree(start);
 	return status;
