@@ -25,7 +25,7 @@ SELECT * FROM of_both('SELECT string_agg(concat(j[''a''], (j[''b''])[''c''][id],
 SELECT j['a':'b'] FROM sealed;
 SELECT j[1.5] FROM sealed;
 CREATE VIEW v AS SELECT id, j['b']['c'][0] FROM sealed;
-SELECT pg_get_viewdef('v');
+SELECT pg_get_viewdef('v') LIKE '%j)::jsonb)[''b''::text][''c''::text][0]%' AS "reads the opened value";
 SELECT * FROM v ORDER BY id;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT j['a'] FROM sealed;
 
