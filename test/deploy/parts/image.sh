@@ -30,6 +30,27 @@ is 1 "$(in_db restored "SELECT count(*) FROM t WHERE blind_index(v) = blind_inde
 is "" "$(in_db restored "SELECT object, status FROM pgseal.check() WHERE status NOT IN ('ok', 'shown')")" "check() is content"
 podman rm -f -t 60 db restored >"$work/log" 2>&1
 
+# ---- where keys could be lost
+
+run -v data:/var/lib/postgresql pgseal
+is 1 "$(podman logs server 2>&1 | grep -c 'WARNING: there is no keyring')" "the keyring's absence is said"
+stop
+run -e POSTGRES_PASSWORD=Pass1 -e POSTGRES_DB=app pgseal
+is 1 "$(podman logs server 2>&1 | grep -c 'is lost with this container')" "a keyring without a volume is warned of"
+stop
+
+# A Secret, as kubelet mounts it: links to a file of root that a group may read
+mkdir -p "$work/secret/..2026"
+sh deploy/backup/keyring.sh new "$work/secret/..2026/keyring"
+chmod 440 "$work/secret/..2026/keyring"
+chgrp 999 "$work/secret/..2026/keyring"
+ln -s ..2026 "$work/secret/..data"
+ln -s ..data/keyring "$work/secret/keyring"
+run -e POSTGRES_PASSWORD=Pass1 -e POSTGRES_DB=app -v "$work/secret":/var/lib/pgseal:ro pgseal
+sql "CREATE TABLE t (v encrypted_text); INSERT INTO t VALUES ('plain-2')" >"$work/log"
+is plain-2 "$(sql 'TABLE t')" "a keyring that was made by keyring.sh serves as a Secret"
+stop
+
 # ---- what an image with the first version's SQL has made, under the new one
 
 podman volume prune -f >"$work/log" 2>&1
@@ -52,26 +73,4 @@ in_db db 'CREATE DATABASE made_later' >"$work/log"
 is "$version" "$(podman exec db psql -XAtq -U postgres -d made_later -c "$extversion" 2>&1)" "so do databases that are made later"
 is "" "$(in_db db "CREATE INDEX ON t USING brin (day)" 2>&1)" "BRIN, which 1.0 had not"
 podman rm -f -t 60 db >"$work/log" 2>&1
-podman volume prune -f >"$work/log" 2>&1
-
-# ---- where keys could be lost
-
-run -v data:/var/lib/postgresql pgseal
-is 1 "$(podman logs server 2>&1 | grep -c 'WARNING: there is no keyring')" "the keyring's absence is said"
-stop
-run -e POSTGRES_PASSWORD=Pass1 -e POSTGRES_DB=app pgseal
-is 1 "$(podman logs server 2>&1 | grep -c 'is lost with this container')" "a keyring without a volume is warned of"
-stop
-
-# A Secret, as kubelet mounts it: links to a file of root that a group may read
-mkdir -p "$work/secret/..2026"
-sh deploy/backup/keyring.sh new "$work/secret/..2026/keyring"
-chmod 440 "$work/secret/..2026/keyring"
-chgrp 999 "$work/secret/..2026/keyring"
-ln -s ..2026 "$work/secret/..data"
-ln -s ..data/keyring "$work/secret/keyring"
-run -e POSTGRES_PASSWORD=Pass1 -e POSTGRES_DB=app -v "$work/secret":/var/lib/pgseal:ro pgseal
-sql "CREATE TABLE t (v encrypted_text); INSERT INTO t VALUES ('plain-2')" >"$work/log"
-is plain-2 "$(sql 'TABLE t')" "a keyring that was made by keyring.sh serves as a Secret"
-stop
 podman volume prune -f >"$work/log" 2>&1
