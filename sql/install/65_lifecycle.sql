@@ -92,7 +92,7 @@ CREATE VIEW pgseal.progress_reencrypt AS
 	LEFT JOIN pgseal_internal.rotation_table t
 		ON r.round_began IS NOT NULL AND (k.name_hash = ANY (t.key_hashes) OR 0 = ANY (t.key_hashes));
 COMMENT ON VIEW pgseal.progress_reencrypt IS 'what the worker is re-encrypting, by old key version and table';
-GRANT SELECT ON pgseal.progress_reencrypt TO PUBLIC;
+GRANT SELECT ON pgseal.progress_reencrypt, pgseal.progress_sign TO PUBLIC;
 
 --
 -- Is all well?

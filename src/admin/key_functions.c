@@ -45,6 +45,7 @@ PG_FUNCTION_INFO_V1(pgseal_seal);
 PG_FUNCTION_INFO_V1(pgseal_inspect);
 PG_FUNCTION_INFO_V1(pgseal_key_name);
 PG_FUNCTION_INFO_V1(pgseal_guard_key);
+PG_FUNCTION_INFO_V1(pgseal_guard_work);
 PG_FUNCTION_INFO_V1(pgseal_merge_key);
 PG_FUNCTION_INFO_V1(pgseal_restore_event);
 PG_FUNCTION_INFO_V1(pgseal_key_changed);
@@ -360,6 +361,25 @@ pgseal_guard_key(PG_FUNCTION_ARGS)
 				 errhint("Use pgseal.rotate_key(), move_key(), destroy_key() and their like.")));
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
 						   trigger->tg_newtuple : trigger->tg_trigtuple);
+}
+
+/* Of tables that the worker and conversions write by SQL, as a superuser */
+Datum
+pgseal_guard_work(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("pgseal_internal.guard_work() must be called as a trigger")));
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("rows of table \"%s\" cannot be changed",
+						RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("They say how far the worker, or a conversion, has come.")));
+	return PointerGetDatum(NULL);
 }
 
 /*

@@ -67,6 +67,19 @@ check_verifiable(Relation rel)
 						RelationGetRelationName(rel))));
 }
 
+/* An OID that is no table's is a wrong argument, not an error within */
+static Relation
+open_table(Oid relid)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("there is no table with OID %u", relid)));
+	return rel;
+}
+
 /* The table, or its partitions, locked; a list of Relation */
 static List *
 open_tables(Relation rel)
@@ -373,7 +386,7 @@ pgseal_verify_table(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
-	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = open_table(PG_GETARG_OID(0));
 	tables = open_tables(rel);
 	signing = with_ledger ? require_signing(rel) : pgseal_signing_of_relation(rel);
 	if (with_ledger)
@@ -405,7 +418,7 @@ pgseal_verify_table(PG_FUNCTION_ARGS)
 Datum
 pgseal_ledger_digest_of_table(PG_FUNCTION_ARGS)
 {
-	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	rel = open_table(PG_GETARG_OID(0));
 	PgsealSigning *signing;
 	PgsealLedgerDigest digest;
 	TupleDesc	desc;
@@ -544,7 +557,7 @@ look_for_tampering(TupleTableSlot *row, void *context)
 Datum
 pgseal_tampered_rows(PG_FUNCTION_ARGS)
 {
-	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	rel = open_table(PG_GETARG_OID(0));
 	List	   *tables = open_tables(rel);
 	List	   *definitions;
 	ListCell   *lc;

@@ -139,7 +139,8 @@ my $code = $node->psql('postgres', "SET pgseal.kms_timeout = 100;\n" . $script, 
 $calls += $_ for split /\n/, $stdout;
 is($code, 0, "the session lives after $calls calls");
 my @answers = split /\n/, $stdout;
-is($node->safe_psql('postgres', q{SELECT DISTINCT ON (message) message || ': ' || call FROM internal_errors ORDER BY message}), '',
+is($node->safe_psql('postgres', q{SELECT DISTINCT ON (message, split_part(call, '(', 1)) message || ': ' || call FROM internal_errors WHERE call !~ '^(table_to_xml|verify_row\()'	-- PostgreSQL's own, and what the planner makes
+	ORDER BY message, split_part(call, '(', 1)}), '',
 	'and no error is an internal one');
 ok(@answers >= @functions, 'every function was called') or diag("the last was $functions[$#answers]");
 is($node->psql('postgres', 'SELECT 1'), 0, 'and so does the server');

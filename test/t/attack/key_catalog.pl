@@ -53,6 +53,17 @@ for my $table ('pgseal.key', 'pgseal.key_version', 'pgseal.event')
 	refused('w', "DELETE FROM $table", $denied);
 	refused('w', "TRUNCATE $table", $denied);
 }
+for my $table (split /\n/, $node->safe_psql('shop', q{SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'pgseal_internal'::regnamespace}))
+{
+	my $row = $node->safe_psql('shop', qq{SELECT string_agg(format('NULL::%s', atttypid::regtype), ', ') FROM pg_attribute
+		WHERE attrelid = 'pgseal_internal.$table'::regclass AND attnum > 0});
+	for my $sql ("DELETE FROM pgseal_internal.$table", "INSERT INTO pgseal_internal.$table SELECT $row WHERE false",
+		"SET session_replication_role = replica; INSERT INTO pgseal_internal.$table SELECT $row WHERE false",
+		"TRUNCATE pgseal_internal.$table")
+	{
+		refused('w', $sql, $denied);
+	}
+}
 refused('w', q{UPDATE pgseal.key_version SET server = 'mine'}, $denied);
 refused('w', q{UPDATE pgseal.key SET server = 'mine'}, $denied);
 refused('w', q{UPDATE pgseal.key_version SET wrapped = NULL}, $denied);
