@@ -190,8 +190,10 @@ redact_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_o
 		prev_process_utility(pstmt, query_string, read_only_tree, context, params, env, dest, qc);
 		return;
 	}
-	pgseal_copying.context = CurrentMemoryContext;
-	pgseal_copying.table = table;
+	pgseal_copying = (PgsealCopying)
+	{
+		CurrentMemoryContext, table, false
+	};
 	PG_TRY();
 	{
 		if (is_encrypted(table))

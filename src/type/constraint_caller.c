@@ -43,6 +43,7 @@
 #include "type/constraint_caller.h"
 #include "type/copying.h"
 #include "type/hash_caller.h"
+#include "type/restoring.h"
 #include "value/find_sealed.h"
 #include "value/owner_usage.h"
 #include "value/seal.h"
@@ -173,21 +174,28 @@ all_stand_alone(Oid table)
 	return alone;
 }
 
+/* Is a call one of those that COPY FROM has evaluated for its table? */
+static bool
+copy_calls(const FmgrInfo *function)
+{
+	return pgseal_hash_executor == NULL && pgseal_copying.context != NULL &&
+		MemoryContextGetParent(function->fn_mcxt) == pgseal_copying.context &&
+		strcmp(function->fn_mcxt->name, "ExecutorState") == 0;
+}
+
 static Oid
 table_of_constraint(const FmgrInfo *function, bool *out_alone)
 {
 	EState	   *executor = pgseal_hash_executor;
 	Oid			table;
 
-	if (executor == NULL)
+	if (copy_calls(function))
 	{
-		if (pgseal_copying.context == NULL ||
-			MemoryContextGetParent(function->fn_mcxt) != pgseal_copying.context ||
-			strcmp(function->fn_mcxt->name, "ExecutorState") != 0)
-			return InvalidOid;
 		*out_alone = all_stand_alone(pgseal_copying.table);
 		return pgseal_copying.table;
 	}
+	if (executor == NULL)
+		return InvalidOid;
 	table = checked_table(executor->es_opened_result_relations, function, out_alone);
 	return OidIsValid(table) ? table :
 		checked_table(executor->es_tuple_routing_result_relations, function, out_alone);
@@ -197,18 +205,22 @@ PgsealConstraint
 pgseal_constraint_caller(const FmgrInfo *function)
 {
 	bool		alone = false;
-	PgsealConstraint constraint = {pgseal_default_table(function), false};
+	PgsealConstraint constraint = {pgseal_default_table(function), false, false};
 
 	if (OidIsValid(constraint.table))
 		return constraint;
 	constraint.table = table_of_constraint(function, &alone);
+	constraint.restores = copy_calls(function) && pgseal_restores_table(constraint.table);
 	if (OidIsValid(constraint.table) && !alone)
 	{
 		constraint.table = InvalidOid;
 		constraint.strict = true;
 	}
 	if (has_domain_value(function->fn_expr, NULL))
+	{
 		constraint.strict = true;
+		constraint.restores = pgseal_restores_domain();
+	}
 	return constraint;
 }
 
@@ -219,6 +231,9 @@ pgseal_open_for_constraint(const PgsealType *type, Datum sealed, PgsealConstrain
 	Datum		value;
 	PgsealEnvelope envelope;
 
+	*out_isnull = constraint.restores && pgseal_restored_before_key(sealed);
+	if (*out_isnull)
+		return (Datum) 0;
 	if (!OidIsValid(constraint.table))
 	{
 		value = pgseal_value_open(type, sealed, PGSEAL_ACCESS_CHECKED, out_isnull);

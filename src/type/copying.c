@@ -9,4 +9,4 @@
 
 #include "type/copying.h"
 
-PgsealCopying pgseal_copying = {NULL, InvalidOid};
+PgsealCopying pgseal_copying = {NULL, InvalidOid, false};

@@ -16,6 +16,7 @@ typedef struct PgsealCopying
 {
 	MemoryContext context;
 	Oid			table;
+	bool		passed_unseen;	/* a constraint didn't look at a value */
 } PgsealCopying;
 
 extern PgsealCopying pgseal_copying;

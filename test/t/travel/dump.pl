@@ -156,11 +156,79 @@ is($all->opened('origin'), $SealedNode::OPENED, 'pg_dumpall: it opens');
 $all->stop;
 
 #
-# Where the keys must come first: what computes with a value while its row is
-# restored (CHECK, blind_index() as generated column, partitioning by hash, an
-# index that is there already), and any index in a parallel restore.  pg_dump
-# sorts by schema, pg_restore -j by size, so the keys may come last.  Restored
-# before the rest, they merge with themselves.
+# pg_dump sorts by schema, pg_restore -j by size, so the keys may come last.  CHECK
+# constraints pass what they can't look at yet.
+#
+
+$source->query('postgres', 'CREATE DATABASE checking');
+$source->query('checking', <<"EOSQL");
+	CREATE EXTENSION pgseal;
+	CREATE SCHEMA app;
+	CREATE DOMAIN app.positive AS encrypted_int4 CHECK (VALUE > 0);
+	CREATE TABLE app.checked (id int PRIMARY KEY, low encrypted_int4 CHECK (low IS DISTINCT FROM 7 AND low BETWEEN 0 AND 10000),
+		high encrypted_int8, name encrypted_text('names') CHECK (length(name) <= 40 AND name LIKE '%$SealedNode::SECRET%'),
+		tags encrypted_text[] CHECK (tags <> ARRAY['forbidden']), domain app.positive, note encrypted_text NOT NULL DEFAULT 'none',
+		CONSTRAINT ordered CHECK (low < high));
+	INSERT INTO app.checked SELECT i, i + 10, i + 11, '$SealedNode::SECRET ' || i, ARRAY['a', 'b' || i], i FROM generate_series(1, 500) i;
+	CREATE TABLE app.ranges (id int, v encrypted_int4 CHECK (v > 0)) PARTITION BY RANGE (id);
+	CREATE TABLE app.ranges_1 PARTITION OF app.ranges FOR VALUES FROM (0) TO (100);
+	CREATE TABLE app.ranges_2 PARTITION OF app.ranges (CHECK (v >= 100)) FOR VALUES FROM (100) TO (1000);
+	INSERT INTO app.ranges SELECT i, i FROM generate_series(1, 500) i;
+EOSQL
+my $checking = 'SELECT sum(low), sum(high), max(name), min(tags[2]::text), sum(domain::int4), count(note::text) FROM app.checked; SELECT sum(v) FROM app.ranges';
+my $checks = $source->query('checking', $checking);
+my %not_accepted = (
+	'a value' => q{UPDATE app.checked SET low = 7 WHERE id = 1},
+	'two values' => q{UPDATE app.checked SET high = low WHERE id = 1},
+	"a domain's value" => q{UPDATE app.checked SET domain = -1 WHERE id = 1});
+
+for my $how ([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1' ], [ 'pg_restore', '-e' ], [ 'pg_restore', '-e', '-j2' ], [ 'pg_restore', '-e', '-1' ])
+{
+	my ($program, @options) = @$how;
+	my $db = 'checking_' . join '_', map { tr/-=//dr } $program, @options;
+	my $file = "$dir/$db";
+
+	$source->run_ok([ 'pg_dump', ($program eq 'psql' ? () : '-Fd'), '-f', $file, 'checking' ], "$db: dump");
+	$target->query('postgres', qq{CREATE DATABASE "$db"});
+	ok($target->run_program([ $program, @options, '-d', $db, $program eq 'psql' ? ('-f', $file) : $file ], \$out, \$err), "$db: it is restored") or diag($err);
+	like($err, qr/WARNING:  constraints of table "checked" don't look at values whose keys are not there yet/, "$db: with a warning")
+	  if $program eq 'psql';
+	is($target->query($db, $checking), $checks, "$db: it opens");
+	is(catalog_of($target, $db), catalog_of($source, 'checking'), "$db: the keys are the same");
+	$target->fails_like($db, $not_accepted{$_}, qr/23514: /, "$db: $_ that violates a constraint") for sort keys %not_accepted;
+}
+
+# What isn't a restore, or would keep something for a value that nobody can read
+my ($line) = $source->query('checking', "SET pgseal.transparent = off; SELECT v FROM app.ranges WHERE id = 1");
+$target->query('postgres', 'CREATE DATABASE keyless');
+$target->query('keyless', <<'EOSQL');
+	CREATE EXTENSION pgseal;
+	CREATE TABLE of_other (v encrypted_int4 CHECK (v > 0));
+	GRANT INSERT ON of_other TO reader;
+	CREATE TABLE generates (v encrypted_int4 CHECK (v > 0), token bytea GENERATED ALWAYS AS (blind_index(v)) STORED);
+	CREATE TABLE routes (v encrypted_int4 CHECK (v > 0)) PARTITION BY HASH (v);
+	CREATE TABLE routes_0 PARTITION OF routes FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+	CREATE TABLE indexes (v encrypted_int4 CHECK (v > 0));
+	CREATE INDEX ON indexes USING hash (v);
+	CREATE TABLE triggers (v encrypted_int4 CHECK (v > 0));
+	CREATE TRIGGER written BEFORE INSERT ON triggers FOR EACH ROW WHEN (NEW.v > 5) EXECUTE FUNCTION suppress_redundant_updates_trigger();
+	CREATE TABLE checks (v encrypted_int4 CHECK (v > 0));
+EOSQL
+for my $table ('of_other', 'generates', 'routes', 'indexes', 'triggers')
+{
+	my $role = $table eq 'of_other' ? 'SET ROLE reader;' : '';
+	$target->fails_like('keyless', "$role COPY $table (v) FROM stdin;\n$line\n\\.\n", qr/42704: .*(?:is|not) known in this database/, "no key, $table");
+}
+$target->fails_like('keyless', "COPY checks FROM stdin WHERE v > 0;\n$line\n\\.\n", qr/42704: /, 'no key, and WHERE');
+$target->query('keyless', "COPY checks FROM stdin;\n$line\n\\.\n");
+is($target->query('keyless', 'SELECT count(*) FROM checks'), '1', 'no key, and a constraint alone');
+$target->fails_like('keyless', "INSERT INTO checks SELECT * FROM checks", qr/42704: /, 'which is no restore');
+
+#
+# Where the keys must come first: what keeps something for a value while its row is
+# restored (blind_index() as generated column, partitioning by hash, an index that is
+# there already), and any index in a parallel restore.  Restored before the rest, they
+# merge with themselves.
 #
 
 $source->query('postgres', 'CREATE DATABASE computing');
@@ -199,7 +267,7 @@ $source->run_ok([ 'pg_dump', '-Fd', '-f', "$dir/computing", 'computing' ], 'comp
 $target->query('postgres', 'CREATE DATABASE computing');
 $target->run_program([ 'pg_restore', '-d', 'computing', "$dir/computing" ], \$out, \$err);
 like($err, qr/ERROR:  key version \w{16} is not known in this database/,
-	'computing: without keys, a CHECK fails');
+	'computing: without keys, what it keeps for values fails');
 like($err, qr/Restore or copy the tables pgseal\.key and pgseal\.key_version/,
 	'computing: and says what to do');
 $target->query('postgres', 'DROP DATABASE computing');
