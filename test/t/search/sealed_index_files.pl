@@ -152,10 +152,14 @@ sub places
 
 	for my $line (split /\n/, $stdout)
 	{
-		# Changed bytes begin where the slot does
-		my ($offset) = $line =~ m{desc: Generic offset (\d+), length};
-		my ($block) = $line =~ m{rel \d+/\d+/$file blk (\d+)} or next;
-		push @places, $block * 8 + int((($offset // 24) - 24) / 1021) if $block > 0;
+		my ($high, $low, $block) = $line =~ m{ lsn: (\w+)/(\w+), .*rel \d+/\d+/$file blk (\d+)$} or next;
+		my $at = hex($low) % 2**24;
+		# Headers of the record and its block, then where the changed bytes begin: with a slot.  What
+		# the page of the WAL has no room for is left out
+		next if $block == 0 || $at % 8192 + 46 > 8192;
+		my $segment = sprintf('%s/pg_wal/00000001%08X%08X', $node->data_dir, hex($high), hex($low) >> 24);
+		my $offset = unpack('S', substr(slurp_file($segment, $at), 44, 2));
+		push @places, $block * 8 + ($offset - 24) / 1021;
 	}
 	return @places;
 }
@@ -165,10 +169,16 @@ for my $case ([ 't', 't_n' ], [ 'grown', 'grown_n' ])
 	my ($table, $index) = @$case;
 	my @values = map { $_ * 150 + 1 } 1 .. 400;
 	my @places = places($table, $index, @values);
-	cmp_ok(scalar(@places), '>=', 380, "$index: writes are seen in the WAL");
+	cmp_ok(scalar(@places), '>=', 350, "$index: writes are seen in the WAL");
 	my $n = @places < @values ? @places : @values;
 	my $rho = correlation([ @places[ 0 .. $n - 1 ] ], [ @values[ 0 .. $n - 1 ] ]);
-	cmp_ok(abs($rho), '<', 0.25, sprintf('%s: places do not tell the order (%.3f)', $index, $rho));
+
+	# A node takes several neighbours, so it is the nodes that lie at random: of so many, the
+	# deviation of the correlation is this
+	my %nodes = map { $_ => 1 } @places;
+	my $deviation = 1 / sqrt(keys(%nodes) - 1);
+	cmp_ok($deviation, '<', 0.15, "$index: enough nodes are written ($deviation)");
+	cmp_ok(abs($rho), '<', 4.5 * $deviation, sprintf('%s: places do not tell the order (%.3f)', $index, $rho));
 }
 
 #
