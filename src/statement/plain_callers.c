@@ -132,7 +132,8 @@ prints_results(HeapTuple function)
  * and may find an index, or be a CHECK constraint's, only where it is inlined; and most
  * of what takes any type prints nothing: these are looked into (printing_bodies.c).  A result
  * of another type than was declared may be one that PostgreSQL prints to make text of it,
- * also as a column.  Bodies in standard form were opened when the function was made
+ * also as a column; but of a record, whose columns each call declares, PostgreSQL inlines
+ * too much that prints nothing.  Bodies in standard form were opened when the function was made
  * (functions.c).
  */
 static bool
@@ -142,6 +143,7 @@ body_hides_when_inlined(Form_pg_proc form, const char *body)
 	PgsealPrinting prints = pgseal_printing_in_body(body, &prints_result);
 
 	prints_result = prints_result && !IsPolymorphicType(form->prorettype) &&
+		form->prorettype != RECORDOID &&
 		(TypeCategory(form->prorettype) == TYPCATEGORY_STRING || type_is_rowtype(form->prorettype));
 	if (prints == PGSEAL_PRINTS_QUERIES)
 		return true;

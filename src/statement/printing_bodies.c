@@ -167,23 +167,11 @@ parsed(const char *body)
 	return statements;
 }
 
-/* Is it an element of an array, so no array? */
-static bool
-is_element(Node *expr)
-{
-	return IsA(expr, A_Indirection) && IsA(llast(((A_Indirection *) expr)->indirection), A_Indices) &&
-		!((A_Indices *) llast(((A_Indirection *) expr)->indirection))->is_slice;
-}
-
-/*
- * May it be an array or a row, of whatever type the arguments are?  Of elements it is not
- * assumed that they are rows: who takes arrays apart in a function would pay for it in
- * every database that has the extension.
- */
+/* May it be an array or a row, of whatever type the arguments are? */
 static bool
 may_be_printed(Node *expr)
 {
-	if (IsA(expr, A_Const) || is_element(expr))
+	if (IsA(expr, A_Const))
 		return false;
 	if (!IsA(expr, FuncCall) || !can_be_looked_up(((FuncCall *) expr)->funcname))
 		return true;
