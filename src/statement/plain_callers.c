@@ -137,13 +137,15 @@ prints_results(HeapTuple function)
  * (functions.c).
  */
 static bool
-body_hides_when_inlined(Form_pg_proc form, const char *body)
+body_hides_when_inlined(HeapTuple function, const char *body)
 {
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(function);
+	bool		declares_columns = !heap_attisnull(function, Anum_pg_proc_proallargtypes, NULL);
 	bool		prints_result;
 	PgsealPrinting prints = pgseal_printing_in_body(body, &prints_result);
 
 	prints_result = prints_result && !IsPolymorphicType(form->prorettype) &&
-		form->prorettype != RECORDOID &&
+		(form->prorettype != RECORDOID || declares_columns) &&
 		(TypeCategory(form->prorettype) == TYPCATEGORY_STRING || type_is_rowtype(form->prorettype));
 	if (prints == PGSEAL_PRINTS_QUERIES)
 		return true;
@@ -173,7 +175,7 @@ hides_when_inlined(HeapTuple function)
 		!heap_attisnull(function, Anum_pg_proc_prosqlbody, NULL))
 		return false;
 	body = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &isnull);
-	return body_hides_when_inlined(form, TextDatumGetCString(body));
+	return body_hides_when_inlined(function, TextDatumGetCString(body));
 }
 
 /*
