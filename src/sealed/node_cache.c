@@ -1,15 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * node_cache.c
- *	  Opened inner nodes of sealed indexes, until the transaction ends.
+ *	  Opened inner nodes of sealed indexes.
  *
  * Each search, estimate and insert goes through the same few nodes at the top of the
  * tree, and opening them costs most of the way down.  Whether a node is still what was
  * opened is told by the header of its sealed bytes: whoever writes a node seals it
  * under a new nonce.
  *
- * What is kept is wiped at the end of the transaction.  A node counts its holders, the
- * cache among them: it may give way to another while somebody looks at it.
+ * What is kept stays as long as the keys that open it do, in the next transactions,
+ * too: node_key.c forgets both.  So this memory never tells what the keys beside it
+ * wouldn't.  But it is little, and no transaction that has aborted leaves any of it.
+ *
+ * A node counts its holders, the cache among them: it may give way to another, or be
+ * forgotten, while somebody looks at it.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +25,11 @@
 #include "base/compat.h"
 #include "sealed/sealed.h"
 
-/* Each has one place.  Some 100 entries: 5 kB */
+/* Each has one place.  Some 100 entries: 3 kB where they are small, 12 kB at most */
 #define NUM_PLACES	128
+
+/* What outlives a transaction at most; a tree of a million rows has 150 such nodes */
+#define MAX_KEPT_BYTES	(256 * 1024)
 
 typedef struct Place
 {
@@ -34,10 +41,6 @@ typedef struct Place
 static Place places[NUM_PLACES];
 static MemoryContext nodes_context = NULL;
 
-/* Those that were taken in this transaction */
-static Place *taken[NUM_PLACES];
-static int	num_taken = 0;
-
 static Place *
 place_of(const PgsealSealedIndex *index, uint32 id)
 {
@@ -47,32 +50,55 @@ place_of(const PgsealSealedIndex *index, uint32 id)
 	return &places[(salt + id) % NUM_PLACES];
 }
 
-static void
-forget_nodes(XactEvent event, void *arg)
+void
+pgseal_sealed_forget_nodes(void)
 {
-	if (num_taken == 0 || event == XACT_EVENT_PRE_COMMIT ||
-		event == XACT_EVENT_PARALLEL_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
-		return;
-	for (int i = 0; i < num_taken; i++)
+	for (int i = 0; i < NUM_PLACES; i++)
 	{
-		if (taken[i]->node != NULL)
-			pgseal_wipe(taken[i]->node->plain, taken[i]->node->plain_len);
-		taken[i]->node = NULL;
+		pgseal_sealed_free_node(places[i].node);
+		places[i].node = NULL;
 	}
-	num_taken = 0;
+}
+
+/* Nobody holds any of them; whom an error has taken away from it, says it no more */
+static void
+forget_held_nodes(void)
+{
+	for (int i = 0; i < NUM_PLACES; i++)
+	{
+		if (places[i].node != NULL)
+			pgseal_wipe(places[i].node->plain, places[i].node->plain_len);
+		places[i].node = NULL;
+	}
 	MemoryContextReset(nodes_context);
+}
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			forget_held_nodes();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PREPARE:
+			if (MemoryContextMemAllocated(nodes_context, false) > MAX_KEPT_BYTES)
+				forget_held_nodes();
+			break;
+		default:
+			break;
+	}
 }
 
 static void
 make_context(void)
 {
-	static bool registered = false;
-
-	if (!registered)
-		RegisterXactCallback(forget_nodes, NULL);
-	registered = true;
-	nodes_context = AllocSetContextCreate(TopMemoryContext, "pgseal opened nodes",
-										  ALLOCSET_DEFAULT_SIZES);
+	nodes_context = AllocSetContextCreate(TopMemoryContext, "pgseal opened nodes", 0,
+										  8 * 1024, 32 * 1024);
+	RegisterXactCallback(end_of_transaction, NULL);
 }
 
 PgsealSealedNode *
@@ -106,8 +132,6 @@ pgseal_sealed_cache_node(const PgsealSealedIndex *index, uint32 id, const uint8 
 	pgseal_wipe(plain, index->node_bytes);
 	pfree(plain);
 
-	if (place->node == NULL)
-		taken[num_taken++] = place;
 	pgseal_sealed_free_node(place->node);
 	memcpy(place->salt, index->salt, sizeof(place->salt));
 	memcpy(place->header, header, sizeof(place->header));

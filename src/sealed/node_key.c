@@ -44,9 +44,11 @@ static NodeKey node_keys[NUM_NODE_KEYS];
 static int	next_node_key = 0;
 static uint64 cache_generation = 0;
 
+/* And what was opened by them */
 static void
 forget_node_keys(void)
 {
+	pgseal_sealed_forget_nodes();
 	for (int i = 0; i < NUM_NODE_KEYS; i++)
 	{
 		pgseal_aead_free(node_keys[i].aead);

@@ -374,6 +374,9 @@ extern PgsealSealedNode *pgseal_sealed_cached_node(const PgsealSealedIndex *inde
 extern PgsealSealedNode *pgseal_sealed_cache_node(const PgsealSealedIndex *index, uint32 id,
 												  const uint8 *header, uint8 *plain);
 
+/* All of them; who holds one may go on to use it */
+extern void pgseal_sealed_forget_nodes(void);
+
 /*
  * store.c: nodes in blocks
  */

@@ -32,12 +32,13 @@ backend_ms()
 	awk -v hz="$(getconf CLK_TCK)" '{ print ($16 + $17) * 1000 / hz }' "/proc/$(head -n 1 "$data/postmaster.pid")/stat"
 }
 
-# tps SCRIPT: runs it by pgbench; transactions a second, and a second of CPU time.
+# tps SCRIPT: runs it by pgbench, with $variables (-D NAME=VALUE ...); transactions a
+# second, and a second of CPU time.
 tps()
 {
 	printf '%s\n' "$1" >"$tmp/script"
 	before=$(backend_ms)
-	pgbench -n -M "${mode:-prepared}" -c "$clients" -j "$clients" -T "$seconds" -D rows="$rows" -f "$tmp/script" \
+	pgbench -n -M "${mode:-prepared}" -c "$clients" -j "$clients" -T "$seconds" -D rows="$rows" ${variables:-} -f "$tmp/script" \
 		>"$tmp/tps" 2>>"$log" || die "pgbench failed: $1"
 	sleep 0.2					# the server learns of its backends' end
 	awk -v before="$before" -v after="$(backend_ms)" '

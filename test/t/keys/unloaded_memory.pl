@@ -1,5 +1,5 @@
 # A key that was destroyed, has expired or was refused is nowhere in the memory of
-# a session that doesn't use it: read from the memory of the process, as its own
+# a session that doesn't use it, nor what it has opened of a sealed index: read from the memory of the process, as its own
 # operating system user may where pgseal.core_dumps lets him.
 #
 # Needs the extension in test/module_kms, installed: it unwraps the keys that are
@@ -125,6 +125,26 @@ for my $name (qw(destroyed prepared))
 	leaves($sessions{$_}, $name, "$_: it is not, when it was $name" . ($name eq 'prepared' ? ' to be destroyed' : '')) for sort keys %sessions;
 	holds($_, 'stays') for sort keys %sessions;
 }
+
+# Inner nodes of a sealed index, which are kept as long as the key that opens them
+$node->safe_psql('postgres', q{SELECT pgseal.create_key('nodes');
+	CREATE TABLE n (a encrypted_text('nodes') COLLATE "C"); INSERT INTO n SELECT 'node value ' || md5(i::text) FROM generate_series(1, 3000) i;
+	CREATE INDEX ON n USING sealed (a); ANALYZE n});
+$key{nodes} = 'node value ';
+my $by_index = q{SET enable_seqscan = off; SELECT count(*) FROM n WHERE a >= 'node'};
+
+sub holds_nodes
+{
+	my ($how) = @_;
+	is($sessions{$how}->query_safe($by_index), 3000, "$how: rows are found by the sealed index");
+	return cmp_ok(occurrences($sessions{$how}{pid}, $key{nodes}), '>', 2, "$how: its inner nodes are in memory");
+}
+$sessions{idle}->query_safe("BEGIN; $by_index; ROLLBACK");
+is(occurrences($sessions{idle}{pid}, $key{nodes}), 0, 'idle: they are not after a transaction that was aborted');
+holds_nodes($_) for sort keys %sessions;
+$node->safe_psql('postgres', q{SELECT pgseal.destroy_key('nodes', 'nodes', force => true)});
+leaves($sessions{$_}, 'nodes', "$_: they are not when their key was destroyed") for sort keys %sessions;
+
 # An index key that was replaced
 sub holds_index_key
 {
