@@ -31,6 +31,14 @@ CREATE TABLE pgseal_internal.retired_here (
 );
 COMMENT ON TABLE pgseal_internal.retired_here IS 'old key versions under which re-encryption has found no value on this node';
 
+-- What re-encryption seals isn't held against a version: else, where there are more values
+-- than pgseal.max_seals_per_key, each version would be replaced as soon as it was filled.
+CREATE TABLE pgseal_internal.reencryption_seals (
+	key_version_id int8 NOT NULL PRIMARY KEY,
+	seals          int8 NOT NULL
+);
+COMMENT ON TABLE pgseal_internal.reencryption_seals IS 'of the seals of a key version, those of re-encryption';
+
 CREATE TABLE pgseal_internal.rotation_table (
 	relid      oid NOT NULL PRIMARY KEY,
 	filenode   oid NOT NULL,
@@ -41,9 +49,11 @@ CREATE TABLE pgseal_internal.rotation_table (
 	resealed   int8 NOT NULL DEFAULT 0,
 	skipped    int8 NOT NULL DEFAULT 0,
 	broken     int8 NOT NULL DEFAULT 0,
-	detail     text COLLATE "C"
+	detail     text COLLATE "C",
+	begun_anew int4 NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE pgseal_internal.rotation_table IS 'tables that the present round of re-encryption goes through';
+COMMENT ON COLUMN pgseal_internal.rotation_table.begun_anew IS 'how often it was rewritten while the round went through it';
 COMMENT ON COLUMN pgseal_internal.rotation_table.phase IS 'waiting, scanning, locked (by others), done, or untouchable (see detail)';
 
 -- Signing rows anew where what is signed has changed (redefine.c).  Not dumped either: what
@@ -63,11 +73,13 @@ CREATE TABLE pgseal_internal.redefinition (
 	since         xid8,
 	in_vain       int4 NOT NULL DEFAULT 0,
 	pause_until   timestamptz,
-	detail        text COLLATE "C"
+	detail        text COLLATE "C",
+	begun_anew    int4 NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE pgseal_internal.redefinition IS 'signed tables, and their partitions, of which two definitions stand';
 COMMENT ON COLUMN pgseal_internal.redefinition.former IS 'number of the definition that goes when no row is signed by it any more';
 COMMENT ON COLUMN pgseal_internal.redefinition.phase IS 'waiting, scanning, locked (by others), done, or untouchable (see detail)';
+COMMENT ON COLUMN pgseal_internal.redefinition.begun_anew IS 'how often it was rewritten while a pass went through it';
 COMMENT ON COLUMN pgseal_internal.redefinition.left_over IS 'rows that this pass has found signed by it, or locked';
 COMMENT ON COLUMN pgseal_internal.redefinition.signed_before IS 'rows signed anew before this pass';
 COMMENT ON COLUMN pgseal_internal.redefinition.since IS 'done: a transaction; snapshots from before it must have gone';

@@ -39,7 +39,8 @@ CREATE VIEW pgseal_internal.server_health AS
 CREATE VIEW pgseal_internal.version_health AS
 	SELECT v.key, v.number, v.purpose, s.cached, s.expires, s.failure,
 		v.purpose = 'd' AND v.number = max(v.number) OVER (PARTITION BY v.key, v.purpose) AS is_current,
-		greatest(v.seals, s.seals) AS seals, v.created, k.rotate_every, h.status AS server_status
+		greatest(v.seals, s.seals) AS seals, v.created, k.rotate_every, h.status AS server_status,
+		coalesce((SELECT r.seals FROM pgseal_internal.reencryption_seals r WHERE r.key_version_id = v.id), 0) AS reseals
 	FROM pgseal.key_version v
 	JOIN pgseal.key k ON k.name = v.key
 	LEFT JOIN pgseal_internal.server_health h ON h.name = v.server
@@ -56,14 +57,16 @@ UNION ALL
 			WHEN 'grace' THEN 'Its KMS is not reached; it is usable until ' || expires + current_setting('pgseal.cache_grace')::interval || '.'
 			WHEN 'overdue' THEN format('It has %s seals, and is of %s; it is replaced after %s.', seals, created,
 				concat_ws(' or ', current_setting('pgseal.max_seals_per_key') || ' seals', rotate_every))
+			WHEN 'crowded' THEN format('Re-encryption has sealed %s values under it: more than pgseal.max_seals_per_key is. Raise that, or divide the values among several keys.', reseals)
 			WHEN 'ok' THEN CASE WHEN NOT cached THEN 'It is not in the key cache.' END
 			ELSE 'It could not be unwrapped when it was last needed.' END
 	FROM pgseal_internal.version_health,
 		LATERAL (SELECT CASE WHEN cached AND expires <= clock_timestamp() AND server_status = 'unreachable' THEN 'grace'
 			WHEN failure <> 'unreachable' OR failure = server_status THEN failure
-			WHEN is_current AND (seals >= current_setting('pgseal.max_seals_per_key')::int8
+			WHEN is_current AND (seals - reseals >= current_setting('pgseal.max_seals_per_key')::int8
 				OR created + rotate_every + greatest('1 hour', 12 * current_setting('pgseal.worker_interval')::interval) < now())
 			THEN 'overdue'
+			WHEN is_current AND reseals >= current_setting('pgseal.max_seals_per_key')::int8 THEN 'crowded'
 			ELSE 'ok' END AS status) c
 UNION ALL
 	SELECT 'key cache', CASE WHEN used >= slots THEN 'full' WHEN NOT locked THEN 'swappable' ELSE 'ok' END,

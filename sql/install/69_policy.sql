@@ -77,19 +77,22 @@ GRANT SELECT ON pgseal.policy_templates TO PUBLIC;
 --
 
 -- The version that seals, of each key.  Child keys, of which there may be a million, are
--- told of together.
+-- told of together.  A limit that re-encryption alone exceeds can't be kept: the rule isn't
+-- complied with, but the worker doesn't go on rotating.
 CREATE VIEW pgseal_internal.sealing_version AS
 	SELECT DISTINCT ON (v.key) v.key, k.name_hash, k.parent, v.created, v.seals,
-		CASE WHEN k.parent IS NULL THEN format('key %I', v.key) ELSE format('child keys of %I', k.parent) END AS object
+		CASE WHEN k.parent IS NULL THEN format('key %I', v.key) ELSE format('child keys of %I', k.parent) END AS object,
+		coalesce(s.seals, 0) AS reseals
 	FROM pgseal.key_version v
 	JOIN pgseal.key k ON k.name = v.key
+	LEFT JOIN pgseal_internal.reencryption_seals s ON s.key_version_id = v.id
 	WHERE v.purpose = 'd' AND v.wrapped IS NOT NULL
 	ORDER BY v.key, v.number DESC;
 
 CREATE VIEW pgseal_internal.key_rules AS
 	SELECT p.rule, p.object AS pattern, v.object, p."limit",
 		CASE p.rule WHEN 'data_key_age' THEN date_trunc('second', max(now() - v.created))::text
-			WHEN 'seals' THEN max(v.seals)::text
+			WHEN 'seals' THEN max(v.seals) || coalesce(', ' || nullif(max(v.reseals), 0) || ' of them by re-encryption', '')
 			ELSE 'aes-256-gcm' END AS value,
 		bool_and(CASE p.rule WHEN 'data_key_age' THEN v.created + p."limit"::interval > now()
 			WHEN 'seals' THEN v.seals < p."limit"::int8

@@ -12,7 +12,7 @@ DO $$
 DECLARE
 	name text;
 BEGIN
-	FOREACH name IN ARRAY ARRAY['declared_key', 'old_index', 'rotation', 'retired_here', 'rotation_table',
+	FOREACH name IN ARRAY ARRAY['declared_key', 'old_index', 'rotation', 'retired_here', 'rotation_table', 'reencryption_seals',
 		'redefinition', 'conversion', 'conversion_change', 'plain_storage'] LOOP
 		EXECUTE pg_catalog.format('CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON pgseal_internal.%I'
 			' FOR EACH STATEMENT EXECUTE FUNCTION pgseal_internal.guard_work()', name);

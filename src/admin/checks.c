@@ -30,7 +30,10 @@
 #include "admin/check_nodes.h"
 #include "base/citus.h"
 #include "base/compat.h"
+#include "base/settings.h"
 #include "base/spi_query.h"
+#include "keys/keyring.h"
+#include "keys/reseals.h"
 #include "keys/wrapping.h"
 #include "signed/verify.h"
 #include "statement/opened.h"
@@ -76,6 +79,15 @@ check_server(ReturnSetInfo *result, const char *name)
 		status == PGSEAL_KMS_OK ? description.detail : pgseal_kms_error_text(&error));
 }
 
+/* Is the limit of seals lower than what there is to seal? */
+static bool
+is_crowded(const PgsealVersionRow *version)
+{
+	return version->purpose == PGSEAL_PURPOSE_DATA && version->seals >= pgseal_max_seals_per_key &&
+		pgseal_reseals_of(version->id) >= pgseal_max_seals_per_key &&
+		!pgseal_keyring_is_stale(version->id);
+}
+
 static void
 check_version(ReturnSetInfo *result, const PgsealVersionRow *version)
 {
@@ -98,8 +110,12 @@ check_version(ReturnSetInfo *result, const PgsealVersionRow *version)
 	}
 	status = pgseal_wrapping_fetch(version, key, &error);
 	pgseal_wipe(key, sizeof(key));
-	put(result, object, pgseal_kms_status_name(status),
-		status == PGSEAL_KMS_OK ? NULL : pgseal_kms_error_text(&error));
+	if (status == PGSEAL_KMS_OK && is_crowded(version))
+		put(result, object, "crowded", "Re-encryption has sealed more values under it than "
+			"pgseal.max_seals_per_key is. Raise that, or divide the values among several keys.");
+	else
+		put(result, object, pgseal_kms_status_name(status),
+			status == PGSEAL_KMS_OK ? NULL : pgseal_kms_error_text(&error));
 }
 
 static void

@@ -3,7 +3,7 @@
  * catalog_table.h
  *	  Rows of the key catalog's tables, as they lie there.
  *
- * For catalog.c and catalog_version.c; others read and write through catalog.h.
+ * For catalog.c, catalog_version.c and reseals.c; others read and write through catalog.h.
  *
  *-------------------------------------------------------------------------
  */

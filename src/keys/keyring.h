@@ -88,6 +88,9 @@ extern PgsealKey *pgseal_keyring_seal(int32 key_hash);
 /* The newest index key of the key with this hash; makes material. */
 extern PgsealKey *pgseal_keyring_index(int32 key_hash, PgsealAccess access);
 
+/* Can that be used without asking a KMS?  Of a key that has one */
+extern bool pgseal_keyring_index_at_hand(int32 key_hash);
+
 /*
  * All index key versions in use, newest first, as a list of PgsealVersionRow:
  * more than one while an index key is replaced.  Empty when there is no

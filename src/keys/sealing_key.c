@@ -25,6 +25,7 @@
 #include "keys/backend_keys.h"
 #include "keys/facts.h"
 #include "keys/made.h"
+#include "keys/reseals.h"
 #include "keys/seal_counts.h"
 #include "keys/used.h"
 #include "keys/wakeup.h"
@@ -220,7 +221,8 @@ reserve_seals(PgsealKey *key)
 				 errmsg("version %d of key \"%s\" has sealed as many values as it may",
 						key->number, pgseal_catalog_name(key->key_hash)),
 				 errhint("Replace it with pgseal.rotate_key(). The background worker does so at pgseal.max_seals_per_key, if it can run.")));
-	if (reserved >= (uint64) pgseal_max_seals_per_key)
+	pgseal_reseals_reserved(key->id, key->seals_reserve);
+	if (pgseal_reseals_exhausted(key->id, reserved))
 		ask_for_rotation();
 	key->seals_left = key->seals_reserve;
 }
@@ -275,6 +277,12 @@ pgseal_keyring_index(int32 key_hash, PgsealAccess access)
 	PgsealKey  *key = current_key(&last_index, key_hash, PGSEAL_PURPOSE_INDEX);
 
 	return pgseal_backend_key_may_open(key, access) ? key : NULL;
+}
+
+bool
+pgseal_keyring_index_at_hand(int32 key_hash)
+{
+	return pgseal_keyring_at_hand(seal_target(key_hash, PGSEAL_PURPOSE_INDEX));
 }
 
 PgsealKey *
@@ -400,7 +408,8 @@ pgseal_keyring_persist_seals(int64 *out_exhausted, int max)
 		for (int i = 0; i < num_counts; i++)
 		{
 			pgseal_catalog_raise_seals(counts[i].key_version_id, (int64) counts[i].seals);
-			if (counts[i].seals >= (uint64) pgseal_max_seals_per_key && num_exhausted < max)
+			if (num_exhausted < max &&
+				pgseal_reseals_exhausted(counts[i].key_version_id, counts[i].seals))
 				out_exhausted[num_exhausted++] = counts[i].key_version_id;
 		}
 		pgseal_seal_counts_saved(counts, num_counts);

@@ -39,7 +39,6 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -56,6 +55,7 @@
 #include "life/redefine.h"
 #include "life/reencrypt.h"
 #include "life/reencrypt_table.h"
+#include "life/table_pass.h"
 #include "signed/signed_holders.h"
 #include "signed/signing.h"
 
@@ -186,50 +186,29 @@ obstacle_of(Relation rel)
 }
 
 static void
-do_batch(Relation rel, Oid filenode, BlockNumber next)
+continue_table(PgsealTablePass *pass)
 {
-	const char *obstacle = obstacle_of(rel);
-	PgsealBatchResult result = {0};
-	BlockNumber blocks;
-	BlockNumber end;
-
-	if (obstacle != NULL)
-	{
-		put_off(RelationGetRelid(rel), "untouchable", obstacle);
-		return;
-	}
-	/* Rewritten: the rows lie elsewhere now */
-	if (rel->rd_rel->relfilenode != filenode)
-		next = 0;
-	blocks = RelationGetNumberOfBlocks(rel);
-	end = blocks - Min(next, blocks) > (BlockNumber) pgseal_reencrypt_batch ?
-		next + pgseal_reencrypt_batch : blocks;
-	if (next < end)
-		pgseal_reencrypt_blocks(rel, next, end, &result);
-	save_batch(rel, &result, end, blocks);
-	if (end >= blocks)
-		end_pass(RelationGetRelid(rel));
-}
-
-static void
-continue_table(Oid relid, Oid filenode, BlockNumber next)
-{
+	const char *obstacle;
 	Relation	rel;
 
-	pgseal_table_work_is_on(relid);
-	if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
+	pgseal_table_work_is_on(pass->relid);
+	if (!ConditionalLockRelationOid(pass->relid, RowExclusiveLock))
 	{
-		put_off(relid, "locked", NULL);
+		put_off(pass->relid, "locked", NULL);
 		return;
 	}
-	rel = try_relation_open(relid, NoLock);
+	rel = try_relation_open(pass->relid, NoLock);
 	if (rel == NULL)
 	{
 		(void) pgseal_query("DELETE FROM pgseal_internal.redefinition WHERE relid = $1", 1,
-							OIDOID, ObjectIdGetDatum(relid));
+							OIDOID, ObjectIdGetDatum(pass->relid));
 		return;
 	}
-	do_batch(rel, filenode, next);
+	obstacle = obstacle_of(rel);
+	if (obstacle != NULL)
+		put_off(pass->relid, "untouchable", obstacle);
+	else if (pgseal_pass_go_on(pass, rel, save_batch))
+		end_pass(pass->relid);
 	relation_close(rel, NoLock);
 }
 
@@ -350,12 +329,14 @@ step(void)
 	if (!ConditionalLockRelationOid(get_relname_relid("redefinition", pgseal_internal_schema()),
 									ShareUpdateExclusiveLock))
 		return PGSEAL_STEP_LATER;
-	if (pgseal_query("SELECT relid, filenode, next_block FROM pgseal_internal.redefinition"
-					 " WHERE phase <> 'done' AND (pause_until IS NULL OR pause_until <= now())"
-					 " ORDER BY phase = 'waiting', random() LIMIT 1", 0) > 0)
+	if (pgseal_query(psprintf("SELECT %s FROM pgseal_internal.redefinition"
+							  " WHERE phase <> 'done' AND (pause_until IS NULL OR pause_until <= now())"
+							  " ORDER BY phase = 'waiting', random() LIMIT 1",
+							  pgseal_pass_columns("redefinition")), 0) > 0)
 	{
-		continue_table((Oid) pgseal_query_int64(0, 1), (Oid) pgseal_query_int64(0, 2),
-					   (BlockNumber) pgseal_query_int64(0, 3));
+		PgsealTablePass pass = pgseal_pass_found("redefinition");
+
+		continue_table(&pass);
 		return PGSEAL_STEP_MORE;
 	}
 	return note_tables() ? PGSEAL_STEP_MORE : drop_formers();

@@ -18,7 +18,7 @@
  * which also comes back for the rows that were skipped as others had locked them.
  * A table that was made meanwhile, or given a column, is gone through before the
  * round ends; one that was rewritten while it was gone through, from its start
- * again.  A table that can't be dealt with is named in pgseal_internal.rotation_table and
+ * again (table_pass.c).  A table that can't be dealt with is named in pgseal_internal.rotation_table and
  * keeps the version from being retired.  Retired is a statement about what is
  * stored, not a deletion: destroying a version is for its owner to ask (destroy.c).
  * Where the key catalog comes by replication, or with a dump, "retired" tells what
@@ -49,7 +49,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/array.h"
@@ -66,6 +65,7 @@
 #include "life/reencrypt.h"
 #include "life/reencrypt_table.h"
 #include "life/rewrap.h"
+#include "life/table_pass.h"
 #include "signed/ledger.h"
 #include "signed/signed_holders.h"
 
@@ -329,49 +329,30 @@ save_batch(Relation rel, const PgsealBatchResult *result, BlockNumber next, Bloc
 	}
 }
 
-static void
-do_batch(Relation rel, Oid filenode, BlockNumber next)
-{
-	const char *obstacle = pgseal_reencrypt_relation_obstacle(rel);
-	PgsealBatchResult result = {0};
-	BlockNumber blocks;
-	BlockNumber end;
-
-	if (obstacle != NULL)
-	{
-		set_phase(RelationGetRelid(rel), "untouchable", obstacle);
-		return;
-	}
-	/* Rewritten: the rows lie elsewhere now */
-	if (rel->rd_rel->relfilenode != filenode)
-		next = 0;
-	blocks = RelationGetNumberOfBlocks(rel);
-	end = blocks - Min(next, blocks) > (BlockNumber) pgseal_reencrypt_batch ?
-		next + pgseal_reencrypt_batch : blocks;
-	if (next < end)
-		pgseal_reencrypt_blocks(rel, next, end, &result);
-	save_batch(rel, &result, end, blocks);
-}
-
 static PgsealTableStep
-continue_table(Oid relid, Oid filenode, BlockNumber next, bool was_locked)
+continue_table(PgsealTablePass *pass, bool was_locked)
 {
+	const char *obstacle;
 	Relation	rel;
 
-	if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
+	if (!ConditionalLockRelationOid(pass->relid, RowExclusiveLock))
 	{
-		set_phase(relid, "locked", NULL);
+		set_phase(pass->relid, "locked", NULL);
 		return was_locked ? PGSEAL_STEP_LATER : PGSEAL_STEP_MORE;
 	}
-	rel = try_relation_open(relid, NoLock);
+	rel = try_relation_open(pass->relid, NoLock);
 	if (rel == NULL)
 	{
 		(void) pgseal_query("DELETE FROM pgseal_internal.rotation_table WHERE relid = $1", 1,
-							OIDOID, ObjectIdGetDatum(relid));
+							OIDOID, ObjectIdGetDatum(pass->relid));
 		return PGSEAL_STEP_MORE;
 	}
-	pgseal_table_work_is_on(relid);
-	do_batch(rel, filenode, next);
+	pgseal_table_work_is_on(pass->relid);
+	obstacle = pgseal_reencrypt_relation_obstacle(rel);
+	if (obstacle != NULL)
+		set_phase(pass->relid, "untouchable", obstacle);
+	else
+		(void) pgseal_pass_go_on(pass, rel, save_batch);
 	relation_close(rel, NoLock);
 	return PGSEAL_STEP_MORE;
 }
@@ -544,6 +525,8 @@ finish_round(void)
 static PgsealTableStep
 step(void)
 {
+	PgsealTablePass pass;
+
 	/* A worker of a launcher that is gone may still be at it */
 	if (!ConditionalLockRelationOid(get_relname_relid("rotation", pgseal_internal_schema()),
 									ShareUpdateExclusiveLock))
@@ -552,12 +535,14 @@ step(void)
 		return begin_round();
 	if (rewrap_children())
 		return PGSEAL_STEP_MORE;
-	if (pgseal_query("SELECT relid, filenode, next_block, phase = 'locked'"
-					 " FROM pgseal_internal.rotation_table WHERE phase IN ('waiting', 'scanning', 'locked')"
-					 " ORDER BY phase = 'locked', phase = 'waiting', random() LIMIT 1", 0) > 0)
-		return continue_table((Oid) pgseal_query_int64(0, 1), (Oid) pgseal_query_int64(0, 2),
-							  (BlockNumber) pgseal_query_int64(0, 3),
-							  pgseal_query_int64(0, 4) != 0);
+	if (pgseal_query(psprintf("SELECT %s, phase = 'locked' FROM pgseal_internal.rotation_table"
+							  " WHERE phase IN ('waiting', 'scanning', 'locked')"
+							  " ORDER BY phase = 'locked', phase = 'waiting', random() LIMIT 1",
+							  pgseal_pass_columns("rotation_table")), 0) > 0)
+	{
+		pass = pgseal_pass_found("rotation_table");
+		return continue_table(&pass, pgseal_query_int64(0, 6) != 0);
+	}
 	if (!note_tables(keys_in_round()))
 	{
 		fold_ledgers();

@@ -28,6 +28,7 @@
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "keys/keyring.h"
+#include "keys/reseals.h"
 #include "keys/wrapping.h"
 #include "life/rewrap.h"
 
@@ -331,17 +332,19 @@ pgseal_rewrap_due_rotations(void)
 
 /*
  * Begins with the policy, so that it costs nothing where there is none.  In any order,
- * so that some that fail each time don't hold up the others.
+ * so that some that fail each time don't hold up the others.  What re-encryption has
+ * sealed doesn't count (reseals.c).
  */
 List *
 pgseal_rewrap_policy_rotations(int max)
 {
-	return query_hashes("SELECT name_hash FROM (SELECT DISTINCT v.name_hash FROM pgseal.policy p"
-						" JOIN pgseal_internal.sealing_version v ON v.key LIKE p.object"
-						" WHERE p.enforce AND CASE p.rule"
-						"  WHEN 'data_key_age' THEN v.created + p.\"limit\"::interval <= now()"
-						"  WHEN 'seals' THEN v.seals >= p.\"limit\"::int8"
-						"  ELSE false END) due ORDER BY random() LIMIT $1", max);
+	return query_hashes(psprintf("SELECT name_hash FROM (SELECT DISTINCT v.name_hash FROM pgseal.policy p"
+								 " JOIN pgseal_internal.sealing_version v ON v.key LIKE p.object"
+								 " WHERE p.enforce AND CASE p.rule"
+								 "  WHEN 'data_key_age' THEN v.created + p.\"limit\"::interval <= now()"
+								 "  WHEN 'seals' THEN v.seals%s >= p.\"limit\"::int8"
+								 "  ELSE false END) due ORDER BY random() LIMIT $1",
+								 pgseal_reseals_are_kept() ? " - v.reseals" : ""), max);
 }
 
 int

@@ -47,6 +47,7 @@
 #include "base/spi_query.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
+#include "keys/reseals.h"
 #include "keys/shared_cache.h"
 #include "keys/wakeup.h"
 #include "life/redefine.h"
@@ -219,6 +220,16 @@ save_seals(int64 unused)
 }
 
 static void
+save_reseals(int64 unused)
+{
+	PgsealQuerySession session;
+
+	pgseal_query_begin(&session);
+	pgseal_reseals_save();
+	pgseal_query_end(&session);
+}
+
+static void
 rotate_exhausted(int64 key_version_id)
 {
 	PgsealVersionRow *version = pgseal_catalog_version(key_version_id);
@@ -380,6 +391,7 @@ leave_out_overrun(void)
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("pgseal: could not %s: code of the table's owner did not end",
 						present_work->what)));
+	save_reseals(0);
 }
 
 /* A table on which work fails is left out, so that it doesn't stop the others */
@@ -495,7 +507,10 @@ pgseal_worker_main(Datum arg)
 		fold_ledgers();
 		pgseal_step_limit_init(leave_out_overrun);
 		go_through_tables(&pgseal_redefinition);
+		pgseal_reseals_begin();
 		go_through_tables(&pgseal_reencryption);
+		pgseal_reseals_end();
+		(void) run("save the seals of re-encryption", save_reseals, 0);
 	}
 
 	proc_exit(0);

@@ -17,7 +17,8 @@
  * when they change.  That may be between the check and the first row; and partitions,
  * of which there may be thousands, aren't opened only for this.  So the check makes index
  * keys ready, too, with which the first row of an index will do but for a value that is
- * under a version that nobody in this server has used.
+ * under a version that nobody in this server has used.  A KMS that doesn't give them
+ * fails no check: NULLs need none, and the first value asks again.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +27,9 @@
 #include "access/amapi.h"
 #include "access/brin_internal.h"
 #include "access/genam.h"
+#include "access/parallel.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_am.h"
@@ -39,6 +42,7 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
@@ -82,6 +86,55 @@ make_index_keys_ready(int32 key_hash)
 		foreach(lc, pgseal_keyring_index_versions(key_hash))
 			(void) pgseal_keyring_index_version(((PgsealVersionRow *) lfirst(lc))->id,
 												PGSEAL_ACCESS_INTERNAL);
+}
+
+static bool
+index_keys_are_at_hand(int32 key_hash)
+{
+	int			num = pgseal_keyring_num_index_versions(key_hash);
+	ListCell   *lc;
+
+	if (num == 1)
+		return pgseal_keyring_index_at_hand(key_hash);
+	if (num > 1)
+		foreach(lc, pgseal_keyring_index_versions(key_hash))
+			if (!pgseal_keyring_at_hand(((PgsealVersionRow *) lfirst(lc))->id))
+				return false;
+	return true;
+}
+
+/* The same, unless a KMS doesn't give them; in a subtransaction, which ends with its error */
+static void
+try_index_keys(int32 key_hash)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		make_index_keys_ready(key_hash);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_SYSTEM_ERROR &&
+			error->sqlerrcode != ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
 }
 
 /* What can't be opened any more is not asked for: the range has no bounds then */
@@ -249,7 +302,10 @@ pgseal_brin_watch_table(Oid table)
 	if (entry != NULL && seen.num_keys == 0)
 		without[table % NUM_WITHOUT] = table;
 	for (int i = 0; i < seen.num_keys; i++)
-		make_index_keys_ready(seen.keys[i]);
+		if (index_keys_are_at_hand(seen.keys[i]) || IsInParallelMode())
+			make_index_keys_ready(seen.keys[i]);
+		else
+			try_index_keys(seen.keys[i]);
 }
 
 void

@@ -83,6 +83,44 @@ $node->sql("INSERT INTO pgseal.policy VALUES ('seals', 'pay', '2000'); CREATE TA
 ok($node->poll_query_until('postgres', "SELECT current_version > 1 FROM pgseal.keys WHERE name = 'pay'"), 'seals');
 # The rest of a statement may seal as much under the new version
 ok($node->poll_query_until('postgres', "SELECT ok FROM pgseal.policy_report() WHERE rule = 'seals'"), 'and it complies');
+like($node->sql("SELECT value FROM pgseal.policy_report() WHERE rule = 'seals'"), qr/^\d+$/, 'a number');
+
+# More values than the limit: what re-encryption seals isn't held against a version, so
+# that it comes to an end, and the next rotation is due by what others seal
+$node->sql('CREATE DATABASE crowd');
+$node->query('crowd', "CREATE EXTENSION pgseal; CREATE TABLE t (v encrypted_int4('crowd')); SELECT pgseal.create_key('crowd');
+	INSERT INTO t SELECT generate_series(1, 3000)");
+sub versions { return $node->query('crowd', q{SELECT string_agg(version || ' ' || (retired IS NOT NULL), ', ' ORDER BY version) FROM pgseal.key_versions WHERE key = 'crowd' AND purpose = 'data'}) }
+my $marks = 0;
+sub rotates_once
+{
+	my ($next, $name) = @_;
+
+	ok($node->poll_query_until('crowd', "SELECT count(*) > 0 FROM pgseal.key_versions WHERE key = 'crowd' AND purpose = 'data' AND version = $next - 1 AND retired IS NOT NULL"), "$name: re-encrypted");
+	# The worker looks for what is due before it re-encrypts, and retires
+	$marks++;
+	$node->query('crowd', "SELECT pgseal.create_key('mark $marks'), pgseal.rotate_key('mark $marks')");
+	ok($node->poll_query_until('crowd', "SELECT retired IS NOT NULL FROM pgseal.key_versions WHERE key = 'mark $marks' AND purpose = 'data' AND version = 1"), 'the worker was here again');
+	is(versions(), join(', ', (map { "$_ true" } 1 .. $next - 1), "$next false"), "$name: and no other rotation is due");
+	return;
+}
+$node->query('crowd', "INSERT INTO pgseal.policy VALUES ('seals', 'crowd', '1024')");
+rotates_once(2, 'a policy');
+like($node->query('crowd', "SELECT value || ' ' || ok FROM pgseal.policy_report() WHERE rule = 'seals'"), qr/^(\d+), \1 of them by re-encryption false$/, 'the report tells');
+is($node->query('crowd', "SELECT status FROM pgseal.health WHERE object = 'key crowd, data version 2'"), 'ok', 'health is about the setting');
+$node->query('crowd', 'INSERT INTO t SELECT generate_series(1, 1500)');
+rotates_once(3, 'what others seal');
+$node->query('crowd', 'TRUNCATE pgseal.policy');
+$node->sql('ALTER SYSTEM SET pgseal.max_seals_per_key = 1024');
+$node->reload;
+$node->query('crowd', 'INSERT INTO t SELECT generate_series(1, 1500)');
+rotates_once(4, 'the setting');
+is($node->query('crowd', "SELECT status FROM pgseal.$_ WHERE object = 'key crowd, data version 4'"), 'crowded', "$_ warns") for qw(health check());
+$node->restart;
+rotates_once(4, 'a restart');
+$node->sql('ALTER SYSTEM RESET pgseal.max_seals_per_key');
+$node->reload;
+is($node->query('crowd', "SELECT status FROM pgseal.$_ WHERE object = 'key crowd, data version 4'"), 'ok', "$_, no more") for qw(health check());
 
 #
 # Providers, algorithms, settings, who may

@@ -187,6 +187,9 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE cold (id int, v encrypted_int4('one'));
 CREATE INDEX cold_v ON cold USING brin (v) WITH (pages_per_range = 1, autosummarize = on);
 INSERT INTO cold SELECT g, g FROM generate_series(1, 2000) g;
+CREATE TABLE cold_parts (LIKE cold) PARTITION BY RANGE (id);
+CREATE TABLE cold_part PARTITION OF cold_parts FOR VALUES FROM (0) TO (9999);
+CREATE INDEX ON cold_parts USING brin (v);
 SQL
 $node->stop;
 my $keyring = $node->keyring;
@@ -195,11 +198,15 @@ $node->append_conf('postgresql.conf', "autovacuum = on\nautovacuum_naptime = 1s\
 $node->start;
 my $log = -s $node->logfile;
 like(failing(q{SELECT brin_summarize_new_values('cold_v')}), qr/key/, 'no key: not summarized');
-like(failing('INSERT INTO cold VALUES (1, 1)'), qr/key/, 'no key: not inserted');
+like(failing("INSERT INTO $_ VALUES (1, 1)"), qr/key/, "no key: not inserted, $_") for qw(cold cold_parts);
+# Nothing of a NULL is sealed, as without the index
+is($node->safe_psql('postgres', "INSERT INTO $_ (id) VALUES (5000), (5001); UPDATE $_ SET id = 5002 WHERE id = 5001; UPDATE $_ SET v = NULL WHERE id IN (1, 5000);
+	SELECT count(*) FROM $_ WHERE id > 4999"), '2', "no key: NULL, $_") for qw(cold cold_parts);
 is($node->safe_psql('postgres', q{SELECT brin_desummarize_range('cold_v', 2)}), '', 'no key: the other way');
 rename "$keyring.away", $keyring or die $!;
 ok($node->poll_query_until('postgres', q{SELECT leaves > 5 AND misplaced = 0 AND missing = 0 FROM pgseal.verify_index('cold_v')}), 'the key is back: summarized by itself');
 is(ids('cold', 'v BETWEEN 100 AND 300'), ids('cold', 'id BETWEEN 100 AND 300 AND v IS NOT NULL'), 'the key is back: the same rows');
+is(ids('cold', 'v IS NULL'), ids('cold', 'id IN (1, 5000, 5002)'), 'the key is back: NULLs');
 unlike(slurp_file($node->logfile, $log), qr/PANIC|terminated by signal/, 'nothing has crashed');
 
 $node->stop;
