@@ -205,12 +205,15 @@ PgsealConstraint
 pgseal_constraint_caller(const FmgrInfo *function)
 {
 	bool		alone = false;
-	PgsealConstraint constraint = {pgseal_default_table(function), false, false};
+	PgsealConstraint constraint = {pgseal_default_table(function), false, InvalidOid};
 
 	if (OidIsValid(constraint.table))
 		return constraint;
 	constraint.table = table_of_constraint(function, &alone);
-	constraint.restores = copy_calls(function) && pgseal_restores_table(constraint.table);
+	if (copy_calls(function))
+		constraint.restored = pgseal_restores_by_copy();
+	else if (OidIsValid(constraint.table))
+		constraint.restored = pgseal_restores_by_insert(pgseal_hash_executor);
 	if (OidIsValid(constraint.table) && !alone)
 	{
 		constraint.table = InvalidOid;
@@ -219,7 +222,7 @@ pgseal_constraint_caller(const FmgrInfo *function)
 	if (has_domain_value(function->fn_expr, NULL))
 	{
 		constraint.strict = true;
-		constraint.restores = pgseal_restores_domain();
+		constraint.restored = pgseal_restores_domain(pgseal_hash_executor);
 	}
 	return constraint;
 }
@@ -231,7 +234,8 @@ pgseal_open_for_constraint(const PgsealType *type, Datum sealed, PgsealConstrain
 	Datum		value;
 	PgsealEnvelope envelope;
 
-	*out_isnull = constraint.restores && pgseal_restored_before_key(sealed);
+	*out_isnull = OidIsValid(constraint.restored) &&
+		pgseal_restored_before_key(constraint.restored, sealed);
 	if (*out_isnull)
 		return (Datum) 0;
 	if (!OidIsValid(constraint.table))

@@ -18,8 +18,8 @@ typedef struct PgsealConstraint
 	Oid			table;			/* whose owner counts, or InvalidOid: it is
 								 * the user */
 	bool		strict;			/* it must not be told NULL, which would pass, */
-	bool		restores;		/* but for a value that was restored before
-								 * its key */
+	Oid			restored;		/* but for a value that was restored into this
+								 * table before its key; or InvalidOid */
 } PgsealConstraint;
 
 /* It is the same for all calls that are made through this FmgrInfo. */

@@ -8,16 +8,20 @@
 #ifndef PGSEAL_RESTORING_H
 #define PGSEAL_RESTORING_H
 
+#include "nodes/execnodes.h"
+
 /*
- * Does the owner of this table and its partitions copy into it, and may its
- * constraints pass what they can't look at?  Only while that COPY FROM runs.
+ * The table whose owner restores it, its partitions his as well, so that constraints
+ * may pass what they can't look at; or InvalidOid.  While a COPY FROM runs, or this
+ * executor.
  */
-extern bool pgseal_restores_table(Oid table);
+extern Oid	pgseal_restores_by_copy(void);
+extern Oid	pgseal_restores_by_insert(EState *executor);
 
-/* Does COPY FROM, by the owner of its table, make a value of a domain just now? */
-extern bool pgseal_restores_domain(void);
+/* The same of a value of a domain that either makes just now; the executor may be NULL */
+extern Oid	pgseal_restores_domain(EState *executor);
 
-/* Is the value of a key version that isn't there yet?  Warns, once a COPY. */
-extern bool pgseal_restored_before_key(Datum sealed);
+/* Is the value of a key version that isn't there yet?  Warns, once a table. */
+extern bool pgseal_restored_before_key(Oid table, Datum sealed);
 
 #endif							/* PGSEAL_RESTORING_H */

@@ -203,7 +203,7 @@ pgseal_sealed_input_check(PgsealInputSource source, const PgsealType *type,
 		pgseal_ereturn(escontext, false,
 					   (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("sealed values are not taken as input here"),
-						errhint("See the setting pgseal.sealed_input."),
+						errhint("See the setting pgseal.sealed_input: a dump made with --inserts is restored while it is on."),
 						errhidestmt(true)));
 
 	/*

@@ -198,6 +198,20 @@ for my $how ([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1' ], [ 'pg_restore', '-e' ],
 	$target->fails_like($db, $not_accepted{$_}, qr/23514: /, "$db: $_ that violates a constraint") for sort keys %not_accepted;
 }
 
+# Rows by INSERT, where sealed values are taken in statements
+for my $inserts ('--inserts', '--column-inserts --rows-per-insert=100 --on-conflict-do-nothing')
+{
+	my $db = 'checking' . $inserts =~ tr/-= /_/r;
+
+	$source->run_ok([ 'pg_dump', split(/ /, $inserts), '-f', "$dir/$db", 'checking' ], "$inserts: dump");
+	$target->query('postgres', qq{CREATE DATABASE "$db"; ALTER DATABASE "$db" SET pgseal.sealed_input = on});
+	ok($target->run_program([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $db, '-f', "$dir/$db" ], \$out, \$err), "$inserts: it is restored") or diag($err);
+	is(join(' ', sort $err =~ /WARNING:  constraints of table "(\w+)" don't look at values whose keys are not there yet/g), 'checked ranges_1 ranges_2', "$inserts: with one warning a table");
+	is($target->query($db, $checking), $checks, "$inserts: it opens");
+	is(catalog_of($target, $db), catalog_of($source, 'checking'), "$inserts: the keys are the same");
+	$target->fails_like($db, $not_accepted{$_}, qr/23514: /, "$inserts: $_ that violates a constraint") for sort keys %not_accepted;
+}
+
 # What isn't a restore, or would keep something for a value that nobody can read
 my ($line) = $source->query('checking', "SET pgseal.transparent = off; SELECT v FROM app.ranges WHERE id = 1");
 $target->query('postgres', 'CREATE DATABASE keyless');
@@ -223,6 +237,16 @@ $target->fails_like('keyless', "COPY checks FROM stdin WHERE v > 0;\n$line\n\\.\
 $target->query('keyless', "COPY checks FROM stdin;\n$line\n\\.\n");
 is($target->query('keyless', 'SELECT count(*) FROM checks'), '1', 'no key, and a constraint alone');
 $target->fails_like('keyless', "INSERT INTO checks SELECT * FROM checks", qr/42704: /, 'which is no restore');
+$target->fails_like('keyless', "SET pgseal.sealed_input = on; $_", qr/42704: /, "no restore: $_")
+  for "INSERT INTO checks SELECT * FROM checks", "INSERT INTO checks VALUES ((SELECT v FROM checks LIMIT 1))",
+  "UPDATE checks SET v = v", "INSERT INTO checks VALUES ('$line') RETURNING 1",
+  "GRANT INSERT ON checks TO reader; SET ROLE reader; INSERT INTO checks VALUES ('$line')";
+for my $table ('generates', 'routes', 'indexes', 'triggers')
+{
+	$target->fails_like('keyless', "SET pgseal.sealed_input = on; INSERT INTO $table (v) VALUES ('$line')", qr/42704: .*(?:is|not) known in this database/, "no key, INSERT, $table");
+}
+$target->query('keyless', "SET pgseal.sealed_input = on; INSERT INTO checks VALUES ('$line')");
+is($target->query('keyless', 'SELECT count(*) FROM checks'), '2', 'no key, INSERT, and a constraint alone');
 
 #
 # Where the keys must come first: what keeps something for a value while its row is
