@@ -345,7 +345,20 @@ require_arguments(FunctionCallInfo fcinfo, int num)
 		if (PG_ARGISNULL(i))
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 num == 1 ? errmsg("table must not be null") :
 					 errmsg("table and column must not be null")));
+}
+
+/* What has columns, but none that could be converted, isn't helped by ALTER TABLE either */
+static void
+check_kind(Oid relid)
+{
+	char		kind = get_rel_relkind(relid);
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", get_rel_name(relid))));
 }
 
 static void
@@ -363,6 +376,7 @@ call_convert(FunctionCallInfo fcinfo, bool encrypts)
 				 errmsg("%s cannot run inside a transaction block or a function", name)));
 	request.relid = PG_GETARG_OID(0);
 	pgseal_convert_check_owner(request.relid);
+	check_kind(request.relid);
 	request.attnum = get_attnum(request.relid, NameStr(*PG_GETARG_NAME(1)));
 	if (request.attnum <= 0)
 		ereport(ERROR,

@@ -189,7 +189,7 @@ replaced_indexes(const PgsealConversion *conversion)
 
 /* Of the table; $1 is the table */
 #define TABLE_OBSTACLES \
-	"SELECT 'it is not an ordinary table' FROM pg_class WHERE oid = $1 AND relkind <> 'r'" \
+	"SELECT 'it is a partitioned table' FROM pg_class WHERE oid = $1 AND relkind <> 'r'" \
 	" UNION ALL SELECT 'it is a temporary table' FROM pg_class WHERE oid = $1 AND relpersistence = 't'" \
 	" UNION ALL SELECT 'its access method is not heap' FROM pg_class c JOIN pg_am a ON a.oid = c.relam" \
 	"  WHERE c.oid = $1 AND c.relkind = 'r' AND amname <> 'heap'" \

@@ -76,6 +76,10 @@ lock_tables(Oid relid)
 	List	   *relids;
 	ListCell   *lc;
 
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("there is no table with OID %u", relid)));
 	if (!pgseal_owns_table(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	if (pgseal_catalog_is_relation(relid))

@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/resowner.h"
@@ -89,6 +90,19 @@ create_key(PgsealKeyRow *key, int64 parent_version)
 	pgseal_catalog_insert_key(key);
 }
 
+/* The setting may be the cluster's, and the server in another database */
+static const char *
+default_server(void)
+{
+	if (!OidIsValid(get_foreign_server_oid(pgseal_default_server, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("server \"%s\" does not exist", pgseal_default_server),
+				 errdetail("The setting pgseal.default_server names it."),
+				 errhint("Make it in this database as well, or use ALTER DATABASE ... SET pgseal.default_server.")));
+	return pgseal_default_server;
+}
+
 void
 pgseal_keyring_create(const char *name, const char *server, const Interval *rotate_every,
 					  const Interval *rewrap_every)
@@ -97,7 +111,7 @@ pgseal_keyring_create(const char *name, const char *server, const Interval *rota
 	PgsealKeyRow key = {
 		.hash = hash,
 		.name = pstrdup(name),
-		.server = pstrdup(server ? server : pgseal_default_server),
+		.server = pstrdup(server ? server : default_server()),
 		.rotate_every = rotate_every,
 		.rewrap_every = rewrap_every
 	};

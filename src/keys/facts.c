@@ -18,6 +18,7 @@
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -318,8 +319,13 @@ pgseal_keyring_check_access(Oid server)
 	}
 	if (pgseal_on_denied == PGSEAL_ON_DENIED_NULL)
 		return false;
-	aclcheck_error(result, OBJECT_FOREIGN_SERVER, GetForeignServer(server)->servername);
-	return false;				/* not reached */
+	/* As PostgreSQL says it; but who reads a column may not know of servers */
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for foreign server %s", GetForeignServer(server)->servername),
+			 errhint("To read encrypted values takes GRANT USAGE ON FOREIGN SERVER %s TO %s.",
+					 quote_identifier(GetForeignServer(server)->servername),
+					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 void

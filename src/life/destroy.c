@@ -310,12 +310,14 @@ pgseal_destroy_one_version(const char *name, int32 number, const char *confirm,
 	if (version == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("key \"%s\" has no version %d that could be destroyed", name, number)));
+				 errmsg("key \"%s\" has no version %d that could be destroyed", name, number),
+				 errhint("View pgseal.key_versions lists its versions, and which of them are retired or destroyed.")));
 	if (!version->retired)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("version %d of key \"%s\" is not retired", number, name),
-				 errdetail("A version is retired when re-encryption has found no value under it, see pgseal.progress_reencrypt.")));
+				 errdetail("A version is retired when re-encryption has found no value under it, see pgseal.progress_reencrypt."),
+				 errhint("The newest version is retired only after pgseal.rotate_key() has replaced it.")));
 	if (!is_long_retired(version->id))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

@@ -336,6 +336,21 @@ verify(Findings *findings, Relation heap)
 	return true;
 }
 
+static void
+not_an_index(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no index with OID %u", relid)));
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("\"%s\" is not an index", name),
+			 errhint("To verify all values of a table, use pgseal.verify_table().")));
+}
+
 Datum
 pgseal_verify_index(PG_FUNCTION_ARGS)
 {
@@ -350,9 +365,7 @@ pgseal_verify_index(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (!OidIsValid(heap_id))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("relation %u is not an index", relid)));
+		not_an_index(relid);
 	if (!pgseal_owns_table(heap_id, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(heap_id));
 	heap = table_open(heap_id, AccessShareLock);

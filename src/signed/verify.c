@@ -364,6 +364,11 @@ verifier_of(FunctionCallInfo fcinfo, Oid relid)
 
 	if (verifier != NULL && verifier->relid == relid)
 		return verifier;
+	/* Statements have it locked; a superuser may call it with anything */
+	if (get_rel_relkind(relid) == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("there is no table with OID %u", relid)));
 	context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	verifier = palloc0(sizeof(Verifier));
 	rel = table_open(relid, NoLock);
