@@ -182,9 +182,10 @@ static char *
 choose_key(Oid relid, const char *name)
 {
 	PgsealKeyOwner owner = {.relation = relid};
+	bool		is_named = name != NULL;
 	int32		hash;
 
-	if (name == NULL)
+	if (!is_named)
 	{
 		owner.name = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
 								  get_rel_name(relid), -1);
@@ -193,6 +194,9 @@ choose_key(Oid relid, const char *name)
 	pgseal_catalog_check_name(name);
 	hash = pgseal_catalog_key_hash(name);
 	pgseal_keyring_check_maker(name, pgseal_own_key_is_temporary(&owner));
+	/* Whoever has mistyped a name shall know, as with encrypt_column() */
+	if (is_named && pgseal_catalog_name(hash) == NULL)
+		ereport(NOTICE, (errmsg("key \"%s\" does not exist, creating it", name)));
 	pgseal_catalog_lock_columns(hash, false);
 	pgseal_keyring_ensure(name);
 	pgseal_refuse_without_usage(hash);

@@ -193,9 +193,9 @@ ask_for_rotation(void)
 /*
  * Seals are reserved in shared memory before they are made, so that the count
  * is never too low.  A session that seals little under a key reserves little.
- * A crash loses what was reserved since the worker saved the counts, at most
+ * A restart loses what was reserved since the worker saved the counts, at most
  * pgseal.worker_interval before.  From the highest pgseal.max_seals_per_key on
- * there is room for another 2^31 seals: for many crashes, and for what sessions
+ * there is room for another 2^31 seals: for many restarts, and for what sessions
  * seal until the worker has made the next version.
  */
 static void

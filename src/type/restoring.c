@@ -69,14 +69,18 @@ pgseal_restores_by_copy(void)
 	return is_all_his(pgseal_copying.table) ? pgseal_copying.table : InvalidOid;
 }
 
-/* INSERT INTO ... VALUES, of one row or several, without RETURNING */
+/*
+ * INSERT INTO ... VALUES, of one row or several, without RETURNING; not in a function
+ * that others call, who would hand it what its owner has no part in
+ */
 static bool
 is_insert_of_dump(const PlannedStmt *statement)
 {
 	ModifyTable *modify = (ModifyTable *) statement->planTree;
 	Plan	   *rows;
 
-	if (pgseal_sealed_input != PGSEAL_SEALED_INPUT_ON || statement->commandType != CMD_INSERT ||
+	if (pgseal_sealed_input != PGSEAL_SEALED_INPUT_ON || GetUserId() != GetOuterUserId() ||
+		statement->commandType != CMD_INSERT ||
 		statement->hasReturning || statement->subplans != NIL || !IsA(modify, ModifyTable) ||
 		modify->onConflictAction == ONCONFLICT_UPDATE)
 		return false;

@@ -240,7 +240,8 @@ $target->fails_like('keyless', "INSERT INTO checks SELECT * FROM checks", qr/427
 $target->fails_like('keyless', "SET pgseal.sealed_input = on; $_", qr/42704: /, "no restore: $_")
   for "INSERT INTO checks SELECT * FROM checks", "INSERT INTO checks VALUES ((SELECT v FROM checks LIMIT 1))",
   "UPDATE checks SET v = v", "INSERT INTO checks VALUES ('$line') RETURNING 1",
-  "GRANT INSERT ON checks TO reader; SET ROLE reader; INSERT INTO checks VALUES ('$line')";
+  "GRANT INSERT ON checks TO reader; SET ROLE reader; INSERT INTO checks VALUES ('$line')",
+  "CREATE FUNCTION put(text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE format(''INSERT INTO checks VALUES (%L)'', \$1); END'; SET ROLE reader; SELECT put('$line')";
 for my $table ('generates', 'routes', 'indexes', 'triggers')
 {
 	$target->fails_like('keyless', "SET pgseal.sealed_input = on; INSERT INTO $table (v) VALUES ('$line')", qr/42704: .*(?:is|not) known in this database/, "no key, INSERT, $table");
