@@ -212,5 +212,20 @@ SELECT pgseal_internal.encrypted_text_in('x', 'encrypted_text'::regtype, -7);
 SELECT pgseal_internal.seal_cast('x'::text, 12345, true);
 SELECT pgseal_internal.merge_key();
 
+-- Names that one may try
+CREATE TABLE types_tried (id int, v encrypted_varchar(20));
+CREATE TABLE types_tried (v encrypted_integer[]);
+CREATE TABLE types_tried (v encrypted_nothing);
+CREATE TABLE types_tried (v encrypted_int4);
+CREATE TABLE IF NOT EXISTS types_tried (v encrypted_int);
+ALTER TABLE types_tried ADD w encrypted_json;
+ALTER TABLE types_tried ALTER v TYPE encrypted_bigint;
+CREATE DOMAIN types_tried_domain AS encrypted_boolean;
+CREATE TYPE types_tried_type AS (v encrypted_decimal);
+CREATE TYPE encrypted_varchar AS (a int);
+CREATE TABLE types_tried_own (v encrypted_varchar);
+DROP TABLE types_tried, types_tried_own;
+DROP TYPE encrypted_varchar;
+
 SET client_min_messages = error;
 DROP SCHEMA types CASCADE;

@@ -118,6 +118,49 @@ check_named_key(const PgsealKeyOwner *owner, TypeName *type_name)
 	pgseal_refuse_without_usage(hash);
 }
 
+/* Names that one may try, of types that are named for their base type in PostgreSQL's own way */
+static const struct
+{
+	const char *tried;
+	const char *meant;
+}			other_names[] = {
+	{"encrypted_varchar", "encrypted_text"},
+	{"encrypted_char", "encrypted_text"},
+	{"encrypted_bpchar", "encrypted_text"},
+	{"encrypted_string", "encrypted_text"},
+	{"encrypted_citext", "encrypted_text"},
+	{"encrypted_int", "encrypted_int4"},
+	{"encrypted_integer", "encrypted_int4"},
+	{"encrypted_bigint", "encrypted_int8"},
+	{"encrypted_smallint", "encrypted_int2"},
+	{"encrypted_boolean", "encrypted_bool"},
+	{"encrypted_real", "encrypted_float4"},
+	{"encrypted_float", "encrypted_float8"},
+	{"encrypted_double", "encrypted_float8"},
+	{"encrypted_decimal", "encrypted_numeric"},
+	{"encrypted_json", "encrypted_jsonb"},
+	{"encrypted_cidr", "encrypted_inet"}
+};
+
+/* The type isn't there: PostgreSQL's own error, with a hint */
+static void
+suggest_type(TypeName *type_name, PgsealKeyOwner *owner)
+{
+	const char *tried = list_length(type_name->names) == 1 ? strVal(linitial(type_name->names)) : "";
+
+	/* IF NOT EXISTS may have nothing to make */
+	if (owner->name != NULL && !OidIsValid(owner->relation) &&
+		OidIsValid(RangeVarGetRelid(owner->name, NoLock, true)))
+		return;
+	for (int i = 0; i < lengthof(other_names); i++)
+		if (strcmp(tried, other_names[i].tried) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("type \"%s\" does not exist", tried),
+					 errhint("Perhaps you meant \"%s\".", other_names[i].meant),
+					 parser_errposition(owner->statement, type_name->location)));
+}
+
 void
 pgseal_column_keys_complete_type(TypeName *type_name, PgsealKeyOwner *owner, int32 keep_typmod)
 {
@@ -127,6 +170,8 @@ pgseal_column_keys_complete_type(TypeName *type_name, PgsealKeyOwner *owner, int
 	if (type_name == NULL || type_name->pct_type || type_name->setof)
 		return;
 	oid = LookupTypeNameOid(owner->statement, type_name, true);
+	if (!OidIsValid(oid))
+		suggest_type(type_name, owner);
 	if (!OidIsValid(oid) || !OidIsValid(pgseal_own_key_type(oid)))
 		return;
 
