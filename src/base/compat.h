@@ -162,6 +162,14 @@
 	index_beginscan((rel), (index), (snapshot), (num_keys), 0)
 #endif
 
+/* What EXPLAIN ANALYZE shows as Index Searches since 18 */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_count_index_search(scan) \
+	((scan)->instrument != NULL ? (void) (scan)->instrument->nsearches++ : (void) 0)
+#else
+#define pgseal_count_index_search(scan) ((void) 0)
+#endif
+
 /* DefineIndex() without checks of rights, quietly; takes a number of parts since 16 */
 #if PG_VERSION_NUM >= 160000
 #define pgseal_define_index(relid, stmt) \
@@ -171,6 +179,13 @@
 #define pgseal_define_index(relid, stmt) \
 	DefineIndex((relid), (stmt), InvalidOid, InvalidOid, InvalidOid, \
 				false, false, false, false, true)
+#endif
+
+/* Keys WITHOUT OVERLAPS: since 18 */
+#if PG_VERSION_NUM >= 180000
+#define pgseal_set_without_overlaps(stmt, value) ((stmt)->iswithoutoverlaps = (value))
+#else
+#define pgseal_set_without_overlaps(stmt, value) ((void) 0)
 #endif
 
 /*
@@ -208,11 +223,22 @@
 	cluster_rel((relid), InvalidOid, &(ClusterParams) {0})
 #endif
 
+/*
+ * The ON of a MERGE: among the conditions of its joins until 16.  (Since 17 it is put
+ * there when the query is planned, and may be needed once more behind the join.)
+ */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_map_merge_condition(query, mutator, context) \
+	((query)->mergeJoinCondition = mutator((query)->mergeJoinCondition, (context)))
+#else
+#define pgseal_map_merge_condition(query, mutator, context) ((void) 0)
+#endif
+
 /* GROUP BY has a range table entry of its own since 18 */
 #if PG_VERSION_NUM >= 180000
 #define pgseal_group_exprs(rte)		((rte)->rtekind == RTE_GROUP ? (rte)->groupexprs : NIL)
 #else
-#define pgseal_group_exprs(rte)		NIL
+#define pgseal_group_exprs(rte)		((void) (rte), NIL)
 #endif
 
 /* pg_class counts frozen pages since 18 */
@@ -282,9 +308,10 @@
 
 /*
  * SQL/JSON since 16: constructors, whose arguments are printed as those of
- * json_build_object() are, and aggregates of their own
+ * json_build_object() are, and aggregates of their own; since 17 what queries JSON
  */
 #if PG_VERSION_NUM >= 160000
+#define PGSEAL_HAS_JSON_CONSTRUCTORS
 #define pgseal_is_later_json_aggregate(function) \
 	((function) == F_JSON_OBJECT_AGG_STRICT || \
 	 (function) == F_JSON_OBJECT_AGG_UNIQUE || \
@@ -295,6 +322,7 @@
 #define pgseal_json_constructor_args(node) \
 	(IsA((node), JsonConstructorExpr) ? ((JsonConstructorExpr *) (node))->args : NIL)
 #if PG_VERSION_NUM >= 170000
+#define PGSEAL_HAS_JSON_QUERIES
 #define pgseal_is_json_syntax(node) \
 	(IsA((node), JsonObjectConstructor) || IsA((node), JsonArrayConstructor) || \
 	 IsA((node), JsonArrayQueryConstructor) || IsA((node), JsonObjectAgg) || \

@@ -171,6 +171,7 @@ make_copy_index(const PgsealConversion *conversion, Oid relid)
 	stmt->deferrable = false;
 	stmt->initdeferred = false;
 	stmt->excludeOpNames = NIL;
+	pgseal_set_without_overlaps(stmt, false);
 	stmt->idxcomment = NULL;
 	return make_index(conversion->copy, stmt);
 }
@@ -337,6 +338,32 @@ put_away(Oid copy, Oid relid)
 	CommandCounterIncrement();
 }
 
+/*
+ * The copy has no expressions.  What a generated column has stored, a row of the copy
+ * gets as it is; and a virtual one, since 18, has NULL stored, whatever is NOT NULL.
+ */
+static void
+generate_nothing(Oid copy, AttrNumber num_columns)
+{
+	Relation	attributes = table_open(AttributeRelationId, RowExclusiveLock);
+
+	for (AttrNumber i = 1; i <= num_columns; i++)
+	{
+		HeapTuple	tuple = SearchSysCacheCopy2(ATTNUM, ObjectIdGetDatum(copy), Int16GetDatum(i));
+		Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		if (form->attgenerated != '\0')
+		{
+			form->attgenerated = '\0';
+			form->attnotnull = false;
+			CatalogTupleUpdate(attributes, &tuple->t_self, tuple);
+		}
+		heap_freetuple(tuple);
+	}
+	table_close(attributes, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
 void
 pgseal_convert_make_copy(PgsealConversion *conversion)
 {
@@ -344,6 +371,7 @@ pgseal_convert_make_copy(PgsealConversion *conversion)
 	Oid			tablespace = rel->rd_rel->reltablespace;
 	Oid			method = rel->rd_rel->relam;
 	char		persistence = rel->rd_rel->relpersistence;
+	AttrNumber	num_columns = RelationGetNumberOfAttributes(rel);
 	ListCell   *lc;
 
 	table_close(rel, NoLock);
@@ -351,6 +379,7 @@ pgseal_convert_make_copy(PgsealConversion *conversion)
 									 AccessExclusiveLock);
 	CommandCounterIncrement();
 	put_away(conversion->copy, conversion->relid);
+	generate_nothing(conversion->copy, num_columns);
 	change_type(conversion, conversion->copy);
 	if (OidIsValid(toast_of(conversion->copy)))
 		pgseal_convert_hide_from_decoding(toast_of(conversion->copy), true);

@@ -525,6 +525,7 @@ first_leaf(IndexScanDesc scan, bool forward)
 
 	state->started = true;
 	pgstat_count_index_scan(scan->indexRelation);
+	pgseal_count_index_search(scan);
 	if (state->is_empty)
 		return false;
 	if (state->index.columns[0].terms != PGSEAL_SEALED_WHOLE)

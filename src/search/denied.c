@@ -29,6 +29,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "catalog/pg_type.h"
+#include "parser/parsetree.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
@@ -102,13 +103,23 @@ mark_columns(Node *node, void *context)
 	return expression_tree_mutator(node, mark_columns, context);
 }
 
+/* What is grouped by is a column of the query's grouping since PostgreSQL 18. */
 static bool
 has_denied_column(Node *node, void *context)
 {
+	Query	   *query = context;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
-		return may_be_denied((Var *) node);
+	{
+		Var		   *var = (Var *) node;
+		List	   *grouped = var->varlevelsup == 0 ?
+			pgseal_group_exprs(rt_fetch(var->varno, query->rtable)) : NIL;
+
+		return grouped != NIL ? has_denied_column(list_nth(grouped, var->varattno - 1), context) :
+			may_be_denied(var);
+	}
 	return expression_tree_walker(node, has_denied_column, context);
 }
 
@@ -151,7 +162,8 @@ static bool
 mark_query(Query *query)
 {
 	mark_jointree((Node *) query->jointree);
-	if (query->havingQual != NULL && has_denied_column(query->havingQual, NULL))
+	pgseal_map_merge_condition(query, mark_columns, NULL);
+	if (query->havingQual != NULL && has_denied_column(query->havingQual, query))
 		query->havingQual = through_function(query->havingQual);
 	return query_tree_walker(query, mark_queries, NULL, 0);
 }

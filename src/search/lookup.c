@@ -182,6 +182,8 @@ extend_query(Query *query, PgsealExtension *extension)
 
 	extension->rtable = query->rtable;
 	extend_jointree((Node *) query->jointree, extension);
+	if (!extension->is_planned)
+		pgseal_map_merge_condition(query, extend_qual, extension);
 	foreach(lc, query->rtable)
 	{
 		ListCell   *qual;

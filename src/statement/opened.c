@@ -192,6 +192,8 @@ reference_holds_sealed(Var *var, List *queries)
 	if (var->varno > (Index) list_length(linitial_node(Query, queries)->rtable))
 		return false;
 	rte = rt_fetch(var->varno, linitial_node(Query, queries)->rtable);
+	if (pgseal_group_exprs(rte) != NIL)
+		return holds_sealed(list_nth(pgseal_group_exprs(rte), var->varattno - 1), queries);
 	switch (rte->rtekind)
 	{
 		case RTE_SUBQUERY:

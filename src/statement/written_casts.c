@@ -11,7 +11,8 @@
  * has another result, or if what is beside the encrypted value has taken its type from
  * the first.  So the casts that a careful user would have written are written into the
  * statement: concat(email) becomes concat(email::text), and f(n), where there are several
- * f, f(n::integer).  NULLIF() of two types is of one of them, likewise.
+ * f, f(n::integer).  NULLIF() of two types is of one of them, likewise; and what is JSON in
+ * text form, or a value for a path, is that only as a plain value (json_arguments.c).
  *
  * Where they belong is found in the expression's analyzed form, and there by the
  * places in the statement's text that both forms point to.
@@ -28,10 +29,14 @@
 
 #include "base/compat.h"
 #include "statement/analyze_again.h"
+#include "statement/json_arguments.h"
 #include "statement/open_arguments.h"
 #include "statement/opened.h"
 #include "statement/overloads.h"
 #include "statement/written_casts.h"
+
+/* All kinds of parsed nodes of SQL/JSON: one stands in a place */
+#define SQL_JSON		T_Invalid
 
 /* An argument that is to be cast */
 typedef struct Cast
@@ -52,8 +57,8 @@ note_casts(List **casts, NodeTag parsed, int location, List *args)
 		return;
 	foreach(lc, args)
 	{
-		Expr	   *arg = (Expr *) pgseal_overload_given(lfirst(lc));
-		Expr	   *opened = pgseal_opened(arg, PGSEAL_OPEN_ARGUMENT, NIL);
+		Node	   *arg = lfirst(lc) != NULL ? pgseal_overload_given(lfirst(lc)) : NULL;
+		Expr	   *opened = arg != NULL ? pgseal_opened((Expr *) arg, PGSEAL_OPEN_ARGUMENT, NIL) : NULL;
 		Oid			type = opened != NULL ? exprType((Node *) opened) : RECORDOID;
 		Cast	   *cast;
 
@@ -117,16 +122,22 @@ find_casts(Node *node, void *context)
 	Search	   *search = context;
 	List	   *args;
 	Oid			function;
+	int			location = -1;
 
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, find_casts, context, 0);
+	if ((args = pgseal_json_given(node, &location)) != NIL)
+		note_casts(&search->casts, SQL_JSON, location, args);
 	if (search->in_query && is_built_in(node))
 		return expression_tree_walker(node, find_casts, context);
 	if (IsA(node, NullIfExpr) && pgseal_overload_nullif_differs((NullIfExpr *) node))
 		note_casts(&search->casts, T_A_Expr, ((NullIfExpr *) node)->location,
 				   ((NullIfExpr *) node)->args);
+	if (pgseal_json_is_cast(node))
+		note_casts(&search->casts, T_TypeCast, ((FuncExpr *) node)->location,
+				   ((FuncExpr *) node)->args);
 	function = pgseal_overload_function(node, &args);
 	if (OidIsValid(function) && wants_casts(node, function, args, search->in_query))
 		note_casts(&search->casts, IsA(node, OpExpr) ? T_A_Expr : T_FuncCall, location_of_call(node),
@@ -141,6 +152,11 @@ find_casts(Node *node, void *context)
 static Node **
 argument(Node *call, int number)
 {
+	int			location;
+	List	   *places = pgseal_json_places(call, &location);
+
+	if (places != NIL)
+		return number < list_length(places) ? list_nth(places, number) : NULL;
 	if (IsA(call, TypeCast))
 		return number == 0 ? &((TypeCast *) call)->arg : NULL;
 	if (IsA(call, A_Expr))
@@ -181,9 +197,13 @@ write_cast(Node *call, const Cast *cast)
 	}
 }
 
+/* Where a parsed call stands, and what kind it is of */
 static int
-location_of(Node *call)
+location_of(Node *call, NodeTag *out_kind)
 {
+	int			location = -1;
+
+	*out_kind = nodeTag(call);
 	switch (nodeTag(call))
 	{
 		case T_FuncCall:
@@ -194,7 +214,8 @@ location_of(Node *call)
 			return ((TypeCast *) call)->location >= 0 ? ((TypeCast *) call)->location :
 				((TypeCast *) call)->typeName->location;
 		default:
-			return -1;
+			*out_kind = SQL_JSON;
+			return pgseal_json_places(call, &location) != NIL ? location : -1;
 	}
 }
 
@@ -204,13 +225,14 @@ casts_at(Node *node, List *casts)
 {
 	List	   *found = NIL;
 	ListCell   *lc;
-	int			location = location_of(node);
+	NodeTag		kind;
+	int			location = location_of(node, &kind);
 
 	foreach(lc, location >= 0 ? casts : NIL)
 	{
 		Cast	   *cast = lfirst(lc);
 
-		if (cast->parsed == nodeTag(node) && cast->location == location)
+		if (cast->parsed == kind && cast->location == location)
 			found = lappend(found, cast);
 	}
 	return found;

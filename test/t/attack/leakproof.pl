@@ -138,6 +138,7 @@ CREATE VIEW related WITH (security_barrier) AS SELECT * FROM hidden h WHERE EXIS
 ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON hidden USING (owner = current_user);
 GRANT SELECT ON hidden, barred, joined, related TO mallory, alice;
+GRANT SELECT ON shared TO mallory;
 GRANT CREATE ON SCHEMA public TO mallory;
 SET ROLE mallory;
 CREATE FUNCTION mine(encrypted_int4) RETURNS bool LANGUAGE sql AS 'SELECT $1 > 0';
@@ -175,7 +176,10 @@ for my $relation ('hidden', 'barred', 'joined', 'related')
 		"SELECT a.id FROM $relation a JOIN $relation b ON a.n < b.n WHERE b.id = 5",
 		"SELECT a.id FROM $relation a JOIN $relation b USING (n) WHERE b.id = 5",
 		"SELECT id FROM $relation a WHERE id = 5 AND EXISTS (SELECT WHERE a.n > 0)",
-		"WITH x AS (SELECT * FROM $relation) SELECT id FROM x WHERE id = 5 AND n > 0")
+		"WITH x AS (SELECT * FROM $relation) SELECT id FROM x WHERE id = 5 AND n > 0",
+		"MERGE INTO $relation t USING (VALUES (1)) s ON t.id = 5 AND t.n > 0 WHEN MATCHED THEN DO NOTHING",
+		"MERGE INTO $relation t USING (VALUES (1)) s ON t.id = 5 WHEN MATCHED AND t.n > 0 THEN DO NOTHING",
+		"MERGE INTO shared t USING $relation s ON s.id = 5 AND s.n > 0 WHEN MATCHED THEN DO NOTHING")
 	{
 		for my $settings ('', "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off;")
 		{
