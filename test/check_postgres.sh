@@ -1,17 +1,21 @@
 #!/bin/sh
-# PostgreSQL's own regression suite with pgseal preloaded and created in
-# template1: no statement on plain columns may behave otherwise.
+# PostgreSQL's own test suites with pgseal preloaded and created in the databases: no
+# statement on plain columns may behave otherwise.
 #
 #   sh test/scratch.sh sh test/check_postgres.sh
 #
-# Runs the suite twice, without pgseal and with it, and compares the results:
-# what differs between the two is pgseal's doing.  Differences in lists of
+# Runs them twice, without pgseal and with it, and compares the results: what
+# differs between the two is pgseal's doing.  Differences in lists of
 # catalog objects (tests that count what is in pg_proc, pg_operator, ...; psql's \df exp) are
 # shown, but are none: they are named in CATALOG_TESTS.
 #
-# PGSEAL_TESTS="test_setup create_type ..." runs these of its tests only.
+# The suites are core's regression and isolation tests, and those of the procedural
+# languages and contrib modules that are installed.
 #
-# The suite is taken from PGSEAL_PGSRC, an unpacked source of the PostgreSQL that
+# PGSEAL_SUITES="regress isolation plpgsql hstore ..." runs these only,
+# PGSEAL_TESTS="test_setup create_type ..." these of the tests of core's regression suite.
+#
+# The suites are taken from PGSEAL_PGSRC, an unpacked source of the PostgreSQL that
 # is used; else Debian's source package is fetched with apt-get, for which
 # /etc/apt must have a deb-src line.
 
@@ -20,7 +24,9 @@ set -eu
 CATALOG_TESTS='amutils foreign_data opr_sanity type_sanity oidjoins sanity_check misc_sanity psql'
 
 bindir=$(pg_config --bindir)
+library=$(pg_config --pkglibdir)
 version=$(pg_config --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+tests=$(dirname "$(pg_config --pgxs)")/../test
 work=$PWD/tmp_postgres
 rm -rf "$work"
 mkdir -p "$work/socket"
@@ -34,48 +40,120 @@ then
 	}
 	PGSEAL_PGSRC=$work/source
 fi
-suite=$PGSEAL_PGSRC/src/test/regress
-regress=$(dirname "$(pg_config --pgxs)")/../test/regress/pg_regress
-${CC:-cc} -shared -fPIC -O1 -I"$(pg_config --includedir-server)" -o "$work/regress.so" "$suite/regress.c"
+${CC:-cc} -shared -fPIC -O1 -I"$(pg_config --includedir-server)" -o "$work/regress.so" "$PGSEAL_PGSRC/src/test/regress/regress.c"
 
-# run NAME SETTING SQL OPTION: the results of the suite are in $work/NAME/results.
+# directory_of SUITE: in the source
+directory_of()
+{
+	case $1 in
+		regress|isolation) echo "$PGSEAL_PGSRC/src/test/$1" ;;
+		plpgsql) echo "$PGSEAL_PGSRC/src/pl/plpgsql/src" ;;
+		plperl) echo "$PGSEAL_PGSRC/src/pl/plperl" ;;
+		plpython3) echo "$PGSEAL_PGSRC/src/pl/plpython" ;;
+		pltcl) echo "$PGSEAL_PGSRC/src/pl/tcl" ;;
+		*) echo "$PGSEAL_PGSRC/contrib/$1" ;;
+	esac
+}
+
+# Procedural languages and modules that have tests, and are installed
+modules()
+{
+	for module in plpgsql plperl plpython3 pltcl $(ls "$PGSEAL_PGSRC/contrib")
+	do
+		case $module in
+			pg_stat_statements) ;;		# wants to be preloaded, and is then seen in other results
+			*) [ ! -d "$(directory_of "$module")/sql" ] || [ ! -e "$library/$module.so" ] || echo "$module" ;;
+		esac
+	done
+}
+
+# tests_of SUITE VARIABLE: that the Makefile names
+tests_of()
+{
+	make -s -C "$(directory_of "$1")" USE_PGXS=1 PG_CONFIG="$(command -v pg_config)" --eval "tests_of: ; @echo \$($2)" tests_of
+}
+
+suites=${PGSEAL_SUITES:-regress isolation $(modules)}
+
+# run_tests PROGRAM SUITE DATABASE TEST...: its results are in a directory of the suite
+run_tests()
+{
+	program=$1
+	suite=$2
+	shift 2
+	[ $# -gt 1 ] || return 0
+	# What psql copies lies where it runs
+	(
+		cd "$dir/$suite"
+		"$tests/$program" --bindir="$bindir" --inputdir="$dir/$suite" --outputdir="$dir/$suite" --dlpath="$dir" \
+			--host="$work/socket" $load "$@" >"$(basename "$program").log" 2>&1
+	) || true
+	printf '%s: ' "$suite"
+	grep -E 'tests (failed|passed)' "$dir/$suite/$(basename "$program").log" || echo "no result"
+}
+
+run_suite()
+{
+	mkdir "$dir/$1"
+	for part in sql specs expected data resultmap parallel_schedule isolation_schedule
+	do
+		[ ! -e "$(directory_of "$1")/$part" ] || cp -R "$(directory_of "$1")/$part" "$dir/$1"
+	done
+	case $1 in
+		regress)
+			run_tests regress/pg_regress "$1" --dbname=regression --max-concurrent-tests=20 \
+				${PGSEAL_TESTS:---schedule="$dir/$1/parallel_schedule"}
+			;;
+		isolation)
+			run_tests isolation/pg_isolation_regress "$1" --dbname=isolation_regression --schedule="$dir/$1/isolation_schedule"
+			;;
+		*)
+			run_tests regress/pg_regress "$1" --dbname=contrib_regression $(tests_of "$1" REGRESS)
+			run_tests isolation/pg_isolation_regress "$1" --dbname=contrib_regression $(tests_of "$1" ISOLATION)
+			;;
+	esac
+}
+
+# run NAME LIBRARIES SQL OPTION: the results of a suite are in $work/NAME/SUITE/results.
 # Both runs are in one place, as results name it.
 run()
 {
 	dir=$work/run
 	mkdir "$dir"
-	cp -R "$suite/sql" "$suite/expected" "$suite/data" "$suite/parallel_schedule" "$dir"
-	[ ! -e "$suite/resultmap" ] || cp "$suite/resultmap" "$dir"
 	cp "$work/regress.so" "$dir"
 	for module in autoinc refint
 	do
-		cp "$(pg_config --pkglibdir)/$module.so" "$dir"
+		cp "$library/$module.so" "$dir"
 	done
 	initdb -D "$dir/data_dir" -A trust --no-sync --no-locale -E UTF8 >"$dir/initdb.log"
-	printf '%s\n' "fsync = off" "listen_addresses = ''" "unix_socket_directories = '$work/socket'" "$2" >>"$dir/data_dir/postgresql.conf"
-	pg_ctl -s -w -D "$dir/data_dir" -l "$dir/server.log" start
+	printf '%s\n' "fsync = off" "listen_addresses = ''" "unix_socket_directories = '$work/socket'" "wal_level = logical" \
+		"max_prepared_transactions = 4" "shared_preload_libraries = '$2'" >>"$dir/data_dir/postgresql.conf"
+	PGHOST="$work/socket" pg_ctl -s -w -D "$dir/data_dir" -l "$dir/server.log" start
 	psql -qX -h "$work/socket" -d template1 -c "$3" >/dev/null
-	"$regress" --bindir="$bindir" --inputdir="$dir" --outputdir="$dir" --dlpath="$dir" --host="$work/socket" \
-		--max-concurrent-tests=20 $4 ${PGSEAL_TESTS:---schedule="$dir/parallel_schedule"} >"$dir/regress.log" 2>&1 || true
+	load=$4
+	for suite in $suites
+	do
+		run_suite "$suite"
+	done
 	pg_ctl -s -w -m fast -D "$dir/data_dir" stop
-	tail -n 8 "$dir/regress.log" | grep -E 'tests (failed|passed)' || true
 	mv "$dir" "$work/$1"
 }
 
-# pg_regress makes its database from template0
+# pg_regress makes its databases from template0
 run plain '' 'SELECT' ''
-run pgseal "shared_preload_libraries = 'pgseal'" 'CREATE EXTENSION pgseal' --load-extension=pgseal
+run pgseal pgseal 'CREATE EXTENSION pgseal' --load-extension=pgseal
 
 failed=
-for result in "$work"/plain/results/*.out
+for result in "$work"/plain/*/results/*.out
 do
-	test=$(basename "$result" .out)
-	cmp -s "$result" "$work/pgseal/results/$test.out" && continue
+	test=${result#"$work/plain/"}
+	cmp -s "$result" "$work/pgseal/$test" && continue
+	name=$(basename "$test" .out)
 	printf '\n== %s\n' "$test"
-	diff -u "$result" "$work/pgseal/results/$test.out" || true
+	diff -u "$result" "$work/pgseal/$test" || true
 	case " $CATALOG_TESTS " in
-		*" $test "*) ;;
-		*) failed="$failed $test" ;;
+		*" $name "*) ;;
+		*) failed="$failed ${test%%/*}/$name" ;;
 	esac
 done
 if [ -n "$failed" ]
