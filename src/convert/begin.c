@@ -22,6 +22,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "convert/steps.h"
+#include "ddl/brin_networks.h"
 #include "ddl/column_keys.h"
 #include "ddl/refuse.h"
 #include "keys/catalog.h"
@@ -128,15 +129,12 @@ new_index_for(const PgsealConversion *conversion, Oid relid)
 
 /* BRIN on networks doesn't stay what it is */
 static void
-announce_like_index(const PgsealConversion *conversion, Oid relid, const char *column)
+announce_like_index(const PgsealConversion *conversion, Oid relid)
 {
 	Relation	index = index_open(relid, NoLock);
 
-	if (conversion->encrypts && pgseal_convert_loses_networks(index))
-		ereport(NOTICE,
-				(errmsg("index \"%s\" will keep minimum and maximum of %s",
-						RelationGetRelationName(index), column),
-				 errdetail("It will serve <, <=, =, >= and >, and no longer <<, <<=, >>, >>= and &&.")));
+	if (conversion->encrypts)
+		pgseal_brin_announce_minmax(index, conversion->attnum);
 	index_close(index, NoLock);
 }
 
@@ -171,7 +169,7 @@ announce_replaced_indexes(const PgsealConversion *conversion)
 						(errmsg("index \"%s\" will be a btree on %s", index, column)));
 				break;
 			case PGSEAL_NEW_LIKE_INDEX:
-				announce_like_index(conversion, lfirst_oid(lc), column);
+				announce_like_index(conversion, lfirst_oid(lc));
 				break;
 			default:
 				break;

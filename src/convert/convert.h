@@ -93,12 +93,6 @@ typedef enum PgsealNewIndex
 extern PgsealNewIndex pgseal_convert_new_index(const PgsealConversion *conversion,
 											   Relation index);
 
-/* The class of BRIN that keeps minimum and maximum of inet */
-extern List *pgseal_convert_inet_minmax(void);
-
-/* Is it BRIN on inet that serves <<, >> and &&, which one of minimum and maximum doesn't? */
-extern bool pgseal_convert_loses_networks(Relation index);
-
 /* Is it ordered by bytes, for LIKE 'x%'? */
 extern bool pgseal_convert_is_for_patterns(Relation index);
 

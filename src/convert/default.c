@@ -3,32 +3,24 @@
  * default.c
  *	  The default of a converted column, when it is a constant.
  *
- * ALTER TABLE ... TYPE puts a cast around the default.  Around a constant it would
- * seal the same plaintext, which stands in pg_attrdef, for each row; or, the other
- * way, open the same sealed value, which whoever inserts may not be allowed to.
- * So the constant is sealed as one in CREATE TABLE is, under the key of values on
- * their way, and opened when the column is decrypted.
+ * It is sealed as ALTER TABLE ... TYPE seals it (ddl/constant_default.c).  The other way,
+ * the cast would open the same sealed value for each row; so the constant is opened when
+ * the column is decrypted.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "parser/parse_coerce.h"
-#include "parser/parse_collate.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
 #include "convert/convert.h"
-#include "keys/catalog.h"
-#include "value/seal.h"
+#include "ddl/constant_default.h"
 
 /* Is it a cast that seals, opens or reseals? */
 static bool
@@ -56,20 +48,6 @@ cast_constant(Node *expr)
 }
 
 static Node *
-sealed_default(const PgsealConversion *conversion, const Const *constant)
-{
-	const PgsealType *type = conversion->type;
-	struct varlena *sealed = pgseal_value_seal(type, constant->constvalue,
-											   pgseal_catalog_name_hash(PGSEAL_DEFAULT_KEY));
-	Const	   *result = makeConst(type->oid, PGSEAL_TYPMOD_NONE, constant->constcollid, -1,
-								   PointerGetDatum(sealed), false, false);
-
-	return coerce_to_target_type(NULL, (Node *) result, type->oid, type->oid,
-								 conversion->new_typmod, COERCION_ASSIGNMENT,
-								 COERCE_IMPLICIT_CAST, -1);
-}
-
-static Node *
 opened_default(const PgsealConversion *conversion, const Const *constant)
 {
 	const PgsealType *type = conversion->type;
@@ -85,20 +63,15 @@ pgseal_convert_default(const PgsealConversion *conversion)
 {
 	Relation	rel = table_open(conversion->relid, NoLock);
 	bool		has_default = TupleDescAttr(RelationGetDescr(rel), conversion->attnum - 1)->atthasdef;
-	Const	   *constant = has_default ?
-		cast_constant(build_column_default(rel, conversion->attnum)) : NULL;
-	AlterTableCmd *cmd = makeNode(AlterTableCmd);
-	Oid			before = conversion->encrypts ? conversion->type->base->oid : conversion->type->oid;
+	Node	   *expr = has_default ? build_column_default(rel, conversion->attnum) : NULL;
+	Const	   *constant = conversion->encrypts ? NULL : cast_constant(expr);
 
 	table_close(rel, NoLock);
-	if (constant == NULL || constant->constisnull ||
-		(constant->consttype == VARCHAROID ? TEXTOID : constant->consttype) != before)
-		return;
-	cmd->subtype = AT_CookedColumnDefault;
-	cmd->num = conversion->attnum;
-	cmd->def = conversion->encrypts ? sealed_default(conversion, constant) :
-		opened_default(conversion, constant);
-	assign_expr_collations(NULL, cmd->def);
-	AlterTableInternal(conversion->relid, list_make1(cmd), false);
-	CommandCounterIncrement();
+	if (conversion->encrypts)
+		expr = pgseal_constant_default_sealed(expr, conversion->new_type, conversion->new_typmod);
+	else
+		expr = constant != NULL && !constant->constisnull && constant->consttype == conversion->type->oid ?
+			opened_default(conversion, constant) : NULL;
+	if (expr != NULL)
+		pgseal_constant_default_put(conversion->relid, conversion->attnum, expr);
 }

@@ -32,6 +32,7 @@
 #include "base/compat.h"
 #include "base/spi_query.h"
 #include "convert/convert.h"
+#include "ddl/brin_networks.h"
 #include "ddl/refuse.h"
 #include "sealed/access.h"
 #include "search/stored_expressions.h"
@@ -76,22 +77,6 @@ brin_family(Oid type)
 	return OidIsValid(opclass) ? get_opclass_family(opclass) : InvalidOid;
 }
 
-List *
-pgseal_convert_inet_minmax(void)
-{
-	return list_make2(makeString("pg_catalog"), makeString("inet_minmax_ops"));
-}
-
-/* Of inet the default isn't minimum and maximum, which has a class beside it */
-static bool
-is_inet_minmax(Relation index)
-{
-	return index->rd_opcintype[0] == INETOID &&
-		index->rd_opfamily[0] == get_opclass_family(get_opclass_oid(BRIN_AM_OID,
-																	pgseal_convert_inet_minmax(),
-																	false));
-}
-
 /*
  * By the default class of its column, when the column's new type has one, too; or by that
  * of inet which is like ours
@@ -100,16 +85,10 @@ static bool
 stays_brin(const PgsealConversion *conversion, Relation index)
 {
 	return index->rd_rel->relam == BRIN_AM_OID &&
-		(index->rd_opfamily[0] == brin_family(index->rd_opcintype[0]) || is_inet_minmax(index)) &&
+		(index->rd_opfamily[0] == brin_family(index->rd_opcintype[0]) ||
+		 pgseal_brin_is_inet_minmax(index, 0)) &&
 		OidIsValid(brin_family(conversion->encrypts ? conversion->type->oid :
 							   conversion->type->base->oid));
-}
-
-bool
-pgseal_convert_loses_networks(Relation index)
-{
-	return index->rd_rel->relam == BRIN_AM_OID && index->rd_opcintype[0] == INETOID &&
-		!is_inet_minmax(index);
 }
 
 /*

@@ -54,6 +54,7 @@
 #include "base/extension.h"
 #include "base/relation_changes.h"
 #include "convert/convert.h"
+#include "ddl/brin_networks.h"
 
 /*
  * Indexes
@@ -116,7 +117,7 @@ replace_index_element(const PgsealConversion *conversion, Relation index, IndexS
 			element->collation = NIL;
 			/* What served < and > goes on to */
 			if (!conversion->encrypts && index->rd_rel->relam == BRIN_AM_OID && conversion->type->base->oid == INETOID)
-				element->opclass = pgseal_convert_inet_minmax();
+				element->opclass = pgseal_brin_inet_minmax();
 			break;
 		default:
 			element->collation = NIL;

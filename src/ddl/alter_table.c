@@ -7,8 +7,11 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/relation.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -19,6 +22,7 @@
 #include "base/compat.h"
 #include "base/settings.h"
 #include "ddl/alter_table.h"
+#include "ddl/brin_networks.h"
 #include "ddl/column_keys.h"
 #include "ddl/join_tables.h"
 #include "ddl/refuse.h"
@@ -144,6 +148,39 @@ check_blind_indexes(Oid relation, const char *column, TypeName *type_name)
 				 errhint("Drop the index first, or use pgseal.decrypt_column(), which replaces one on blind_index() of the column alone.")));
 }
 
+/* Of one table; a partition's index that belongs to its parent's is announced with that */
+static void
+announce_brin_of(Oid relation, const char *column, bool partition)
+{
+	AttrNumber	attnum = get_attnum(relation, column);
+	Relation	rel = attnum != InvalidAttrNumber && get_atttype(relation, attnum) == INETOID ?
+		try_relation_open(relation, AccessShareLock) : NULL;
+	ListCell   *lc;
+
+	foreach(lc, rel != NULL ? RelationGetIndexList(rel) : NIL)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (!partition || !index->rd_rel->relispartition)
+			pgseal_brin_announce_minmax(index, attnum);
+		index_close(index, AccessShareLock);
+	}
+	/* Not kept: two of these statements would wait for each other */
+	if (rel != NULL)
+		relation_close(rel, AccessShareLock);
+}
+
+static void
+announce_brin(Oid relation, const char *column, TypeName *type_name)
+{
+	Oid			type = LookupTypeNameOid(NULL, type_name, true);
+	ListCell   *lc;
+
+	if (OidIsValid(type) && pgseal_type_by_oid(getBaseType(type)) != NULL)
+		foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+			announce_brin_of(lfirst_oid(lc), column, lfirst_oid(lc) != relation);
+}
+
 static void
 check_triggers(Oid relation, const char *column, TypeName *type_name)
 {
@@ -240,6 +277,7 @@ pgseal_alter_table_complete(AlterTableStmt *stmt, PgsealKeyOwner *owner)
 			check_blind_indexes(owner->relation, cmd->name, column->typeName);
 			check_decryption(owner->relation, cmd);
 			check_triggers(owner->relation, cmd->name, column->typeName);
+			announce_brin(owner->relation, cmd->name, column->typeName);
 			pgseal_column_keys_complete_type(column->typeName, owner, present != PGSEAL_TYPMOD_NONE ? present :
 											 pgseal_column_keys_inherited(parents, cmd->name));
 		}

@@ -39,6 +39,7 @@
 #include "citus/calls.h"
 #include "ddl/alter_table.h"
 #include "ddl/column_keys.h"
+#include "ddl/constant_default.h"
 #include "ddl/create_as.h"
 #include "ddl/ddl.h"
 #include "ddl/expressions.h"
@@ -358,6 +359,8 @@ follow_up(Node *stmt)
 		pgseal_no_statistics_anywhere();
 		pgseal_row_type_changed();
 	}
+	if (IsA(stmt, AlterTableStmt) && ((AlterTableStmt *) stmt)->objtype == OBJECT_TABLE)
+		pgseal_constant_default_altered((AlterTableStmt *) stmt);
 	relation = resulting_table(stmt);
 	if (!OidIsValid(relation))
 		return;

@@ -23,6 +23,7 @@
 #include "keys/keyring.h"
 #include "search/extend.h"
 #include "search/lookup.h"
+#include "search/unopen.h"
 #include "value/basetype.h"
 
 PG_FUNCTION_INFO_V1(pgseal_equality_support);
@@ -210,7 +211,8 @@ pgseal_extend_equality(List *rtable, OpExpr *sealed_equality)
 }
 
 /*
- * Of the functions behind the = of encrypted types.  Only conditions that the
+ * Of the functions behind the = of encrypted types.  Between columns, a value that is sealed
+ * only to be compared is not (unopen.c).  For the rest, only conditions that the
  * planner makes for the children of a table or for the arms of a UNION come
  * late enough: as soon as a root has its relations, what is simplified with it is
  * of its own range table.
@@ -222,8 +224,12 @@ pgseal_equality_support(PG_FUNCTION_ARGS)
 	OpExpr		equality = {.xpr.type = T_OpExpr};
 	Node	   *extended;
 
-	if (!IsA(request, SupportRequestSimplify) || request->root == NULL ||
-		request->root->simple_rel_array == NULL)
+	if (!IsA(request, SupportRequestSimplify))
+		PG_RETURN_POINTER(NULL);
+	extended = (Node *) pgseal_unsealed_equality(request->fcall);
+	if (extended != NULL)
+		PG_RETURN_POINTER(extended);
+	if (request->root == NULL || request->root->simple_rel_array == NULL)
 		PG_RETURN_POINTER(NULL);
 	equality.opfuncid = request->fcall->funcid;
 	equality.args = request->fcall->args;

@@ -101,6 +101,17 @@ is_opened_as_other(Node *value, Oid opened_as)
 	return value != NULL && pgseal_type_by_oid(exprType(value))->base->oid != opened_as;
 }
 
+/* Is it no explicit one?  One that an inlined function makes says so by its arguments. */
+static bool
+is_implicit_seal(FuncExpr *call)
+{
+	Const	   *is_explicit = list_length(call->args) == 3 ? lthird(call->args) : NULL;
+
+	return call->funcformat == COERCE_IMPLICIT_CAST ||
+		(is_explicit != NULL && IsA(is_explicit, Const) && is_explicit->consttype == BOOLOID &&
+		 !is_explicit->constisnull && !DatumGetBool(is_explicit->constvalue));
+}
+
 /*
  * What an implicit cast seals only to compare it: of the encrypted type's base type.
  * NULL when the expression is no such cast.
@@ -113,7 +124,7 @@ unsealed_value(Node *expr)
 	Node	   *value;
 
 	if (!IsA(expr, FuncExpr) || call->funcid < FirstNormalObjectId || call->args == NIL ||
-		call->funcformat != COERCE_IMPLICIT_CAST)
+		!is_implicit_seal(call))
 		return NULL;
 	type = pgseal_type_by_oid(call->funcresulttype);
 	value = linitial(call->args);
@@ -196,17 +207,112 @@ unopen(Oid *opno, Oid *function, List *args, bool array)
 	}
 }
 
-/* open(value) where it is sealed */
+/* Does it hold a value?  Asked of what COALESCE would take in its place. */
+static Node *
+is_not_null(Node *value)
+{
+	Node	   *unsealed = unsealed_value(value);
+	NullTest   *test;
+	List	   *any = NIL;
+	ListCell   *lc;
+
+	if (IsA(value, CoalesceExpr))
+	{
+		foreach(lc, ((CoalesceExpr *) value)->args)
+			any = lappend(any, is_not_null(lfirst(lc)));
+		return (Node *) make_orclause(any);
+	}
+	test = makeNode(NullTest);
+	test->arg = (Expr *) copyObject(unsealed != NULL ? unsealed : value);
+	test->nulltesttype = IS_NOT_NULL;
+	test->location = -1;
+	return (Node *) test;
+}
+
+static Node *opened(Node *value);
+
+/*
+ * COALESCE() of opened values is another value where one that isn't NULL is opened as
+ * NULL (pgseal.on_denied): so it is a CASE.
+ */
+static Node *
+opened_coalesce(CoalesceExpr *coalesce, const PgsealType *type)
+{
+	CaseExpr   *result = makeNode(CaseExpr);
+	ListCell   *lc;
+
+	result->casetype = type->base->oid;
+	result->casecollid = coalesce->coalescecollid;
+	result->location = -1;
+	foreach(lc, coalesce->args)
+	{
+		CaseWhen   *when = makeNode(CaseWhen);
+
+		when->expr = (Expr *) is_not_null(lfirst(lc));
+		when->result = (Expr *) opened(lfirst(lc));
+		when->location = -1;
+		result->args = lappend(result->args, when);
+	}
+	result->defresult = (Expr *) makeNullConst(result->casetype, -1, result->casecollid);
+	return (Node *) result;
+}
+
+/*
+ * open(value) where it is sealed.  A value that is sealed only to be of the type of another one,
+ * as in a column that two of different types are merged into (JOIN ... USING), is taken as
+ * it was: sealing is volatile, and PostgreSQL neither hashes nor merges by what is.
+ */
 static Node *
 opened(Node *value)
 {
 	Oid			argument = exprType(value);
+	Oid			collation;
 	const PgsealType *type = pgseal_type_by_oid(argument);
+	Node	   *unsealed = unsealed_value(value);
 
-	if (type == NULL)
-		return value;
+	if (type == NULL || unsealed != NULL)
+		return unsealed != NULL ? unsealed : value;
+	if (IsA(value, CoalesceExpr))
+		return opened_coalesce((CoalesceExpr *) value, type);
+	if (IsA(value, RelabelType) && exprType((Node *) ((RelabelType *) value)->arg) == argument)
+		return opened((Node *) ((RelabelType *) value)->arg);
+	collation = exprCollation(value);
 	return (Node *) makeFuncExpr(pgseal_internal_function("open", 1, &argument), type->base->oid,
-								 list_make1(value), InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+								 list_make1(value), collation, collation, COERCE_EXPLICIT_CALL);
+}
+
+/* Is it sealed only to be of another one's type, or is it that or the other one? */
+static bool
+is_sealed_for_type(Node *value)
+{
+	ListCell   *lc;
+
+	while (IsA(value, RelabelType))
+		value = (Node *) ((RelabelType *) value)->arg;
+	if (IsA(value, CoalesceExpr))
+		foreach(lc, ((CoalesceExpr *) value)->args)
+			if (is_sealed_for_type(lfirst(lc)))
+				return true;
+	return unsealed_value(value) != NULL;
+}
+
+Expr *
+pgseal_unsealed_equality(FuncExpr *equality)
+{
+	Node	   *args[2];
+	Oid			operator;
+
+	if (list_length(equality->args) != 2 ||
+		!(is_sealed_for_type(linitial(equality->args)) || is_sealed_for_type(lsecond(equality->args))) ||
+		!contain_var_clause(linitial(equality->args)) || !contain_var_clause(lsecond(equality->args)))
+		return NULL;
+	for (int i = 0; i < 2; i++)
+		args[i] = opened(copyObject(list_nth(equality->args, i)));
+	operator = exprType(args[0]) != exprType(args[1]) ? InvalidOid :
+		operator_in(PG_CATALOG_NAMESPACE, "=", exprType(args[0]), exprType(args[1]));
+	return !OidIsValid(operator) ? NULL :
+		make_opclause(operator, BOOLOID, false, (Expr *) args[0], (Expr *) args[1], InvalidOid,
+					  equality->inputcollid);
 }
 
 /*

@@ -9,8 +9,15 @@
 #define PGSEAL_UNOPEN_H
 
 #include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
 
 /* In place, in all queries within */
 extern void pgseal_unopen_comparisons(Query *query);
+
+/*
+ * What compares opened values instead, of a call of the function behind an = between columns,
+ * one of which is sealed only to be compared; NULL when there is none
+ */
+extern Expr *pgseal_unsealed_equality(FuncExpr *equality);
 
 #endif							/* PGSEAL_UNOPEN_H */

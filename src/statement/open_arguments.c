@@ -14,7 +14,7 @@
  * "concat(email::text)" would be.
  *
  * On the same way through the query, calls of functions with several of their name are
- * looked at again (overloads.c).
+ * looked at again (overloads.c), and columns that joins have merged (join_columns.c).
  *
  * Bodies of SQL functions in standard form (BEGIN ATOMIC, RETURN) are not
  * analyzed through the hook; functions.c does the same to them.
@@ -33,6 +33,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "statement/join_columns.h"
 #include "statement/open_arguments.h"
 #include "statement/opened.h"
 #include "statement/overloads.h"
@@ -136,6 +137,7 @@ open_printed_walker(Node *node, void *context)
 	{
 		Walk		inner = {lcons(node, walk->queries)};
 
+		pgseal_join_columns_choose((Query *) node);
 		return query_tree_walker((Query *) node, open_printed_walker, &inner, 0);
 	}
 
@@ -179,5 +181,6 @@ pgseal_open_arguments(Query *query)
 {
 	Walk		walk = {list_make1(query)};
 
+	pgseal_join_columns_choose(query);
 	(void) query_tree_walker(query, open_printed_walker, &walk, 0);
 }

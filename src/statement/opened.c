@@ -129,18 +129,28 @@ column_holds_sealed(Query *query, AttrNumber column, List *outer)
 	return false;
 }
 
+/* One of these expressions, or any of them (0); NULL stands for a column that was dropped */
+static bool
+member_holds_sealed(List *members, AttrNumber column, List *queries)
+{
+	ListCell   *lc;
+
+	foreach(lc, members)
+		if ((column == 0 || foreach_current_index(lc) == column - 1) && lfirst(lc) != NULL &&
+			holds_sealed(lfirst(lc), queries))
+			return true;
+	return false;
+}
+
 /* The same of VALUES */
 static bool
 values_hold_sealed(RangeTblEntry *rte, AttrNumber column, List *queries)
 {
 	ListCell   *row;
-	ListCell   *value;
 
 	foreach(row, rte->values_lists)
-		foreach(value, lfirst_node(List, row))
-			if ((column == 0 || foreach_current_index(value) == column - 1) &&
-				holds_sealed(lfirst(value), queries))
-				return true;
+		if (member_holds_sealed(lfirst_node(List, row), column, queries))
+			return true;
 	return false;
 }
 
@@ -155,6 +165,18 @@ function_holds_sealed(RangeTblEntry *rte)
 		foreach(type, lfirst_node(RangeTblFunction, function)->funccoltypes)
 			if (pgseal_shape_of_type(lfirst_oid(type), -1) != NULL)
 				return true;
+	return false;
+}
+
+/* A row of what a trigger's statement has changed */
+static bool
+transition_table_holds_sealed(RangeTblEntry *rte)
+{
+	ListCell   *lc;
+
+	foreach(lc, rte->coltypes)
+		if (OidIsValid(lfirst_oid(lc)) && pgseal_shape_of_type(lfirst_oid(lc), -1) != NULL)
+			return true;
 	return false;
 }
 
@@ -206,10 +228,11 @@ reference_holds_sealed(Var *var, List *queries)
 		case RTE_FUNCTION:
 			return var->varattno == 0 && function_holds_sealed(rte);
 		case RTE_JOIN:
-			return var->varattno > 0 && var->varattno <= list_length(rte->joinaliasvars) &&
-				holds_sealed(list_nth(rte->joinaliasvars, var->varattno - 1), queries);
+			return member_holds_sealed(rte->joinaliasvars, var->varattno, queries);
+		case RTE_NAMEDTUPLESTORE:
+			return var->varattno == 0 && transition_table_holds_sealed(rte);
 		default:
-			return false;
+			return member_holds_sealed(pgseal_group_exprs(rte), var->varattno, queries);
 	}
 }
 

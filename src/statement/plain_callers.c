@@ -46,6 +46,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "statement/join_columns.h"
 #include "statement/opened.h"
 #include "statement/plain_callers.h"
 #include "statement/printing_bodies.h"
@@ -305,15 +306,21 @@ mark_walker(Node *node, void *context)
 	if (IsA(node, CoerceViaIO))
 		open_printed((CoerceViaIO *) node);
 	if (IsA(node, Query))
+	{
+		pgseal_join_columns_choose((Query *) node);
 		return query_tree_walker((Query *) node, mark_walker, NULL, 0);
+	}
 	return expression_tree_walker(node, mark_walker, NULL);
 }
 
 void
 pgseal_plain_callers_mark(Query *query)
 {
-	if (OidIsValid(pgseal_extension_oid()))
-		(void) query_tree_walker(query, mark_walker, NULL, 0);
+	if (!OidIsValid(pgseal_extension_oid()))
+		return;
+	/* Of views and rules that were made before this was done when they are */
+	pgseal_join_columns_choose(query);
+	(void) query_tree_walker(query, mark_walker, NULL, 0);
 }
 
 /* PostgreSQL's function of the same name and arguments as that of ours */
