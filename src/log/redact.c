@@ -39,6 +39,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "log/array_casts.h"
 #include "log/hidden_parameters.h"
 #include "log/redact.h"
 #include "log/redact_tokens.h"
@@ -340,6 +341,7 @@ redact_emit_log(ErrorData *error)
 	ErrorData	original;
 
 	pgseal_redact_tokens_late(error);
+	pgseal_explain_array_cast(error);
 	if (names_parameters(error))
 	{
 		pfree(error->detail);

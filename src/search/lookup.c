@@ -16,10 +16,10 @@
  * row stays, by the query's own range table.  Before planning starts, so that a
  * condition on a view is extended where it can still be moved into it; and, for =,
  * when the planner has simplified the query and looks at its first table: there
- * is what came out of inlined functions.  A planner support function would be
- * the shorter way, but it isn't told whose range table the columns are of:
- * PostgreSQL simplifies the WHERE of a sub-select with the root of the query
- * around it (convert_EXISTS_to_ANY).
+ * is what came out of inlined functions, and the conditions of FULL JOINs are looked
+ * at, too (unopen.c).  A planner support function would be the shorter way, but it
+ * isn't told whose range table the columns are of: PostgreSQL simplifies the WHERE of
+ * a sub-select with the root of the query around it (convert_EXISTS_to_ANY).
  *
  * The recheck isn't extended again.  It is a function; only where the planner must
  * see an operator, in joins (a semi-join can be turned round) and for partition
@@ -293,6 +293,7 @@ lookup_get_relation_info(PlannerInfo *root, Oid relation, bool inhparent, RelOpt
 		prev_get_relation_info(root, relation, inhparent, rel);
 	if (pgseal_citus_plans || !is_first_table(root, rel) || !OidIsValid(pgseal_extension_oid()))
 		return;
+	pgseal_unopen_full_joins((Node *) root->parse->jointree);
 	extend_query(root->parse, &extension);
 	if (extension.extended)
 		pgseal_plan_again_for_keys(root);

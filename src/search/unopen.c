@@ -344,6 +344,82 @@ pgseal_related_equality_support(PG_FUNCTION_ARGS)
 									InvalidOid, request->fcall->inputcollid));
 }
 
+/* What a condition compares: itself, or what it opens in a form that isn't volatile */
+static Node *
+compared(Node *value)
+{
+	Node	   *sealed = opened_value(value);
+
+	return opened(copyObject(sealed != NULL && is_sealed_for_type(sealed) ? sealed : value));
+}
+
+/* The = of one operand's type, to which the other one is converted; InvalidOid when there is none */
+static Oid
+widened(Node **args)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		Oid			type = exprType(args[1 - i]);
+		Node	   *converted = coerce_to_target_type(NULL, args[i], exprType(args[i]), type, -1,
+													  COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
+
+		if (converted != NULL)
+		{
+			args[i] = converted;
+			return operator_in(PG_CATALOG_NAMESPACE, "=", type, type);
+		}
+	}
+	return InvalidOid;
+}
+
+/*
+ * Columns of different types that a FULL JOIN merges may be what another one compares: by
+ * an operator of ours that finds indexes, but joins neither by hashes nor by merging.  Then
+ * opened values are compared.
+ */
+static void
+compare_opened(OpExpr *comparison)
+{
+	Node	   *args[2];
+	Oid			operator;
+
+	if (list_length(comparison->args) != 2 || strcmp(get_opname(comparison->opno), "=") != 0 ||
+		(op_mergejoinable(comparison->opno, exprType(linitial(comparison->args))) &&
+		 !contain_volatile_functions((Node *) comparison)))
+		return;
+	for (int i = 0; i < 2; i++)
+		args[i] = compared(list_nth(comparison->args, i));
+	operator = operator_in(PG_CATALOG_NAMESPACE, "=", exprType(args[0]), exprType(args[1]));
+	if (!OidIsValid(operator))
+		operator = widened(args);
+	if (!OidIsValid(operator) || !op_mergejoinable(operator, exprType(args[0])))
+		return;
+	comparison->args = list_make2(args[0], args[1]);
+	comparison->opno = operator;
+	comparison->opfuncid = get_opcode(operator);
+}
+
+void
+pgseal_unopen_full_joins(Node *jointree)
+{
+	ListCell   *lc;
+
+	if (jointree != NULL && IsA(jointree, FromExpr))
+		foreach(lc, ((FromExpr *) jointree)->fromlist)
+			pgseal_unopen_full_joins(lfirst(lc));
+	else if (jointree != NULL && IsA(jointree, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) jointree;
+
+		pgseal_unopen_full_joins(join->larg);
+		pgseal_unopen_full_joins(join->rarg);
+		if (join->jointype == JOIN_FULL && join->quals != NULL && IsA(join->quals, List))
+			foreach(lc, (List *) join->quals)
+				if (IsA(lfirst(lc), OpExpr))
+					compare_opened(lfirst(lc));
+	}
+}
+
 static bool
 unopen_walker(Node *node, void *context)
 {

@@ -20,4 +20,10 @@ extern void pgseal_unopen_comparisons(Query *query);
  */
 extern Expr *pgseal_unsealed_equality(FuncExpr *equality);
 
+/*
+ * Makes conditions of FULL JOINs, of a query that the planner has simplified, such that it can
+ * join by them.
+ */
+extern void pgseal_unopen_full_joins(Node *jointree);
+
 #endif							/* PGSEAL_UNOPEN_H */
