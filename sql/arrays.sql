@@ -69,6 +69,13 @@ CREATE VIEW urgent AS SELECT id, tags @> ARRAY['a'] AS urgent FROM posts WHERE t
 SELECT * FROM urgent ORDER BY 1;
 SELECT replace(pg_get_viewdef('urgent'::regclass), 'posts.', '') AS urgent;
 
+-- what is no array of its elements' common type by itself is refused, and works with a cast
+CREATE TABLE paid (salary encrypted_int4);
+INSERT INTO paid VALUES (5000);
+SELECT ARRAY[1::int2] || salary FROM paid;
+SELECT array_append(ARRAY[1::int2], salary) FROM paid;
+SELECT ARRAY[1::int2]::int4[] || salary AS numbers FROM paid;
+
 SET client_min_messages = warning;
 DROP SCHEMA arrays CASCADE;
 DROP ROLE array_writer;

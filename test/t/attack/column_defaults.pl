@@ -118,6 +118,27 @@ like($node->as('e', "COPY o.of_domains (id, x) FROM STDIN;\n1\t0\n\\.\n"), qr/pe
 like($node->psql('postgres', $_), qr/^[123]$/, "not callable: $_")
 	for 'SELECT pgseal_internal.column_default(\'o.t\', 2::int2, NULL)', "SELECT pgseal_internal.column_default('o.t', '2', '')";
 
+# A constant that is the default of a column that becomes encrypted, as encrypt_column() and CREATE TABLE have it
+$node->safe_psql('postgres', q{
+SET ROLE owner; SET search_path = o;
+CREATE DOMAIN sealed_mail AS encrypted_text;
+CREATE TABLE late (id int, a text DEFAULT 'SECRETa', b varchar(20) DEFAULT 'SECRETb', c numeric(10, 2) DEFAULT 4711, d text[] DEFAULT '{SECRETd,NULL}', e jsonb DEFAULT '{"SECRET": 1}', f text DEFAULT 'SECRETf', g text DEFAULT 'SECRETg'::varchar(9),
+	h int DEFAULT 4711, i date DEFAULT '4711-01-01', j text DEFAULT lower('MADE OF'), k timestamptz DEFAULT now(), l text DEFAULT NULL, m text);
+CREATE TABLE late_child () INHERITS (late); ALTER TABLE late_child ALTER a SET DEFAULT 'SECRETchild';
+ALTER TABLE late ALTER a TYPE encrypted_text, ALTER b TYPE encrypted_text('pay2'), ALTER c TYPE encrypted_numeric, ALTER d TYPE encrypted_text[], ALTER e TYPE encrypted_jsonb, ALTER f TYPE sealed_mail, ALTER g TYPE encrypted_text,
+	ALTER h TYPE encrypted_int8, ALTER i TYPE encrypted_timestamp, ALTER j TYPE encrypted_text, ALTER k TYPE encrypted_timestamptz, ALTER l TYPE encrypted_text, ALTER m TYPE encrypted_text, ALTER id SET DEFAULT 7;
+INSERT INTO late (m) VALUES (NULL); INSERT INTO late_child DEFAULT VALUES});
+is($node->safe_psql('postgres', 'SELECT id, a, b, c, d, e, f, g, h, i, j, k <= now(), l, m FROM ONLY o.late'),
+	'7|SECRETa|SECRETb|4711|{SECRETd,NULL}|{"SECRET": 1}|SECRETf|SECRETg|4711|4711-01-01 00:00:00|made of|t||', 'constants of columns that become encrypted');
+is($node->safe_psql('postgres', 'SELECT a, b FROM o.late_child'), 'SECRETchild|SECRETb', 'and of children');
+is($node->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE pg_get_expr(adbin, adrelid) ~ 'SECRET|4711'), count(*) FILTER (WHERE pg_get_expr(adbin, adrelid) ~ 'pgseal:1:')
+	FROM pg_attrdef WHERE adrelid IN ('o.late'::regclass, 'o.late_child'::regclass)}), '24|0|18', 'are sealed');
+$node->safe_psql('postgres', q{CREATE TABLE o.converted (id int PRIMARY KEY, a text DEFAULT 'SECRETa', b numeric DEFAULT 4711)});
+$node->safe_psql('postgres', "CALL pgseal.encrypt_column('o.converted', '$_')") for 'a', 'b';
+$node->safe_psql('postgres', 'INSERT INTO o.converted VALUES (1)');
+is($node->safe_psql('postgres', q{SELECT a, b, (SELECT bool_and(pg_get_expr(adbin, adrelid) LIKE '%pgseal:1:%') FROM pg_attrdef WHERE adrelid = 'o.converted'::regclass) FROM o.converted}),
+	'SECRETa|4711|t', 'as by encrypt_column()');
+
 # As it is now
 $node->safe_psql('postgres', 'TRUNCATE o.t, o.child');
 is($node->as('w', "PREPARE p AS INSERT INTO o.t (id) VALUES (1); EXECUTE p;\n\\! true\nSET client_min_messages = error"), '', 'with the privilege');
