@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
@@ -55,13 +56,52 @@ cast_argument(Node *expr)
 		((FuncExpr *) expr)->funcformat != COERCE_EXPLICIT_CALL ? linitial(((FuncExpr *) expr)->args) : NULL;
 }
 
-/* Is it nothing but a constant and casts of it? */
+/*
+ * Whoever alters the table runs no code of others by it: neither their functions, which casts
+ * may be, nor their domains' constraints, which the value has passed or will never meet.
+ */
+static bool
+is_users(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+static bool
+calls_users(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return check_functions_in_node(node, is_users, NULL) || IsA(node, CoerceToDomain) ||
+		expression_tree_walker(node, calls_users, context);
+}
+
+static Node *
+without_domains(Node *node, void *context)
+{
+	if (node != NULL && IsA(node, CoerceToDomain))
+		return without_domains((Node *) ((CoerceToDomain *) node)->arg, context);
+	return expression_tree_mutator(node, without_domains, context);
+}
+
+/* Is it nothing but a constant and casts of it, whose value depends on no settings? */
 static bool
 is_constant(Node *expr)
 {
+	if (calls_users(expr, NULL) || contain_mutable_functions(expr))
+		return false;
 	while (expr != NULL && !IsA(expr, Const))
 		expr = cast_argument(expr);
 	return expr != NULL;
+}
+
+/* The same, as another type; NULL where it can't be, or is NULL */
+static Node *
+as_constant(Node *expr, Oid type)
+{
+	expr = coerce_to_target_type(NULL, expr, exprType(expr), type, -1, COERCION_ASSIGNMENT,
+								 COERCE_IMPLICIT_CAST, -1);
+	expr = expr != NULL ? (Node *) evaluate_expr((Expr *) expr, type, -1, exprCollation(expr)) : NULL;
+	return expr != NULL && IsA(expr, Const) && !((Const *) expr)->constisnull ? expr : NULL;
 }
 
 Node *
@@ -72,18 +112,21 @@ pgseal_constant_default_sealed(Node *expr, Oid type, int32 typmod)
 
 	while (expr != NULL && OidIsValid(plain_type(exprType(expr))))
 		expr = cast_argument(expr);
-	if (!OidIsValid(plain) || expr == NULL || !is_constant(expr))
+	if (!OidIsValid(plain) || expr == NULL)
+		return NULL;
+	expr = without_domains(expr, NULL);
+	if (!is_constant(expr))
 		return NULL;
 
-	/* What depends on settings, as the time zone, is no constant */
+	/* A cast of another type, as of a date to a time, isn't looked into above */
 	expr = coerce_to_target_type(NULL, expr, exprType(expr), plain, -1,
 								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
-	expr = eval_const_expressions(NULL, expr);
-	if (expr == NULL || !IsA(expr, Const) || ((Const *) expr)->constisnull)
+	if (expr == NULL || !is_constant(expr))
 		return NULL;
-	expr = coerce_to_target_type(NULL, expr, plain, sealed, -1,
-								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
-	expr = (Node *) evaluate_expr((Expr *) expr, sealed, -1, exprCollation(expr));
+	expr = as_constant(expr, plain);
+	if (expr == NULL)
+		return NULL;
+	expr = as_constant(expr, sealed);
 	return coerce_to_target_type(NULL, expr, sealed, type, typmod,
 								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 }

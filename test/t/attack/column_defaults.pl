@@ -139,6 +139,20 @@ $node->safe_psql('postgres', 'INSERT INTO o.converted VALUES (1)');
 is($node->safe_psql('postgres', q{SELECT a, b, (SELECT bool_and(pg_get_expr(adbin, adrelid) LIKE '%pgseal:1:%') FROM pg_attrdef WHERE adrelid = 'o.converted'::regclass) FROM o.converted}),
 	'SECRETa|4711|t', 'as by encrypt_column()');
 
+# Who alters another's table runs no code of his by it
+$node->safe_psql('postgres', q{
+SET ROLE e; SET search_path = e, public;
+CREATE TYPE e.odd AS (v text);
+CREATE FUNCTION e.spy(odd) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN CREATE ROLE spied; RETURN ($1).v; END $$;
+CREATE CAST (odd AS text) WITH FUNCTION e.spy(odd) AS IMPLICIT;
+CREATE FUNCTION e.spy_too(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN CREATE ROLE spied; RETURN true; END $$;
+CREATE DOMAIN e.checked AS text;
+CREATE TABLE e.bait (a text DEFAULT '(SECRET)'::odd, b checked DEFAULT 'SECRETb');
+ALTER DOMAIN e.checked ADD CHECK (e.spy_too(VALUE)) NOT VALID});
+$node->psql('postgres', 'ALTER TABLE e.bait ALTER a TYPE encrypted_text, ALTER b TYPE encrypted_text');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_roles WHERE rolname = 'spied'}), 0, 'neither casts nor domains');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_attrdef WHERE adrelid = 'e.bait'::regclass AND pg_get_expr(adbin, adrelid) LIKE '%SECRETb%'}), 0, 'the constant of a domain is sealed');
+
 # As it is now
 $node->safe_psql('postgres', 'TRUNCATE o.t, o.child');
 is($node->as('w', "PREPARE p AS INSERT INTO o.t (id) VALUES (1); EXECUTE p;\n\\! true\nSET client_min_messages = error"), '', 'with the privilege');
