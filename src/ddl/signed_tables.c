@@ -110,7 +110,7 @@ check_signed_table(Oid relid)
 					 errmsg("table \"%s\" cannot inherit or be inherited from: its rows are signed",
 							RelationGetRelationName(rel))));
 	}
-	table_close(rel, NoLock);
+	table_close(rel, trigger == NULL ? AccessShareLock : NoLock);
 }
 
 /* The table of this name, if it is one whose rows can be signed; else InvalidOid */
