@@ -190,6 +190,26 @@ CREATE OR REPLACE VIEW pgseal_internal.key_rules AS
 	GROUP BY p.rule, p.object, p."limit", v.object;
 
 --
+-- A rule about a key that was destroyed
+--
+
+CREATE OR REPLACE VIEW pgseal_internal.policy_state AS
+	WITH found AS (
+		SELECT rule, pattern, object, value, "limit", ok FROM pgseal_internal.key_rules
+		UNION ALL SELECT rule, pattern, object, value, "limit", ok FROM pgseal_internal.wrapping_rules
+		UNION ALL SELECT rule, pattern, object, value, "limit", ok FROM pgseal_internal.master_key_rules
+		UNION ALL SELECT rule, pattern, object, value, "limit", ok FROM pgseal_internal.setting_rules
+		UNION ALL SELECT rule, pattern, object, value, "limit", ok FROM pgseal_internal.privilege_rules)
+	SELECT rule, object, value, "limit", ok FROM found
+	UNION ALL
+	-- A name that was mistyped complies with nothing; that of a key that was destroyed, with all
+	SELECT p.rule, p.object, CASE WHEN d.destroyed THEN 'destroyed' ELSE 'matches nothing' END, p."limit", d.destroyed
+	FROM pgseal.policy p
+	CROSS JOIN LATERAL (SELECT p.rule IN ('data_key_age', 'seals', 'algorithm', 'wrapping_age', 'provider')
+		AND EXISTS (SELECT FROM pgseal.key k WHERE k.name LIKE p.object) AS destroyed) AS d
+	WHERE p.object <> '%' AND NOT EXISTS (SELECT FROM found WHERE found.rule = p.rule AND found.pattern = p.object);
+
+--
 -- What the worker and conversions keep about their work changes by them alone: who
 -- may write to all tables (pg_write_all_data) would make a version retired that values
 -- need, or end a re-encryption before it has begun.

@@ -178,9 +178,12 @@ CREATE VIEW pgseal_internal.policy_state AS
 		UNION ALL SELECT rule, pattern, object, value, "limit", ok FROM pgseal_internal.privilege_rules)
 	SELECT rule, object, value, "limit", ok FROM found
 	UNION ALL
-	-- A name that was mistyped complies with nothing
-	SELECT rule, object, NULL, "limit", false FROM pgseal.policy p
-	WHERE object <> '%' AND NOT EXISTS (SELECT FROM found WHERE found.rule = p.rule AND found.pattern = p.object);
+	-- A name that was mistyped complies with nothing; that of a key that was destroyed, with all
+	SELECT p.rule, p.object, CASE WHEN d.destroyed THEN 'destroyed' ELSE 'matches nothing' END, p."limit", d.destroyed
+	FROM pgseal.policy p
+	CROSS JOIN LATERAL (SELECT p.rule IN ('data_key_age', 'seals', 'algorithm', 'wrapping_age', 'provider')
+		AND EXISTS (SELECT FROM pgseal.key k WHERE k.name LIKE p.object) AS destroyed) AS d
+	WHERE p.object <> '%' AND NOT EXISTS (SELECT FROM found WHERE found.rule = p.rule AND found.pattern = p.object);
 GRANT SELECT ON pgseal_internal.policy_state TO pg_monitor;
 
 CREATE FUNCTION pgseal.policy_report(OUT rule text, OUT object text, OUT value text, OUT "limit" text, OUT ok bool)

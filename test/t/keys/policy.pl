@@ -150,6 +150,10 @@ setting setting pgseal.verify_rows t
 setting setting work_mem of role app f
 setting setting work_mem t';
 is(join("\n", grep { !/^algorithm child/ && !/^provider child/ } split /\n/, report('true')), $expected, 'the report');
+is($node->sql("SELECT value FROM pgseal.policy_report() WHERE object = 'poeple'"), 'matches nothing', 'a name that was mistyped');
+is($node->sql(q{BEGIN; SELECT pgseal.create_key('gone'); SELECT pgseal.destroy_key('gone', 'gone'); INSERT INTO pgseal.policy VALUES ('seals', 'gone', '2000'), ('provider', 'gone', 'kmip'), ('reader', 'gone', 'app');
+	SELECT string_agg(concat_ws(' ', rule, value, ok), ', ' ORDER BY rule) FROM pgseal.policy_report() WHERE object = 'gone'; ROLLBACK}) =~ s/^\n+//r,
+	'provider destroyed t, reader matches nothing f, seals destroyed t', 'a key that was destroyed');
 $node->sql('GRANT USAGE ON FOREIGN SERVER local_keyring TO PUBLIC; GRANT EXECUTE ON FUNCTION pgseal.rotate_key TO stranger, custodian');
 is($node->sql("SELECT string_agg(concat_ws(' ', rule, value, ok), ', ' ORDER BY 1) FROM (SELECT * FROM pgseal.policy_report() WHERE rule IN ('custodian', 'reader') ORDER BY rule) r"),
 	'custodian custodian, stranger f, reader PUBLIC, app f', 'who may, and should not');
