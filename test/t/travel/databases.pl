@@ -18,6 +18,26 @@ pgseal.worker_interval = 1
 });
 
 #
+# Those that have none
+#
+
+$node->query('postgres', q{CREATE DATABASE without; CREATE DATABASE dropped});
+$node->query('dropped', 'CREATE EXTENSION pgseal; DROP EXTENSION pgseal');
+for my $db ('without', 'dropped')
+{
+	$node->query($db, q{
+		CREATE FUNCTION any_row() RETURNS record LANGUAGE sql AS 'SELECT 1, 2';
+		CREATE FUNCTION printed() RETURNS text LANGUAGE plpgsql AS $$
+		DECLARE r record;
+		BEGIN
+			SELECT 1 AS a, 2 AS b INTO r;
+			RETURN format('%s', r) || r::text || concat(r, any_row());
+		END$$});
+	is($node->query($db, 'SELECT any_row(), ARRAY[any_row()], concat(any_row()), any_row()::text, printed()'),
+		'(1,2)|{"(1,2)"}|(1,2)|(1,2)|(1,2)(1,2)(1,2)(1,2)', "$db: rows of any type are printed without the extension");
+}
+
+#
 # Keys of their own
 #
 
