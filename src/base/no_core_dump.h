@@ -11,7 +11,8 @@
 /*
  * Forbids core dumps of this process, and reading its memory by other
  * processes of the same user, unless pgseal.core_dumps allows them.  Called
- * before the first key is loaded, and before a KMS or a keyring is asked.
+ * before the first key is loaded, before a KMS or a keyring is asked, and before
+ * parallel workers may send opened values.
  */
 extern void pgseal_no_core_dump(void);
 

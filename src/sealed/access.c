@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/selfuncs.h"
+#include "utils/spccache.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
@@ -183,6 +184,29 @@ narrowing_clauses(PlannerInfo *root, IndexPath *path, double *out_entries)
 /* Entries in a leaf, roughly */
 #define ENTRIES_IN_NODE	200
 
+/*
+ * The planner takes an index only scan also of an index that returns no column when
+ * none is asked for, as by count(*), and would not look at rows of pages that are all
+ * visible by now; a scan gives pointers of rows that VACUUM has removed meanwhile
+ * (scan.c).  So the path becomes one that looks at them; returns what that costs more,
+ * since the planner has taken it for the other one by now.
+ */
+static Cost
+refuse_index_only(PlannerInfo *root, IndexPath *path, Selectivity selectivity)
+{
+	RelOptInfo *rel = path->indexinfo->rel;
+	double		random_page_cost;
+	double		pages;
+
+	if (path->path.pathtype != T_IndexOnlyScan)
+		return 0;
+	path->path.pathtype = T_IndexScan;
+	get_tablespace_page_costs(rel->reltablespace, &random_page_cost, NULL);
+	pages = index_pages_fetched(clamp_row_est(selectivity * rel->tuples), rel->pages,
+								path->indexinfo->pages, root);
+	return pages * rel->allvisfrac * random_page_cost;
+}
+
 static void
 sealed_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 					 Cost *startup_cost, Cost *total_cost, Selectivity *selectivity,
@@ -210,6 +234,7 @@ sealed_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	if (narrowed.indexclauses == NIL && path->indexclauses != NIL)
 		*total_cost += FRUITLESS_COST;
 	*selectivity = costs.indexSelectivity;
+	*total_cost += refuse_index_only(root, path, *selectivity);
 	*correlation = 0;			/* nothing is known of the order of the rows */
 	*pages = costs.numIndexPages;
 }

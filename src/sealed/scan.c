@@ -7,15 +7,19 @@
  * where it ends.  A leaf is opened once, the row pointers between the two are
  * kept, and the leaf is wiped; the next one is found by the end of its interval.
  *
- * A scan asks for the privilege before it looks at anything, so that it tells
- * nothing to whoever lacks it.
+ * A scan asks for the privilege before it looks at anything, and again when another
+ * role goes on with it or rights may have changed, so that it tells nothing to whoever
+ * lacks it.
+ *
+ * No pin keeps VACUUM from removing rows whose pointers are kept, and giving their
+ * places to others: each row must be looked at, by a snapshot that sees none that came
+ * since.  So there are no index only scans (access.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/nbtree.h"
-#include "access/itup.h"
 #include "access/relscan.h"
 #include "access/stratnum.h"
 #include "catalog/pg_opfamily.h"
@@ -27,9 +31,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "keys/facts.h"
 #include "sealed/sealed.h"
 #include "sealed/terms.h"
 #include "value/related.h"
@@ -56,7 +62,8 @@ typedef struct Scan
 	PgsealTermSearch terms;		/* of an index of terms, instead */
 	bool		is_empty;		/* no row can match */
 	bool		recheck;
-	IndexTuple	empty_tuple;	/* or NULL: not needed yet */
+	Oid			role;			/* who was found to have the privilege, */
+	uint64		epoch;			/* and while which facts hold */
 
 	/* The leaf that the scan is in */
 	bool		started;
@@ -119,8 +126,6 @@ pgseal_sealed_endscan(IndexScanDesc scan)
 
 	forget(state);
 	MemoryContextDelete(state->context);
-	if (state->empty_tuple != NULL)
-		pfree(state->empty_tuple);
 	pfree(state->tids);
 	pfree(state->low_key);
 	pfree(state->high_key);
@@ -323,6 +328,30 @@ make_bounds(Scan *state)
 	}
 }
 
+/*
+ * Has the current user the privilege?  Conditions on values that he may not see are
+ * never true, where pgseal.on_denied says so; but an order is one of all rows, and
+ * an EXCLUDE constraint, which looks at rows of others, too, must not take what isn't
+ * seen for what isn't there.
+ */
+static bool
+may_search(IndexScanDesc scan)
+{
+	Scan	   *state = scan->opaque;
+
+	if (pgseal_sealed_check_access(&state->index))
+	{
+		state->role = GetUserId();
+		state->epoch = pgseal_facts_now;
+		return true;
+	}
+	if (scan->numberOfKeys == 0 || !IsMVCCSnapshot(scan->xs_snapshot))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to compare encrypted values")));
+	return false;
+}
+
 void
 pgseal_sealed_rescan(IndexScanDesc scan, ScanKey keys, int num_keys,
 					 ScanKey orderbys, int num_orderbys)
@@ -332,7 +361,6 @@ pgseal_sealed_rescan(IndexScanDesc scan, ScanKey keys, int num_keys,
 
 	forget(state);
 	state->started = false;
-	state->is_empty = false;
 	state->recheck = false;
 	state->num_conditions = 0;
 	state->num_tids = 0;
@@ -340,16 +368,9 @@ pgseal_sealed_rescan(IndexScanDesc scan, ScanKey keys, int num_keys,
 	if (keys != NULL && num_keys > 0)
 		memmove(scan->keyData, keys, num_keys * sizeof(ScanKeyData));
 
-	if (!pgseal_sealed_check_access(&state->index))
-	{
-		/* Conditions on values that the user may not see are never true */
-		if (num_keys == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied to compare encrypted values")));
-		state->is_empty = true;
+	state->is_empty = !may_search(scan);
+	if (state->is_empty)
 		return;
-	}
 	caller = MemoryContextSwitchTo(state->context);
 	if (state->index.columns[0].terms != PGSEAL_SEALED_WHOLE)
 	{
@@ -565,36 +586,19 @@ next_leaf(IndexScanDesc scan, bool forward)
 	return false;
 }
 
-/*
- * The planner takes an index only scan also of an index that returns no column
- * when none is asked for, as by count(*): an entry without values will do.
- */
-static void
-give_empty_tuple(IndexScanDesc scan)
-{
-	Scan	   *state = scan->opaque;
-	TupleDesc	desc = RelationGetDescr(scan->indexRelation);
-	Datum		values[INDEX_MAX_KEYS] = {0};
-	bool		nulls[INDEX_MAX_KEYS];
-	MemoryContext caller;
-
-	if (state->empty_tuple == NULL)
-	{
-		memset(nulls, true, sizeof(nulls));
-		caller = MemoryContextSwitchTo(GetMemoryChunkContext(state));
-		state->empty_tuple = index_form_tuple(desc, values, nulls);
-		MemoryContextSwitchTo(caller);
-	}
-	scan->xs_itup = state->empty_tuple;
-	scan->xs_itupdesc = desc;
-}
-
 bool
 pgseal_sealed_gettuple(IndexScanDesc scan, ScanDirection direction)
 {
 	Scan	   *state = scan->opaque;
 	bool		forward = ScanDirectionIsForward(direction);
 
+	/*
+	 * Since the last row a cursor may have been handed to another role, or a
+	 * function may have taken the privilege
+	 */
+	if (state->started && (state->role != GetUserId() || state->epoch != pgseal_facts_now) &&
+		!may_search(scan))
+		return false;
 	if (!state->started)
 	{
 		if (!first_leaf(scan, forward))
@@ -615,8 +619,6 @@ pgseal_sealed_gettuple(IndexScanDesc scan, ScanDirection direction)
 	}
 	pgseal_sealed_set_tid(&scan->xs_heaptid, state->tids[state->next]);
 	scan->xs_recheck = state->recheck;
-	if (scan->xs_want_itup)
-		give_empty_tuple(scan);
 	return true;
 }
 

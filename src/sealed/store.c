@@ -336,10 +336,16 @@ default_pending_pages(const PgsealSealedIndex *index, Relation relation)
 
 	if (index->columns[0].terms != PGSEAL_SEALED_WHOLE)
 		return pages < 0 ? DEFAULT_PENDING_PAGES : pages;
+
+	/*
+	 * No error: ALTER INDEX can't know, and the index must be made anew with its
+	 * table, or when a dump is restored
+	 */
 	if (pages > 0)
-		ereport(ERROR,
+		ereport(WARNING,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("only a sealed index of trigrams or paths has pending pages")));
+				 errmsg("\"pending_pages\" of index \"%s\" is ignored: only a sealed index of trigrams or paths has pending pages",
+						RelationGetRelationName(relation))));
 	return 0;
 }
 

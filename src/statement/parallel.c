@@ -27,6 +27,7 @@
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "base/no_core_dump.h"
 #include "keys/keyring.h"
 #include "keys/used.h"
 #include "statement/parallel.h"
@@ -143,7 +144,11 @@ parallel_executor_start(QueryDesc *desc, int eflags)
 			desc->plannedstmt = alone;
 		}
 		else
+		{
+			/* Values come from the workers opened, also to who has used no key himself */
+			pgseal_no_core_dump();
 			pgseal_used_before_workers();
+		}
 	}
 	if (prev_executor_start)
 		prev_executor_start(desc, eflags);

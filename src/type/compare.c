@@ -27,6 +27,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "port/pg_bswap.h"
 
 #include "base/compat.h"
@@ -162,6 +163,28 @@ compare(FunctionCallInfo fcinfo, bool *isnull)
 	return result;
 }
 
+/* For the support functions of operator classes, which can't say NULL */
+static void
+report_denied(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to compare encrypted values")));
+}
+
+/*
+ * NULL, or an error for C code that calls an operator itself, as array_position() and
+ * EXCLUDE constraints do: that can't take NULL.  record_eq() and its like can, which
+ * call what the type cache has.
+ */
+static Datum
+no_answer(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_expr == NULL && fcinfo->flinfo->fn_mcxt != CacheMemoryContext)
+		report_denied();
+	PG_RETURN_NULL();
+}
+
 #define COMPARISON(name, operator) \
 Datum \
 name(PG_FUNCTION_ARGS) \
@@ -170,7 +193,7 @@ name(PG_FUNCTION_ARGS) \
 	int32		order = compare(fcinfo, &isnull); \
 \
 	if (isnull) \
-		PG_RETURN_NULL(); \
+		return no_answer(fcinfo); \
 	PG_RETURN_BOOL(order operator 0); \
 }
 
@@ -180,15 +203,6 @@ COMPARISON(pgseal_lt, <)
 COMPARISON(pgseal_le, <=)
 COMPARISON(pgseal_gt, >)
 COMPARISON(pgseal_ge, >=)
-
-/* For the support functions of operator classes, which can't say NULL */
-static void
-report_denied(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied to compare encrypted values")));
-}
 
 /* Support function of the btree class */
 Datum

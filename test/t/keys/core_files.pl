@@ -1,5 +1,5 @@
 # A process that has had to do with keys leaves no core file, also if it has only
-# made, wrapped or looked after them; and in that of a process that hasn't, but has the
+# made, wrapped or looked after them, or got values from workers that had; and in that of a process that hasn't, but has the
 # server's shared memory, there is no key.
 #
 # Needs the extension in test/module_kms, installed: it unwraps the keys that are
@@ -37,7 +37,12 @@ $unwrapper->stop;
 # Files of a process that may leave no core belong to root
 sub is_dumpable { return (stat("/proc/$_[0]/environ"))[4] == $>; }
 
+# Not by the leader itself
+my $parallel = 'SET parallel_leader_participation = off; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;';
+like($node->safe_psql('postgres', "ALTER TABLE t SET (parallel_workers = 2); $parallel EXPLAIN SELECT lower(v) FROM t"), qr/Gather/, 'a parallel plan');
+
 my %statements = (
+	'has got values from parallel workers' => "$parallel SELECT lower(v) FROM t",
 	'has opened a value' => 'SELECT v FROM t',
 	'has made a key' => q{SELECT pgseal.create_key('made')},
 	'has asked for all keys' => 'SELECT count(*) FROM pgseal.check()',
