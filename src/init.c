@@ -31,6 +31,7 @@
 #include "log/redact.h"
 #include "log/redact_tokens.h"
 #include "sealed/access.h"
+#include "search/denied.h"
 #include "search/hashindex.h"
 #include "search/lookup.h"
 #include "search/stored_tokens.h"
@@ -42,6 +43,7 @@
 #include "statement/parallel.h"
 #include "statement/plain_callers.h"
 #include "statement/sort_spill.h"
+#include "type/constraint_caller.h"
 #include "value/basetype.h"
 #include "value/seal.h"
 
@@ -72,7 +74,9 @@ _PG_init(void)
 	pgseal_kms_counters_init();
 	pgseal_keyring_init();
 	pgseal_value_init();
+	pgseal_constraint_caller_init();
 	pgseal_lookup_init();
+	pgseal_denied_init();
 	pgseal_stored_init();
 	pgseal_signing_init();
 	pgseal_verify_init();

@@ -133,6 +133,13 @@ extern bool pgseal_keyring_at_hand(int64 id);
 /* Has the current user USAGE on the server?  Errors or false as on_denied says */
 extern bool pgseal_keyring_check_access(Oid server);
 
+/*
+ * Is a value that may not be opened NULL now?  That is what on_denied says, but it is
+ * the user's: who knows of code that runs for others with him says no.
+ */
+extern bool pgseal_keyring_tells_null(void);
+extern void pgseal_keyring_never_null(bool (*while_it_runs) (void));
+
 /* Is there a newer version of the same key, under which its values belong? */
 extern bool pgseal_keyring_is_stale(int64 id);
 

@@ -17,6 +17,11 @@
  * A column of any key counts as such for everybody: whether a value can be opened
  * differs from row to row.
  *
+ * The conditions that hide rows are others', and must not be told NULL where the user
+ * has said so (pgseal.on_denied): "vip IS NOT TRUE" would show what it hides.  There,
+ * a column that the user may not open goes through the same function, written as an
+ * implicit cast, by which it knows to fail.  Whether it is NULL may be asked.
+ *
  * It is done before planning, when functions haven't been inlined, and with the columns
  * themselves, so whatever is done with them lies above.  HAVING is a condition
  * on rows as long as nothing in it is aggregated, but what it computes may be
@@ -28,20 +33,62 @@
 
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/plancat.h"
+#include "parser/parsetree.h"
 #include "catalog/pg_type.h"
 #include "parser/parsetree.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
+#include "keys/keyring.h"
 #include "search/denied.h"
 #include "search/hashindex.h"
+#include "value/envelope.h"
 #include "value/find_sealed.h"
+#include "value/seal.h"
 
 PG_FUNCTION_INFO_V1(pgseal_may_be_denied);
+
+static get_relation_info_hook_type prev_get_relation_info = NULL;
+
+static struct varlena *
+must_be_seen(Datum sealed, const PgsealShape *shape, void *context)
+{
+	PgsealEnvelope envelope;
+
+	if (pgseal_value_try_header(&envelope, sealed))
+	{
+		Oid			server = pgseal_keyring_info(envelope.key_version_id)->server;
+
+		if (OidIsValid(server) && !pgseal_keyring_check_access(server))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for encrypted values in a condition that hides rows")));
+	}
+	return NULL;
+}
 
 Datum
 pgseal_may_be_denied(PG_FUNCTION_ARGS)
 {
+	FmgrInfo   *function = fcinfo->flinfo;
+	Node	   *call = function->fn_expr;
+
+	if (call != NULL && IsA(call, FuncExpr) &&
+		((FuncExpr *) call)->funcformat == COERCE_IMPLICIT_CAST)
+	{
+		if (function->fn_extra == NULL)
+		{
+			MemoryContext caller = MemoryContextSwitchTo(function->fn_mcxt);
+
+			function->fn_extra = pgseal_shape_of_type(get_fn_expr_argtype(function, 0),
+													  PGSEAL_TYPMOD_NONE);
+			MemoryContextSwitchTo(caller);
+		}
+		if (function->fn_extra != NULL)
+			(void) pgseal_shape_visit(function->fn_extra, PG_GETARG_DATUM(0), must_be_seen, NULL);
+	}
 	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }
 
@@ -54,6 +101,8 @@ hides_rows(Node *node, void *context)
 	{
 		ListCell   *lc;
 
+		if (((Query *) node)->withCheckOptions != NIL)
+			return true;
 		foreach(lc, ((Query *) node)->rtable)
 		{
 			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
@@ -81,13 +130,13 @@ may_be_denied(const Var *var)
 }
 
 static Node *
-through_function(Node *expr)
+through_function(Node *expr, CoercionForm form)
 {
 	Oid			argument = ANYELEMENTOID;
 
 	return (Node *) makeFuncExpr(pgseal_internal_function("may_be_denied", 1, &argument),
 								 exprType(expr), list_make1(expr), exprCollation(expr),
-								 exprCollation(expr), COERCE_EXPLICIT_CALL);
+								 exprCollation(expr), form);
 }
 
 static bool mark_query(Query *query);
@@ -99,8 +148,43 @@ mark_columns(Node *node, void *context)
 	if (node == NULL || IsA(node, Query))
 		return node;
 	if (IsA(node, Var))
-		return may_be_denied((Var *) node) ? through_function(node) : node;
+		return may_be_denied((Var *) node) ? through_function(node, COERCE_EXPLICIT_CALL) : node;
 	return expression_tree_mutator(node, mark_columns, context);
+}
+
+static bool
+is_marked(const Node *node)
+{
+	Oid			argument = ANYELEMENTOID;
+
+	return IsA(node, FuncExpr) && ((const FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST &&
+		((const FuncExpr *) node)->funcid >= FirstNormalObjectId &&
+		((const FuncExpr *) node)->funcid == pgseal_internal_function("may_be_denied", 1, &argument);
+}
+
+typedef Node *(*Marker) (Node *node, void *context);
+
+static void mark_jointree(Node *node, Marker marker);
+
+/* The same of a condition that hides rows, and of the conditions of queries in it */
+static Node *
+mark_hiding(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+	{
+		Query	   *query = copyObject((Query *) node);
+
+		mark_jointree((Node *) query->jointree, mark_hiding);
+		query->havingQual = mark_hiding(query->havingQual, context);
+		return (Node *) query;
+	}
+	if (is_marked(node) || (IsA(node, NullTest) && IsA(((NullTest *) node)->arg, Var)))
+		return node;
+	if (IsA(node, Var))
+		return may_be_denied((Var *) node) ? through_function(node, COERCE_IMPLICIT_CAST) : node;
+	return expression_tree_mutator(node, mark_hiding, context);
 }
 
 /* What is grouped by is a column of the query's grouping since PostgreSQL 18. */
@@ -124,7 +208,7 @@ has_denied_column(Node *node, void *context)
 }
 
 static void
-mark_jointree(Node *node)
+mark_jointree(Node *node, Marker marker)
 {
 	ListCell   *lc;
 
@@ -134,17 +218,17 @@ mark_jointree(Node *node)
 	{
 		FromExpr   *from = (FromExpr *) node;
 
-		from->quals = mark_columns(from->quals, NULL);
+		from->quals = marker(from->quals, NULL);
 		foreach(lc, from->fromlist)
-			mark_jointree(lfirst(lc));
+			mark_jointree(lfirst(lc), marker);
 	}
 	else if (IsA(node, JoinExpr))
 	{
 		JoinExpr   *join = (JoinExpr *) node;
 
-		join->quals = mark_columns(join->quals, NULL);
-		mark_jointree(join->larg);
-		mark_jointree(join->rarg);
+		join->quals = marker(join->quals, NULL);
+		mark_jointree(join->larg, marker);
+		mark_jointree(join->rarg, marker);
 	}
 }
 
@@ -161,18 +245,93 @@ mark_queries(Node *node, void *context)
 static bool
 mark_query(Query *query)
 {
-	mark_jointree((Node *) query->jointree);
+	mark_jointree((Node *) query->jointree, mark_columns);
 	pgseal_map_merge_condition(query, mark_columns, NULL);
 	if (query->havingQual != NULL && has_denied_column(query->havingQual, query))
-		query->havingQual = through_function(query->havingQual);
+		query->havingQual = through_function(query->havingQual, COERCE_EXPLICIT_CALL);
 	return query_tree_walker(query, mark_queries, NULL, 0);
 }
 
+/* A security_barrier view: the queries that it is made of, but for what hides rows in them */
+static void
+mark_view(Query *query)
+{
+	ListCell   *lc;
+
+	mark_jointree((Node *) query->jointree, mark_hiding);
+	query->havingQual = mark_hiding(query->havingQual, NULL);
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_SUBQUERY && !rte->security_barrier)
+			mark_view(rte->subquery);
+	}
+	foreach(lc, query->cteList)
+		mark_view((Query *) lfirst_node(CommonTableExpr, lc)->ctequery);
+}
+
+/* Policies, such views, and what both check of rows that are written */
+static bool
+mark_hiding_conditions(Node *node, void *context)
+{
+	Query	   *query = (Query *) node;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, mark_hiding_conditions, context);
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		rte->securityQuals = (List *) mark_hiding((Node *) rte->securityQuals, NULL);
+		if (rte->rtekind == RTE_SUBQUERY && rte->security_barrier)
+			mark_view(rte->subquery);
+	}
+	foreach(lc, query->withCheckOptions)
+	{
+		WithCheckOption *check = lfirst_node(WithCheckOption, lc);
+
+		check->qual = mark_hiding(check->qual, NULL);
+	}
+	return query_tree_walker(query, mark_hiding_conditions, context, 0);
+}
+
 bool
-pgseal_mark_denied(Query *query)
+pgseal_mark_hiding(Query *query)
 {
 	if (!hides_rows((Node *) query, NULL))
 		return false;
-	(void) mark_query(query);
+	(void) mark_hiding_conditions((Node *) query, NULL);
 	return true;
+}
+
+void
+pgseal_mark_denied(Query *query)
+{
+	(void) mark_query(query);
+}
+
+/*
+ * Policies of tables in SQL functions, which PostgreSQL inlines when it has begun to
+ * plan.  It takes its conditions from here after that.
+ */
+static void
+mark_policies(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+
+	if (prev_get_relation_info)
+		prev_get_relation_info(root, relid, inhparent, rel);
+	if (rte->securityQuals != NIL && OidIsValid(pgseal_extension_oid()))
+		rte->securityQuals = (List *) mark_hiding((Node *) rte->securityQuals, NULL);
+}
+
+void
+pgseal_denied_init(void)
+{
+	prev_get_relation_info = get_relation_info_hook;
+	get_relation_info_hook = mark_policies;
 }

@@ -245,9 +245,12 @@ lookup_planner(Query *parse, const char *query_string, int cursor_options, Param
 	PlannedStmt *plan;
 
 	pgseal_unopen_comparisons(parse);
+	if (OidIsValid(pgseal_extension_oid()))
+		hides_rows = pgseal_mark_hiding(parse);
 	if (has_extensible((Node *) parse, NULL) && OidIsValid(pgseal_extension_oid()))
 	{
-		hides_rows = pgseal_mark_denied(parse);
+		if (hides_rows)
+			pgseal_mark_denied(parse);
 		pgseal_tokens_alike(parse);
 		extend_queries((Node *) parse, &extension);
 	}

@@ -10,8 +10,9 @@
  * Nor has a worker what only its leader knows: the session's own key, by which
  * literals are sealed where there is no default key, and versions that were rolled
  * back (made.c).  Under a version that may yet be rolled back it can seal, but the
- * leader must know of it if code may keep the values.  A plan that is there
- * already is run by the leader alone then.
+ * leader must know of it if code may keep the values.  And in a trigger or rule, where
+ * a value that may not be seen is an error, a worker would not know of that.  A plan that
+ * is there already is run by the leader alone then.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,6 +29,7 @@
 #include "base/compat.h"
 #include "base/extension.h"
 #include "base/no_core_dump.h"
+#include "base/settings.h"
 #include "keys/keyring.h"
 #include "keys/used.h"
 #include "statement/parallel.h"
@@ -134,7 +136,8 @@ parallel_executor_start(QueryDesc *desc, int eflags)
 {
 	if (desc->plannedstmt->parallelModeNeeded && OidIsValid(pgseal_extension_oid()))
 	{
-		if (pgseal_keyring_is_alone(code_gets_values(desc)))
+		if (pgseal_keyring_is_alone(code_gets_values(desc)) ||
+			(pgseal_on_denied == PGSEAL_ON_DENIED_NULL && !pgseal_keyring_tells_null()))
 		{
 			/* The plan may be one that is kept */
 			PlannedStmt *alone = MemoryContextAlloc(GetMemoryChunkContext(desc), sizeof(PlannedStmt));

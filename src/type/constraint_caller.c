@@ -20,6 +20,11 @@
  * evaluates for the table lives in the memory of its executor, whose parent is the
  * context that COPY began in, and what is the user's (WHERE) lives elsewhere.
  *
+ * Triggers and rules are the owner's, too, who may check or note what is written by
+ * them.  There as well the user must have the privilege, and a value that he may not
+ * see is an error, as NULL would make a condition untrue: in the condition of a trigger,
+ * in all that a trigger runs, and in what a rule adds to a statement.
+ *
  * A domain's constraint doesn't say of which domain it is, so it is the user who must
  * have the privilege there; but without it, a value is an error and never NULL, which
  * would pass.
@@ -28,6 +33,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
@@ -35,6 +41,7 @@
 #include "nodes/execnodes.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -117,6 +124,55 @@ checked_table(List *result_relations, const FmgrInfo *function, bool *out_alone)
 			}
 	}
 	return InvalidOid;
+}
+
+/* Is a call in the condition of a trigger? */
+static bool
+triggers_call(List *result_relations, const FmgrInfo *function)
+{
+	ListCell   *lc;
+
+	foreach(lc, result_relations)
+	{
+		ResultRelInfo *result_relation = lfirst(lc);
+		ExprState **conditions = result_relation->ri_TrigWhenExprs;
+
+		for (int i = 0; conditions != NULL && i < result_relation->ri_TrigDesc->numtriggers; i++)
+			if (calls(conditions[i], function))
+				return true;
+	}
+	return false;
+}
+
+static bool
+is_condition_of_trigger(const FmgrInfo *function)
+{
+	EState	   *executor = pgseal_hash_executor;
+
+	return executor != NULL &&
+		(triggers_call(executor->es_opened_result_relations, function) ||
+		 triggers_call(executor->es_tuple_routing_result_relations, function) ||
+		 triggers_call(executor->es_trig_target_relations, function));
+}
+
+/*
+ * Does a trigger run, or what a rule has added?  Workers are told that a plan sets no
+ * tag, too, but there are none for such plans (statement/parallel.c).
+ */
+static bool
+runs_trigger_or_rule(void)
+{
+	EState	   *executor = pgseal_hash_executor;
+
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 0 ||
+		(executor != NULL && executor->es_plannedstmt != NULL &&
+		 !executor->es_plannedstmt->canSetTag && !IsParallelWorker());
+}
+
+void
+pgseal_constraint_caller_init(void)
+{
+	pgseal_keyring_never_null(runs_trigger_or_rule);
 }
 
 /* Only the constraint of a domain has VALUE in it. */
@@ -219,6 +275,8 @@ pgseal_constraint_caller(const FmgrInfo *function)
 		constraint.table = InvalidOid;
 		constraint.strict = true;
 	}
+	if (is_condition_of_trigger(function))
+		constraint.strict = true;
 	if (has_domain_value(function->fn_expr, NULL))
 	{
 		constraint.strict = true;

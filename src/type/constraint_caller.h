@@ -12,6 +12,8 @@
 
 #include "value/basetype.h"
 
+extern void pgseal_constraint_caller_init(void);
+
 /* In whose CHECK constraint a call is */
 typedef struct PgsealConstraint
 {
