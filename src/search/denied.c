@@ -165,6 +165,19 @@ is_marked(const Node *node)
 typedef Node *(*Marker) (Node *node, void *context);
 
 static void mark_jointree(Node *node, Marker marker);
+static Node *mark_hiding(Node *node, void *context);
+
+/*
+ * Conditions of a query.  With grouping sets, what HAVING has of the columns may be
+ * what is grouped by, and NULL of a set without it: that must stay as it is written.
+ */
+static void
+mark_conditions(Query *query)
+{
+	mark_jointree((Node *) query->jointree, mark_hiding);
+	if (query->groupingSets == NIL)
+		query->havingQual = mark_hiding(query->havingQual, NULL);
+}
 
 /* The same of a condition that hides rows, and of the conditions of queries in it */
 static Node *
@@ -176,8 +189,7 @@ mark_hiding(Node *node, void *context)
 	{
 		Query	   *query = copyObject((Query *) node);
 
-		mark_jointree((Node *) query->jointree, mark_hiding);
-		query->havingQual = mark_hiding(query->havingQual, context);
+		mark_conditions(query);
 		return (Node *) query;
 	}
 	if (is_marked(node) || (IsA(node, NullTest) && IsA(((NullTest *) node)->arg, Var)))
@@ -258,8 +270,7 @@ mark_view(Query *query)
 {
 	ListCell   *lc;
 
-	mark_jointree((Node *) query->jointree, mark_hiding);
-	query->havingQual = mark_hiding(query->havingQual, NULL);
+	mark_conditions(query);
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
