@@ -31,12 +31,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/plancat.h"
-#include "parser/parsetree.h"
-#include "catalog/pg_type.h"
 #include "parser/parsetree.h"
 
 #include "base/compat.h"
