@@ -26,10 +26,10 @@
 #include "sealed/sealed.h"
 
 /* Each has one place.  Some 100 entries: 3 kB where they are small, 12 kB at most */
-#define NUM_PLACES	128
+#define NUM_PLACES	256
 
 /* What outlives a transaction at most; a tree of a million rows has 150 such nodes */
-#define MAX_KEPT_BYTES	(256 * 1024)
+#define MAX_KEPT_BYTES	(512 * 1024)
 
 typedef struct Place
 {

@@ -38,14 +38,18 @@ skip_varints(const uint8 *next, const uint8 *end, uint64 *num)
 	while (*num > 0 && end - next >= sizeof(uint64))
 	{
 		uint64		ends = varint_ends(next);
-		int			last = sizeof(uint64) - 1;
+		uint64		found = ((ends >> 7) * UINT64CONST(0x0101010101010101)) >> 56;
 
-		for (; *num > 0 && ends != 0; ends &= ends - 1)
+		if (found < *num)
 		{
-			last = pg_rightmost_one_pos64(ends) / 8;
-			(*num)--;
+			*num -= found;
+			next += sizeof(uint64);
+			continue;
 		}
-		next += *num > 0 ? sizeof(uint64) : last + 1;
+		for (; *num > 1; (*num)--)
+			ends &= ends - 1;
+		next += pg_rightmost_one_pos64(ends) / 8 + 1;
+		*num = 0;
 	}
 	for (; *num > 0 && next < end; next++)
 		*num -= *next < 0x80;
