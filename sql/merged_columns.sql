@@ -16,6 +16,8 @@ SELECT v, a, b FROM small JOIN exact USING (v);
 SELECT v, a, b FROM exact JOIN small USING (v);
 SELECT j.v, pg_typeof(j.v) FROM (small NATURAL JOIN exact) AS j;
 SELECT (SELECT max(v::text) FROM small JOIN exact USING (v)) AS greatest, v FROM small LEFT JOIN exact USING (v) ORDER BY 2;
+SELECT max(v) AS greatest, array_agg(v) AS all FROM small JOIN exact USING (v) GROUP BY v HAVING concat(v) <> '1';
+SELECT v, count(*) FROM small JOIN exact USING (v) GROUP BY ROLLUP (v) ORDER BY 2, 1;
 CREATE VIEW merged AS SELECT v, a FROM small JOIN exact USING (v);
 SELECT * FROM merged;
 CREATE FUNCTION merged_sum() RETURNS SETOF numeric LANGUAGE sql BEGIN ATOMIC SELECT v FROM small JOIN exact USING (v); END;

@@ -20,6 +20,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 
 #include "base/compat.h"
 #include "base/extension.h"
@@ -58,9 +59,70 @@ comparison_of(JoinExpr *join, int merged)
 		(OpExpr *) quals : NULL;
 }
 
-static void
-choose_column(JoinExpr *join, int merged, Node **column)
+/* A merged column and what takes its place, some queries further in */
+typedef struct Exchange
 {
+	Node	   *column;
+	Node	   *chosen;
+	int			depth;
+} Exchange;
+
+static Node *
+exchange(Node *node, void *context)
+{
+	Exchange   *within = context;
+	bool		calls;
+	Var		   *written = node != NULL && IsA(node, FuncExpr) ? converted_column(node, &calls) : NULL;
+	Node	   *result;
+
+	if (node == NULL)
+		return NULL;
+	/* What somebody has written has a place in the text */
+	if (written != NULL && written->location < 0)
+	{
+		Node	   *column = copyObject(within->column);
+
+		IncrementVarSublevelsUp(column, within->depth, 0);
+		if (equal(node, column))
+		{
+			result = copyObject(within->chosen);
+			IncrementVarSublevelsUp(result, within->depth, 0);
+			return result;
+		}
+	}
+	if (!IsA(node, Query))
+		return expression_tree_mutator(node, exchange, context);
+	within->depth++;
+	result = (Node *) query_tree_mutator((Query *) node, exchange, context, 0);
+	within->depth--;
+	return result;
+}
+
+/*
+ * Since version 18, a query that aggregates has in its results what its joins' columns are,
+ * and no numbers.
+ */
+static void
+exchange_in_results(Query *query, Node *column, Node *chosen)
+{
+	Exchange	within = {.column = column, .chosen = chosen};
+	ListCell   *lc;
+	ListCell   *grouped;
+
+	if (!query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL &&
+		query->havingQual == NULL)
+		return;
+	query->targetList = (List *) exchange((Node *) query->targetList, &within);
+	query->havingQual = exchange(query->havingQual, &within);
+	foreach(lc, query->rtable)
+		foreach(grouped, pgseal_group_exprs(lfirst_node(RangeTblEntry, lc)))
+			lfirst(grouped) = exchange(lfirst(grouped), &within);
+}
+
+static void
+choose_column(Query *query, JoinExpr *join, int merged, Node **column)
+{
+	Node	   *chosen;
 	Oid			type = exprType(*column);
 	OpExpr	   *comparison = comparison_of(join, merged);
 	bool		calls;
@@ -74,8 +136,10 @@ choose_column(JoinExpr *join, int merged, Node **column)
 	right = converted_column(lsecond(comparison->args), &other_calls);
 	if (right == NULL || right->vartype != type)
 		return;
-	*column = (Node *) makeRelabelType(copyObject((Expr *) right), type, exprTypmod(*column),
-									   exprCollation(*column), COERCE_IMPLICIT_CAST);
+	chosen = (Node *) makeRelabelType(copyObject((Expr *) right), type, exprTypmod(*column),
+									  exprCollation(*column), COERCE_IMPLICIT_CAST);
+	exchange_in_results(query, *column, chosen);
+	*column = chosen;
 }
 
 static void
@@ -95,7 +159,7 @@ choose_in(Query *query, Node *node)
 		choose_in(query, join->rarg);
 		if (join->jointype == JOIN_INNER && rte != NULL && rte->rtekind == RTE_JOIN)
 			for (int i = 0; i < rte->joinmergedcols && i < list_length(rte->joinaliasvars); i++)
-				choose_column(join, i, (Node **) &lfirst(list_nth_cell(rte->joinaliasvars, i)));
+				choose_column(query, join, i, (Node **) &lfirst(list_nth_cell(rte->joinaliasvars, i)));
 	}
 }
 
