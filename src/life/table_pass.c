@@ -50,11 +50,11 @@ pgseal_pass_found(const char *kept_in)
 	return (PgsealTablePass)
 	{
 		.kept_in = kept_in,
-		.relid = (Oid) pgseal_query_int64(0, 1),
-		.filenode = (Oid) pgseal_query_int64(0, 2),
-		.next = (BlockNumber) pgseal_query_int64(0, 3),
-		.blocks = (BlockNumber) pgseal_query_int64(0, 4),
-		.begun_anew = (int) pgseal_query_int64(0, 5)
+			.relid = (Oid) pgseal_query_int64(0, 1),
+			.filenode = (Oid) pgseal_query_int64(0, 2),
+			.next = (BlockNumber) pgseal_query_int64(0, 3),
+			.blocks = (BlockNumber) pgseal_query_int64(0, 4),
+			.begun_anew = (int) pgseal_query_int64(0, 5)
 	};
 }
 

@@ -338,8 +338,8 @@ default_pending_pages(const PgsealSealedIndex *index, Relation relation)
 		return pages < 0 ? DEFAULT_PENDING_PAGES : pages;
 
 	/*
-	 * No error: ALTER INDEX can't know, and the index must be made anew with its
-	 * table, or when a dump is restored
+	 * No error: ALTER INDEX can't know, and the index must be made anew with
+	 * its table, or when a dump is restored
 	 */
 	if (pages > 0)
 		ereport(WARNING,

@@ -97,13 +97,13 @@ pgseal_json_given(Node *analyzed, int *out_location)
 }
 
 static List *
-place(JsonValueExpr *value)
+place(JsonValueExpr * value)
 {
 	return list_make1(&value->raw_expr);
 }
 
 static List *
-key_and_place(JsonKeyValue *pair)
+key_and_place(JsonKeyValue * pair)
 {
 	return lcons(&pair->key, place(pair->value));
 }

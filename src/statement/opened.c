@@ -306,7 +306,10 @@ pgseal_opened(Expr *expr, PgsealOpening opening, List *queries)
 	PgsealShape *shape;
 	Expr	   *arg;
 
-	/* In databases without the extension, no row holds any, and there is nothing to open it */
+	/*
+	 * In databases without the extension, no row holds any, and there is
+	 * nothing to open it
+	 */
 	if (declared == RECORDOID || declared == RECORDARRAYOID)
 		return OidIsValid(pgseal_extension_oid()) && record_holds_sealed((Node *) expr, queries) ?
 			open_record(copyObject(expr), declared == RECORDARRAYOID, opening) : NULL;

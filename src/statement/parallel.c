@@ -148,7 +148,10 @@ parallel_executor_start(QueryDesc *desc, int eflags)
 		}
 		else
 		{
-			/* Values come from the workers opened, also to who has used no key himself */
+			/*
+			 * Values come from the workers opened, also to who has used no
+			 * key himself
+			 */
 			pgseal_no_core_dump();
 			pgseal_used_before_workers();
 		}
