@@ -431,6 +431,14 @@ CppConcat(pg_finfo_, funcname) (void) \
 extern int no_such_variable
 #endif
 
+/* A worker's transactions take as long as they take; the setting is there since 17. */
+#if PG_VERSION_NUM >= 170000
+#define pgseal_no_transaction_timeout() \
+	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE)
+#else
+#define pgseal_no_transaction_timeout() ((void) 0)
+#endif
+
 /* 17 renamed what tells whether this is a worker of autovacuum. */
 #if PG_VERSION_NUM >= 170000
 #define pgseal_is_autovacuum_worker() AmAutoVacuumWorkerProcess()

@@ -388,6 +388,7 @@ pgseal_launcher_main(Datum arg)
 
 	/* The shared catalogs only, to see which databases there are */
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	pgseal_no_transaction_timeout();
 	pgseal_wakeup_attach();
 	wait_event = pgseal_wait_event("PgsealLauncherMain");
 

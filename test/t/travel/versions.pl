@@ -13,6 +13,7 @@ timezone = 'Europe/Berlin'
 log_statement = none
 log_min_error_statement = panic
 log_min_messages = notice
+pgseal.worker_interval = 1
 });
 my $version = $node->pg_version =~ s/\D.*//r;
 
@@ -173,6 +174,20 @@ SKIP:
 	skip 'needs PostgreSQL 18', 1 if $version < 18;
 	$node->safe_psql('postgres', 'CREATE INDEX by_value ON merged USING sealed (v)');
 	like($node->safe_psql('postgres', "SET enable_seqscan = off; EXPLAIN (ANALYZE) SELECT id FROM merged WHERE v > 'v3'"), qr/by_value.*Index Searches: 1\b/s, 'a search of a sealed index counts');
+}
+
+# The worker has all the time that it needs
+SKIP:
+{
+	skip 'needs PostgreSQL 17', 1 if $version < 17;
+	$node->safe_psql('postgres', q{
+		CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN $1; END';
+		CREATE TABLE patient (id int, v encrypted_text);
+		INSERT INTO patient VALUES (1, 'x');
+		CREATE INDEX ON patient (slow(id), blind_index(v))});
+	$node->safe_psql('postgres', $_) for "ALTER DATABASE postgres SET transaction_timeout = '1s'", "SELECT pgseal.rotate_key('public.patient')";
+	ok($node->poll_query_until('postgres', "SELECT sum(stale) = 0 FROM pgseal.verify_table('patient')"), 'transaction_timeout does not end the worker');
+	$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET transaction_timeout');
 }
 
 # Since 18, what is grouped by is a column of its own
