@@ -104,7 +104,11 @@ SELECT to_jsonb(t) - 'b' FROM t WHERE id = 2;
 SELECT json_agg(json_build_object('id', id, 'v', v) ORDER BY id) FROM t;
 SELECT jsonb_pretty(jsonb_build_object('row', t.*)) FROM t WHERE id = 1;
 SELECT (SELECT json_agg(x) FROM (SELECT v, w FROM t WHERE id = 1) x);
-SELECT v::json, b::json FROM t WHERE id = 1;
+-- a cast to json parses text, as of plain text; bytea has one on encrypted columns only
+SELECT v::json FROM t WHERE id = 1;
+SELECT ('"' || v || '"')::json, v::text::json FROM t WHERE id = 1;
+SELECT '"va"'::text::json, ('["' || v || '"]')::encrypted_text::json FROM t WHERE id = 1;
+SELECT b::json FROM t WHERE id = 1;
 
 CREATE TABLE j (v encrypted_jsonb);
 INSERT INTO j VALUES ('{"a": {"b": [1, 2]}, "c": "d"}');

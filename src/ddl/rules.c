@@ -22,6 +22,7 @@
 #include "ddl/own_key.h"
 #include "ddl/rules.h"
 #include "keys/catalog.h"
+#include "statement/written_casts.h"
 
 /* The entries that qualifier.* stands for */
 static List *
@@ -96,7 +97,6 @@ cast_entries(List *targets, Relation event)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(event), i);
 		ResTarget  *target = lfirst_node(ResTarget, lc);
-		TypeCast   *cast;
 
 		if (attribute->attisdropped)
 			continue;
@@ -107,11 +107,7 @@ cast_entries(List *targets, Relation event)
 		if (target->name == NULL && IsA(target->val, ColumnRef) &&
 			IsA(llast(((ColumnRef *) target->val)->fields), String))
 			target->name = pstrdup(strVal(llast(((ColumnRef *) target->val)->fields)));
-		cast = makeNode(TypeCast);
-		cast->arg = target->val;
-		cast->typeName = makeTypeNameFromOid(attribute->atttypid, attribute->atttypmod);
-		cast->location = -1;
-		target->val = (Node *) cast;
+		target->val = pgseal_written_cast(target->val, attribute->atttypid, attribute->atttypmod);
 	}
 }
 

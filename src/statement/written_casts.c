@@ -21,11 +21,14 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "statement/analyze_again.h"
@@ -168,18 +171,35 @@ argument(Node *call, int number)
 	return IsA(call, NamedArgExpr) ? (Node **) &((NamedArgExpr *) call)->arg : NULL;
 }
 
+/*
+ * The type has its name in it, with the schema: where nothing else names a result
+ * column, the parser takes it from there.
+ */
+Node *
+pgseal_written_cast(Node *arg, Oid type, int32 typmod)
+{
+	TypeCast   *cast = makeNode(TypeCast);
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	cast->arg = arg;
+	cast->typeName = makeTypeNameFromNameList(list_make2(makeString(get_namespace_name(form->typnamespace)),
+														 makeString(pstrdup(NameStr(form->typname)))));
+	cast->typeName->typemod = typmod;
+	cast->location = -1;
+	ReleaseSysCache(tuple);
+	return (Node *) cast;
+}
+
 static Node *
 with_cast(Node *arg, Oid type)
 {
-	TypeCast   *cast;
-
 	if (IsA(arg, TypeCast) && ((TypeCast *) arg)->location < 0)
 		return arg;				/* it has one already */
-	cast = makeNode(TypeCast);
-	cast->arg = arg;
-	cast->typeName = makeTypeNameFromOid(type, -1);
-	cast->location = -1;
-	return (Node *) cast;
+	return pgseal_written_cast(arg, type, -1);
 }
 
 static void

@@ -18,6 +18,9 @@
  */
 extern bool pgseal_write_casts(Node *analyzed, Node *parsed, bool in_query);
 
+/* Such a cast, in parsed form, of a parsed expression */
+extern Node *pgseal_written_cast(Node *arg, Oid type, int32 typmod);
+
 /* Would any be written into this query? */
 extern bool pgseal_wants_casts(Query *query);
 
