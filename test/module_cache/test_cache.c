@@ -27,6 +27,7 @@
 #include "keys/shared_cache.h"
 #include "keys/drop.h"
 #include "keys/keyring.h"
+#include "keys/reseals.h"
 #include "keys/wakeup.h"
 #include "life/launcher.h"
 #include "life/redefine.h"
@@ -426,7 +427,23 @@ pgseal_keyring_make_default(void)
 {
 }
 
-/* There are no ledgers, and no SQL */
+/* There is no re-encryption, */
+void
+pgseal_reseals_begin(void)
+{
+}
+
+void
+pgseal_reseals_end(void)
+{
+}
+
+void
+pgseal_reseals_save(void)
+{
+}
+
+/* there are no ledgers, and no SQL */
 void
 pgseal_query_begin(PgsealQuerySession *out_session)
 {
