@@ -372,7 +372,7 @@ follow_up(Node *stmt)
 		pgseal_stored_created(PartitionedRelationId, relation, 0);
 	}
 	pgseal_no_statistics_of(rel);
-	table_close(rel, NoLock);
+	table_close(rel, AccessShareLock);
 }
 
 static bool

@@ -75,6 +75,6 @@ pgseal_no_statistics_anywhere(void)
 		if (rel == NULL)
 			continue;
 		pgseal_no_statistics_of(rel);
-		relation_close(rel, NoLock);
+		relation_close(rel, AccessShareLock);
 	}
 }

@@ -148,5 +148,5 @@ pgseal_rules_complete(RuleStmt *rule)
 			complete_returning(PGSEAL_RETURNING(delete), delete->relation,
 							   delete->usingClause == NIL, event);
 	}
-	relation_close(event, NoLock);
+	relation_close(event, AccessShareLock);
 }

@@ -33,6 +33,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
+#include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "tcop/utility.h"
@@ -251,8 +252,13 @@ check_change_of_columns(AlterTableStmt *stmt)
 
 	if (!OidIsValid(relid) || !pgseal_owns_table(relid, GetUserId()))
 		return;
-	/* Kept: what is found out must still be true when the statement runs */
-	rel = table_open(relid, AccessShareLock);
+
+	/*
+	 * Kept: what is found out must still be true when the statement runs.
+	 * The statement's own lock: two that had a weaker one would wait for each
+	 * other.
+	 */
+	rel = table_open(relid, AlterTableGetLockLevel(stmt->cmds));
 	signing = pgseal_signing_of_relation(rel);
 	foreach(lc, stmt->cmds)
 	{
@@ -316,7 +322,7 @@ check_one_signature(Oid relid)
 							 NameStr(column->attname))));
 	}
 	if (rel != NULL)
-		table_close(rel, NoLock);
+		table_close(rel, AccessShareLock);
 }
 
 static void

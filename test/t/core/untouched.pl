@@ -77,6 +77,15 @@ $node->fails_like('postgres', "COPY smalls FROM STDIN;\n7\n\\.\n", qr/COPY small
 $node->query('postgres', 'CREATE TABLE sealed_moods (m mood, v encrypted_int4[])');
 $node->fails_like('postgres', "COPY sealed_moods FROM STDIN;\nsad\t{1,x}\n\\.\n", qr/invalid input for type encrypted_int4(?!.*1,x)/s, 'COPY of encrypted values');
 
+# ALTER TABLE takes the lock that it takes, and no weaker one before it: two that have that
+# would wait for each other
+for my $alter ([ 'ADD n int' => 'AccessExclusiveLock' ], [ 'ALTER s SET STATISTICS 10' => 'ShareUpdateExclusiveLock' ])
+{
+	is($node->query('postgres', "BEGIN; ALTER TABLE smalls $alter->[0];
+		SELECT string_agg(mode, ' ') FROM pg_locks WHERE relation = 'smalls'::regclass AND pid = pg_backend_pid()"),
+		$alter->[1], "lock of ALTER TABLE $alter->[0]");
+}
+
 # And an encrypted element is still in a range or not, by an index on the range, too
 $node->query('postgres', <<'EOSQL');
 	CREATE TABLE e (n encrypted_int4, d encrypted_date);
